@@ -46,9 +46,12 @@ pub struct TriggerOptions {
     /// Most events of it in a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_minute: Option<u32>,
+    /// Most runs of its events at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
 }
 
 impl TriggerOptions {
     /// The keys of a `TriggerDesc` that are options, whatever the kind.
-    pub const KEYS: [&str; 2] = ["max_age_s", "rate_per_minute"];
+    pub const KEYS: [&str; 3] = ["max_age_s", "rate_per_minute", "concurrency"];
 }

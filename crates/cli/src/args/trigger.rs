@@ -113,6 +113,9 @@ pub struct DescArgs {
     /// Most events of the trigger in a minute
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
+    /// Most events of the trigger that run at a time; the others wait and hold up nothing else
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
 }
 
 /// Texts of a trigger.

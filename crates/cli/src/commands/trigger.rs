@@ -187,18 +187,19 @@ fn split(function: &str) -> (&str, Option<&str>) {
 /// `TriggerDesc` of the options; those that are not given stay as `old` has them. `None` when none
 /// is given.
 fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
-    let given: [(&str, Option<Value>); 4] = [
+    let given: [(&str, Option<Value>); 5] = [
         ("cron", args.cron.as_deref().map(Value::from)),
         ("zone", args.zone.as_deref().map(Value::from)),
         ("max_age_s", args.max_age.map(Value::from)),
         ("rate_per_minute", args.rate.map(Value::from)),
+        ("concurrency", args.concurrency.map(Value::from)),
     ];
     if given.iter().all(|(_, value)| value.is_none()) {
         return Ok(args.desc.clone());
     }
     let mut object: Map<String, Value> = match &args.desc {
         Some(text) => serde_json::from_str(text).map_err(|_| {
-            let hint = "Write it as JSON, or leave out --max-age and --rate.";
+            let hint = "Write it as JSON, or leave out --max-age, --rate and --concurrency.";
             Failure::new(Exit::Usage, "--desc is no JSON object to which options can be added", hint)
         })?,
         None => old.map(serde_json::from_str).transpose()?.unwrap_or_default(),

@@ -2,13 +2,16 @@
 //!
 //! One lock, held for a few instructions; nothing is awaited under it.
 
-use std::collections::{BTreeSet, HashMap};
+mod lanes;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use types::FunctionKey;
+use types::{FunctionKey, TriggerId};
 
+use self::lanes::Lanes;
 use crate::config::Config;
 use crate::error::Error;
 use crate::policy::concurrency::Concurrency;
@@ -65,6 +68,8 @@ struct State {
     ready: RoundRobin<FunctionKey>,
     /// Functions whose next event is due later.
     later: BTreeSet<(i64, FunctionKey)>,
+    /// Functions with triggers of which as many events run as may.
+    held: HashSet<FunctionKey>,
     rows: u64,
     bytes: u64,
     running: usize,
@@ -78,6 +83,8 @@ struct Function {
     concurrency: Concurrency,
     /// None of its events begins before then: there was no room. 0 when it does not wait.
     paused_until_ms: i64,
+    lanes: Lanes,
+    /// When its next event is due that may run, by its triggers and its pause.
     next_due_ms: Option<i64>,
     /// It stands in `ready`.
     is_ready: bool,
@@ -108,8 +115,16 @@ pub(crate) enum Room {
 /// Claims to make, and when to look again at the latest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dealt {
-    pub claims: Vec<(FunctionKey, usize)>,
+    pub claims: Vec<Deal>,
     pub next_due_ms: Option<i64>,
+}
+
+/// Runs of a function's events that one trigger made, or none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Deal {
+    pub function: FunctionKey,
+    pub trigger: Option<TriggerId>,
+    pub runs: usize,
 }
 
 impl Backlog {
@@ -120,8 +135,9 @@ impl Backlog {
             state.rows += of.rows;
             state.bytes += of.bytes;
             let function = state.functions.entry(of.function.clone()).or_default();
-            (function.rows, function.bytes) = (of.rows, of.bytes);
-            state.due(&of.function, of.next_due_ms);
+            function.rows += of.rows;
+            function.bytes += of.bytes;
+            state.due(&of.function, of.trigger.as_ref(), of.next_due_ms);
         }
     }
 
@@ -159,8 +175,8 @@ impl Backlog {
     }
 
     /// An event waits, and is due then.
-    pub(crate) fn waits(&self, of: &FunctionKey, due_ms: i64) {
-        self.state.lock().due(of, due_ms);
+    pub(crate) fn waits(&self, of: &FunctionKey, trigger: Option<&TriggerId>, due_ms: i64) {
+        self.state.lock().due(of, trigger, due_ms);
         self.changed.notify_one();
     }
 
@@ -170,77 +186,74 @@ impl Backlog {
         let mut state = self.state.lock();
         let function = state.functions.entry(of.clone()).or_default();
         function.paused_until_ms = function.paused_until_ms.max(until_ms);
-        state.due(of, until_ms);
+        state.reschedule(of);
         self.changed.notify_one();
     }
 
-    /// Deals runs to functions, and counts them as running.
-    pub(crate) fn deal(&self, now_ms: i64, config: &Config) -> Dealt {
+    /// Deals runs to functions, and counts them as running; `limit` is how many events of a trigger
+    /// may run at once.
+    pub(crate) fn deal(
+        &self,
+        now_ms: i64,
+        config: &Config,
+        limit: impl Fn(&FunctionKey, &TriggerId) -> Option<usize>,
+    ) -> Dealt {
         let mut state = self.state.lock();
+        state.look_at_held(now_ms, &limit);
         state.wake(now_ms);
         let slots = config.runs_max.saturating_sub(state.running);
         let State { ready, functions, .. } = &mut *state;
         let wants = |key: &FunctionKey| {
             functions.get(key).filter(|of| of.next_due_ms.is_some_and(|due| due <= now_ms)).map_or(0, |of| {
-                of.concurrency.limit(config.function_runs_max).saturating_sub(of.running).min(of.rows as usize)
+                let room = of.concurrency.limit(config.function_runs_max).saturating_sub(of.running);
+                room.min(of.rows as usize).min(of.lanes.room(now_ms, |trigger| limit(key, trigger)))
             })
         };
         let mut left = Vec::new();
-        let claims = ready.deal(slots, wants, |key| left.push(key.clone()));
-        for key in left {
-            if let Some(function) = state.functions.get_mut(&key) {
-                function.is_ready = false;
-                if let Some(due) = function.next_due_ms.filter(|due| *due > now_ms) {
-                    state.later.insert((due, key));
-                }
-            }
-        }
-        for (key, runs) in &claims {
-            state.running += runs;
-            if let Some(function) = state.functions.get_mut(key) {
-                function.running += runs;
-                // Known again when the claim returns; what is accepted meanwhile sets it too.
-                function.next_due_ms = None;
-            }
-        }
+        let dealt = ready.deal(slots, wants, |key| left.push(key.clone()));
+        let claims = dealt.into_iter().flat_map(|(key, runs)| state.count(key, runs, now_ms, &limit)).collect();
+        left.into_iter().for_each(|key| state.leave(key, now_ms, &limit));
         Dealt { claims, next_due_ms: state.later.first().map(|(due, _)| *due) }
     }
 
-    /// A claim returned: so many of the runs that were dealt did not come about, and the function's
-    /// next event is due then.
-    pub(crate) fn claimed(&self, of: &FunctionKey, missing: usize, next_due_ms: Option<i64>) {
+    /// A claim returned: so many of the runs that were dealt did not come about, and the next event
+    /// of that trigger, or of none, is due then.
+    pub(crate) fn claimed(
+        &self,
+        of: &FunctionKey,
+        trigger: Option<&TriggerId>,
+        missing: usize,
+        next_due_ms: Option<i64>,
+    ) {
         let mut state = self.state.lock();
         state.running = state.running.saturating_sub(missing);
         if let Some(function) = state.functions.get_mut(of) {
             function.running = function.running.saturating_sub(missing);
+            if let Some(due) = next_due_ms {
+                function.lanes.due(trigger, due);
+            }
+            function.lanes.ended(trigger, missing);
         }
-        if let Some(due) = next_due_ms {
-            state.due(of, due);
-        }
+        state.reschedule(of);
     }
 
     /// A run ended.
-    pub(crate) fn ended(&self, of: &FunctionKey, room: Room, config: &Config) {
+    pub(crate) fn ended(&self, of: &FunctionKey, trigger: Option<&TriggerId>, room: Room, config: &Config) {
         let mut state = self.state.lock();
         state.running = state.running.saturating_sub(1);
         if let Some(function) = state.functions.get_mut(of) {
             function.running = function.running.saturating_sub(1);
-            let mut next_due_ms = function.next_due_ms;
+            function.lanes.ended(trigger, 1);
             match room {
                 Room::Used => {
                     function.concurrency.raise(config.function_runs_max);
-                    if std::mem::take(&mut function.paused_until_ms) > 0 {
-                        // What is due first is known again when it is claimed.
-                        next_due_ms = next_due_ms.map(|_| 0);
-                    }
+                    function.paused_until_ms = 0;
                 }
                 Room::Wanting => function.concurrency.lower(),
                 Room::Unknown => {}
             }
-            if let Some(due) = next_due_ms {
-                state.due(of, due);
-            }
         }
+        state.reschedule(of);
         state.forget_if_idle(of);
         self.changed.notify_one();
     }
@@ -253,15 +266,64 @@ impl Backlog {
 }
 
 impl State {
-    /// Notes when the next event of a function is due, and puts it where it will be seen then.
-    fn due(&mut self, of: &FunctionKey, due_ms: i64) {
-        let function = self.functions.entry(of.clone()).or_default();
-        let due_ms = function.next_due_ms.map_or(due_ms, |known| known.min(due_ms)).max(function.paused_until_ms);
-        if let Some(known) = function.next_due_ms.replace(due_ms) {
+    /// Notes that an event of a function is due then.
+    fn due(&mut self, of: &FunctionKey, trigger: Option<&TriggerId>, due_ms: i64) {
+        self.functions.entry(of.clone()).or_default().lanes.due(trigger, due_ms);
+        self.reschedule(of);
+    }
+
+    /// Puts a function where it will be seen when its next event that may run is due.
+    fn reschedule(&mut self, of: &FunctionKey) {
+        let Some(function) = self.functions.get_mut(of) else { return };
+        let next = function.lanes.next_due_ms().map(|due| due.max(function.paused_until_ms));
+        if let Some(known) = std::mem::replace(&mut function.next_due_ms, next) {
             self.later.remove(&(known, of.clone()));
         }
-        if !function.is_ready {
-            self.later.insert((due_ms, of.clone()));
+        if let Some(due) = next.filter(|_| !function.is_ready) {
+            self.later.insert((due, of.clone()));
+        }
+    }
+
+    /// Bounds of triggers may have been raised since their events were held.
+    fn look_at_held(&mut self, now_ms: i64, limit: &impl Fn(&FunctionKey, &TriggerId) -> Option<usize>) {
+        let held: Vec<FunctionKey> = self.held.iter().cloned().collect();
+        for key in held {
+            let function = self.functions.get_mut(&key);
+            if !function.is_some_and(|of| of.lanes.look(now_ms, |trigger| limit(&key, trigger))) {
+                self.held.remove(&key);
+            }
+            self.reschedule(&key);
+        }
+    }
+
+    /// Counts runs that were dealt to a function, by trigger.
+    fn count(
+        &mut self,
+        key: FunctionKey,
+        runs: usize,
+        now_ms: i64,
+        limit: &impl Fn(&FunctionKey, &TriggerId) -> Option<usize>,
+    ) -> Vec<Deal> {
+        let Some(function) = self.functions.get_mut(&key) else { return Vec::new() };
+        let dealt = function.lanes.deal(runs, now_ms, |trigger| limit(&key, trigger));
+        let runs: usize = dealt.iter().map(|(_, runs)| runs).sum();
+        function.running += runs;
+        self.running += runs;
+        self.reschedule(&key);
+        dealt.into_iter().map(|(trigger, runs)| Deal { function: key.clone(), trigger, runs }).collect()
+    }
+
+    /// A function has left the order: it has nothing due, or no room until one of its runs ends.
+    fn leave(&mut self, key: FunctionKey, now_ms: i64, limit: &impl Fn(&FunctionKey, &TriggerId) -> Option<usize>) {
+        let Some(function) = self.functions.get_mut(&key) else { return };
+        function.is_ready = false;
+        let is_held = function.lanes.look(now_ms, |trigger| limit(&key, trigger));
+        function.next_due_ms = function.lanes.next_due_ms().map(|due| due.max(function.paused_until_ms));
+        if let Some(due) = function.next_due_ms.filter(|due| *due > now_ms) {
+            self.later.insert((due, key.clone()));
+        }
+        if is_held {
+            self.held.insert(key);
         }
     }
 
@@ -293,6 +355,9 @@ impl State {
         {
             self.later.remove(&(due, of.clone()));
         }
+        if idle {
+            self.held.remove(of);
+        }
     }
 }
 
@@ -308,28 +373,28 @@ mod tests {
         let backlog = Backlog::default();
         for _ in 0..events {
             backlog.reserve(&key(), 1, &Config::default()).unwrap();
-            backlog.waits(&key(), 0);
+            backlog.waits(&key(), None, 0);
         }
         backlog
     }
 
     fn dealt(backlog: &Backlog, now_ms: i64) -> usize {
-        backlog.deal(now_ms, &Config::default()).claims.into_iter().map(|(_, runs)| runs).sum()
+        backlog.deal(now_ms, &Config::default(), |_, _| None).claims.into_iter().map(|deal| deal.runs).sum()
     }
 
     #[test]
     fn after_one_event_found_no_room_the_others_wait_with_it() {
         let (backlog, config) = (waiting(20), Config::default());
         assert_eq!(dealt(&backlog, 10), 8);
-        backlog.claimed(&key(), 0, Some(0));
+        backlog.claimed(&key(), None, 0, Some(0));
         for _ in 0..8 {
             backlog.pause(&key(), 1_000);
-            backlog.ended(&key(), Room::Wanting, &config);
+            backlog.ended(&key(), None, Room::Wanting, &config);
             assert_eq!(dealt(&backlog, 10), 0);
         }
         backlog.reserve(&key(), 1, &config).unwrap();
-        backlog.waits(&key(), 11);
-        let dealt_later = backlog.deal(999, &config);
+        backlog.waits(&key(), None, 11);
+        let dealt_later = backlog.deal(999, &config, |_, _| None);
         assert_eq!((dealt_later.claims, dealt_later.next_due_ms), (Vec::new(), Some(1_000)), "a new one waits too");
         assert_eq!(dealt(&backlog, 1_000), 1, "one tries whether there is room");
     }
@@ -338,12 +403,12 @@ mod tests {
     fn a_run_that_ended_well_leaves_room_for_those_that_wait() {
         let (backlog, config) = (waiting(20), Config::default());
         assert_eq!(dealt(&backlog, 10), 8);
-        backlog.claimed(&key(), 0, Some(0));
+        backlog.claimed(&key(), None, 0, Some(0));
         backlog.pause(&key(), 1_000);
-        backlog.ended(&key(), Room::Wanting, &config);
+        backlog.ended(&key(), None, Room::Wanting, &config);
         assert_eq!(dealt(&backlog, 20), 0);
         for _ in 0..7 {
-            backlog.ended(&key(), Room::Used, &config);
+            backlog.ended(&key(), None, Room::Used, &config);
         }
         assert!(dealt(&backlog, 20) > 0);
     }

@@ -159,7 +159,8 @@ fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64
         taken.lock().deliveries += 1;
         return Ok(());
     }
-    let room = Room::take(queue, letter.address.function, bytes)?;
+    // Before the letter is taken: what finds no room stays one.
+    let room = Room::take(queue, letter.address.function, dead::trigger(connection, id)?, bytes)?;
     let (mut event, origin) = dead::take(connection, id, now, REDRIVE_TTL_S)?;
     event.delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);
     insert::insert(connection, &event, &origin, now)?;

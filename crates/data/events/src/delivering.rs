@@ -195,7 +195,7 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
     let Some((function_id, config)) = queue.run.function(&function) else {
         return Attempted::Refused(format!("there is no function {function}"));
     };
-    let room = match Room::take(queue, function.clone(), of.body.len()) {
+    let room = match Room::take(queue, function.clone(), None, of.body.len()) {
         Ok(room) => room,
         Err(full) => return Attempted::Failed(full.to_string(), None),
     };
@@ -209,7 +209,7 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
         delay_s: 0,
     };
     let (now, depth, mut room) = (now_ms(), of.depth, room);
-    let origin = insert::Origin { callback: None, depth };
+    let origin = insert::Origin { depth, ..insert::Origin::default() };
     let insert = move |connection: &rusqlite::Connection| insert::insert(connection, &event, &origin, now);
     let settled = move |done: &Result<(), Error>| {
         if done.is_ok() {

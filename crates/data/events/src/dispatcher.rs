@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionKey, RunStatus};
+use types::RunStatus;
 
-use crate::backlog::{Backlog, Deliveries, Reserved, Room};
+use crate::backlog::{Backlog, Deal, Deliveries, Reserved, Room};
 use crate::config::Config;
 use crate::delivery::{self, CHAIN_DEPTH_MAX, Delivery, Destinations, Ending, LastRun};
 use crate::error::Error;
@@ -73,7 +73,7 @@ pub(crate) async fn run(queue: Arc<Queue>) {
     loop {
         let changed = queue.backlog.changed.notified();
         let now = now_ms();
-        let dealt = queue.backlog.deal(now, &queue.config);
+        let dealt = queue.backlog.deal(now, &queue.config, |of, trigger| queue.run.trigger_concurrency(of, trigger));
         if !dealt.claims.is_empty() {
             claim_all(&queue, dealt.claims, now).await;
             if stop.is_cancelled() {
@@ -91,22 +91,30 @@ pub(crate) async fn run(queue: Arc<Queue>) {
     }
 }
 
-async fn claim_all(queue: &Arc<Queue>, claims: Vec<(FunctionKey, usize)>, now: i64) {
-    let claimed = join_all(claims.into_iter().map(|(function, runs)| claim(queue, function, runs, now))).await;
+async fn claim_all(queue: &Arc<Queue>, claims: Vec<Deal>, now: i64) {
+    let claimed = join_all(claims.into_iter().map(|dealt| claim(queue, dealt, now))).await;
     if claimed.iter().any(Result::is_err) {
         tokio::time::sleep(CLAIM_PAUSE).await;
     }
 }
 
-/// Claims up to `runs` events of a function and begins their runs.
-async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64) -> Result<(), Error> {
+/// Claims up to as many events as were dealt and begins their runs.
+async fn claim(queue: &Arc<Queue>, dealt: Deal, now: i64) -> Result<(), Error> {
+    let Deal { function, trigger, runs } = dealt;
+    let of = trigger.as_ref();
     let lease_until_ms = now + queue.config.lease().as_millis() as i64;
-    let wanted = Wanted { function: function.clone(), rows_max: runs, bytes_max: CLAIM_BYTES_MAX, lease_until_ms };
+    let wanted = Wanted {
+        function: function.clone(),
+        trigger: trigger.clone(),
+        rows_max: runs,
+        bytes_max: CLAIM_BYTES_MAX,
+        lease_until_ms,
+    };
     let owner = queue.owner.clone();
     let claimed = queue.writer.write(runs, move |connection| claim::claim(connection, &owner, &wanted, now)).await;
     match claimed {
         Ok((events, next_due_ms)) => {
-            queue.backlog.claimed(&function, runs - events.len(), next_due_ms);
+            queue.backlog.claimed(&function, of, runs - events.len(), next_due_ms);
             for event in events {
                 queue.runs.spawn(attempt(Arc::clone(queue), event));
             }
@@ -114,7 +122,7 @@ async fn claim(queue: &Arc<Queue>, function: FunctionKey, runs: usize, now: i64)
         }
         Err(error) => {
             tracing::warn!(%function, %error, "cannot claim events");
-            queue.backlog.claimed(&function, runs, Some(now));
+            queue.backlog.claimed(&function, of, runs, Some(now));
             Err(error)
         }
     }
@@ -132,18 +140,18 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let run =
         LastRun { answer, duration_s: begun.elapsed().as_secs_f64(), destinations: destinations(&queue, &event, next) };
     let bytes = event.payload.len() as u64;
-    let id = event.request_id.clone();
+    let (id, trigger) = (event.request_id.clone(), event.trigger.clone());
     if let Next::Wait { until_ms } = next {
         queue.backlog.pause(&function, until_ms);
     }
     // The run's slot is free before its end is durable, so that the next claim shares the commit.
-    queue.backlog.ended(&function, room, &queue.config);
+    queue.backlog.ended(&function, trigger.as_ref(), room, &queue.config);
     let stored = store(&queue, event, next, end, run).await;
     queue.running.end(&id);
     match stored {
-        Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, due_ms),
+        Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, trigger.as_ref(), due_ms),
         // Not before the pause ends, which a run that left room may have done already.
-        Some(Next::Wait { .. }) => queue.backlog.waits(&function, now_ms()),
+        Some(Next::Wait { .. }) => queue.backlog.waits(&function, trigger.as_ref(), now_ms()),
         Some(_) => queue.backlog.release(&function, Reserved::of(bytes)),
         // The event is another owner's now.
         None => {}

@@ -11,7 +11,7 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionId, FunctionKey, RequestId};
+use types::{FunctionId, FunctionKey, RequestId, TriggerId};
 
 use crate::backlog::{Backlog, Deliveries, Reserved};
 use crate::config::Config;
@@ -120,7 +120,7 @@ impl Events {
     /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be
     /// written.
     pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
-        self.insert(event, None, None).await.map(drop)
+        self.insert(event, None, insert::Origin::default()).await.map(drop)
     }
 
     /// The same for an event with a key of its source: one whose key is there already is not
@@ -130,7 +130,7 @@ impl Events {
     /// Those of [`Events::accept`].
     pub async fn accept_once(&self, event: NewEvent, key: SourceKey) -> Result<Accepted, Error> {
         let (function, of) = (event.address.function_id.clone(), key.clone());
-        self.once(self.insert(event, Some(key), None).await, function, of).await
+        self.once(self.insert(event, Some(key), insert::Origin::default()).await, function, of).await
     }
 
     /// The same for an event whose result is posted to a URL when it ends: its host must be allowed
@@ -146,7 +146,28 @@ impl Events {
     ) -> Result<Accepted, Error> {
         let url = self.queue.outbound.check(callback).map_err(Error::Callback)?;
         let (function, of) = (event.address.function_id.clone(), key.clone());
-        let inserted = self.insert(event, key, Some(url.into())).await;
+        let origin = insert::Origin { callback: Some(url.into()), ..insert::Origin::default() };
+        let inserted = self.insert(event, key, origin).await;
+        match of {
+            Some(of) => self.once(inserted, function, of).await,
+            None => inserted,
+        }
+    }
+
+    /// The same for an event that a trigger made: at most as many of one trigger's run at once as
+    /// it has in its `concurrency`.
+    ///
+    /// # Errors
+    /// Those of [`Events::accept`].
+    pub async fn accept_of_trigger(
+        &self,
+        event: NewEvent,
+        trigger: &TriggerId,
+        key: Option<SourceKey>,
+    ) -> Result<Accepted, Error> {
+        let (function, of) = (event.address.function_id.clone(), key.clone());
+        let origin = insert::Origin { trigger: Some(trigger.clone()), ..insert::Origin::default() };
+        let inserted = self.insert(event, key, origin).await;
         match of {
             Some(of) => self.once(inserted, function, of).await,
             None => inserted,
@@ -228,22 +249,17 @@ impl Events {
         self.queue.writer.write(0, move |connection| marks::forget(connection, &source)).await
     }
 
-    async fn insert(
-        &self,
-        event: NewEvent,
-        key: Option<SourceKey>,
-        callback: Option<String>,
-    ) -> Result<Accepted, Error> {
+    async fn insert(&self, event: NewEvent, key: Option<SourceKey>, origin: insert::Origin) -> Result<Accepted, Error> {
         if let Some(why) = self.halted() {
             return Err(Error::Halted(why));
         }
         self.check_disk()?;
         let (function, bytes) = (event.address.function.clone(), event.payload.len());
-        let mut room = Room::take(&self.queue, function, bytes)?;
+        let mut room = Room::take(&self.queue, function, origin.trigger.clone(), bytes)?;
         let now = now_ms();
         let due_ms = now + i64::from(event.delay_s) * 1000;
         let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
-        let origin = insert::Origin { callback, depth: self.depth };
+        let origin = insert::Origin { depth: self.depth, ..origin };
         let insert = move |connection: &Connection| {
             if let Some(key) = &key {
                 let function = &event.address.function_id;

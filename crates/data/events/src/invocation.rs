@@ -4,7 +4,7 @@ use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey
 use serde_json::Value;
 use types::catalog::Lookup;
 use types::tags;
-use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId};
+use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId, TriggerId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
@@ -40,6 +40,10 @@ impl Run for Invoker {
             format!("{}:{}", field("Type"), field("Name")).parse().ok()
         });
         Destinations { on_success: text(ON_SUCCESS), on_failure: text(ON_FAILURE), dead_letters: letters }
+    }
+
+    fn trigger_concurrency(&self, of: &FunctionKey, trigger: &TriggerId) -> Option<usize> {
+        self.trigger(of, trigger)?.options.concurrency.map(|runs| runs as usize)
     }
 
     fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {

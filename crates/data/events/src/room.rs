@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::FunctionKey;
+use types::{FunctionKey, TriggerId};
 
 use crate::backlog::Reserved;
 use crate::dispatcher::Queue;
@@ -13,20 +13,26 @@ use crate::error::Error;
 pub(crate) struct Room {
     queue: Arc<Queue>,
     function: FunctionKey,
+    trigger: Option<TriggerId>,
     reserved: Option<Reserved>,
 }
 
 impl Room {
-    /// Takes room for an event.
-    pub(crate) fn take(queue: &Arc<Queue>, function: FunctionKey, bytes: usize) -> Result<Self, Error> {
+    /// Takes room for an event, which a trigger made where one is given.
+    pub(crate) fn take(
+        queue: &Arc<Queue>,
+        function: FunctionKey,
+        trigger: Option<TriggerId>,
+        bytes: usize,
+    ) -> Result<Self, Error> {
         let reserved = Some(queue.backlog.reserve(&function, bytes as u64, &queue.config)?);
-        Ok(Self { queue: Arc::clone(queue), function, reserved })
+        Ok(Self { queue: Arc::clone(queue), function, trigger, reserved })
     }
 
     /// The event was committed, and is due then.
     pub(crate) fn keep(&mut self, due_ms: i64) {
         self.reserved = None;
-        self.queue.backlog.waits(&self.function, due_ms);
+        self.queue.backlog.waits(&self.function, self.trigger.as_ref(), due_ms);
     }
 }
 

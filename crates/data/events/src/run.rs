@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use invoke::Cancellation;
 use types::catalog::Lookup;
-use types::{EventInvokeConfig, ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus};
+use types::{EventInvokeConfig, ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
@@ -88,6 +88,11 @@ pub trait Run: Send + Sync + 'static {
     /// Where the end of an event goes.
     fn destinations(&self, _of: &Address, _event: &RequestId) -> Destinations {
         Destinations::default()
+    }
+
+    /// Most runs at a time of the events of a trigger; `None` where it has no bound of its own.
+    fn trigger_concurrency(&self, _of: &FunctionKey, _trigger: &TriggerId) -> Option<usize> {
+        None
     }
 
     /// The id of a function, if there is one, and how its events are retried.

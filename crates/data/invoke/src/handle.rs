@@ -20,7 +20,9 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 use types::catalog::Lookup;
-use types::{CatalogVersion, EventInvokeConfig, FunctionKey, FunctionRecord, RequestId, SharedCatalog};
+use types::{
+    CatalogVersion, EventInvokeConfig, FunctionKey, FunctionRecord, RequestId, SharedCatalog, Trigger, TriggerId,
+};
 
 use crate::call::{Body, BoxError, EventCall, EventResult, Installation, Target, empty_body};
 use crate::config::Config;
@@ -135,6 +137,12 @@ impl Invoker {
     /// What holds for all versions of a function that is there.
     pub fn function_record(&self, function: &FunctionKey) -> Option<Arc<FunctionRecord>> {
         self.context.catalog.load().functions.get(function).map(|function| Arc::clone(&function.record))
+    }
+
+    /// A trigger of a function, where both are there.
+    pub fn trigger(&self, function: &FunctionKey, id: &TriggerId) -> Option<Arc<Trigger>> {
+        let catalog = self.context.catalog.load();
+        catalog.functions.get(function)?.triggers.iter().find(|trigger| trigger.id == *id).cloned()
     }
 
     /// How events of a function are retried; the default where there is no such function.

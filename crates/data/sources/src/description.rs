@@ -49,6 +49,7 @@ fn take_options(object: &mut Map<String, Value>) -> Result<TriggerOptions, ApiEr
     let bounds = [
         ("max_age_s", options.max_age_s, 1, 7 * 24 * 3600),
         ("rate_per_minute", options.rate_per_minute, 1, 1_000_000),
+        ("concurrency", options.concurrency, 1, 10_000),
     ];
     for (key, value, min, max) in bounds {
         if value.is_some_and(|value| !(min..=max).contains(&value)) {
@@ -85,6 +86,7 @@ mod tests {
         for (text, part) in [
             ("{", "no JSON object"),
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": 0}"#, "max_age_s is not between 1"),
+            (r#"{"cron": "0 0 9 * * * *", "concurrency": 0}"#, "concurrency is not between 1 and 10000"),
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": "a"}"#, "invalid type"),
             (r#"{"cron": "0 0 9 * * * *", "colour": 1}"#, "colour"),
             (r#"{"cron": "0 0 9 * * * *", "cron": "0 0 8 * * * *"}"#, "cron is written twice"),

@@ -1,7 +1,7 @@
 //! Claims: which rows a run takes, and which stay taken.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use types::FunctionKey;
+use types::{FunctionKey, TriggerId};
 
 use super::claimed::Claimed;
 use super::row;
@@ -12,14 +12,16 @@ use crate::policy::retry::History;
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub function: FunctionKey,
+    /// The events of one trigger, or those of none.
+    pub trigger: Option<TriggerId>,
     pub rows_max: usize,
     /// Bytes of payloads; one row is claimed however large it is.
     pub bytes_max: u64,
     pub lease_until_ms: i64,
 }
 
-/// Claims the function's events that are due, oldest due time first, and returns when its next one
-/// is.
+/// Claims the function's events of one trigger, or of none, that are due, oldest due time first, and
+/// returns when the next one is.
 pub(crate) fn claim(
     connection: &Connection,
     owner: &str,
@@ -31,25 +33,26 @@ pub(crate) fn claim(
            SELECT id FROM ( \
              SELECT id, bytes, SUM(bytes) OVER (ORDER BY due_ms, id) AS total FROM ( \
                SELECT id, due_ms, bytes FROM events \
-               WHERE state = 0 AND namespace = :namespace AND function = :function AND due_ms <= :now \
+               WHERE state = 0 AND namespace = :namespace AND function = :function AND trigger_id = :trigger \
+                 AND due_ms <= :now \
                ORDER BY due_ms, id LIMIT :rows)) \
            WHERE total - bytes < :bytes OR total = bytes) \
          RETURNING request_id, namespace, function, function_id, \
          qualifier, invoke_type, id, attempt, function_failures, \
            system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, last_result, \
-           callback, depth",
+           callback, depth, trigger_id",
     )?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
     let rows = statement.query_map(
         named_params! {
             ":owner": owner, ":lease": wanted.lease_until_ms, ":namespace": namespace, ":function": function,
-            ":now": now_ms, ":rows": wanted.rows_max as i64, ":bytes": wanted.bytes_max as i64,
+            ":trigger": row::trigger_text(wanted.trigger.as_ref()), ":now": now_ms, ":rows": wanted.rows_max as i64, ":bytes": wanted.bytes_max as i64,
         },
         claimed,
     )?;
     let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     claimed.sort_unstable_by_key(|event| event.id);
-    Ok((claimed, next_due(connection, &wanted.function)?))
+    Ok((claimed, next_due(connection, wanted)?))
 }
 
 fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
@@ -73,16 +76,18 @@ fn claimed(columns: &Row<'_>) -> rusqlite::Result<Claimed> {
         last_result: columns.get(16)?,
         callback: columns.get(17)?,
         depth: columns.get(18)?,
+        trigger: row::trigger(columns, 19)?,
     })
 }
 
-fn next_due(connection: &Connection, function: &FunctionKey) -> Result<Option<i64>, Error> {
+fn next_due(connection: &Connection, wanted: &Wanted) -> Result<Option<i64>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT due_ms FROM events WHERE state = 0 AND namespace = ?1 AND function = ?2 ORDER BY due_ms, id LIMIT 1",
+        "SELECT due_ms FROM events WHERE state = 0 AND namespace = ?1 AND function = ?2 AND trigger_id = ?3 \
+         ORDER BY due_ms, id LIMIT 1",
     )?;
-    let due =
-        statement.query_row([function.namespace.as_str(), function.name.as_str()], |row| row.get(0)).optional()?;
-    Ok(due)
+    let FunctionKey { namespace, name } = &wanted.function;
+    let of = [namespace.as_str(), name.as_str(), row::trigger_text(wanted.trigger.as_ref())];
+    Ok(statement.query_row(of, |row| row.get(0)).optional()?)
 }
 
 /// Keeps the claims of runs that go on.

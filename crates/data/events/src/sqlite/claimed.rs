@@ -1,7 +1,7 @@
 //! An event that a claim has taken.
 
 use bytes::Bytes;
-use types::{RequestId, RunStatus};
+use types::{RequestId, RunStatus, TriggerId};
 
 use crate::event::{Address, InvokeType};
 use crate::policy::retry::History;
@@ -26,4 +26,6 @@ pub(crate) struct Claimed {
     pub callback: Option<String>,
     /// Events that led to it, each caused by a run or the end of the one before.
     pub depth: u32,
+    /// The trigger that made it.
+    pub trigger: Option<TriggerId>,
 }

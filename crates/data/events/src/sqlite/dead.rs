@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use types::{RequestId, RunStatus};
+use types::{RequestId, RunStatus, TriggerId};
 
 use super::claimed::Claimed;
 use super::finish::End;
@@ -25,9 +25,11 @@ pub(crate) fn keep(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, \
          qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, retries_max, payload, callback) VALUES (:id, :namespace, :function, \
+         attempts, accepted_ms, died_ms, result, retries_max, payload, callback, trigger_id) \
+         VALUES (:id, :namespace, :function, \
          :function_id, \
-         :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload, :callback)",
+         :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload, :callback, \
+         :trigger)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -45,6 +47,7 @@ pub(crate) fn keep(
         ":retries": event.history.retries_max,
         ":payload": event.payload.as_ref(),
         ":callback": event.callback,
+        ":trigger": row::trigger_text(event.trigger.as_ref()),
     })?;
     make_room(connection, namespace, namespace_max)
 }
@@ -110,6 +113,13 @@ pub(crate) fn payload(connection: &Connection, id: &RequestId) -> Result<Option<
     Ok(payload.map(Bytes::from))
 }
 
+/// The trigger that made a dead letter.
+pub(crate) fn trigger(connection: &Connection, id: &RequestId) -> Result<Option<TriggerId>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT trigger_id FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL")?;
+    Ok(statement.query_row([id.as_str()], |columns| row::trigger(columns, 0)).optional()?.flatten())
+}
+
 fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let (request_id, address, invoke_type) = row::head(columns, 0)?;
     Ok(DeadLetter {
@@ -150,15 +160,15 @@ pub(crate) fn take(
     ttl_s: u32,
 ) -> Result<(NewEvent, Origin), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload, callback \
-         FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
+        "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload, callback, \
+         trigger_id FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
     )?;
     let found = statement.query_row([id.as_str()], |columns| {
         let (request_id, address, invoke_type) = row::head(columns, 0)?;
         let payload = columns.get::<_, Vec<u8>>(7)?.into();
         let retries_max = columns.get(6)?;
         // Who redrives it wants a chain to go on.
-        let origin = Origin { callback: columns.get(8)?, depth: 0 };
+        let origin = Origin { callback: columns.get(8)?, depth: 0, trigger: row::trigger(columns, 9)? };
         Ok((NewEvent { request_id, address, invoke_type, payload, retries_max, ttl_s, delay_s: 0 }, origin))
     });
     let event = found.optional()?.ok_or_else(|| Error::NotFound(id.clone()))?;

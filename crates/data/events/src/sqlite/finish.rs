@@ -202,7 +202,7 @@ mod tests {
 
     fn claim(connection: &Connection, owner: &str) -> Option<Claimed> {
         let function = FunctionKey { namespace: "default".parse().unwrap(), name: "long".parse().unwrap() };
-        let wanted = Wanted { function, rows_max: 1, bytes_max: 100, lease_until_ms: NOW + 1 };
+        let wanted = Wanted { function, trigger: None, rows_max: 1, bytes_max: 100, lease_until_ms: NOW + 1 };
         claim::claim(connection, owner, &wanted, NOW).unwrap().0.pop()
     }
 

@@ -2,6 +2,9 @@
 
 use rusqlite::{Connection, ErrorCode, named_params};
 
+use types::TriggerId;
+
+use super::row;
 use crate::error::Error;
 use crate::event::NewEvent;
 
@@ -12,6 +15,8 @@ pub(crate) struct Origin {
     pub callback: Option<String>,
     /// Events that led to it, each caused by a run or the end of the one before.
     pub depth: u32,
+    /// The trigger that made it.
+    pub trigger: Option<TriggerId>,
 }
 
 /// Stores an event as waiting.
@@ -20,10 +25,10 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin,
         "INSERT INTO events (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, due_ms, accepted_ms, \
          expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, callback, \
-         depth, bytes, payload) \
+         depth, bytes, payload, trigger_id) \
          VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
-         :callback, :depth, :bytes, :payload)",
+         :callback, :depth, :bytes, :payload, :trigger)",
     )?;
     let done = statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -40,6 +45,7 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin,
         ":depth": origin.depth,
         ":bytes": event.payload.len() as i64,
         ":payload": event.payload.as_ref(),
+        ":trigger": row::trigger_text(origin.trigger.as_ref()),
     });
     match done {
         Ok(_) => Ok(()),

@@ -10,8 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::Error;
 
 const SCHEMA: &str = include_str!("schema.sql");
+/// Makes a file of schema 1 one of schema 2.
+const UPGRADE_2: &str = include_str!("upgrade_2.sql");
 /// The schema that this program writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Payloads are nobody else's.
 const FILE_MODE: u32 = 0o600;
 /// How long a statement waits for a lock that another process holds, as a backup does.
@@ -31,6 +33,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
     match found {
         None => connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;")).map_err(failed)?,
         Some(VERSION) => {}
+        Some(1) => connection.execute_batch(&format!("BEGIN IMMEDIATE; {UPGRADE_2} COMMIT;")).map_err(failed)?,
         Some(found) => return Err(Error::NewerSchema { found, known: VERSION }),
     }
     Ok(connection)

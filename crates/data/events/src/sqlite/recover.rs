@@ -1,7 +1,7 @@
 //! What a start finds: claims of a process that is gone, and what waits.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use types::FunctionKey;
+use types::{FunctionKey, TriggerId};
 
 use super::{row, terminate};
 use crate::error::Error;
@@ -53,27 +53,29 @@ fn interrupted(connection: &Connection, found: &mut Interrupted) -> Result<(), E
     Ok(())
 }
 
-/// What waits of one function.
+/// What waits of one function, of one trigger or of none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub function: FunctionKey,
+    pub trigger: Option<TriggerId>,
     pub rows: u64,
     pub bytes: u64,
     pub next_due_ms: i64,
 }
 
-/// What waits, by function; read at a start from the index alone.
+/// What waits, by function and trigger; read at a start from the index alone.
 pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
     let mut statement = connection.prepare(
-        "SELECT namespace, function, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
-         GROUP BY namespace, function",
+        "SELECT namespace, function, trigger_id, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
+         GROUP BY namespace, function, trigger_id",
     )?;
     let rows = statement.query_map([], |columns| {
         Ok(Waiting {
             function: FunctionKey { namespace: row::parsed(columns, 0)?, name: row::parsed(columns, 1)? },
-            rows: columns.get::<_, i64>(2)?.unsigned_abs(),
-            bytes: columns.get::<_, i64>(3)?.unsigned_abs(),
-            next_due_ms: columns.get(4)?,
+            trigger: row::trigger(columns, 2)?,
+            rows: columns.get::<_, i64>(3)?.unsigned_abs(),
+            bytes: columns.get::<_, i64>(4)?.unsigned_abs(),
+            next_due_ms: columns.get(5)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

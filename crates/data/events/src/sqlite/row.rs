@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 use rusqlite::types::Type;
-use types::{FunctionKey, RequestId, RunStatus};
+use types::{FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::event::{Address, InvokeType, RunState};
 
@@ -26,6 +26,19 @@ pub(super) fn head(row: &Row<'_>, at: usize) -> rusqlite::Result<(RequestId, Add
 pub(super) fn address(row: &Row<'_>, at: usize) -> rusqlite::Result<Address> {
     let function = FunctionKey { namespace: parsed(row, at)?, name: parsed(row, at + 1)? };
     Ok(Address { function, function_id: parsed(row, at + 2)?, qualifier: parsed(row, at + 3)? })
+}
+
+/// The trigger of an event, if one made it.
+pub(super) fn trigger(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<TriggerId>> {
+    match row.get_ref(at)?.as_str()? {
+        "" => Ok(None),
+        _ => parsed(row, at).map(Some),
+    }
+}
+
+/// The same as a column has it.
+pub(super) fn trigger_text(trigger: Option<&TriggerId>) -> &str {
+    trigger.map_or("", |id| id.as_str())
 }
 
 /// A status code of a run.

@@ -1,7 +1,7 @@
 -- The queue of events. Times are Unix milliseconds.
 
 CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES (2);
 
 -- Events that wait (state 0) or run (state 1). Short of its payload a row is what decisions need.
 CREATE TABLE events (
@@ -31,11 +31,12 @@ CREATE TABLE events (
     callback          TEXT,
     depth             INTEGER NOT NULL DEFAULT 0,
     bytes             INTEGER NOT NULL,
-    payload           BLOB    NOT NULL
+    payload           BLOB    NOT NULL,
+    trigger_id        TEXT    NOT NULL DEFAULT '' -- the trigger that made it; empty without one
 );
 
 -- Covers the claims' search and the counts at a start.
-CREATE INDEX events_waiting ON events (namespace, function, due_ms, id, bytes) WHERE state = 0;
+CREATE INDEX events_waiting ON events (namespace, function, trigger_id, due_ms, id, bytes) WHERE state = 0;
 CREATE INDEX events_by_function ON events (function_id, accepted_ms);
 CREATE INDEX events_claimed ON events (lease_until_ms) WHERE state = 1;
 
@@ -57,11 +58,12 @@ CREATE TABLE runs (
     -- Of a job image whose program ran to its end; `out_of_memory` is NULL otherwise.
     exit_code     INTEGER,
     exit_signal   INTEGER,
-    out_of_memory INTEGER
+    out_of_memory INTEGER,
+    kept_bytes    INTEGER -- of `result`; NULL without one
 ) WITHOUT ROWID;
 
 CREATE INDEX runs_by_end ON runs (ended_ms);
-CREATE INDEX runs_with_result ON runs (ended_ms) WHERE result IS NOT NULL;
+CREATE INDEX runs_with_result ON runs (ended_ms, kept_bytes) WHERE result IS NOT NULL;
 CREATE INDEX runs_by_function ON runs (function_id, accepted_ms);
 
 -- Events of which no run ended well, with their payloads. A row that was redriven stays for a while
@@ -84,7 +86,8 @@ CREATE TABLE dead_letters (
     payload     BLOB    NOT NULL,
     redriven_ms INTEGER,
     callback    TEXT,
-    delivery    TEXT -- JSON; where it is to go, unless it is an event
+    delivery    TEXT, -- JSON; where it is to go, unless it is an event
+    trigger_id  TEXT    NOT NULL DEFAULT '' -- as in `events`
 );
 
 CREATE UNIQUE INDEX dead_letters_by_request ON dead_letters (request_id) WHERE redriven_ms IS NULL;

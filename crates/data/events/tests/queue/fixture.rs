@@ -9,7 +9,7 @@ use events::{Address, Attempt, BoxFuture, Config, Destinations, Events, InvokeTy
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
-use types::{EventInvokeConfig, FunctionId, FunctionKey, Qualifier, RequestId, RunStatus};
+use types::{EventInvokeConfig, FunctionId, FunctionKey, Qualifier, RequestId, RunStatus, TriggerId};
 
 /// Longest wait for a condition.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -29,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) retry_after: Mutex<Option<Duration>>,
     /// What canceled runs end with in place of their status.
     pub(crate) canceled: Mutex<Option<RunStatus>>,
+    /// How many events of each trigger may run at once.
+    pub(crate) concurrency: Mutex<HashMap<TriggerId, usize>>,
     /// Whether events run again.
     pub(crate) repeat: Mutex<Repeat>,
 }
@@ -55,6 +57,10 @@ impl Run for Script {
 
     fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
         (of.name.as_str() != "missing").then(|| ("lam-00000001".parse().unwrap(), EventInvokeConfig::default()))
+    }
+
+    fn trigger_concurrency(&self, _of: &FunctionKey, trigger: &TriggerId) -> Option<usize> {
+        self.concurrency.lock().get(trigger).copied()
     }
 
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {

@@ -12,3 +12,5 @@ mod restarts;
 mod retention;
 mod runs;
 mod termination;
+mod triggers;
+mod upgrade;

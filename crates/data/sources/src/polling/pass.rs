@@ -122,5 +122,6 @@ async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<
         ttl_s: trigger.options.max_age_s.unwrap_or(event_invoke.ttl_s),
         delay_s: 0,
     };
-    Ok(events.accept_once(event, SourceKey { source: trigger.id.as_str().to_owned().into(), key }).await?)
+    let key = SourceKey { source: trigger.id.as_str().to_owned().into(), key };
+    Ok(events.accept_of_trigger(event, &trigger.id, Some(key)).await?)
 }

@@ -67,7 +67,7 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
     let (function, trigger) = (&tick.function.key, tick.trigger.name.as_str());
     let key = SourceKey { source: KEYS.into(), key: key(tick) };
     loop {
-        let error = match delivery.events.accept_once(event.clone(), key.clone()).await {
+        let error = match delivery.events.accept_of_trigger(event.clone(), &tick.trigger.id, Some(key.clone())).await {
             Ok(Accepted::New) => {
                 let late_ms = delivery.clock.now_ms().saturating_sub(tick.at_ms).max(0);
                 metrics::histogram!("sampan_timer_commit_delay_seconds").record(late_ms as f64 / 1000.0);

@@ -182,7 +182,7 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
         ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
         delay_s: 0,
     };
-    cx.events.accept(event).await?;
+    cx.events.accept_of_trigger(event, &trigger.id, None).await?;
     Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
 }
 

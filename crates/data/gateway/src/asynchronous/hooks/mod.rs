@@ -222,11 +222,9 @@ impl AsyncCalls {
             ttl_s: trigger.options.max_age_s.unwrap_or(function.event_invoke.ttl_s),
             delay_s: 0,
         };
+        let key = dedup_key.map(|key| source_key(trigger, key));
         let events = self.parts.events.at_depth(depth);
-        let accepted = match dedup_key {
-            Some(key) => events.accept_once(event, source_key(trigger, key)).await?,
-            None => events.accept(event).await.map(|()| Accepted::New)?,
-        };
+        let accepted = events.accept_of_trigger(event, &trigger.id, key).await?;
         Ok((request_id, accepted))
     }
 

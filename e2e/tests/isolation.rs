@@ -5,6 +5,8 @@
 #[allow(dead_code)] // Other tests use the rest.
 #[path = "egress/machine.rs"]
 mod machine;
+#[path = "isolation/mounts.rs"]
+mod mounts;
 
 use std::collections::BTreeSet;
 

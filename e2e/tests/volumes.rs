@@ -4,9 +4,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use anyhow::Context;
-use e2e::Platform;
+use e2e::{Platform, hostile, tools, wait};
 use tempfile::TempDir;
 
 /// Starts of a machine with a load of 20 take long.
@@ -56,5 +57,97 @@ async fn files_of_a_volume_outlive_redeploys_restarts_and_kills_and_two_function
     assert_eq!(body(&platform, "one", "/read?/srv/data/kept").await?, read);
     let platform = platform.restart().await?;
     assert_eq!(body(&platform, "two", "/read?/elsewhere/kept").await?, read);
+    platform.stop().await
+}
+
+/// A platform with the hostile image, too, and further settings.
+async fn platform_with(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(env).await?;
+    hostile::push(&platform).await?;
+    Ok(platform)
+}
+
+/// A function of the hostile image, whose instance stays as it is.
+async fn deploy_hostile(platform: &Platform, function: &str, flags: &[&str]) -> anyhow::Result<()> {
+    let flags = [&["--memory", "256", "--timeout", "90"], flags].concat();
+    platform.deploy(function, "hostile:v1", &flags).await.map(drop)
+}
+
+/// What a command of `sampan volume` says that must fail.
+async fn refused(platform: &Platform, args: &[&str]) -> anyhow::Result<String> {
+    let run = tools::run(&mut platform.cli(&[&["volume"], args].concat())).await?;
+    anyhow::ensure!(!run.ok, "{args:?} was taken: {}", run.stdout);
+    Ok(run.stderr)
+}
+
+fn number(value: &serde_json::Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or_default()
+}
+
+/// No MB written, ENOSPC.
+const FULL: &str = "0 28";
+
+#[tokio::test]
+async fn an_image_is_full_at_its_size_and_grows_under_the_functions_that_share_it() -> anyhow::Result<()> {
+    let platform = platform_with(&[]).await?;
+    volume(&platform, &["create", "disk", "--kind", "image", "--size", "32m"]).await?;
+    deploy_hostile(&platform, "one", &["--mount", "disk:/d"]).await?;
+    deploy_hostile(&platform, "two", &["--mount", "disk:/e"]).await?;
+    let filled = hostile::attack(&platform, "one", "/spread?/d:text").await?;
+    let written: u64 = filled.split(' ').next().and_then(|mb| mb.parse().ok()).context("a number")?;
+    assert!((16..32).contains(&written), "{filled}");
+    // It is full for whoever shares it, and for nothing else.
+    assert_eq!(hostile::attack(&platform, "two", "/fill?/e").await?, FULL);
+    assert_eq!(hostile::attack(&platform, "two", "/put?/tmp/more:text").await?, "0");
+    let usage = volume(&platform, &["usage", "disk"]).await?;
+    assert!(number(&usage, "bytes") >= written << 20 && number(&usage, "free_bytes") < 1 << 20, "{usage}");
+    assert!((16 << 20..32 << 20).contains(&number(&usage, "size_bytes")), "{usage}");
+    for size in ["32m", "16m"] {
+        let said = refused(&platform, &["grow", "disk", "--size", size]).await?;
+        assert!(said.contains("an image never shrinks"), "{said}");
+    }
+    let grown = volume(&platform, &["grow", "disk", "--size", "96m"]).await?;
+    // Where the kernel lets the platform grow no mounted one, the next start of it does.
+    let platform = if grown["now"] == true { platform } else { platform.kill_and_restart().await? };
+    assert_eq!(hostile::attack(&platform, "two", "/put?/e/more:text").await?, "0");
+    assert_eq!(hostile::attack(&platform, "one", "/read?/d/more").await?, "text");
+    let usage = volume(&platform, &["usage", "disk"]).await?;
+    assert!(number(&usage, "size_bytes") > 64 << 20 && number(&usage, "free_bytes") > 32 << 20, "{usage}");
+    let said = refused(&platform, &["delete", "disk"]).await?;
+    assert!(said.contains("mount the volume disk"), "{said}");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_kill_while_an_image_is_made_or_grows_loses_nothing() -> anyhow::Result<()> {
+    let mut platform = platform_with(&[]).await?;
+    volume(&platform, &["create", "kept", "--kind", "image", "--size", "32m"]).await?;
+    deploy_hostile(&platform, "one", &["--mount", "kept:/d"]).await?;
+    assert_eq!(hostile::attack(&platform, "one", "/put?/d/file:text").await?, "0");
+    for round in 1..=3_u64 {
+        let images = platform.data_dir().join("volumes/images");
+        let size = format!("{}m", 32 + 32 * round);
+        let is_larger = || fs::metadata(images.join("kept")).is_ok_and(|meta| meta.len() > (32 * round) << 20);
+        let begin = |args: &[&str]| platform.cli(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut making = begin(&["volume", "create", "new", "--kind", "image", "--size", "64m"])?;
+        let mut growing = begin(&["volume", "grow", "kept", "--size", &size])?;
+        let is_made = || fs::read_dir(&images).is_ok_and(|images| images.count() > 1);
+        let begun = async || Ok((is_larger() && is_made()).then_some(()));
+        wait::until("the image grows, and another is made", begun).await?;
+        platform.kill().await?;
+        making.wait().await?;
+        growing.wait().await?;
+        platform = platform.restart().await?;
+        let list = volume(&platform, &["list"]).await?;
+        let volumes = list["volumes"].as_array().context("a list")?;
+        assert!(volumes.iter().all(|volume| volume["problem"].is_null()), "{list}");
+        let kept = volumes.iter().find(|volume| volume["name"] == "kept").context("kept")?;
+        assert_eq!(number(kept, "size_mb"), 32 + 32 * round);
+        if volumes.iter().any(|volume| volume["name"] == "new") {
+            volume(&platform, &["delete", "new"]).await?;
+        }
+        assert_eq!(fs::read_dir(&images)?.count(), 1, "half of an image is left");
+        assert_eq!(hostile::attack(&platform, "one", "/read?/d/file").await?, "text");
+    }
     platform.stop().await
 }

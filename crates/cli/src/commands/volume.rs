@@ -67,7 +67,8 @@ fn print(answer: &Answer) {
         }
         Answer::Usage(usage) => {
             let more = if usage.cut_short { " at least, it is too much to look at" } else { "" };
-            println!("{} bytes in {} files{more}; {} bytes are free", usage.bytes, usage.files, usage.free_bytes);
+            println!("{} bytes in {} files{more}", usage.bytes, usage.files);
+            println!("{} of {} bytes are free where it is", usage.free_bytes, usage.size_bytes);
         }
         Answer::Refused { .. } => {}
     }

@@ -30,6 +30,12 @@ pub enum Error {
         /// The name.
         name: VolumeName,
     },
+    /// Another command is at it.
+    #[error("the volume {name} is being made or grown; try again when that has ended")]
+    Changing {
+        /// The name.
+        name: VolumeName,
+    },
     /// The operator's own.
     #[error("the volume {name} is one of the settings; remove [volumes.{name}] there and restart")]
     OfSettings {

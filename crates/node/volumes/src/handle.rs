@@ -1,9 +1,7 @@
 //! The public face: which volumes there are, and each as instances get it.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +19,14 @@ use crate::{image, mounts, open, probe, tmpfs};
 
 /// All volumes of one data directory; cheap to clone.
 #[derive(Clone)]
-pub struct Volumes(Arc<Inner>);
+pub struct Volumes(pub(crate) Arc<Inner>);
 
-struct Inner {
-    config: Config,
-    folders: Folders,
-    known: Mutex<BTreeMap<VolumeName, Arc<Known>>>,
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) folders: Folders,
+    pub(crate) known: Mutex<BTreeMap<VolumeName, Arc<Known>>>,
+    /// Those that are being made or grown.
+    pub(crate) changing: Mutex<BTreeSet<VolumeName>>,
     tmp_disks: TmpDisks,
 }
 
@@ -37,20 +37,29 @@ impl Drop for Inner {
 }
 
 /// A volume.
-struct Known {
-    settings: VolumeSettings,
-    made: bool,
-    place: Place,
+pub(crate) struct Known {
+    pub(crate) settings: VolumeSettings,
+    pub(crate) made: bool,
+    pub(crate) place: Place,
 }
 
 /// Where it is.
-enum Place {
+pub(crate) enum Place {
     /// A directory, which is opened for each use.
     Directory(PathBuf),
     /// A file system of its own.
-    Mounted { path: PathBuf, root: Arc<OwnedFd>, device: Option<PathBuf> },
+    Mounted { path: PathBuf, root: Arc<OwnedFd>, image: Option<Attached> },
     /// Nowhere, and why.
     Missing(String),
+}
+
+/// Of an image that is mounted.
+#[derive(Clone)]
+pub(crate) struct Attached {
+    /// Its block device.
+    pub(crate) device: PathBuf,
+    /// Its size, which is more than its settings say where it cannot shrink.
+    pub(crate) size_mb: u64,
 }
 
 /// What is known of a volume.
@@ -79,22 +88,6 @@ pub struct Source {
     pub owner: Option<(u32, u32)>,
 }
 
-/// A deletion under way: nothing new finds the volume. Dropped before it is finished, the volume is
-/// there again.
-pub struct Deletion {
-    volumes: Volumes,
-    name: VolumeName,
-    known: Option<Arc<Known>>,
-}
-
-impl Drop for Deletion {
-    fn drop(&mut self) {
-        if let Some(known) = self.known.take() {
-            self.volumes.0.known.lock().insert(self.name.clone(), known);
-        }
-    }
-}
-
 impl Volumes {
     /// Finds the volumes of the settings and those that were made. One that cannot be used is
     /// listed with its problem; functions without it run.
@@ -108,7 +101,8 @@ impl Volumes {
             mounts::unmount_left(&left)?;
         }
         let tmp_disks = TmpDisks::open(dir.join("tmp"), &config)?;
-        let volumes = Self(Arc::new(Inner { config, folders, known: Mutex::default(), tmp_disks }));
+        let volumes =
+            Self(Arc::new(Inner { config, folders, known: Mutex::default(), changing: Mutex::default(), tmp_disks }));
         for (name, settings) in volumes.0.folders.records()? {
             volumes.add(name, settings, true);
         }
@@ -132,7 +126,7 @@ impl Volumes {
         self.0.known.lock().insert(name, Arc::new(Known { settings, made, place }));
     }
 
-    fn place(&self, name: &VolumeName, settings: &VolumeSettings) -> Result<Place, Error> {
+    pub(crate) fn place(&self, name: &VolumeName, settings: &VolumeSettings) -> Result<Place, Error> {
         let Inner { config, folders, .. } = &*self.0;
         match (settings.kind, &settings.path) {
             (Kind::Dir, Some(path)) => open::below_roots(path, &config.roots, OWNER_DEFAULT).map(Place::Directory),
@@ -142,19 +136,19 @@ impl Volumes {
             }
             (Kind::Tmpfs, _) => {
                 let path = folders.mount_place(name);
-                Ok(Place::Mounted { root: Arc::new(tmpfs::mount(&path, settings)?), path, device: None })
+                Ok(Place::Mounted { root: Arc::new(tmpfs::mount(&path, settings)?), path, image: None })
             }
             (Kind::Image, _) => {
                 let (path, size_mb) = (folders.mount_place(name), settings.size_mb.unwrap_or_default());
                 let file = folders.image(name);
                 image::make(&file, size_mb)?;
-                let image::Mounted { data, device } = image::mount(&file, &path, size_mb)?;
-                Ok(Place::Mounted { path, root: Arc::new(data), device: Some(device) })
+                let image::Mounted { data, device, size_mb } = image::mount(&file, &path, size_mb)?;
+                Ok(Place::Mounted { path, root: Arc::new(data), image: Some(Attached { device, size_mb }) })
             }
         }
     }
 
-    fn known(&self, name: &VolumeName) -> Result<Arc<Known>, Error> {
+    pub(crate) fn known(&self, name: &VolumeName) -> Result<Arc<Known>, Error> {
         let known = self.0.known.lock().get(name).cloned();
         let known = known.ok_or_else(|| Error::NotFound { name: name.clone() })?;
         let Place::Missing(_) = known.place else { return Ok(known) };
@@ -219,91 +213,9 @@ impl Volumes {
                         .map(|error| error.report())
                 }
             };
-            Volume { path: known.path(), problem, settings: known.settings.clone(), made: known.made, name }
+            Volume { path: known.path(), problem, settings: known.shown(), made: known.made, name }
         };
         known.into_iter().map(shown).collect()
-    }
-
-    /// Makes a volume.
-    ///
-    /// # Errors
-    /// [`Error::Exists`], [`Error::TooMany`], and what cannot be used as one.
-    pub fn create(&self, name: &VolumeName, settings: VolumeSettings) -> Result<(), Error> {
-        settings.check("the volume's")?;
-        let Inner { config, folders, known, .. } = &*self.0;
-        {
-            let known = known.lock();
-            if known.contains_key(name) {
-                return Err(Error::Exists { name: name.clone() });
-            }
-            if known.len() >= config.volumes_max {
-                return Err(Error::TooMany { volumes_max: config.volumes_max });
-            }
-        }
-        let folder = folders.make(name)?;
-        if settings.kind == Kind::Dir && settings.path.is_none() {
-            let data = folders.data(name);
-            let make = || {
-                fs::create_dir_all(&data)?;
-                chown(&data, Some(OWNER_DEFAULT), Some(OWNER_DEFAULT))
-            };
-            make().map_err(Error::io("make", &data))?;
-        }
-        let place = self.place(name, &settings).and_then(|place| {
-            let known = Known { settings: settings.clone(), made: true, place };
-            probe::check(&*known.root()?, &known.path().unwrap_or_default(), settings.squash)?;
-            folders.keep(name, &settings)?;
-            Ok(known)
-        });
-        let made = place.inspect_err(|_| {
-            mounts::unmount_left(&folders.mount_place(name)).ok();
-            fs::remove_file(folders.image(name)).ok();
-            fs::remove_dir_all(&folder).ok();
-        })?;
-        known.lock().insert(name.clone(), Arc::new(made));
-        Ok(())
-    }
-
-    /// Makes an image volume that was made by command larger, while it is in use. Returns whether it
-    /// is by now; else it is from the next start of the platform on.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::OfSettings`], and why it cannot grow.
-    pub fn grow(&self, name: &VolumeName, size_mb: u64) -> Result<bool, Error> {
-        let known = self.known(name)?;
-        let refuse =
-            |problem: &str| Err(Error::Setting { key: format!("the size of {name}"), problem: problem.to_owned() });
-        let Place::Mounted { device: Some(device), path, root } = &known.place else {
-            return refuse("only an image has one that grows");
-        };
-        if !known.made {
-            return refuse(&format!("it is one of the settings; raise [volumes.{name}] size_mb and restart"));
-        }
-        if known.settings.size_mb.is_some_and(|has| size_mb <= has) {
-            return refuse("it is not more than it has, and an image never shrinks");
-        }
-        let folders = &self.0.folders;
-        let file = folders.image(name);
-        let now = image::grow(&file.canonicalize().map_err(Error::io("find", &file))?, device, size_mb)?;
-        let settings = VolumeSettings { size_mb: Some(size_mb), ..known.settings.clone() };
-        folders.keep(name, &settings)?;
-        let place = Place::Mounted { path: path.clone(), root: root.clone(), device: Some(device.clone()) };
-        self.0.known.lock().insert(name.clone(), Arc::new(Known { settings, made: true, place }));
-        Ok(now)
-    }
-
-    /// Begins to delete a volume that was made by command.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::OfSettings`].
-    pub fn begin_delete(&self, name: &VolumeName) -> Result<Deletion, Error> {
-        let mut all = self.0.known.lock();
-        let known = all.get(name).ok_or_else(|| Error::NotFound { name: name.clone() })?;
-        if !known.made {
-            return Err(Error::OfSettings { name: name.clone() });
-        }
-        let known = all.remove(name);
-        Ok(Deletion { volumes: self.clone(), name: name.clone(), known })
     }
 
     /// How much a volume holds; blocks at most `[volumes] usage_ms_max`.
@@ -316,6 +228,13 @@ impl Volumes {
         let path = known.path().unwrap_or_default();
         let longest = Duration::from_millis(self.0.config.usage_ms_max);
         usage::of(&root, longest).map_err(|errno| Error::io("look through", path)(errno.into()))
+    }
+
+    /// Memory that file systems in memory may take, in MB.
+    pub fn memory_mb(&self) -> u64 {
+        let known = self.0.known.lock();
+        let tmpfs = known.values().filter(|known| known.settings.kind == Kind::Tmpfs);
+        tmpfs.filter_map(|known| known.settings.size_mb).sum()
     }
 
     /// A disk for the `/tmp` of one instance, if one of this size is ready; does not block.
@@ -345,7 +264,17 @@ impl Volumes {
 }
 
 impl Known {
-    fn root(&self) -> Result<Arc<OwnedFd>, Error> {
+    /// Its settings with the size that it has.
+    fn shown(&self) -> VolumeSettings {
+        match &self.place {
+            Place::Mounted { image: Some(image), .. } => {
+                VolumeSettings { size_mb: Some(image.size_mb), ..self.settings.clone() }
+            }
+            _ => self.settings.clone(),
+        }
+    }
+
+    pub(crate) fn root(&self) -> Result<Arc<OwnedFd>, Error> {
         match &self.place {
             Place::Directory(path) => open::volume(path).map(Arc::new),
             Place::Mounted { root, .. } => Ok(root.clone()),
@@ -355,33 +284,10 @@ impl Known {
         }
     }
 
-    fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         match &self.place {
             Place::Directory(path) | Place::Mounted { path, .. } => Some(path.clone()),
             Place::Missing(_) => self.settings.path.clone(),
         }
-    }
-}
-
-impl Deletion {
-    /// A directory that the volume was given, and that stays.
-    pub fn kept(&self) -> Option<&Path> {
-        self.known.as_ref()?.settings.path.as_deref()
-    }
-
-    /// Removes the volume with what it holds; a directory that it was given stays.
-    ///
-    /// # Errors
-    /// What the file system says; the volume is there again then.
-    pub fn finish(mut self) -> Result<(), Error> {
-        let folders = &self.volumes.0.folders;
-        if let Some(Known { place: Place::Mounted { path, .. }, .. }) = self.known.as_deref() {
-            mounts::unmount_left(path)?;
-        }
-        let trash = folders.discard(&self.name)?;
-        self.known = None;
-        // What is left of it is removed by the next start.
-        std::thread::spawn(move || fs::remove_dir_all(trash).ok());
-        Ok(())
     }
 }

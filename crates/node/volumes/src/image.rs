@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 use sys::loop_device::LoopDevice;
 use types::mount::OWNER_DEFAULT;
@@ -39,6 +39,8 @@ pub struct Mounted {
     pub data: OwnedFd,
     /// Its block device.
     pub device: PathBuf,
+    /// Its size.
+    pub size_mb: u64,
 }
 
 /// Makes the file, unless it is there.
@@ -65,6 +67,7 @@ pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> 
     let file = file.canonicalize().map_err(Error::io("find", file))?;
     wait_until_free(&file)?;
     let opened = OpenOptions::new().read(true).write(true).open(&file).map_err(Error::io("open", &file))?;
+    lock(&opened, &file)?;
     let has = opened.metadata().map_err(Error::io("read", &file))?.len() >> 20;
     if has > size_mb {
         tracing::warn!(file = %file.display(), size_mb = has, wanted_mb = size_mb, "an image volume cannot shrink");
@@ -72,8 +75,8 @@ pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> 
     reserve(&opened, &file, size_mb.max(has))?;
     let size_mb = size_mb.max(has);
     if file_system_bytes(&opened).map_err(Error::io("read", &file))? < size_mb << 20 {
-        run("e2fsck", &["-p", "-f"], &file)?;
-        run("resize2fs", &[], &file)?;
+        run("e2fsck", &["-p", "-f"], &file, Some(&opened))?;
+        run("resize2fs", &[], &file, Some(&opened))?;
     }
     let device = LoopDevice::attach_writable(opened.as_fd(), BLOCK_BYTES);
     let device = device.map_err(Error::io("attach a block device to", &file))?;
@@ -83,17 +86,21 @@ pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> 
         .map_err(|errno| Error::io("make a directory in", &file)(errno.into()))?;
     // The mount has the device from here on, which goes with it.
     drop(device);
-    Ok(Mounted { data, device: path })
+    Ok(Mounted { data, device: path, size_mb })
 }
 
 /// Makes a mounted image larger. Returns whether it is; where the kernel lets the platform grow no
 /// mounted file system (without CAP_SYS_RESOURCE), it is when it is mounted next.
 pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
     let opened = OpenOptions::new().read(true).write(true).open(file).map_err(Error::io("open", file))?;
-    reserve(&opened, file, size_mb)?;
+    let before = opened.metadata().map_err(Error::io("read", file))?.len();
+    // What a full disk gave of it is given back.
+    reserve(&opened, file, size_mb).inspect_err(|_| {
+        opened.set_len(before).ok();
+    })?;
     opened.sync_all().map_err(Error::io("sync", file))?;
     LoopDevice::see_size(device).map_err(Error::io("grow", device))?;
-    match run("resize2fs", &[], device) {
+    match run("resize2fs", &[], device, None) {
         Ok(()) => Ok(true),
         Err(Error::Unusable { problem, .. }) if problem.contains("Permission denied") => Ok(false),
         Err(error) => Err(error),
@@ -103,7 +110,7 @@ pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
 /// Makes an empty file system, with nothing kept for root, who is not here.
 pub fn make_file_system(options: &[&str], on: &Path) -> Result<(), Error> {
     let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
-    run("mkfs.ext4", &[&["-q", "-F", "-b", "4096", "-m", "0", "-E", lazy], options].concat(), on)
+    run("mkfs.ext4", &[&["-q", "-F", "-b", "4096", "-m", "0", "-E", lazy], options].concat(), on, None)
 }
 
 /// Size of the file system in an image, by its superblock (fs/ext4/ext4.h).
@@ -147,6 +154,22 @@ fn wait_until_free(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Waits for programs that an earlier platform left at work on a file, and keeps others of ours
+/// from it as long as the file is open, in a block device too.
+fn lock(opened: &File, file: &Path) -> Result<(), Error> {
+    let deadline = Instant::now() + RELEASE_MAX;
+    loop {
+        match flock(opened, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(RELEASE_LOOK),
+            Err(Errno::WOULDBLOCK) => {
+                let problem = "another program is at work on it; start again when that has ended".to_owned();
+                return Err(Error::Unusable { path: file.to_owned(), problem });
+            }
+            locked => return locked.map_err(|errno| Error::io("lock", file)(errno.into())),
+        }
+    }
+}
+
 /// The block device that a file is attached to.
 fn attached(file: &Path) -> Option<String> {
     fs::read_dir("/sys/block").ok()?.flatten().find_map(|entry| {
@@ -155,11 +178,16 @@ fn attached(file: &Path) -> Option<String> {
     })
 }
 
-/// Runs a program of e2fsprogs on a file.
-fn run(program: &str, args: &[&str], on: &Path) -> Result<(), Error> {
+/// Runs a program of e2fsprogs on a file. It has the locked file, too, so that the lock is there as
+/// long as it runs, also without the platform.
+fn run(program: &str, args: &[&str], on: &Path, locked: Option<&File>) -> Result<(), Error> {
+    let stdin = match locked {
+        None => Stdio::null(),
+        Some(file) => file.try_clone().map_err(Error::io("hand over", on))?.into(),
+    };
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
-    command.args(args).arg(on).env("PATH", format!("{path}:{PLACES}")).stdin(Stdio::null());
+    command.args(args).arg(on).env("PATH", format!("{path}:{PLACES}")).stdin(stdin);
     let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::Unusable {
             path: on.to_owned(),

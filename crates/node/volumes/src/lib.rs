@@ -20,6 +20,7 @@ mod config;
 mod error;
 mod handle;
 mod image;
+mod lifecycle;
 mod made;
 mod mounts;
 mod open;
@@ -30,6 +31,7 @@ mod usage;
 
 pub use config::{Config, Kind, VolumeSettings};
 pub use error::Error;
-pub use handle::{Deletion, Source, Volume, Volumes};
+pub use handle::{Source, Volume, Volumes};
+pub use lifecycle::Deletion;
 pub use tmp_disks::{TmpDisk, TmpLease, TmpLimits};
 pub use usage::Usage;

@@ -32,6 +32,10 @@ impl Folders {
         for folder in [&folders.made, &folders.mounts, &folders.images, &folders.trash] {
             fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         }
+        // Half of an image, which a crash left.
+        for half in entries(&folders.images)?.into_iter().filter(|path| path.extension().is_some()) {
+            fs::remove_file(&half).map_err(Error::io("remove", &half))?;
+        }
         for left in entries(&folders.trash)? {
             let removed = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
             removed.map_err(Error::io("remove", &left))?;
@@ -71,8 +75,9 @@ impl Folders {
                     let record = serde_json::from_slice(&bytes).map_err(io::Error::from);
                     found.push((name, record.map_err(Error::io("read", &path))?));
                 }
-                // It was not made to the end.
+                // It was not made to the end, or is being deleted.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    remove_file(&self.image(&name))?;
                     fs::remove_dir_all(&entry).map_err(Error::io("remove", &entry))?;
                 }
                 Err(error) => return Err(Error::io("read", path)(error)),
@@ -107,17 +112,28 @@ impl Folders {
     }
 
     /// Takes one out of those that are there; what it has is removed later, from where it is now.
+    /// Without its record it is deleted, whatever comes between.
     pub fn discard(&self, name: &VolumeName) -> Result<PathBuf, Error> {
         let (from, stamp) = (self.made.join(name.as_str()), std::time::SystemTime::now());
         let stamp = stamp.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let to = self.trash.join(format!("{name}-{stamp}"));
-        let sync = || File::open(&self.made)?.sync_all();
-        fs::rename(&from, &to).and_then(|()| sync()).map_err(Error::io("remove", &from))?;
+        let removed = fs::remove_file(from.join(RECORD)).and_then(|()| File::open(&from)?.sync_all());
+        removed.map_err(Error::io("remove", &from))?;
         let image = self.image(name);
-        match fs::rename(&image, to.join("image")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", image)(error)),
-            _ => Ok(to),
+        match fs::rename(&image, from.join("image")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", image)(error)),
+            _ => {}
         }
+        fs::rename(&from, &to).map_err(Error::io("remove", &from))?;
+        Ok(to)
+    }
+}
+
+/// Removes a file that may be there.
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Files and directories.
     pub files: u64,
+    /// Bytes of the file system that it is on, whatever is in it.
+    pub size_bytes: u64,
     /// Bytes that are free in the file system that it is on.
     pub free_bytes: u64,
     /// Whether the look ended early, so that there is more.
@@ -26,7 +28,8 @@ pub struct Usage {
 /// link is followed, and no other file system entered.
 pub fn of(dir: &OwnedFd, longest: Duration) -> Result<Usage, Errno> {
     let free = fstatvfs(dir)?;
-    let mut usage = Usage { free_bytes: free.f_bavail.saturating_mul(free.f_frsize), ..Usage::default() };
+    let bytes = |blocks: u64| blocks.saturating_mul(free.f_frsize);
+    let mut usage = Usage { size_bytes: bytes(free.f_blocks), free_bytes: bytes(free.f_bavail), ..Usage::default() };
     let deadline = Instant::now() + longest;
     let device = statat(dir, "", AtFlags::EMPTY_PATH)?.st_dev;
     let top = openat(dir, ".", READ, Mode::empty())?;

@@ -200,3 +200,117 @@ fn a_file_system_without_idmapped_mounts_is_refused_by_name_unless_it_squashes()
     assert!(below.list()[0].problem.as_ref().is_some_and(|problem| problem.contains("another file system")));
     assert!(std::process::Command::new("umount").arg(&merged).status().expect("umount").success());
 }
+
+fn image(size_mb: u64) -> VolumeSettings {
+    VolumeSettings { kind: Kind::Image, size_mb: Some(size_mb), ..VolumeSettings::default() }
+}
+
+#[test]
+fn an_image_of_the_settings_grows_by_them_and_never_shrinks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("volumes/mounts/disk/data");
+    let volumes = opened(&folder, &[("disk", image(16))]);
+    fs::write(data.join("kept"), "kept").expect("written");
+    let error = volumes.grow(&name("disk"), 48).expect_err("of the settings").to_string();
+    assert!(error.contains("raise [volumes.disk] size_mb"), "{error}");
+    drop(volumes);
+    for (wanted, has) in [(48, 48), (24, 48)] {
+        let volumes = opened(&folder, &[("disk", image(wanted))]);
+        assert_eq!(volumes.list()[0].settings.size_mb, Some(has));
+        let usage = volumes.usage(&name("disk")).expect("read");
+        assert!((36 << 20..has << 20).contains(&usage.size_bytes), "{usage:?}");
+        assert!(usage.free_bytes <= usage.size_bytes && usage.files == 1, "{usage:?}");
+        assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
+        volumes.close();
+    }
+    // Taken out of the settings it stays, and nothing by command takes its place.
+    let without = opened(&folder, &[]);
+    let error = without.create(&name("disk"), image(16)).expect_err("in the way").to_string();
+    assert!(error.contains("volume that the settings had"), "{error}");
+    assert!(folder.path().join("volumes/images/disk").exists());
+}
+
+#[test]
+fn what_a_crash_leaves_of_making_growing_and_deleting_an_image_is_put_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (made, images) = (folder.path().join("volumes/made"), folder.path().join("volumes/images"));
+    drop(opened(&folder, &[]));
+    // While it was made: the image half, or whole without a record.
+    fs::create_dir_all(made.join("half")).expect("made");
+    fs::write(images.join("half.new"), "half").expect("written");
+    fs::create_dir_all(made.join("whole")).expect("made");
+    fs::write(images.join("whole"), "whole").expect("written");
+    let volumes = opened(&folder, &[]);
+    assert!(volumes.list().is_empty());
+    assert_eq!((fs::read_dir(&made).expect("there").count(), fs::read_dir(&images).expect("there").count()), (0, 0));
+    // While it grew: the file has grown, what is in it has not, and the record is the old one.
+    volumes.create(&name("disk"), image(16)).expect("made");
+    let data = folder.path().join("volumes/mounts/disk/data");
+    fs::write(data.join("kept"), "kept").expect("written");
+    volumes.close();
+    drop(volumes);
+    let file = fs::OpenOptions::new().write(true).open(images.join("disk")).expect("there");
+    file.set_len(64 << 20).expect("grown");
+    let volumes = opened(&folder, &[]);
+    assert_eq!(volumes.list()[0].settings.size_mb, Some(64));
+    assert!(volumes.usage(&name("disk")).expect("read").size_bytes > 48 << 20);
+    assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
+    // While it was deleted: without its record it is no more.
+    volumes.close();
+    drop(volumes);
+    fs::remove_file(made.join("disk/volume.json")).expect("removed");
+    assert!(opened(&folder, &[]).list().is_empty() && !images.join("disk").exists());
+}
+
+#[test]
+fn a_program_that_outlives_the_platform_keeps_others_from_the_image() {
+    use rustix::fs::{FlockOperation, flock};
+    let folder = tempfile::tempdir().expect("a folder");
+    let volumes = opened(&folder, &[]);
+    volumes.create(&name("disk"), image(16)).expect("made");
+    volumes.close();
+    drop(volumes);
+    let path = folder.path().join("volumes/images/disk");
+    let at_work = fs::File::open(&path).expect("there");
+    let locked = || flock(&at_work, FlockOperation::NonBlockingLockExclusive).is_ok();
+    while !locked() {
+        std::thread::yield_now();
+    }
+    let waiting = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| opened(&folder, &[]));
+        std::thread::yield_now();
+        assert!(!folder.path().join("volumes/mounts/disk/data").exists());
+        flock(&at_work, FlockOperation::Unlock).expect("unlocked");
+        opening.join().expect("opened")
+    });
+    assert_eq!(waiting.list()[0].problem, None);
+    let again = flock(&at_work, FlockOperation::NonBlockingLockExclusive);
+    assert!(again.is_err(), "whoever has it mounted has the lock");
+    waiting.close();
+}
+
+#[test]
+fn a_full_disk_refuses_an_image_and_keeps_nothing_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let small = folder.path().join("volumes");
+    fs::create_dir(&small).expect("made");
+    let run = |program: &str, args: &[&str]| {
+        let status = std::process::Command::new(program).args(args).arg(&small).status().expect("there");
+        assert!(status.success(), "{program}");
+    };
+    run("mount", &["-t", "tmpfs", "-o", "size=64m", "none"]);
+    let volumes = opened(&folder, &[]);
+    volumes.create(&name("disk"), image(24)).expect("there is room");
+    let free = || rustix::fs::statvfs(&small).expect("there").f_bavail;
+    let before = free();
+    for refused in [volumes.create(&name("other"), image(100)), volumes.grow(&name("disk"), 100).map(drop)] {
+        let error = refused.expect_err("no room").to_string();
+        assert!(error.contains("the disk has no 100 MB for it"), "{error}");
+    }
+    assert!(free() >= before - 16, "{before} {}", free());
+    assert_eq!(volumes.list()[0].settings.size_mb, Some(24));
+    volumes.begin_delete(&name("disk")).expect("found").finish().expect("removed");
+    volumes.close();
+    drop(volumes);
+    run("umount", &["-l"]);
+}

@@ -53,8 +53,8 @@ impl Administration {
             }
             Command::Usage { name } => {
                 let usage = self.blocking(move |volumes| volumes.usage(&name)).await?;
-                let volumes::Usage { bytes, files, free_bytes, cut_short } = usage;
-                Ok(Answer::Usage(Usage { bytes, files, free_bytes, cut_short }))
+                let volumes::Usage { bytes, files, size_bytes, free_bytes, cut_short } = usage;
+                Ok(Answer::Usage(Usage { bytes, files, size_bytes, free_bytes, cut_short }))
             }
         }
     }
@@ -144,7 +144,7 @@ fn shown(volume: volumes::Volume, users: &Users) -> Volume {
 fn refused(error: &Error) -> Refused {
     let status = match error {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
-        Error::Exists { .. } | Error::OfSettings { .. } => StatusCode::CONFLICT,
+        Error::Exists { .. } | Error::OfSettings { .. } | Error::Changing { .. } => StatusCode::CONFLICT,
         Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     };

@@ -100,6 +100,10 @@ pub struct Usage {
     pub bytes: u64,
     /// Files and directories.
     pub files: u64,
+    /// Bytes of the file system that it is on; of an image or a tmpfs its size less what that takes
+    /// itself.
+    #[serde(default)]
+    pub size_bytes: u64,
     /// Bytes that are free where it is.
     pub free_bytes: u64,
     /// Whether the look took too long, so that there is more.

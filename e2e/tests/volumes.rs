@@ -151,3 +151,30 @@ async fn a_kill_while_an_image_is_made_or_grows_loses_nothing() -> anyhow::Resul
     }
     platform.stop().await
 }
+
+#[tokio::test]
+async fn a_volume_in_memory_is_shared_bounded_and_counted_and_ends_with_the_platform() -> anyhow::Result<()> {
+    let platform = platform_with(&[("SAMPAN_POOL__MEMORY_MB_MAX", "1024")]).await?;
+    for (size, why) in [("900m", "[pool] memory_mb_max"), ("2g", "[pool] memory_mb_max")] {
+        let said = refused(&platform, &["create", "memory", "--kind", "tmpfs", "--size", size]).await?;
+        assert!(said.contains(why), "{said}");
+    }
+    volume(&platform, &["create", "memory", "--kind", "tmpfs", "--size", "512m"]).await?;
+    deploy_hostile(&platform, "one", &["--mount", "memory:/d"]).await?;
+    deploy_hostile(&platform, "two", &["--mount", "memory:/d"]).await?;
+    assert_eq!(hostile::attack(&platform, "one", "/put?/d/file:text").await?, "0");
+    assert_eq!(hostile::attack(&platform, "two", "/read?/d/file").await?, "text");
+    let mounts = hostile::attack(&platform, "two", "/read?/proc/self/mountinfo").await?;
+    assert!(mounts.lines().any(|line| line.contains(" /d ") && line.contains("size=524288k")), "{mounts}");
+    // 512 MB of 1024 are the volume's, 512 those of the two functions: there is no room for a third,
+    // which evicts one that is idle.
+    let account = platform.api.call("GetAccount", serde_json::json!({})).await?;
+    let total = &account["AccountUsage"]["TotalConcurrencyMem"];
+    assert_eq!(total.as_u64(), Some(512), "{account}");
+    deploy_hostile(&platform, "one", &["--env", "A=b"]).await?;
+    assert_eq!(hostile::attack(&platform, "one", "/read?/d/file").await?, "text", "it outlives instances");
+    let platform = platform.kill_and_restart().await?;
+    assert_eq!(hostile::attack(&platform, "one", "/read?/d/file").await?, "error 2", "and not the platform");
+    assert_eq!(hostile::attack(&platform, "one", "/put?/d/file:text").await?, "0");
+    platform.stop().await
+}

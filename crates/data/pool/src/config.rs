@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::backoff::Pauses;
 use crate::policy::keep_alive::KeepAlivePolicy;
+use crate::set_aside::SetAside;
 
 /// The `[pool]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Config {
     /// owner set another one (API action PutTotalConcurrencyConfig). 0 takes the machine's memory
     /// when the caller names it with [`Config::or_machine_memory`], and no limit otherwise.
     pub memory_mb_max: u64,
+    /// What of it is not for instances.
+    #[serde(skip)]
+    pub set_aside: SetAside,
     /// Instances started within any minute; 0 is no limit.
     pub starts_per_minute_max: u32,
     /// Instances started ahead of any request within any minute; 0 is no limit.
@@ -80,6 +84,7 @@ impl Default for Config {
             instances_max: 1000,
             instances_per_function_max: 200,
             memory_mb_max: 0,
+            set_aside: SetAside::default(),
             starts_per_minute_max: 500,
             provisioned_starts_per_minute_max: 100,
             starts_share_percent_max: 60,

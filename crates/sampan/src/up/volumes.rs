@@ -14,15 +14,56 @@ use axum::{Json, Router};
 use store::{FunctionQuery, Store};
 use types::admin::volumes::{ACTION, Answer, Command, PATH, Usage, Volume};
 use types::{Mount, VolumeName};
-use volumes::{Error, VolumeSettings, Volumes};
+use volumes::{Error, Kind, VolumeSettings, Volumes};
 
 use super::signed::{Refused, Signed};
+use crate::failure::{Exit, Failure};
 
 /// State of the endpoint.
 pub struct Administration {
     pub volumes: Volumes,
     pub store: Store,
     pub signed: Signed,
+    pub memory: Memory,
+}
+
+/// Memory of the installation, of which volumes take some.
+pub struct Memory {
+    /// All of it, in MB.
+    pub all_mb: u64,
+    /// What of it is not for instances.
+    pub set_aside: pool::SetAside,
+}
+
+impl Memory {
+    /// Takes what file systems in memory may hold away from instances.
+    pub fn count(&self, volumes: &Volumes) -> anyhow::Result<()> {
+        let taken_mb = volumes.memory_mb();
+        self.set_aside.set(taken_mb);
+        if taken_mb < self.all_mb {
+            return Ok(());
+        }
+        let message = format!(
+            "volumes of kind tmpfs have {taken_mb} MB of the {} MB of [pool] memory_mb_max, which leaves none for functions",
+            self.all_mb
+        );
+        Err(Failure::new(Exit::Usage, message, "Give them less by [volumes.NAME] size_mb, or raise the other.").into())
+    }
+
+    /// Refuses another one that would take more than half of all.
+    fn check(&self, volumes: &Volumes, settings: &VolumeSettings) -> Result<(), Refused> {
+        let wanted_mb = settings.size_mb.unwrap_or_default();
+        let taken_mb = volumes.memory_mb().saturating_add(wanted_mb);
+        if settings.kind != Kind::Tmpfs || taken_mb <= self.all_mb / 2 {
+            return Ok(());
+        }
+        let message = format!(
+            "volumes of kind tmpfs would have {taken_mb} MB of the {} MB of [pool] memory_mb_max, of which they get half \
+             at most; take a smaller size, or raise it",
+            self.all_mb
+        );
+        Err((StatusCode::BAD_REQUEST, message))
+    }
 }
 
 /// Serves [`PATH`].
@@ -68,8 +109,10 @@ impl Administration {
     async fn create(&self, name: VolumeName, settings: serde_json::Value) -> Result<Answer, Refused> {
         let settings: VolumeSettings =
             serde_json::from_value(settings).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        self.memory.check(&self.volumes, &settings)?;
         let made = name.clone();
         self.blocking(move |volumes| volumes.create(&made, settings)).await?;
+        self.memory.set_aside.set(self.volumes.memory_mb());
         let found = self.list().await?.into_iter().find(|volume| volume.name == name);
         found.map(Answer::Created).ok_or_else(|| fault(anyhow::anyhow!("the volume {name} was deleted meanwhile")))
     }
@@ -91,6 +134,7 @@ impl Administration {
             .await
             .map_err(|error| fault(error.into()))?
             .map_err(|error| refused(&error))?;
+        self.memory.set_aside.set(self.volumes.memory_mb());
         Ok(Answer::Deleted { kept })
     }
 

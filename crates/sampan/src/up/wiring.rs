@@ -210,6 +210,8 @@ impl RunningPlatform {
             results_dir: dir.join("results"),
         };
         let pool = settings.pool.or_machine_memory(super::bounds::machine_memory_mb());
+        let memory = super::volumes::Memory { all_mb: pool.memory_mb_max, set_aside: pool.set_aside.clone() };
+        memory.count(&volumes)?;
         let invoker = invoke::Invoker::new(parts, settings.invoke, pool, &running)
             .context("cannot open the folder of results")?;
         let run = Arc::new(invoker.clone());
@@ -282,6 +284,7 @@ impl RunningPlatform {
             secrets: secret_values,
             invoker: invoker.clone(),
             signed,
+            memory,
         });
         let runtime_tag = launcher::RUNTIME_TAG;
         let egress_denied = settings.network.egress_denied().into();

@@ -112,7 +112,7 @@ impl Admission {
             instances_per_function_max: config.instances_per_function_max,
             waiting_per_function_max: config.waiting_per_function_max,
             memory_mb_configured: config.memory_mb_max,
-            quota: Quota::new(config.memory_mb_max, HashMap::new()),
+            quota: Quota::new(config.memory_mb_max, HashMap::new()).beside(config.set_aside.clone()),
             used: Load::default(),
             ending: Load::default(),
             unreserved_mb: 0,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use types::{Catalog, FunctionId};
 
 use crate::config::Config;
+use crate::set_aside::SetAside;
 
 /// The quota of the installation and its parts, in MB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,13 +14,25 @@ pub(crate) struct Quota {
     total_mb: u64,
     reserved: HashMap<FunctionId, u64>,
     reserved_mb: u64,
+    set_aside: SetAside,
 }
 
 impl Quota {
     /// What the owner of the installation set, else the configuration; 0 is no limit.
     pub fn new(total_mb: u64, reserved: HashMap<FunctionId, u64>) -> Self {
         let reserved_mb = reserved.values().fold(0, |sum: u64, mb| sum.saturating_add(*mb));
-        Self { total_mb: if total_mb == 0 { u64::MAX } else { total_mb }, reserved, reserved_mb }
+        Self {
+            total_mb: if total_mb == 0 { u64::MAX } else { total_mb },
+            reserved,
+            reserved_mb,
+            set_aside: SetAside::default(),
+        }
+    }
+
+    /// The same less what others have of the memory.
+    #[must_use]
+    pub fn beside(self, set_aside: SetAside) -> Self {
+        Self { set_aside, ..self }
     }
 
     pub fn of(catalog: &Catalog, config: &Config) -> Self {
@@ -31,11 +44,11 @@ impl Quota {
         // A machine that was said to give less since then gives no more than that.
         let configured = if config.memory_mb_max == 0 { u64::MAX } else { config.memory_mb_max };
         let total_mb = catalog.quota_mb.map_or(config.memory_mb_max, |mb| mb.min(configured));
-        Self::new(total_mb, reserved)
+        Self::new(total_mb, reserved).beside(config.set_aside.clone())
     }
 
     pub fn total_mb(&self) -> u64 {
-        self.total_mb
+        if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb.saturating_sub(self.set_aside.mb()) }
     }
 
     /// What belongs to this function alone, and is all it gets.
@@ -49,7 +62,7 @@ impl Quota {
 
     /// What functions without a reservation share.
     pub fn unreserved_mb(&self) -> u64 {
-        if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb.saturating_sub(self.reserved_mb) }
+        if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb().saturating_sub(self.reserved_mb) }
     }
 
     /// Functions that have a reservation.
@@ -72,6 +85,19 @@ mod tests {
         assert_eq!((quota.unreserved_mb(), quota.reserved_mb()), (700, 300));
         let of = |id: &str| quota.reserved(&id.parse().expect("valid"));
         assert_eq!((of("lam-00000001"), of("lam-00000002"), of("lam-00000003")), (Some(300), Some(0), None));
+    }
+
+    #[test]
+    fn what_others_have_of_the_memory_is_not_for_instances() {
+        let set_aside = SetAside::default();
+        let quota = quota(1000, &[("lam-00000001", 300)]).beside(set_aside.clone());
+        assert_eq!((quota.total_mb(), quota.unreserved_mb()), (1000, 700));
+        set_aside.set(400);
+        assert_eq!((quota.total_mb(), quota.unreserved_mb()), (600, 300));
+        set_aside.set(2000);
+        assert_eq!((quota.total_mb(), quota.unreserved_mb()), (0, 0));
+        let without = Quota::new(0, HashMap::new()).beside(set_aside);
+        assert_eq!(without.total_mb(), u64::MAX);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context;
@@ -86,6 +86,7 @@ fn number(value: &serde_json::Value, key: &str) -> u64 {
 
 /// No MB written, ENOSPC.
 const FULL: &str = "0 28";
+const TRY_AGAIN: &str = "11";
 
 #[tokio::test]
 async fn an_image_is_full_at_its_size_and_grows_under_the_functions_that_share_it() -> anyhow::Result<()> {
@@ -176,5 +177,83 @@ async fn a_volume_in_memory_is_shared_bounded_and_counted_and_ends_with_the_plat
     let platform = platform.kill_and_restart().await?;
     assert_eq!(hostile::attack(&platform, "one", "/read?/d/file").await?, "error 2", "and not the platform");
     assert_eq!(hostile::attack(&platform, "one", "/put?/d/file:text").await?, "0");
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn locks_and_watches_work_between_instances() -> anyhow::Result<()> {
+    let platform = platform_with(&[]).await?;
+    volume(&platform, &["create", "data"]).await?;
+    for function in ["one", "two"] {
+        deploy_hostile(&platform, function, &["--mount", "data:/d"]).await?;
+    }
+    for kind in ["flock", "fcntl"] {
+        let path = format!("/lock?{kind}:/d/{kind}");
+        assert_eq!(hostile::attack(&platform, "one", &path).await?, "0", "{kind}");
+        assert_eq!(hostile::attack(&platform, "two", &path).await?, TRY_AGAIN, "{kind}: the other has it");
+    }
+    let made = volume(&platform, &["list"]).await?;
+    let path = PathBuf::from(made["volumes"][0]["path"].as_str().context("it has a path")?);
+    let watching = async || Ok(path.join("watching").exists().then_some(()));
+    let put = async || {
+        wait::until("the watch has begun", watching).await?;
+        hostile::attack(&platform, "two", "/put?/d/new:text").await
+    };
+    let (seen, put) = tokio::join!(hostile::attack(&platform, "one", "/watch?/d"), put());
+    assert_eq!((seen?, put?), ("new".to_owned(), "0".to_owned()));
+    // The locks of an instance end with it.
+    tools::run_ok(&mut platform.cli(&["delete", "one"])).await?;
+    for kind in ["flock", "fcntl"] {
+        let free = async || {
+            let got = hostile::attack(&platform, "two", &format!("/lock?{kind}:/d/{kind}")).await?;
+            Ok((got == "0").then_some(()))
+        };
+        wait::until("the lock is free", free).await?;
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_file_system_without_mapped_ids_is_named_at_deploy_and_by_the_doctor() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    for name in ["root/merged", "lower", "upper", "work"] {
+        fs::create_dir_all(at(name))?;
+    }
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| at(name).display().to_string());
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    let merged = at("root/merged");
+    let mut mount = tools::command("mount");
+    tools::run_ok(mount.args(["-t", "overlay", "none", "-o", &options]).arg(&merged)).await?;
+    let tried = without_mapped_ids(&merged).await;
+    tools::run_ok(tools::command("umount").args(["-l"]).arg(&merged)).await?;
+    tried
+}
+
+async fn without_mapped_ids(merged: &Path) -> anyhow::Result<()> {
+    // As a server does that gives all files to one user.
+    fs::set_permissions(merged, fs::Permissions::from_mode(0o777))?;
+    let path = merged.display().to_string();
+    let settings = tempfile::NamedTempFile::new()?;
+    let text = format!(
+        "[volumes]\nroots = [\"{path}\"]\n[volumes.plain]\npath = \"{path}\"\n[volumes.squashed]\npath = \"{path}\"\n\
+         squash = true\n"
+    );
+    fs::write(settings.path(), text)?;
+    let file = settings.path().display().to_string();
+    let env = [("SAMPAN_CONFIG", file.as_str())];
+    let platform = platform_with(&env).await?;
+    let args = ["deploy", "one", "--image", "hostile:v1", "--mount", "plain:/d"];
+    let run = tools::run(&mut platform.cli(&args)).await?;
+    let says = |text: &str| text.contains("overlay") && text.contains("squash = true") && text.contains(&path);
+    assert!(!run.ok && says(&run.stderr), "{}", run.stderr);
+    deploy_hostile(&platform, "one", &["--mount", "squashed:/d"]).await?;
+    assert_eq!(hostile::attack(&platform, "one", "/put?/d/file:text").await?, "0");
+    assert_eq!(fs::read_to_string(merged.join("file"))?, "text");
+    let mut doctor = tools::command(&tools::sampan().display().to_string());
+    doctor.args(["doctor", "--data-dir"]).arg(platform.data_dir()).envs(env);
+    let said = tools::run(&mut doctor).await?.stdout;
+    let line = said.lines().find(|line| line.starts_with("volumes")).unwrap_or_default();
+    assert!(says(line) && line.contains("[volumes.plain]") && !line.contains("[volumes.squashed]"), "{said}");
     platform.stop().await
 }

@@ -178,6 +178,12 @@ fn attached(file: &Path) -> Option<String> {
     })
 }
 
+/// Whether a program is where [`run`] finds it.
+pub fn is_there(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    std::env::split_paths(&format!("{path}:{PLACES}")).any(|dir| dir.join(program).is_file())
+}
+
 /// Runs a program of e2fsprogs on a file. It has the locked file, too, so that the lock is there as
 /// long as it runs, also without the platform.
 fn run(program: &str, args: &[&str], on: &Path, locked: Option<&File>) -> Result<(), Error> {

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod doctor;
 mod error;
 mod handle;
 mod image;
@@ -30,6 +31,7 @@ mod tmpfs;
 mod usage;
 
 pub use config::{Config, Kind, VolumeSettings};
+pub use doctor::{Found, doctor};
 pub use error::Error;
 pub use handle::{Source, Volume, Volumes};
 pub use lifecycle::Deletion;

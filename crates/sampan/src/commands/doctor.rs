@@ -9,7 +9,9 @@ use crate::{output, settings};
 /// Prints the checks; fails when a required feature is missing.
 pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     let mut checks = sandbox::doctor();
-    checks.push(images(&settings::load(args)?.data_dir));
+    let settings = settings::load(args)?;
+    checks.push(images(&settings.data_dir));
+    checks.push(volumes(&settings.data_dir, &settings.volumes));
     let missing: Vec<&str> = checks.iter().filter(|c| c.is_missing()).map(|c| c.name).collect();
     match format {
         Output::Json => output::json(&checks)?,
@@ -27,10 +29,22 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     Err(Failure::new(Exit::Failed, message, "The last column says what to do about each.").into())
 }
 
+/// A directory, or its nearest existing parent.
+fn nearest(dir: &Path) -> &Path {
+    dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
+}
+
+/// What volumes can be.
+fn volumes(data_dir: &Path, config: &volumes::Config) -> sandbox::Check {
+    let volumes::Found { found, remedy } = volumes::doctor(nearest(data_dir), config);
+    let status = if remedy.is_empty() { sandbox::CheckStatus::Ok } else { sandbox::CheckStatus::Degraded };
+    sandbox::Check { name: "volumes", status, found, remedy }
+}
+
 /// The kind of root file systems in the data directory, tried there or in its nearest existing
 /// parent.
 fn images(data_dir: &Path) -> sandbox::Check {
-    let there = data_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    let there = nearest(data_dir);
     let (status, found, remedy) = match image::doctor(there) {
         Ok(check) if check.remedy.is_empty() => (sandbox::CheckStatus::Ok, check.found, check.remedy),
         Ok(check) => (sandbox::CheckStatus::Degraded, check.found, check.remedy),

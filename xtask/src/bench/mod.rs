@@ -13,6 +13,7 @@ mod footprint;
 pub mod http;
 mod instructions;
 mod machine;
+mod mounts;
 mod neighbour;
 mod parallel_start;
 mod prepare;
@@ -49,6 +50,8 @@ pub enum Name {
     /// The first call to a function without an instance, beside `runc run` of the same image; also
     /// of a Flask image, beside its bare server
     ColdStart,
+    /// What volumes and a /tmp on disk add to the first call to a function
+    Mounts,
     /// Instances started, called once and destroyed in a second, beside `runc run`
     ParallelStart,
     /// Memory of the platform itself, idle and with up to 1,000 idle instances, and warm calls
@@ -78,6 +81,7 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::BurstStarts => burst_starts::run(root, rounds.max(1)),
         Name::Scale => scale::run(root, rounds.max(1)),
         Name::ColdStart => cold_start::run(root, rounds.max(1)),
+        Name::Mounts => mounts::run(root, rounds.max(1)),
         Name::ParallelStart => parallel_start::run(root, rounds.max(1)),
         Name::Footprint => footprint::run(root),
         Name::Neighbour => neighbour::run(root, rounds.max(1)),

@@ -1,6 +1,8 @@
 //! `/metrics` and its access control.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -14,6 +16,9 @@ use subtle::ConstantTimeEq;
 use crate::credentials::Credentials;
 use crate::failure::{Exit, Failure};
 use crate::settings::{ControlConfig, MetricsAccess};
+
+/// How often samples are taken in.
+const SAMPLES_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The metrics and their access control.
 pub struct Metrics {
@@ -38,6 +43,17 @@ impl Metrics {
             keys.push(format!("Bearer {}", text.trim()));
         }
         Ok(Self { handle, access: config.metrics, keys })
+    }
+
+    /// Takes the samples of histograms in until the future is dropped: they wait in queues that
+    /// grow with each run until somebody reads the metrics, which may be never.
+    pub async fn take_samples(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SAMPLES_INTERVAL).await;
+            let handle = self.handle.clone();
+            // It looks at the series of every function.
+            tokio::task::spawn_blocking(move || handle.run_upkeep()).await.ok();
+        }
     }
 
     /// Answers a request from an address.

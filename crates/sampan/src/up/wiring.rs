@@ -154,6 +154,11 @@ impl RunningPlatform {
         let bounds = super::bounds::of(&settings);
         let (region, app_id, uin) = (settings.region, settings.app_id, settings.uin);
         let (listening, running) = (CancellationToken::new(), CancellationToken::new());
+        tokio::spawn({
+            let (metrics, running) = (metrics.clone(), running.clone());
+            let take = move || metrics.clone().take_samples();
+            async move { running.run_until_cancelled(supervisor::restarting("metrics", take)).await }
+        });
         let answering = CancellationToken::new();
         let dir = &settings.data_dir;
         let (control_addr, gateway_addr) = (control.local_addr()?, gateway.plain.local_addr()?);

@@ -1,0 +1,222 @@
+//! Bursts of starts: what they leave in the platform's process and on the machine.
+#![allow(missing_docs)] // A test binary has no readers of its interface.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+use e2e::{Platform, deploys, leftovers, tools, wait};
+use futures_util::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// Functions of a burst, each called once.
+const FUNCTIONS: usize = 60;
+/// Calls at once.
+const CLIENTS: usize = 8;
+/// Threads of a platform on a machine with two processors.
+const THREADS_MAX: usize = 32;
+/// What freezes, what writes logs, and what takes in samples of metrics: one thread each at most, made
+/// by the runtime when there is something to do.
+const BLOCKING_MAX: usize = 3;
+
+/// System calls of the thread `namespaces` for each that it makes: with ids that were never used,
+/// without a link.
+const NAMESPACE_CALLS_MAX: u64 = 130;
+/// The same of the thread `cgroups`, and for each hierarchy.
+const CGROUP_CALLS_MAX: u64 = 24;
+const HIERARCHY_CALLS_MAX: u64 = 9;
+
+/// Directories that a platform makes ahead before any start.
+const SLOTS_READY: usize = 8;
+
+/// Instances end a second after their call; a minute may have as many starts as come.
+const SETTINGS: &[(&str, &str)] = &[
+    ("SAMPAN_POOL__KEEP_IDLE_S", "1"),
+    ("SAMPAN_POOL__KEEP_IDLE_S_MIN", "1"),
+    ("SAMPAN_POOL__KEEP_IDLE_S_MAX", "1"),
+    ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
+    ("SAMPAN_POOL__MEMORY_MB_MAX", "1000000"),
+    ("SAMPAN_SANDBOX__SLOTS_READY", "8"),
+];
+
+async fn deployed() -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(SETTINGS).await?;
+    platform.push_hello().await?;
+    let image = format!("{}/hello:v1", platform.registry());
+    for number in 0..FUNCTIONS {
+        deploys::begin(&platform, &name(number), &image).await?;
+    }
+    for number in 0..FUNCTIONS {
+        platform.api.wait_status(&name(number), &["Active"]).await?;
+    }
+    Ok(platform)
+}
+
+fn name(number: usize) -> String {
+    format!("burst-{number}")
+}
+
+/// Calls every function once; returns how many answers were as they should be.
+async fn burst(platform: &Platform) -> usize {
+    let calls = futures_util::stream::iter(0..FUNCTIONS).map(|number| async move {
+        let answer = platform.get(&name(number), "/").await;
+        usize::from(answer.is_ok_and(|answer| answer.status().is_success()))
+    });
+    calls.buffer_unordered(CLIENTS).collect::<Vec<_>>().await.into_iter().sum()
+}
+
+/// Waits until no instance runs.
+async fn ended(platform: &Platform) -> anyhow::Result<()> {
+    let cgroup = platform.cgroup_name();
+    wait::until("the instances end", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) }).await
+}
+
+/// Threads of the platform, by id.
+fn threads(platform: &Platform) -> anyhow::Result<BTreeMap<u32, String>> {
+    let mut found = BTreeMap::new();
+    for thread in fs::read_dir(format!("/proc/{}/task", platform.pid()?))?.flatten() {
+        // One that has ended meanwhile has no name.
+        let Ok(name) = fs::read_to_string(thread.path().join("comm")) else { continue };
+        found.insert(thread.file_name().to_string_lossy().parse()?, name.trim().to_owned());
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_and_ends_make_no_threads_and_the_allocator_asks_for_no_huge_pages() -> anyhow::Result<()> {
+    let platform = deployed().await?;
+    let before = wait::until("the threads of the deploys end", || async {
+        let now = threads(&platform)?;
+        let of_runtime = now.values().filter(|name| *name == "tokio-rt-worker").count();
+        let most = std::thread::available_parallelism()?.get() + BLOCKING_MAX;
+        Ok((of_runtime <= most).then_some(now))
+    })
+    .await?;
+    let mut made = BTreeMap::new();
+    for _ in 0..2 {
+        assert_eq!(burst(&platform).await, FUNCTIONS);
+        made.extend(threads(&platform)?);
+        ended(&platform).await?;
+        let now = threads(&platform)?;
+        assert!(now.len() <= THREADS_MAX, "{now:?}");
+        made.extend(now);
+    }
+    made.retain(|id, _| !before.contains_key(id));
+    assert!(made.len() <= BLOCKING_MAX && made.values().all(|name| name == "tokio-rt-worker"), "{made:?}");
+
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", platform.pid()?))?;
+    let flags: Vec<&str> = maps.lines().filter_map(|line| line.strip_prefix("VmFlags:")).collect();
+    // MADV_HUGEPAGE (proc_pid_smaps(5)).
+    let huge = flags.iter().filter(|flags| flags.split_whitespace().any(|flag| flag == "hg")).count();
+    assert_eq!((flags.is_empty(), huge), (false, 0));
+    platform.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_killed_in_a_burst_leaves_nothing_after_the_next_start() -> anyhow::Result<()> {
+    let mut platform = deployed().await?;
+    let cgroup = platform.cgroup_name();
+    let urls: Vec<String> = (0..FUNCTIONS).map(|number| platform.url(&name(number), "/")).collect();
+    let http = platform.http.clone();
+    let calling = tokio::spawn(async move {
+        let calls = futures_util::stream::iter(urls).map(|url| http.get(url).send());
+        calls.buffer_unordered(CLIENTS).filter(|answer| std::future::ready(answer.is_ok())).count().await
+    });
+    let is_midway = || async { Ok((leftovers::processes(&cgroup).len() >= CLIENTS).then_some(())) };
+    wait::until("some have started", is_midway).await?;
+    platform.kill().await?;
+    let answered = calling.await?;
+    assert!((1..FUNCTIONS).contains(&answered), "{answered} of {FUNCTIONS} calls were answered before the kill");
+    let directories = directories(&cgroup);
+
+    let platform = platform.restart().await?;
+    assert_eq!(leftovers::processes(&cgroup), Vec::<u32>::new());
+    // New ones are counted from 0 again, so that those of the burst are known by their numbers.
+    let (ready, burst_had) = (SLOTS_READY, directories.len());
+    let left: Vec<_> = directories.into_iter().filter(|dir| dir.number >= ready && dir.path.exists()).collect();
+    assert!(left.is_empty() && burst_had > ready, "{left:?} of {burst_had}");
+    assert_eq!(burst(&platform).await, FUNCTIONS);
+    ended(&platform).await?;
+    platform.stop().await
+}
+
+/// A cgroup directory of an instance.
+#[derive(Debug)]
+struct Directory {
+    path: std::path::PathBuf,
+    number: usize,
+}
+
+/// Those below the platform's, in every hierarchy.
+fn directories(cgroup: &str) -> Vec<Directory> {
+    let entries = leftovers::cgroups(cgroup).into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
+    let numbered = entries.flatten().filter_map(|entry| {
+        let number = entry.file_name().to_string_lossy().parse().ok()?;
+        Some(Directory { path: entry.path(), number })
+    });
+    numbered.collect()
+}
+
+/// System calls of a thread, counted by strace until it is told to end.
+struct Counting {
+    strace: tokio::process::Child,
+    file: std::path::PathBuf,
+}
+
+impl Counting {
+    /// Of the first thread of this name.
+    async fn of(platform: &Platform, name: &str) -> anyhow::Result<Self> {
+        let found = threads(platform)?.into_iter().find(|(_, found)| found == name);
+        let (id, _) = found.with_context(|| format!("no thread {name}"))?;
+        let file = platform.work_dir().join(format!("{name}.calls"));
+        let mut command = tools::command("strace");
+        command.args(["-c", "-p", &id.to_string(), "-o"]).arg(&file).stderr(Stdio::piped());
+        let mut strace = command.spawn().context("cannot run strace; it is in the package strace")?;
+        let mut said = String::new();
+        let attached = BufReader::new(strace.stderr.take().context("piped")?).read_line(&mut said).await?;
+        ensure!(attached > 0 && said.contains("attached"), "strace said {said:?}");
+        Ok(Self { strace, file })
+    }
+
+    /// How often each was called.
+    async fn end(mut self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let id = self.strace.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("it runs")?;
+        kill_process(id, Signal::INT)?;
+        self.strace.wait().await?;
+        let text = fs::read_to_string(&self.file)?;
+        // % time, seconds, usecs/call, calls, errors if any, syscall.
+        let counted = text.lines().filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let calls = words.get(3)?.parse().ok()?;
+            Some(((*words.last()?).to_owned(), calls)).filter(|(name, _)| name != "total")
+        });
+        Ok(counted.collect())
+    }
+}
+
+/// Waits, and what a debug build alone does: it looks whether a descriptor is open before it closes
+/// it.
+const NOT_WORK: [&str; 5] = ["futex", "sched_yield", "restart_syscall", "madvise", "fcntl"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn making_and_removing_ahead_take_few_system_calls() -> anyhow::Result<()> {
+    let platform = deployed().await?;
+    let hierarchies = leftovers::cgroups(&platform.cgroup_name()).len() as u64;
+    for (name, each, one, most) in [
+        // A network namespace, six file systems with what is in them, ids.
+        ("namespaces", "unshare", 1, NAMESPACE_CALLS_MAX),
+        // Making and removing them, limits, what is opened for the first process.
+        ("cgroups", "mkdir", hierarchies, CGROUP_CALLS_MAX + HIERARCHY_CALLS_MAX * hierarchies),
+    ] {
+        let counting = Counting::of(&platform, name).await?;
+        assert_eq!(burst(&platform).await, FUNCTIONS);
+        ended(&platform).await?;
+        let counts = counting.end().await?;
+        let made = counts.get(each).copied().unwrap_or_default() / one;
+        let calls: u64 = counts.iter().filter(|(name, _)| !NOT_WORK.contains(&name.as_str())).map(|(_, n)| n).sum();
+        assert!(made > 4 && calls / made <= most, "{name}: {calls} calls for {made}: {counts:?}");
+    }
+    platform.stop().await
+}

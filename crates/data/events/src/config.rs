@@ -42,6 +42,8 @@ pub struct Config {
     pub results_s: u64,
     /// Longest result that is kept with a state.
     pub result_bytes_max: usize,
+    /// Most bytes of all results; the oldest make room.
+    pub results_bytes_max: u64,
     /// How long keys of sources are kept, such as a client's `Idempotency-Key`: an event whose key
     /// is there already is not accepted again.
     pub dedup_s: u64,
@@ -82,6 +84,7 @@ impl Default for Config {
             states_s: 3 * 24 * 3600,
             results_s: 24 * 3600,
             result_bytes_max: 64 << 10,
+            results_bytes_max: 1 << 30,
             dedup_s: 24 * 3600,
             dead_letters_max: 10_000,
             redrive_per_second_max: 50,
@@ -115,6 +118,7 @@ impl Config {
             ("events.lease_s", self.lease_s, 1, TIME_S_MAX),
             ("events.states_s", self.states_s, 1, TIME_S_MAX),
             ("events.results_s", self.results_s, 1, TIME_S_MAX),
+            ("events.results_bytes_max", self.results_bytes_max, 1024, i64::MAX.unsigned_abs()),
             ("events.dedup_s", self.dedup_s, 1, TIME_S_MAX),
             ("events.dead_letters_max", self.dead_letters_max, 1, i64::MAX.unsigned_abs()),
             ("events.redrive_per_second_max", u64::from(self.redrive_per_second_max), 1, 100_000),

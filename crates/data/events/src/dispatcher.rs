@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::delivery::{self, CHAIN_DEPTH_MAX, Delivery, Destinations, Ending, LastRun};
 use crate::error::Error;
 use crate::event::RunState;
+use crate::maintenance;
 use crate::policy::rate_limit::RateLimit;
 use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Repeat, Run};
@@ -22,7 +23,6 @@ use crate::running::Running;
 use crate::sqlite::claim::{self, Wanted};
 use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::{self, End};
-use crate::sqlite::source_keys;
 use crate::sqlite::terminate;
 use crate::sqlite::{dead, deliveries};
 use crate::writer::Writer;
@@ -35,9 +35,6 @@ const CLAIM_BYTES_MAX: u64 = 32 << 20;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// Pauses between tries to store the end of a run.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// How often states are pruned, and how many rows at a time: acceptances wait in the same commit.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const PRUNE_ROWS: usize = 100;
 
 /// What the dispatcher and the runs share.
 pub(crate) struct Queue {
@@ -60,6 +57,8 @@ pub(crate) struct Queue {
     pub(crate) deliveries: Deliveries,
     /// Sends it.
     pub(crate) outbound: outbound::Client,
+    /// How much results have grown since they were counted.
+    pub(crate) results: maintenance::Growth,
 }
 
 /// Unix milliseconds.
@@ -299,6 +298,7 @@ fn room(class: Class) -> Room {
 /// this process's until the next start frees it.
 async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
     let (event, run, attempts) = (Arc::new(event), Arc::new(run), end.attempts);
+    let kept_bytes = end.result.as_ref().map_or(0, String::len) as u64;
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
         let (run, config) = (Arc::clone(&run), queue.config.clone());
@@ -329,6 +329,9 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
                 if sending > 0 {
                     queue.deliveries.added(sending);
                 }
+                if matches!(stored, Some(Next::Finished | Next::Aborted | Next::Dead(_))) {
+                    queue.results.added(kept_bytes, queue.config.results_bytes_max);
+                }
                 if let Some(Next::Dead(reason)) = stored {
                     log_death(&event, attempts, reason);
                 }
@@ -358,47 +361,6 @@ fn cut(mut text: String, bytes_max: usize) -> (String, Option<u64>) {
     text.truncate(text.floor_char_boundary(bytes_max));
     let is_cut = text.len() < bytes;
     (text, is_cut.then_some(bytes as u64))
-}
-
-/// Keeps the claims of this process alive, and prunes what ended long ago.
-pub(crate) async fn maintain(queue: Arc<Queue>) {
-    let mut renewals = tokio::time::interval(queue.config.lease() / 3);
-    let mut prunings = tokio::time::interval(PRUNE_EVERY);
-    loop {
-        tokio::select! {
-            biased;
-            () = queue.stop.cancelled() => return,
-            _ = renewals.tick() => renew(&queue).await,
-            _ = prunings.tick() => prune(&queue).await,
-        }
-    }
-}
-
-async fn renew(queue: &Queue) {
-    if queue.runs.is_empty() {
-        return;
-    }
-    let (owner, until) = (queue.owner.clone(), now_ms() + queue.config.lease().as_millis() as i64);
-    if let Err(error) = queue.writer.write(0, move |connection| claim::renew(connection, &owner, until)).await {
-        tracing::warn!(%error, "cannot renew the claims of running events");
-    }
-}
-
-async fn prune(queue: &Queue) {
-    let (states, results) = (queue.config.states_s as i64 * 1000, queue.config.results_s as i64 * 1000);
-    loop {
-        let now = now_ms();
-        let pruned = queue.writer.write(0, move |connection| {
-            let ended = finish::prune(connection, now - states, now - results, PRUNE_ROWS)?;
-            let ended = ended.max(dead::prune(connection, now - states, PRUNE_ROWS)?);
-            Ok(ended.max(source_keys::prune(connection, now, PRUNE_ROWS)?))
-        });
-        match pruned.await {
-            Ok(rows) if rows >= PRUNE_ROWS => {}
-            Ok(_) => return,
-            Err(error) => return tracing::warn!(%error, "cannot prune states of events"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ pub struct EventStatus {
     /// Unix milliseconds of its end.
     pub ended_ms: Option<i64>,
     /// What the function answered in the last run, or why that failed; cut to `result_bytes_max`,
-    /// and no longer kept after `results_s`.
+    /// and no longer kept after `results_s`, or when newer ones take all of `results_bytes_max`.
     pub result: Option<String>,
     /// Bytes of the result before it was cut; `None` where it is whole.
     pub result_bytes: Option<u64>,

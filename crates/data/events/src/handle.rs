@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::delivering;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
+use crate::maintenance;
 use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
 use crate::policy::retry;
 use crate::room::Room;
@@ -73,10 +74,11 @@ impl Events {
                 let interrupted = recover::recover(&connection, now_ms())?;
                 let waiting = recover::waiting(&connection)?;
                 let sending = deliveries::recover(&connection)?;
-                Ok((connection, sqlite::open_reader(&path)?, interrupted, waiting, sending))
+                let readers = (sqlite::open_reader(&path)?, Arc::new(Mutex::new(sqlite::open_reader(&path)?)));
+                Ok((connection, readers, interrupted, waiting, sending))
             }
         });
-        let (connection, reader, interrupted, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
+        let (connection, (reader, counting), interrupted, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
         log_interrupted(&interrupted, run.as_ref(), &config);
         let writer = Writer::start(path, connection, &config).map_err(|error| Error::Write(error.to_string()))?;
         let backlog = Backlog::default();
@@ -99,10 +101,11 @@ impl Events {
             cutting,
             deliveries,
             outbound,
+            results: maintenance::Growth::default(),
         });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events deliveries", delivering::run(Arc::clone(&queue))));
-        tasks.spawn(essential("events maintenance", dispatcher::maintain(Arc::clone(&queue))));
+        tasks.spawn(essential("events maintenance", maintenance::run(Arc::clone(&queue), counting)));
         Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks, depth: 0 })
     }
 

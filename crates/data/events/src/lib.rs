@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod handle;
 mod invocation;
+mod maintenance;
 mod policy;
 mod room;
 mod run;

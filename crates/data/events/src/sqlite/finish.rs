@@ -40,10 +40,12 @@ pub(crate) fn finish(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory) \
+         attempts, accepted_ms, ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory, \
+         kept_bytes) \
          VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, :state, \
-         :status, :attempts, :accepted, :now, :result, :result_bytes, :exit_code, :exit_signal, :out_of_memory)",
+         :status, :attempts, :accepted, :now, :result, :result_bytes, :exit_code, :exit_signal, :out_of_memory, \
+         :kept_bytes)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -62,6 +64,7 @@ pub(crate) fn finish(
         ":exit_code": end.exit.and_then(|exit| exit.code),
         ":exit_signal": end.exit.and_then(|exit| exit.signal),
         ":out_of_memory": end.exit.map(|exit| exit.out_of_memory),
+        ":kept_bytes": end.result.as_ref().map(|result| result.len() as i64),
     })?;
     Ok(true)
 }
@@ -122,11 +125,27 @@ pub(crate) fn prune(
         .execute((states_before_ms, rows_max as i64))?;
     let results = connection
         .prepare_cached(
-            "UPDATE runs SET result = NULL WHERE request_id IN ( \
-           SELECT request_id FROM runs WHERE ended_ms < ?1 AND result IS NOT NULL LIMIT ?2)",
+            "UPDATE runs SET result = NULL, kept_bytes = NULL WHERE request_id IN ( \
+           SELECT request_id FROM runs WHERE ended_ms < ?1 AND kept_bytes IS NOT NULL LIMIT ?2)",
         )?
         .execute((results_before_ms, rows_max as i64))?;
     Ok(states + results)
+}
+
+/// The end of the newest run whose result, and those of all before it, must go so that no more than
+/// so many bytes of results are left; read from the index alone.
+pub(crate) fn excess(connection: &Connection, bytes_max: u64) -> Result<Option<i64>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT ended_ms, kept_bytes FROM runs WHERE kept_bytes IS NOT NULL ORDER BY ended_ms DESC")?;
+    let mut rows = statement.query([])?;
+    let mut bytes: u64 = 0;
+    while let Some(columns) = rows.next()? {
+        bytes = bytes.saturating_add(columns.get::<_, Option<i64>>(1)?.unwrap_or(0).unsigned_abs());
+        if bytes > bytes_max {
+            return Ok(Some(columns.get(0)?));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -147,8 +166,8 @@ mod tests {
         let text = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) \
              INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
-             attempts, accepted_ms, ended_ms, result) SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', \
-             'INVOKE', 1, 200, 1, i, i, 'result' FROM n"
+             attempts, accepted_ms, ended_ms, result, kept_bytes) SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', \
+             'INVOKE', 1, 200, 1, i, i, 'result', 6 FROM n"
         );
         connection.execute_batch(&text).unwrap();
         connection
@@ -171,15 +190,35 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_results_are_those_beyond_the_bytes_of_all() {
+        let connection = with_runs(100);
+        assert_eq!(excess(&connection, 600).unwrap(), None);
+        assert_eq!(excess(&connection, 599).unwrap(), Some(1));
+        assert_eq!(excess(&connection, 60).unwrap(), Some(90), "ten are left");
+        while prune(&connection, 0, 91, 30).unwrap() >= 30 {}
+        assert_eq!((count(&connection, "result IS NOT NULL"), count(&connection, "TRUE")), (10, 100));
+        assert_eq!(excess(&connection, 60).unwrap(), None);
+    }
+
+    #[test]
     fn what_is_pruned_is_found_by_indexes_however_much_is_kept() {
         let connection = with_runs(1);
-        for (statement, index) in [
-            ("SELECT request_id FROM runs WHERE ended_ms < 1 LIMIT 9", "runs_by_end"),
-            ("SELECT request_id FROM runs WHERE ended_ms < 1 AND result IS NOT NULL LIMIT 9", "runs_with_result"),
+        for (statement, how, index) in [
+            ("SELECT request_id FROM runs WHERE ended_ms < 1 LIMIT 9", "SEARCH", "runs_by_end"),
+            (
+                "SELECT request_id FROM runs WHERE ended_ms < 1 AND kept_bytes IS NOT NULL LIMIT 9",
+                "SEARCH",
+                "runs_with_result",
+            ),
+            (
+                "SELECT ended_ms, kept_bytes FROM runs WHERE kept_bytes IS NOT NULL ORDER BY ended_ms DESC",
+                "COVERING",
+                "runs_with_result",
+            ),
         ] {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
             let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
-            assert!(steps.iter().any(|step| step.contains("SEARCH") && step.contains(index)), "{steps:?}");
+            assert!(steps.iter().any(|step| step.contains(how) && step.contains(index)), "{steps:?}");
         }
     }
 

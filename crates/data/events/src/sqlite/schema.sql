@@ -63,7 +63,7 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 
 CREATE INDEX runs_by_end ON runs (ended_ms);
-CREATE INDEX runs_with_result ON runs (ended_ms, kept_bytes) WHERE result IS NOT NULL;
+CREATE INDEX runs_with_result ON runs (ended_ms, kept_bytes) WHERE kept_bytes IS NOT NULL;
 CREATE INDEX runs_by_function ON runs (function_id, accepted_ms);
 
 -- Events of which no run ended well, with their payloads. A row that was redriven stays for a while

@@ -82,9 +82,10 @@ pub(crate) fn abort<const N: usize>(
     let (state, status) = (row::state_number(RunState::Aborted), RunStatus::RequestCanceled.code());
     let text = format!(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, \
-         status, attempts, accepted_ms, ended_ms, result) SELECT request_id, namespace, function, function_id, \
-         qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}' \
-         FROM events WHERE {condition}"
+         status, attempts, accepted_ms, ended_ms, result, kept_bytes) SELECT request_id, namespace, function, function_id, \
+         qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}', {} \
+         FROM events WHERE {condition}",
+        RESULT.len()
     );
     let given = values.iter().map(|value| value as &dyn ToSql).chain([&now_ms as &dyn ToSql]);
     connection.prepare_cached(&text)?.execute(params_from_iter(given))?;

@@ -6,5 +6,5 @@ ALTER TABLE dead_letters ADD COLUMN trigger_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN kept_bytes INTEGER;
 UPDATE runs SET kept_bytes = LENGTH(CAST(result AS BLOB)) WHERE result IS NOT NULL;
 DROP INDEX runs_with_result;
-CREATE INDEX runs_with_result ON runs (ended_ms, kept_bytes) WHERE result IS NOT NULL;
+CREATE INDEX runs_with_result ON runs (ended_ms, kept_bytes) WHERE kept_bytes IS NOT NULL;
 UPDATE schema_version SET version = 2;

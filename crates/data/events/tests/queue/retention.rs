@@ -55,6 +55,27 @@ async fn events_are_accepted_and_run_while_much_is_pruned() {
 }
 
 #[tokio::test]
+async fn results_are_bounded_in_sum_and_the_oldest_make_room() {
+    // Each result is its payload and four bytes more.
+    let queue = Queue::open_with(Config { results_bytes_max: 10_240, ..Config::default() }).await;
+    let mut ids = Vec::new();
+    for _ in 0..40 {
+        let id = queue.accept("films", &"x".repeat(1020)).await;
+        queue.until(&id, |status| status.state == RunState::Finished).await;
+        ids.push(id);
+    }
+    let kept = || -> i64 {
+        queue.file().query_row("SELECT COALESCE(SUM(kept_bytes), 0) FROM runs", [], |row| row.get(0)).unwrap()
+    };
+    queue.until_true(|| kept() <= 10_240).await;
+    let (first, last) = (&ids[0], &ids[39]);
+    assert_eq!(queue.events.status(first).await.unwrap().unwrap().result, None);
+    let newest = queue.events.status(last).await.unwrap().unwrap();
+    assert_eq!(newest.result.map(|text| text.len()), Some(1024));
+    assert_eq!(queue.events.status(first).await.unwrap().unwrap().state, RunState::Finished, "its state stays");
+}
+
+#[tokio::test]
 async fn results_go_before_their_states() {
     let queue = Queue::open_with(Config { results_s: 1, ..Config::default() }).await;
     let id = queue.accept("ok", "{}").await;

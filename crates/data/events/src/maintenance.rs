@@ -1,0 +1,103 @@
+//! Keeps the claims of running events alive, and removes what ended long ago or is too much.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+
+use crate::dispatcher::{Queue, now_ms};
+use crate::error::Error;
+use crate::sqlite::{claim, dead, finish, source_keys};
+
+/// How often states are pruned, and how many rows at a time: acceptances wait in the same commit.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_ROWS: usize = 100;
+/// The part of `results_bytes_max` by which results grow before they are counted again.
+const GROWTH_SHARE: u64 = 16;
+
+/// Bytes of results that were added since all of them were counted.
+#[derive(Debug, Default)]
+pub(crate) struct Growth {
+    bytes: AtomicU64,
+    /// They are to be counted before the next pruning is due.
+    large: Notify,
+}
+
+impl Growth {
+    /// A result of that size was committed.
+    pub(crate) fn added(&self, bytes: u64, results_bytes_max: u64) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) >= results_bytes_max / GROWTH_SHARE {
+            self.large.notify_one();
+        }
+    }
+}
+
+/// Runs until the queue stops; counts results by a reader of its own.
+pub(crate) async fn run(queue: Arc<Queue>, reader: Arc<Mutex<Connection>>) {
+    let mut renewals = tokio::time::interval(queue.config.lease() / 3);
+    let mut prunings = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            () = queue.stop.cancelled() => return,
+            _ = renewals.tick() => renew(&queue).await,
+            _ = prunings.tick() => prune(&queue, &reader).await,
+            () = queue.results.large.notified() => prune(&queue, &reader).await,
+        }
+    }
+}
+
+async fn renew(queue: &Queue) {
+    if queue.runs.is_empty() {
+        return;
+    }
+    let (owner, until) = (queue.owner.clone(), now_ms() + queue.config.lease().as_millis() as i64);
+    if let Err(error) = queue.writer.write(0, move |connection| claim::renew(connection, &owner, until)).await {
+        tracing::warn!(%error, "cannot renew the claims of running events");
+    }
+}
+
+async fn prune(queue: &Queue, reader: &Arc<Mutex<Connection>>) {
+    let (states, results) = (queue.config.states_s as i64 * 1000, queue.config.results_s as i64 * 1000);
+    queue.results.bytes.store(0, Ordering::Relaxed);
+    let (reader, bytes_max) = (Arc::clone(reader), queue.config.results_bytes_max);
+    let counted = spawn_blocking(move || finish::excess(&reader.lock(), bytes_max)).await;
+    let excess = counted.unwrap_or(Err(Error::Stopping)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot count the results of events");
+        None
+    });
+    loop {
+        let now = now_ms();
+        let results_before = excess.map_or(i64::MIN, |ended_ms| ended_ms + 1).max(now - results);
+        let pruned = queue.writer.write(0, move |connection| {
+            let ended = finish::prune(connection, now - states, results_before, PRUNE_ROWS)?;
+            let ended = ended.max(dead::prune(connection, now - states, PRUNE_ROWS)?);
+            Ok(ended.max(source_keys::prune(connection, now, PRUNE_ROWS)?))
+        });
+        match pruned.await {
+            Ok(rows) if rows >= PRUNE_ROWS => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "cannot prune states of events"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn results_are_counted_again_when_they_have_grown_by_a_share_of_the_bound() {
+        let growth = Growth::default();
+        growth.added(999, 16_000);
+        let early = tokio::time::timeout(Duration::ZERO, growth.large.notified()).await;
+        assert!(early.is_err());
+        growth.added(1, 16_000);
+        growth.large.notified().await;
+    }
+}

@@ -18,8 +18,8 @@ use crate::config::Config;
 use crate::delivering;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
-use crate::maintenance;
 use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
+use crate::maintenance;
 use crate::policy::retry;
 use crate::room::Room;
 use crate::run::Run;
@@ -78,7 +78,8 @@ impl Events {
                 Ok((connection, readers, interrupted, waiting, sending))
             }
         });
-        let (connection, (reader, counting), interrupted, waiting, sending) = opened.await.map_err(|_| Error::Stopping)??;
+        let (connection, (reader, counting), interrupted, waiting, sending) =
+            opened.await.map_err(|_| Error::Stopping)??;
         log_interrupted(&interrupted, run.as_ref(), &config);
         let writer = Writer::start(path, connection, &config).map_err(|error| Error::Write(error.to_string()))?;
         let backlog = Backlog::default();

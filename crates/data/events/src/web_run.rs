@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::request::Parts;
@@ -50,7 +51,7 @@ pub(crate) async fn run(
     // What the run printed is in its log before its event ends.
     cancellation.ended().await;
     match body {
-        Ok((text, cut)) => outcome(&head, &text, cut, SystemTime::now()),
+        Ok((bytes, cut)) => outcome(&head, &bytes, cut, SystemTime::now()),
         Err(error) => {
             let status = error.downcast_ref::<CutOff>().map_or(RunStatus::UserProcessExited, |cut| cut.status);
             failed(status, String::new(), format!("the function's response broke off: {error}"), None)
@@ -74,7 +75,7 @@ fn replayed(stored: WebRequest, id: &RequestId) -> Request<Full<Bytes>> {
 }
 
 /// The beginning of a body, and whether there was more. All of it is read: the run ends with it.
-async fn read(mut body: Body) -> Result<(String, bool), BoxError> {
+async fn read(mut body: Body) -> Result<(Vec<u8>, bool), BoxError> {
     let (mut kept, mut cut) = (Vec::new(), false);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
@@ -82,19 +83,17 @@ async fn read(mut body: Body) -> Result<(String, bool), BoxError> {
         cut |= data.len() > room;
         kept.extend_from_slice(&data[..data.len().min(room)]);
     }
-    Ok((String::from_utf8_lossy(&kept).into_owned(), cut))
+    Ok((kept, cut))
 }
 
 /// What a whole response means for the event.
-fn outcome(head: &ResponseParts, text: &str, cut: bool, now: SystemTime) -> Outcome {
+fn outcome(head: &ResponseParts, body: &[u8], cut: bool, now: SystemTime) -> Outcome {
     let platforms = head.headers.get(X_SCF_STATUS).and_then(|code| code.to_str().ok()?.parse::<u16>().ok());
     if let Some(status) = platforms.and_then(|code| RunStatus::try_from(code).ok()) {
-        return failed(status, text.to_owned(), text.to_owned(), None);
+        let text = String::from_utf8_lossy(body).into_owned();
+        return failed(status, text.clone(), text, None);
     }
-    let mut answer = json!({"statusCode": head.status.as_u16(), "body": text});
-    if cut {
-        answer["truncated"] = true.into();
-    }
+    let answer = answer(head.status, body, cut);
     if head.status != StatusCode::TOO_MANY_REQUESTS && !head.status.is_server_error() {
         let ret_msg = answer.to_string();
         return Outcome { status: RunStatus::Success, ret_msg, error_message: None, exit: None, retry_after: None };
@@ -106,6 +105,27 @@ fn outcome(head: &ResponseParts, text: &str, cut: bool, now: SystemTime) -> Outc
         message,
         head.headers.get(RETRY_AFTER).and_then(|value| invoke::retry_after(value, now)),
     )
+}
+
+/// A response as JSON, in the form of integrated answers: a body that is no text is in Base64.
+fn answer(status: StatusCode, body: &[u8], cut: bool) -> serde_json::Value {
+    let mut answer = match text(body, cut) {
+        Some(text) => json!({"statusCode": status.as_u16(), "body": text}),
+        None => json!({"statusCode": status.as_u16(), "body": BASE64_STANDARD.encode(body), "isBase64Encoded": true}),
+    };
+    if cut {
+        answer["truncated"] = true.into();
+    }
+    answer
+}
+
+/// The text of a body in UTF-8; one that was cut within a character goes without that.
+fn text(body: &[u8], cut: bool) -> Option<&str> {
+    match std::str::from_utf8(body) {
+        Ok(text) => Some(text),
+        Err(error) if cut && error.error_len().is_none() => std::str::from_utf8(&body[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    }
 }
 
 fn failed(status: RunStatus, ret_msg: String, message: String, retry_after: Option<Duration>) -> Outcome {
@@ -141,28 +161,47 @@ mod tests {
             (500, RunStatus::UserCodeException),
             (503, RunStatus::UserCodeException),
         ] {
-            let outcome = outcome(&head(status, &[]), "text", false, now());
+            let outcome = outcome(&head(status, &[]), b"text", false, now());
             assert_eq!(outcome.status, wanted, "{status}");
             assert_eq!(outcome.ret_msg, format!("{{\"body\":\"text\",\"statusCode\":{status}}}"));
             assert_eq!(outcome.error_message.is_some(), !wanted.is_success());
         }
-        assert!(outcome(&head(200, &[]), "text", true, now()).ret_msg.contains("\"truncated\":true"));
+        assert!(outcome(&head(200, &[]), b"text", true, now()).ret_msg.contains("\"truncated\":true"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_kept_in_base64_whether_the_run_failed_or_not() {
+        let bytes = [0x89, b'P', b'N', b'G', 0, 0xff];
+        for status in [200, 500] {
+            let ret_msg = outcome(&head(status, &[]), &bytes, false, now()).ret_msg;
+            let answer: serde_json::Value = serde_json::from_str(&ret_msg).unwrap();
+            assert_eq!((&answer["isBase64Encoded"], &answer["statusCode"]), (&json!(true), &json!(status)));
+            assert_eq!(BASE64_STANDARD.decode(answer["body"].as_str().unwrap()).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_within_a_character_stays_a_text() {
+        let answer = |body: &[u8], cut| answer(StatusCode::OK, body, cut);
+        assert_eq!(answer("hä".as_bytes().split_last().unwrap().1, true)["body"], "h");
+        assert_eq!(answer(b"h\xc3", false)["isBase64Encoded"], true, "a whole body that ends so is no text");
+        assert_eq!(answer(b"\xff\xfe\xc3", true)["isBase64Encoded"], true);
     }
 
     #[test]
     fn an_answer_of_the_platform_is_the_runs_own_status() {
         for (code, wanted) in [("432", RunStatus::ResourceLimitReached), ("439", RunStatus::UserProcessExited)] {
-            let outcome = outcome(&head(432, &[("x-scf-status", code)]), "{}", false, now());
+            let outcome = outcome(&head(432, &[("x-scf-status", code)]), b"{}", false, now());
             assert_eq!(outcome.status, wanted);
         }
     }
 
     #[test]
     fn only_a_failure_says_when_to_come_again() {
-        let asked = |status| outcome(&head(status, &[("retry-after", "30")]), "", false, now()).retry_after;
+        let asked = |status| outcome(&head(status, &[("retry-after", "30")]), b"", false, now()).retry_after;
         assert_eq!((asked(503), asked(200)), (Some(Duration::from_secs(30)), None));
         let date = head(429, &[("retry-after", "Thu, 01 Jan 1970 00:02:00 GMT")]);
-        assert_eq!(outcome(&date, "", false, now()).retry_after, Some(Duration::from_secs(120)));
+        assert_eq!(outcome(&date, b"", false, now()).retry_after, Some(Duration::from_secs(120)));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub const CHAIN_DEPTH_MAX: u32 = 16;
 pub struct Destinations {
     /// Of those that end well.
     pub on_success: Option<Destination>,
-    /// Of those that become dead letters.
+    /// Of those that become dead letters or are terminated.
     pub on_failure: Option<Destination>,
     /// Where the payloads of dead letters go, as they are.
     pub dead_letters: Option<Destination>,
@@ -167,7 +167,7 @@ pub(crate) fn deliveries(
     let (wanted, letters) = match ending {
         Ending::Success => (of.on_success, None),
         Ending::Dead(_) => (of.on_failure, of.dead_letters),
-        Ending::Aborted => (None, None),
+        Ending::Aborted => (of.on_failure, None),
     };
     if let Some(destination) = wanted {
         sent.push(delivery(destination, event.depth + 1, record(event, ending, end, run, record_bytes_max)));

@@ -12,7 +12,7 @@ use types::RunStatus;
 
 use crate::backlog::{Backlog, Deal, Deliveries, Reserved, Room};
 use crate::config::Config;
-use crate::delivery::{self, CHAIN_DEPTH_MAX, Delivery, Destinations, Ending, LastRun};
+use crate::delivery::{CHAIN_DEPTH_MAX, Destinations, LastRun};
 use crate::error::Error;
 use crate::event::RunState;
 use crate::maintenance;
@@ -20,11 +20,12 @@ use crate::policy::rate_limit::RateLimit;
 use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Repeat, Run};
 use crate::running::Running;
+use crate::sending;
 use crate::sqlite::claim::{self, Wanted};
 use crate::sqlite::claimed::Claimed;
+use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
 use crate::sqlite::terminate;
-use crate::sqlite::{dead, deliveries};
 use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
@@ -136,8 +137,12 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
         Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown, String::new()),
         None => run_once(&queue, &event, repeat).await,
     };
-    let run =
-        LastRun { answer, duration_s: begun.elapsed().as_secs_f64(), destinations: destinations(&queue, &event, next) };
+    // A chain that is too deep does not go on by its destinations.
+    let destinations = match next {
+        Next::Dead(Reason::ChainTooDeep) => Destinations::default(),
+        _ => queue.run.destinations(&event.address, &event.request_id),
+    };
+    let run = LastRun { answer, duration_s: begun.elapsed().as_secs_f64(), destinations };
     let bytes = event.payload.len() as u64;
     let (id, trigger) = (event.request_id.clone(), event.trigger.clone());
     if let Next::Wait { until_ms } = next {
@@ -175,62 +180,11 @@ fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = match reason {
-        Reason::ChainTooDeep => chain_too_deep(),
+        Reason::ChainTooDeep => sending::chain_too_deep(),
         _ => event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str())),
     };
     let attempts = event.attempt.saturating_sub(1);
     End { status: Some(status), attempts, exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
-}
-
-/// Why a chain ends here.
-fn chain_too_deep() -> String {
-    format!("{CHAIN_DEPTH_MAX} events have led here, each caused by a run or the end of the one before")
-}
-
-/// Where an end goes, if it is one.
-fn destinations(queue: &Queue, event: &Claimed, next: Next) -> Destinations {
-    match next {
-        Next::Dead(Reason::ChainTooDeep) => Destinations::default(),
-        Next::Finished | Next::Dead(_) => queue.run.destinations(&event.address, &event.request_id),
-        Next::Aborted | Next::Again { .. } | Next::Wait { .. } => Destinations::default(),
-    }
-}
-
-/// What the end of an event sends.
-fn sent_by(event: &Claimed, next: Next, end: &End, run: &LastRun, record_bytes_max: usize) -> Vec<Delivery> {
-    let ending = match next {
-        Next::Finished => Ending::Success,
-        Next::Aborted => Ending::Aborted,
-        Next::Dead(reason) => Ending::Dead(reason),
-        Next::Again { .. } | Next::Wait { .. } => return Vec::new(),
-    };
-    delivery::deliveries(event, ending, end, run, record_bytes_max)
-}
-
-/// Stores what an end sends, with that end; what may not go on is a dead letter. Returns how many
-/// wait.
-fn send(connection: &Connection, sent: &[Delivery], end: &End, waiting: u64, config: &Config) -> Result<u64, Error> {
-    let mut stored = 0;
-    for of in sent {
-        let refused = if of.depth > CHAIN_DEPTH_MAX {
-            Some((Reason::ChainTooDeep.as_str(), chain_too_deep()))
-        } else if waiting + stored >= config.delivery_rows_max {
-            let limit = config.delivery_rows_max;
-            Some(("destination_full", format!("{limit} deliveries wait, as many as events.delivery_rows_max allows")))
-        } else {
-            None
-        };
-        match refused {
-            Some((reason, why)) => {
-                deliveries::bury(connection, of, reason, 0, &why, end.now_ms, config.dead_letters_max)?;
-            }
-            None => {
-                deliveries::insert(connection, of, end.now_ms, config.delivery_ttl_s)?;
-                stored += 1;
-            }
-        }
-    }
-    Ok(stored)
 }
 
 async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room, String) {
@@ -320,8 +274,10 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
                     stood
                 }
             };
-            let sent = if stood { sent_by(&of, next, &end, &run, config.record_bytes_max) } else { Vec::new() };
-            let sending = send(connection, &sent, &end, waiting, &config)?;
+            let sending = match sending::ending(next).filter(|_| stood) {
+                Some(ending) => sending::send(connection, &of, (ending, &end), &run, waiting, &config)?,
+                None => 0,
+            };
             Ok((stood.then_some(next), sending))
         });
         match stored.await {

@@ -24,6 +24,7 @@ use crate::policy::retry;
 use crate::room::Room;
 use crate::run::Run;
 use crate::running::Running;
+use crate::sending;
 use crate::sqlite::recover::{self, Interrupted};
 use crate::sqlite::terminate::{self, Found};
 use crate::sqlite::{self, deliveries, insert, list, marks, source_keys};
@@ -68,10 +69,13 @@ impl Events {
         config.check()?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         let opened = spawn_blocking({
-            let path = path.clone();
+            let (path, run, config) = (path.clone(), Arc::clone(&run), config.clone());
             move || -> Result<_, Error> {
                 let connection = sqlite::open(&path)?;
-                let interrupted = recover::recover(&connection, now_ms())?;
+                let now = now_ms();
+                let interrupted = recover::recover(&connection, now, |connection, event| {
+                    sending::send_aborted(connection, event, run.as_ref(), 0, now, &config).map(drop)
+                })?;
                 let waiting = recover::waiting(&connection)?;
                 let sending = deliveries::recover(&connection)?;
                 let readers = (sqlite::open_reader(&path)?, Arc::new(Mutex::new(sqlite::open_reader(&path)?)));
@@ -334,11 +338,23 @@ impl Events {
         graceful: bool,
     ) -> Result<(), Error> {
         let (queue, event, id, now) = (Arc::clone(&self.queue), id.clone(), id.clone(), now_ms());
-        let terminate = move |connection: &Connection| terminate::terminate(connection, &id, of.as_ref(), now);
+        let of_queue = Arc::clone(&queue);
+        let terminate = move |connection: &Connection| {
+            let found = terminate::terminate(connection, &id, of.as_ref(), now)?;
+            let Found::Waiting(event) = &found else { return Ok((found, 0)) };
+            let Queue { run, deliveries, config, .. } = of_queue.as_ref();
+            let sending = sending::send_aborted(connection, event, run.as_ref(), deliveries.rows(), now, config)?;
+            Ok((found, sending))
+        };
         // Between this commit and the next, so that the end of the run comes after it.
-        let settled = move |found: &Result<Found, Error>| match found {
-            Ok(Found::Waiting(function, bytes)) => queue.backlog.release(function, Reserved::of(*bytes)),
-            Ok(Found::Running) => queue.running.cancel(&event, graceful),
+        let settled = move |done: &Result<(Found, u64), Error>| match done {
+            Ok((Found::Waiting(of), sending)) => {
+                queue.backlog.release(&of.address.function, Reserved::of(of.payload.len() as u64));
+                if *sending > 0 {
+                    queue.deliveries.added(*sending);
+                }
+            }
+            Ok((Found::Running, _)) => queue.running.cancel(&event, graceful),
             Err(_) => {}
         };
         self.queue.writer.write_then(0, terminate, settled).await?;
@@ -406,9 +422,9 @@ fn log_interrupted(found: &Interrupted, run: &dyn Run, config: &Config) {
             Some(_) => dead_letters += events,
         }
     }
-    let events = run_again + dead_letters + found.aborted;
+    let aborted = found.aborted.len() as u64;
+    let events = run_again + dead_letters + aborted;
     if events > 0 {
-        let aborted = found.aborted;
         let message = "events were running when the platform ended";
         tracing::warn!(events, run_again, dead_letters, aborted, "{message}");
     }

@@ -33,6 +33,7 @@ mod policy;
 mod room;
 mod run;
 mod running;
+mod sending;
 mod sqlite;
 mod web_request;
 mod web_run;

@@ -253,7 +253,7 @@ mod tests {
         let end = End { status, attempts: 1, exit: None, result: None, result_bytes: None, now_ms: NOW };
         let first = claim(&connection, "a").unwrap();
         assert!(claim(&connection, "b").is_none(), "a run keeps its claim, however long it takes");
-        recover::recover(&connection, NOW).unwrap();
+        recover::recover(&connection, NOW, |_, _| Ok(())).unwrap();
         let second = claim(&connection, "b").unwrap();
         assert_eq!((first.attempt, second.attempt, second.recoveries), (1, 2, 1));
         assert!(!finish(&connection, "a", &first, RunState::Finished, &end).unwrap());

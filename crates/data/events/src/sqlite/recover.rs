@@ -3,12 +3,13 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use types::{FunctionKey, TriggerId};
 
+use super::claimed::Claimed;
 use super::{row, terminate};
 use crate::error::Error;
 use crate::event::Address;
 
 /// Events that ran when the process before ended.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Interrupted {
     /// Those that wait for another claim: of what, how often the platform had ended during a run of
     /// each, this time included, and how many they are.
@@ -16,19 +17,22 @@ pub(crate) struct Interrupted {
     /// Freed ones whose address cannot be read.
     pub unreadable: u64,
     /// Those that were to end, and have ended with their owner.
-    pub aborted: u64,
+    pub aborted: Vec<Claimed>,
 }
 
 /// Frees the claims that are left from an owner which is gone, and counts that for each event. With
 /// the embedded queue there is one owner at a time, so at a start all claims are such. Events that
-/// were to end have ended with their owner.
-pub(crate) fn recover(connection: &Connection, now_ms: i64) -> Result<Interrupted, Error> {
+/// were to end have ended with their owner; `aborted` stores what each of those ends sends.
+pub(crate) fn recover(
+    connection: &Connection,
+    now_ms: i64,
+    aborted: impl Fn(&Connection, &Claimed) -> Result<(), Error>,
+) -> Result<Interrupted, Error> {
     // It reads first: a transaction that only becomes a writer later does not wait for another one.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let count = "SELECT COUNT(*) FROM events WHERE state = 1 AND terminate = 1";
-    let aborted: i64 = transaction.query_row(count, [], |columns| columns.get(0))?;
+    let mut found = Interrupted { aborted: Claimed::to_end(&transaction)?, ..Interrupted::default() };
     terminate::abort(&transaction, "state = 1 AND terminate = 1", [], now_ms)?;
-    let mut found = Interrupted { aborted: aborted.unsigned_abs(), ..Interrupted::default() };
+    found.aborted.iter().try_for_each(|event| aborted(&transaction, event))?;
     transaction.execute("UPDATE events SET recoveries = recoveries + 1 WHERE state = 1", [])?;
     interrupted(&transaction, &mut found)?;
     transaction.execute("UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL WHERE state = 1", [])?;

@@ -14,10 +14,10 @@ use crate::policy::retry::Next;
 const RESULT: &str = "the event was terminated";
 
 /// Where a termination found its event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Found {
-    /// It waited: it is aborted. Its function, and the bytes of its payload.
-    Waiting(FunctionKey, u64),
+    /// It waited: it is aborted.
+    Waiting(Box<Claimed>),
     /// It runs: it will be aborted when its run has ended.
     Running,
 }
@@ -29,23 +29,25 @@ pub(crate) fn terminate(
     of: Option<&(FunctionKey, FunctionId)>,
     now_ms: i64,
 ) -> Result<Found, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT function_id, state, namespace, function, bytes FROM events WHERE request_id = ?1")?;
-    let found = statement.query_row([id.as_str()], |columns| {
-        let function = FunctionKey { namespace: row::parsed(columns, 2)?, name: row::parsed(columns, 3)? };
-        let running = columns.get::<_, i64>(1)? == 1;
-        Ok((columns.get::<_, String>(0)?, running, function, columns.get::<_, i64>(4)?.unsigned_abs()))
-    });
-    let Some((function_id, running, function, bytes)) = found.optional()? else {
+    let mut statement = connection.prepare_cached("SELECT function_id, state FROM events WHERE request_id = ?1")?;
+    let found = statement.query_row([id.as_str()], |columns| Ok((columns.get(0)?, columns.get(1)?)));
+    let Some((function_id, state)): Option<(String, i64)> = found.optional()? else {
         return Err(no_longer_there(connection, id, of)?);
     };
     check_owner(&function_id, id, of)?;
-    if running {
+    if state == 1 {
         connection.prepare_cached("UPDATE events SET terminate = 1 WHERE request_id = ?1")?.execute([id.as_str()])?;
         return Ok(Found::Running);
     }
+    let event = Claimed::find(connection, id)?.ok_or_else(|| Error::NotFound(id.clone()))?;
     abort(connection, "request_id = ?1", [id.as_str()], now_ms)?;
-    Ok(Found::Waiting(function, bytes))
+    Ok(Found::Waiting(Box::new(event)))
+}
+
+/// The end of an event that is terminated while it does not run.
+pub(crate) fn end(event: &Claimed, now_ms: i64) -> End {
+    let (status, result) = (Some(RunStatus::RequestCanceled), Some(RESULT.to_owned()));
+    End { status, attempts: event.attempt, exit: None, result, result_bytes: None, now_ms }
 }
 
 /// Why an event that neither waits nor runs cannot be terminated.

@@ -277,3 +277,44 @@ async fn what_is_sent_carries_the_depth_of_its_chain() {
     queue.until_true(|| !endpoint.all().is_empty()).await;
     assert_eq!(endpoint.all()[0].header("x-scf-chain-depth"), Some("3"));
 }
+
+#[tokio::test]
+async fn an_event_that_is_terminated_while_it_waits_is_still_reported() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    set(&queue, "later", Destinations { on_failure: to("http:ops"), ..Destinations::default() });
+    let late = events::NewEvent { delay_s: 3600, ..event("later", r#"{"n": 1}"#) };
+    let id = late.request_id.clone();
+    queue.events.accept_with_callback(late, None, &endpoint.url()).await.unwrap();
+    queue.events.terminate(&id, None, false).await.unwrap();
+    queue.until_true(|| endpoint.all().len() == 2).await;
+    let mut received = endpoint.all();
+    received.sort_by_key(|request| request.body.starts_with('{'));
+    let (callback, record) = (&received[0], &received[1]);
+    assert_eq!(callback.body, "the event was terminated");
+    assert_eq!((callback.header("x-call-id"), callback.header("x-function-status")), (Some(id.as_str()), Some("499")));
+    let record: Value = serde_json::from_str(&record.body).unwrap();
+    assert_eq!(record["requestContext"]["condition"], "Aborted", "{record}");
+    assert_eq!((&record["requestContext"]["attempts"], &record["requestPayload"]["n"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_event_whose_termination_a_kill_overtook_is_reported_after_the_start() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.script.set("slow", None);
+    // Its instance outlasts the platform.
+    *queue.script.lingers.lock() = Some(std::sync::Arc::default());
+    let slow = event("slow", "{}");
+    let id = slow.request_id.clone();
+    queue.events.accept_with_callback(slow, None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| queue.script.seen_of("slow") == 1).await;
+    queue.events.terminate(&id, None, false).await.unwrap();
+    let Queue { events, folder, .. } = queue;
+    drop(events);
+    let queue = Queue::reopened_sending(Default::default(), folder, client(&endpoint.url()), Config::default()).await;
+    queue.until_true(|| endpoint.all().len() == 1).await;
+    assert_eq!(endpoint.all()[0].header("x-function-status"), Some("499"));
+    let status = queue.events.status(&id).await.unwrap().unwrap();
+    assert_eq!((status.state, status.attempts), (RunState::Aborted, 1));
+}

@@ -124,8 +124,8 @@ impl Ending {
             Self::Dead(Reason::Expired) => "EventAgeExceeded",
             Self::Dead(Reason::Refused) => "Refused",
             Self::Dead(Reason::Recoveries | Reason::CutOff) => "PlatformEnded",
-            Self::Dead(Reason::NotRepeated) => "Failed",
             Self::Dead(Reason::ChainTooDeep) => "ChainTooDeep",
+            Self::Dead(Reason::NotRepeated | Reason::Unreadable) => "Failed",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::policy::retry::{self, Class, History, Next, Reason};
 use crate::run::{Attempt, Outcome, Repeat, Run};
 use crate::running::Running;
 use crate::sending;
-use crate::sqlite::claim::{self, Wanted};
+use crate::sqlite::claim::{self, Taken, Wanted};
 use crate::sqlite::claimed::Claimed;
 use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
@@ -111,9 +111,21 @@ async fn claim(queue: &Arc<Queue>, dealt: Deal, now: i64) -> Result<(), Error> {
         lease_until_ms,
     };
     let owner = queue.owner.clone();
-    let claimed = queue.writer.write(runs, move |connection| claim::claim(connection, &owner, &wanted, now)).await;
-    match claimed {
-        Ok((events, next_due_ms)) => {
+    let letters_max = queue.config.dead_letters_max;
+    let claimed = queue.writer.write(runs, move |connection| {
+        let taken = claim::claim(connection, &owner, &wanted, now)?;
+        for (event, why) in &taken.unreadable {
+            finish::set_aside(connection, event, why, now, letters_max)?;
+        }
+        Ok(taken)
+    });
+    match claimed.await {
+        Ok(Taken { events, unreadable, next_due_ms }) => {
+            for (event, why) in unreadable {
+                tracing::error!(%why, "a damaged row of the queue of events was set aside");
+                log_death(&event, event.attempt.saturating_sub(1), Reason::Unreadable);
+                queue.backlog.release(&function, Reserved::of(event.payload.len() as u64));
+            }
             queue.backlog.claimed(&function, of, runs - events.len(), next_due_ms);
             for event in events {
                 queue.runs.spawn(attempt(Arc::clone(queue), event));

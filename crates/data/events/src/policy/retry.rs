@@ -107,6 +107,8 @@ pub(crate) enum Reason {
     NotRepeated,
     /// As many events as are allowed have led to it, each caused by a run of the one before.
     ChainTooDeep,
+    /// Its row is damaged.
+    Unreadable,
 }
 
 impl Reason {
@@ -119,6 +121,7 @@ impl Reason {
             Self::CutOff => "platform_ended_during_the_run",
             Self::NotRepeated => "not_repeated",
             Self::ChainTooDeep => "chain_too_deep",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -21,6 +21,17 @@ pub(crate) struct Wanted {
     pub lease_until_ms: i64,
 }
 
+/// What a claim took.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Oldest first.
+    pub events: Vec<Claimed>,
+    /// What could be read of rows that cannot be read whole, and why.
+    pub unreadable: Vec<(Claimed, String)>,
+    /// When the next one is due.
+    pub next_due_ms: Option<i64>,
+}
+
 /// The statement of a claim.
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -39,24 +50,27 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
 
 /// Claims the function's events of one trigger, or of none, that are due, oldest due time first, and
 /// returns when the next one is.
-pub(crate) fn claim(
-    connection: &Connection,
-    owner: &str,
-    wanted: &Wanted,
-    now_ms: i64,
-) -> Result<(Vec<Claimed>, Option<i64>), Error> {
+pub(crate) fn claim(connection: &Connection, owner: &str, wanted: &Wanted, now_ms: i64) -> Result<Taken, Error> {
     let mut statement = connection.prepare_cached(&CLAIM)?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
-    let rows = statement.query_map(
+    let mut taken = Taken::default();
+    let mut rows = statement.query(
         named_params! {
             ":owner": owner, ":lease": wanted.lease_until_ms, ":namespace": namespace, ":function": function,
             ":trigger": row::trigger_text(wanted.trigger.as_ref()), ":now": now_ms, ":rows": wanted.rows_max as i64, ":bytes": wanted.bytes_max as i64,
         },
-        Claimed::read,
     )?;
-    let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    claimed.sort_unstable_by_key(|event| event.id);
-    Ok((claimed, next_due(connection, wanted)?))
+    while let Some(columns) = rows.next()? {
+        match Claimed::read(columns) {
+            Ok(event) => taken.events.push(event),
+            Err(error) => {
+                taken.unreadable.push((Claimed::salvaged(columns, wanted.function.clone()), error.to_string()));
+            }
+        }
+    }
+    taken.events.sort_unstable_by_key(|event| event.id);
+    taken.next_due_ms = next_due(connection, wanted)?;
+    Ok(taken)
 }
 
 fn next_due(connection: &Connection, wanted: &Wanted) -> Result<Option<i64>, Error> {
@@ -66,7 +80,8 @@ fn next_due(connection: &Connection, wanted: &Wanted) -> Result<Option<i64>, Err
     )?;
     let FunctionKey { namespace, name } = &wanted.function;
     let of = [namespace.as_str(), name.as_str(), row::trigger_text(wanted.trigger.as_ref())];
-    Ok(statement.query_row(of, |row| row.get(0)).optional()?)
+    // What is no time sorts behind all times, and is never due.
+    Ok(statement.query_row(of, |row| Ok(row.get(0).ok())).optional()?.flatten())
 }
 
 /// Keeps the claims of runs that go on.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
-use types::{RequestId, RunStatus, TriggerId};
+use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus, TriggerId};
 
 use super::row;
 use crate::error::Error;
@@ -65,6 +65,40 @@ impl Claimed {
         })
     }
 
+    /// What can be read of a damaged row that a claim of this function took. Its id is another where
+    /// its own cannot be read.
+    pub(crate) fn salvaged(columns: &Row<'_>, function: FunctionKey) -> Self {
+        let parsed = |at| row::parsed::<String>(columns, at).unwrap_or_default();
+        let number = |at| columns.get::<_, i64>(at).unwrap_or_default();
+        let count = |at| u32::try_from(number(at)).unwrap_or_default();
+        let bytes = columns.get_ref(14).ok().and_then(|value| value.as_bytes().ok()).unwrap_or_default();
+        Self {
+            id: number(6),
+            attempt: count(7),
+            request_id: parsed(0).parse().unwrap_or_else(|_| RequestId::random()),
+            address: Address {
+                function,
+                function_id: parsed(3).parse().unwrap_or_else(|_| FunctionId::random()),
+                qualifier: parsed(4).parse().unwrap_or(Qualifier::LATEST),
+            },
+            invoke_type: InvokeType::from_text(&parsed(5)).unwrap_or(InvokeType::Invoke),
+            history: History {
+                function_failures: 0,
+                system_failures: 0,
+                retries_max: count(10),
+                expires_ms: number(11),
+            },
+            recoveries: count(12),
+            accepted_ms: number(13),
+            payload: Bytes::copy_from_slice(bytes),
+            last_status: None,
+            last_result: None,
+            callback: None,
+            depth: 0,
+            trigger: None,
+        }
+    }
+
     /// An event that waits or runs.
     pub(crate) fn find(connection: &Connection, id: &RequestId) -> Result<Option<Self>, Error> {
         let text = format!("SELECT {} FROM events WHERE request_id = ?1", Self::COLUMNS);
@@ -76,6 +110,6 @@ impl Claimed {
         let text = format!("SELECT {} FROM events WHERE state = 1 AND terminate = 1", Self::COLUMNS);
         let mut statement = connection.prepare(&text)?;
         let found = statement.query_map([], Self::read)?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
+        Ok(row::readable(found)?)
     }
 }

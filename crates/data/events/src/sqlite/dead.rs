@@ -86,7 +86,7 @@ pub(crate) fn list(
         values.push((":function", &function));
     }
     let found = statement.query_map(values.as_slice(), letter)?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    Ok(row::readable(found)?)
 }
 
 fn condition(of: &DeadLetters) -> &'static str {
@@ -102,7 +102,7 @@ pub(crate) fn history(connection: &Connection, id: &RequestId) -> Result<Vec<Dea
     let text = format!("SELECT {COLUMNS} FROM dead_letters WHERE request_id = ?1 ORDER BY id");
     let mut statement = connection.prepare_cached(&text)?;
     let rows = statement.query_map([id.as_str()], letter)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(row::readable(rows)?)
 }
 
 /// The payload of a dead letter.

@@ -67,7 +67,8 @@ pub(crate) fn claim(
     );
     let mut statement = connection.prepare(&text)?;
     let rows = statement.query_map(params_from_iter(busy), claimed)?;
-    let mut claimed = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    // One that cannot be read stays as it is, claimed until the next start, and holds up no other.
+    let mut claimed = row::readable(rows)?;
     claimed.sort_unstable_by_key(|delivery| delivery.id);
     let next = format!("SELECT MIN(due_ms) FROM deliveries WHERE state = 0 AND host NOT IN ({marks})");
     let next = connection.prepare(&next)?.query_row(params_from_iter(busy), |row| row.get(0))?;

@@ -4,9 +4,11 @@ use rusqlite::{Connection, named_params};
 use types::{ExitStatus, RunStatus};
 
 use super::claimed::Claimed;
+use super::dead;
 use super::row::state_number;
 use crate::error::Error;
 use crate::event::RunState;
+use crate::policy::retry::Reason;
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -37,6 +39,12 @@ pub(crate) fn finish(
     if !remove(connection, owner, event)? {
         return Ok(false);
     }
+    keep(connection, event, state, end)?;
+    Ok(true)
+}
+
+/// Keeps the end of an event.
+fn keep(connection: &Connection, event: &Claimed, state: RunState, end: &End) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, status, \
@@ -66,7 +74,24 @@ pub(crate) fn finish(
         ":out_of_memory": end.exit.map(|exit| exit.out_of_memory),
         ":kept_bytes": end.result.as_ref().map(|result| result.len() as i64),
     })?;
-    Ok(true)
+    Ok(())
+}
+
+/// Moves what could be read of a damaged row to where failed events are.
+pub(crate) fn set_aside(
+    connection: &Connection,
+    event: &Claimed,
+    why: &str,
+    now_ms: i64,
+    letters_max: u64,
+) -> Result<(), Error> {
+    let result = format!("its row in the queue of events cannot be read: {why}");
+    let attempts = event.attempt.saturating_sub(1);
+    let status = Some(RunStatus::InternalError);
+    let end = End { status, attempts, exit: None, result: Some(result), result_bytes: None, now_ms };
+    connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event.id])?;
+    keep(connection, event, RunState::Failed, &end)?;
+    dead::keep(connection, event, Reason::Unreadable, &end, letters_max)
 }
 
 fn remove(connection: &Connection, owner: &str, event: &Claimed) -> Result<Stood, Error> {
@@ -242,7 +267,7 @@ mod tests {
     fn claim(connection: &Connection, owner: &str) -> Option<Claimed> {
         let function = FunctionKey { namespace: "default".parse().unwrap(), name: "long".parse().unwrap() };
         let wanted = Wanted { function, trigger: None, rows_max: 1, bytes_max: 100, lease_until_ms: NOW + 1 };
-        claim::claim(connection, owner, &wanted, NOW).unwrap().0.pop()
+        claim::claim(connection, owner, &wanted, NOW).unwrap().events.pop()
     }
 
     /// A claim is freed between the start of a run and its end, and taken by another owner.

@@ -48,7 +48,7 @@ pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<
         format!("SELECT * {found} ORDER BY {column} {direction}, request_id LIMIT {} OFFSET {}", of.limit, of.offset);
     let mut statement = connection.prepare(&text)?;
     let rows = statement.query_map(given.as_slice(), status)?;
-    Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))
+    Ok((total.unsigned_abs(), row::readable(rows)?))
 }
 
 fn one_of<T: ToSql + 'static>(
@@ -68,8 +68,8 @@ fn one_of<T: ToSql + 'static>(
 /// The state of one event.
 pub(crate) fn find(connection: &Connection, id: &RequestId) -> Result<Option<EventStatus>, Error> {
     let mut statement = connection.prepare_cached(&format!("SELECT * FROM ({ALL}) WHERE request_id = ?1"))?;
-    let mut rows = statement.query_map([id.as_str()], status)?;
-    Ok(rows.next().transpose()?)
+    let rows = statement.query_map([id.as_str()], status)?;
+    Ok(row::readable(rows)?.pop())
 }
 
 fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {

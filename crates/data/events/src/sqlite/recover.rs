@@ -50,7 +50,7 @@ fn interrupted(connection: &Connection, found: &mut Interrupted) -> Result<(), E
     while let Some(columns) = rows.next()? {
         let events = columns.get::<_, i64>(5)?.unsigned_abs();
         match row::address(columns, 0) {
-            Ok(address) => found.freed.push((address, columns.get(4)?, events)),
+            Ok(address) => found.freed.push((address, columns.get(4).unwrap_or(0), events)),
             Err(_) => found.unreadable += events,
         }
     }
@@ -67,10 +67,12 @@ pub(crate) struct Waiting {
     pub next_due_ms: i64,
 }
 
-/// What waits, by function and trigger; read at a start from the index alone.
+/// What waits, by function and trigger; read at a start from the index alone. Rows whose function
+/// cannot be read are nobody's: they stay, and are logged.
 pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
     let mut statement = connection.prepare(
-        "SELECT namespace, function, trigger_id, COUNT(*), SUM(bytes), MIN(due_ms) FROM events WHERE state = 0 \
+        "SELECT namespace, function, trigger_id, COUNT(*), CAST(SUM(bytes) AS INTEGER), MIN(due_ms) \
+         FROM events WHERE state = 0 \
          GROUP BY namespace, function, trigger_id",
     )?;
     let rows = statement.query_map([], |columns| {
@@ -82,5 +84,5 @@ pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
             next_due_ms: columns.get(5)?,
         })
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok(row::readable(rows)?)
 }

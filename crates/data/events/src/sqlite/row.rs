@@ -6,6 +6,28 @@ use types::{FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::event::{Address, InvokeType, RunState};
 
+/// The rows that can be read; others are logged and left out.
+pub(super) fn readable<T>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> rusqlite::Result<Vec<T>> {
+    let mut readable = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => readable.push(row),
+            Err(error) if is_of_row(&error) => tracing::error!(%error, "a row of the queue of events cannot be read"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(readable)
+}
+
+/// Whether an error is of what a row holds, and not of the file.
+fn is_of_row(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    matches!(
+        error,
+        E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..)
+    )
+}
+
 /// A text that must parse; what does not is a damaged row.
 pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
 where

@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod bounds;
+mod damage;
 mod dead_letters;
 mod deliveries;
 mod endpoint;

@@ -193,7 +193,7 @@ fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = match reason {
         Reason::ChainTooDeep => sending::chain_too_deep(),
-        _ => event.last_result.clone().unwrap_or_else(|| format!("the event was given up: {}", reason.as_str())),
+        _ => reason.after(event.last_result.as_deref()),
     };
     let attempts = event.attempt.saturating_sub(1);
     End { status: Some(status), attempts, exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
@@ -232,7 +232,11 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         Repeat::Retries => retry::next(class, event.history, retry_after, now_ms, rand::random()),
     };
     let answer = error_message.unwrap_or(ret_msg);
-    let (result, result_bytes) = cut(answer.clone(), queue.config.result_bytes_max);
+    let said = match next {
+        Next::Dead(reason @ Reason::Expired) => reason.after(Some(&answer)),
+        _ => answer.clone(),
+    };
+    let (result, result_bytes) = cut(said, queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
     // A claim that found no room, or that the platform's end overtook, was no attempt.
     let is_attempt = class != Class::Quota && !matches!(next, Next::Wait { .. });

@@ -2,7 +2,6 @@
 
 use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
 use serde_json::Value;
-use types::catalog::Lookup;
 use types::tags;
 use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId, TriggerId};
 
@@ -53,7 +52,8 @@ impl Run for Invoker {
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {
         let invoker = self.clone();
         Box::pin(async move {
-            let target = Target { function: attempt.address.function, qualifier: attempt.address.qualifier };
+            let address = attempt.address;
+            let target = Target { function: address.function.clone(), qualifier: address.qualifier.clone() };
             let source = match attempt.invoke_type {
                 InvokeType::Timer => Source::Timer,
                 InvokeType::Invoke | InvokeType::Cos => Source::Api,
@@ -65,18 +65,11 @@ impl Run for Invoker {
             let Attempt { cancellation, retry: retry_num, depth: chain_depth, .. } = attempt;
             let asynchronous = Asynchronous { cancellation, retry_num, chain_depth };
             if call.protocol() != Protocol::Event {
-                return web_run::run(
-                    &invoker,
-                    target,
-                    attempt.address.function_id,
-                    attempt.request_id,
-                    attempt.payload,
-                    asynchronous,
-                )
-                .await;
+                return web_run::run(&invoker, target, &address, attempt.request_id, attempt.payload, asynchronous)
+                    .await;
             }
-            if *call.function_id() != attempt.address.function_id {
-                return Outcome::unresolved(&Lookup::NoFunction(target.function));
+            if *call.function_id() != address.function_id {
+                return Outcome::of_another(&address, call.function_id());
             }
             let event = EventCall {
                 request_id: attempt.request_id,

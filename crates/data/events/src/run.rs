@@ -70,7 +70,21 @@ impl Outcome {
             Lookup::NoQualifier(..) => RunStatus::QualifierNotFound,
             Lookup::NotCallable(..) => RunStatus::FunctionStatusError,
         };
-        Self { status, ret_msg: String::new(), error_message: Some(lookup.to_string()), exit: None, retry_after: None }
+        Self::not_begun(status, lookup.to_string())
+    }
+
+    /// The same because another function has the name of the one that the event was accepted for.
+    pub(crate) fn of_another(address: &Address, named_so_now: &FunctionId) -> Self {
+        let Address { function, function_id, .. } = address;
+        let message = format!(
+            "function {function} ({function_id}) was deleted before the event ran; the function that has its name now \
+             ({named_so_now}) is another one and does not get its events"
+        );
+        Self::not_begun(RunStatus::FunctionNotFound, message)
+    }
+
+    fn not_begun(status: RunStatus, message: String) -> Self {
+        Self { status, ret_msg: String::new(), error_message: Some(message), exit: None, retry_after: None }
     }
 }
 

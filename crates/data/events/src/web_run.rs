@@ -12,9 +12,9 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use invoke::{Asynchronous, Body, BoxError, CutOff, Invoker, Target};
 use serde_json::json;
-use types::catalog::Lookup;
-use types::{FunctionId, RequestId, RunStatus};
+use types::{RequestId, RunStatus};
 
+use crate::event::Address;
 use crate::run::Outcome;
 use crate::web_request::WebRequest;
 
@@ -25,11 +25,11 @@ const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// Bytes of a response's body that go into the event's result.
 const RESULT_BODY_BYTES_MAX: usize = 32 << 10;
 
-/// Replays the request; `function` is the function that it was accepted for.
+/// Replays the request; `address` is what it was accepted for.
 pub(crate) async fn run(
     invoker: &Invoker,
     target: Target,
-    function: FunctionId,
+    address: &Address,
     id: RequestId,
     payload: Bytes,
     asynchronous: Asynchronous,
@@ -42,8 +42,8 @@ pub(crate) async fn run(
     let mut request = replayed(stored, &id);
     request.extensions_mut().insert(asynchronous);
     let call = match invoker.resolve_request(&target, &id, request.headers()) {
-        Ok(call) if *call.function_id() == function => call,
-        Ok(_) => return Outcome::unresolved(&Lookup::NoFunction(target.function)),
+        Ok(call) if *call.function_id() == address.function_id => call,
+        Ok(call) => return Outcome::of_another(address, call.function_id()),
         Err(lookup) => return Outcome::unresolved(&lookup),
     };
     let (head, body) = invoker.web(call, id, request).await.into_parts();

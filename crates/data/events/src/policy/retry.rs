@@ -126,6 +126,29 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Why an event was given up although its last run, if there was one, could be followed by
+    /// another; `None` where the end of that run says it all.
+    pub(crate) fn explanation(self) -> Option<&'static str> {
+        match self {
+            Self::Expired => Some("its maximum age (MsgTTL) ended before another run could begin"),
+            Self::Recoveries => Some("the platform ended during each of its runs (events.recoveries_max)"),
+            Self::CutOff => Some("the platform ended during its run, and its function's events do not run again"),
+            Self::Refused | Self::RetriesExhausted | Self::NotRepeated | Self::Unreadable => None,
+        }
+    }
+
+    /// What the state of an event says that was given up so after a run which failed with `error`.
+    pub(crate) fn after(self, error: Option<&str>) -> String {
+        match (self.explanation(), error.filter(|error| !error.is_empty())) {
+            (Some(why), Some(error)) => format!("{why}; its last run failed: {error}"),
+            (Some(why), None) => why.to_owned(),
+            (None, Some(error)) => error.to_owned(),
+            (None, None) => format!("the event was given up: {}", self.as_str()),
+        }
+    }
+}
+
 /// Decides what follows a run that ended with `class` at `now_ms`; `retry_after` is what the
 /// function asked for, `jitter` a draw from 0 to 1.
 pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>, now_ms: i64, jitter: f64) -> Next {
@@ -222,6 +245,16 @@ mod tests {
         assert_eq!((due(0), due(1), due(3), due(9), due(60)), (1_000, 2_000, 8_000, 300_000, 300_000));
         let Next::Again { due_ms, .. } = next(Class::System, FRESH, None, NOW, 0.0) else { panic!("another run") };
         assert_eq!(due_ms, NOW + 500, "a draw of 0 does not hammer");
+    }
+
+    #[test]
+    fn an_event_past_its_age_says_so_beside_the_error_of_its_last_run() {
+        let late = History { expires_ms: NOW + 59_999, ..FRESH };
+        assert_eq!(after(RunStatus::UserCodeException, late), Next::Dead(Reason::Expired));
+        let said = Reason::Expired.after(Some("no such film"));
+        assert!(said.contains("MsgTTL") && said.ends_with("its last run failed: no such film"), "{said}");
+        assert!(!Reason::Expired.after(None).contains("last run"));
+        assert_eq!(Reason::RetriesExhausted.after(Some("no such film")), "no such film");
     }
 
     #[test]

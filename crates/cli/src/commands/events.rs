@@ -153,8 +153,10 @@ fn show(status: &Value, format: Output) -> anyhow::Result<()> {
     let state = status.get("Status").and_then(Value::as_str).unwrap_or_default();
     let code = status.get("StatusCode").and_then(Value::as_u64).filter(|code| *code > 0);
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let runs = status.get("Attempts").and_then(Value::as_u64).filter(|runs| *runs > 1);
+    let runs = runs.map(|runs| format!(" after {runs} runs")).unwrap_or_default();
     let why = status.get("ErrorMessage").and_then(Value::as_str).map(|why| format!(": {}", terminal::line(why)));
-    println!("{state}{code}{}", why.unwrap_or_default());
+    println!("{state}{code}{runs}{}", why.unwrap_or_default());
     Ok(())
 }
 

@@ -96,6 +96,8 @@ pub struct AsyncEventStatus {
     pub status_code: u16,
     /// Id of the event.
     pub invoke_request_id: String,
+    /// Ours: runs that began.
+    pub attempts: u32,
     /// Ours: why it failed, or of a job image how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,

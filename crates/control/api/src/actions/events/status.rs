@@ -24,6 +24,7 @@ pub(in crate::actions) async fn status(cx: &Context, params: Params) -> Outcome 
             status: event.state.as_str().to_owned(),
             status_code: event.status.filter(|_| ended).map_or(0, RunStatus::code),
             invoke_request_id: event.request_id.to_string(),
+            attempts: event.attempts,
             exit_code: event.exit.and_then(|exit| exit.code),
             exit_signal: event.exit.and_then(|exit| exit.signal),
             out_of_memory: event.exit.map(|exit| exit.out_of_memory),

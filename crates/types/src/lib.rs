@@ -22,6 +22,7 @@ pub mod ids;
 pub mod image_ref;
 pub mod installation;
 pub mod instance;
+pub mod job;
 pub mod limits;
 pub mod listening;
 pub mod local_time;

@@ -79,6 +79,10 @@ pub const JOB_PORT: i32 = -1;
 /// Bytes of the event of a job image: Linux bounds a variable with its name and final NUL to 32
 /// pages (execve(2), `MAX_ARG_STRLEN`), and the name is `SCF_CUSTOM_CONTAINER_EVENT=`.
 pub const JOB_EVENT_BYTES_MAX: usize = 131_044;
+/// Events of one array of jobs.
+pub const ARRAY_SIZE_MAX: u32 = 1000;
+/// Bytes of the events of one array together: they are one commit.
+pub const ARRAY_BYTES_MAX: usize = 16 << 20;
 /// Longest that the `Invoke` interface waits for an answer, in seconds.
 pub const INVOKE_WAIT_S_MAX: u64 = 300;
 /// Bytes of `RoutingKey`.

@@ -14,16 +14,18 @@ use crate::config::Config;
 use crate::delivery::{CHAIN_DEPTH_MAX, Destinations, LastRun};
 use crate::error::Error;
 use crate::event::RunState;
-use crate::maintenance;
+use crate::growth::Growth;
 use crate::policy::rate_limit::RateLimit;
 use crate::policy::retry::{self, Class, History, Next, Reason};
-use crate::run::{Attempt, Outcome, Repeat, Run};
+use crate::repeat::Repeat;
+use crate::run::{Attempt, Outcome, Run};
 use crate::running::Running;
 use crate::sending;
 use crate::sqlite::claim::{self, Taken, Wanted};
 use crate::sqlite::claimed::Claimed;
 use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
+use crate::sqlite::set_aside;
 use crate::sqlite::terminate;
 use crate::writer::Writer;
 
@@ -35,6 +37,10 @@ const CLAIM_BYTES_MAX: u64 = 32 << 20;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// Pauses between tries to store the end of a run.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a dead letter of a throw-away function cannot run again.
+const TEMPORARY: &str = "this cannot be redriven: its function is deleted when none of its events runs any more \
+     (sampan job run; give --keep for runs that may have to be repeated)";
 
 /// What the dispatcher and the runs share.
 pub(crate) struct Queue {
@@ -58,7 +64,7 @@ pub(crate) struct Queue {
     /// Sends it.
     pub(crate) outbound: outbound::Client,
     /// How much results have grown since they were counted.
-    pub(crate) results: maintenance::Growth,
+    pub(crate) results: Growth,
 }
 
 /// Unix milliseconds.
@@ -114,7 +120,7 @@ async fn claim(queue: &Arc<Queue>, dealt: Deal, now: i64) -> Result<(), Error> {
     let claimed = queue.writer.write(runs, move |connection| {
         let taken = claim::claim(connection, &owner, &wanted, now)?;
         for (event, why) in &taken.unreadable {
-            finish::set_aside(connection, event, why, now, letters_max)?;
+            set_aside::set_aside(connection, event, why, now, letters_max)?;
         }
         Ok(taken)
     });
@@ -204,6 +210,8 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         address: event.address.clone(),
         invoke_type: event.invoke_type,
         payload: event.payload.clone(),
+        attempt: event.attempt,
+        array: event.array,
         retry: event.history.function_failures,
         depth: event.depth,
         cancellation: queue.running.begin(&event.request_id, &event.address.function),
@@ -267,6 +275,7 @@ fn room(class: Class) -> Room {
 /// this process's until the next start frees it.
 async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
     let (event, run, attempts) = (Arc::new(event), Arc::new(run), end.attempts);
+    let is_temporary = queue.run.is_temporary(&event.address);
     let kept_bytes = end.result.as_ref().map_or(0, String::len) as u64;
     loop {
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
@@ -284,7 +293,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
                 Next::Dead(reason) => {
                     let stood = finish::finish(connection, &owner, &of, RunState::Failed, &end)?;
                     if stood {
-                        dead::keep(connection, &of, reason, &end, config.dead_letters_max)?;
+                        dead::keep(connection, &of, reason, &noted(&end, is_temporary), config.dead_letters_max)?;
                     }
                     stood
                 }
@@ -318,6 +327,16 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
             }
         }
     }
+}
+
+/// What the dead letter of a throw-away function says beside the end of its last run.
+fn noted(end: &End, is_temporary: bool) -> End {
+    let mut end = end.clone();
+    if is_temporary {
+        let said = end.result.take().unwrap_or_default();
+        end.result = Some(format!("{said}; {TEMPORARY}"));
+    }
+    end
 }
 
 fn log_death(event: &Claimed, attempts: u32, reason: Reason) {

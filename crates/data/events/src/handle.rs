@@ -11,23 +11,23 @@ use supervisor::essential;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{FunctionId, FunctionKey, RequestId, TriggerId};
+use types::{FunctionId, FunctionKey, RequestId};
 
 use crate::backlog::{Backlog, Deliveries, Reserved};
 use crate::config::Config;
 use crate::delivering;
 use crate::dispatcher::{self, Queue, now_ms};
 use crate::error::Error;
-use crate::event::{Accepted, EventStatus, ListQuery, Listed, NewEvent, SourceKey};
+use crate::event::{EventStatus, ListQuery, Listed, SourceKey};
+use crate::growth::Growth;
 use crate::maintenance;
 use crate::policy::retry;
-use crate::room::Room;
 use crate::run::Run;
 use crate::running::Running;
 use crate::sending;
 use crate::sqlite::recover::{self, Interrupted};
 use crate::sqlite::terminate::{self, Found};
-use crate::sqlite::{self, deliveries, insert, list, marks, source_keys};
+use crate::sqlite::{self, deliveries, list, marks, source_keys};
 use crate::writer::Writer;
 
 /// Runs that a stop names, of those that it waits for.
@@ -38,10 +38,10 @@ const ANNOUNCED_MAX: usize = 10;
 pub struct Events {
     pub(crate) queue: Arc<Queue>,
     reader: Arc<Mutex<Connection>>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     tasks: TaskTracker,
     /// Events that led to those that are accepted.
-    depth: u32,
+    pub(crate) depth: u32,
 }
 
 impl Events {
@@ -106,7 +106,7 @@ impl Events {
             cutting,
             deliveries,
             outbound,
-            results: maintenance::Growth::default(),
+            results: Growth::default(),
         });
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events deliveries", delivering::run(Arc::clone(&queue))));
@@ -122,85 +122,9 @@ impl Events {
         Self { depth, ..self.clone() }
     }
 
-    /// Accepts an event: it is durable when this returns.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::DiskNearlyFull`], [`Error::Duplicate`], or when it cannot be
-    /// written.
-    pub async fn accept(&self, event: NewEvent) -> Result<(), Error> {
-        self.insert(event, None, insert::Origin::default()).await.map(drop)
-    }
-
-    /// The same for an event with a key of its source: one whose key is there already is not
-    /// accepted again. Keys are kept for [`Config::dedup_s`], per function.
-    ///
-    /// # Errors
-    /// Those of [`Events::accept`].
-    pub async fn accept_once(&self, event: NewEvent, key: SourceKey) -> Result<Accepted, Error> {
-        let (function, of) = (event.address.function_id.clone(), key.clone());
-        self.once(self.insert(event, Some(key), insert::Origin::default()).await, function, of).await
-    }
-
-    /// The same for an event whose result is posted to a URL when it ends: its host must be allowed
-    /// in `[outbound]` of the settings.
-    ///
-    /// # Errors
-    /// Those of [`Events::accept`], or [`Error::Callback`].
-    pub async fn accept_with_callback(
-        &self,
-        event: NewEvent,
-        key: Option<SourceKey>,
-        callback: &str,
-    ) -> Result<Accepted, Error> {
-        let url = self.queue.outbound.check(callback).map_err(Error::Callback)?;
-        let (function, of) = (event.address.function_id.clone(), key.clone());
-        let origin = insert::Origin { callback: Some(url.into()), ..insert::Origin::default() };
-        let inserted = self.insert(event, key, origin).await;
-        match of {
-            Some(of) => self.once(inserted, function, of).await,
-            None => inserted,
-        }
-    }
-
-    /// The same for an event that a trigger made: at most as many of one trigger's run at once as
-    /// it has in its `concurrency`.
-    ///
-    /// # Errors
-    /// Those of [`Events::accept`].
-    pub async fn accept_of_trigger(
-        &self,
-        event: NewEvent,
-        trigger: &TriggerId,
-        key: Option<SourceKey>,
-    ) -> Result<Accepted, Error> {
-        let (function, of) = (event.address.function_id.clone(), key.clone());
-        let origin = insert::Origin { trigger: Some(trigger.clone()), ..insert::Origin::default() };
-        let inserted = self.insert(event, key, origin).await;
-        match of {
-            Some(of) => self.once(inserted, function, of).await,
-            None => inserted,
-        }
-    }
-
     /// The client of callbacks and destinations.
     pub fn outbound(&self) -> &outbound::Client {
         &self.queue.outbound
-    }
-
-    async fn once(
-        &self,
-        inserted: Result<Accepted, Error>,
-        function: FunctionId,
-        of: SourceKey,
-    ) -> Result<Accepted, Error> {
-        match inserted {
-            // A client that repeats what was accepted is not sent away for want of room.
-            Err(error @ (Error::Full { .. } | Error::DiskNearlyFull { .. })) => {
-                let found = self.read(move |connection| source_keys::find(connection, &function, &of, now_ms())).await;
-                found.ok().flatten().map(Accepted::Before).ok_or(error)
-            }
-            other => other,
-        }
     }
 
     /// How many of these keys of a function are those of events that were accepted before.
@@ -257,51 +181,9 @@ impl Events {
         self.queue.writer.write(0, move |connection| marks::forget(connection, &source)).await
     }
 
-    async fn insert(&self, event: NewEvent, key: Option<SourceKey>, origin: insert::Origin) -> Result<Accepted, Error> {
-        if let Some(why) = self.halted() {
-            return Err(Error::Halted(why));
-        }
-        self.check_disk()?;
-        let (function, bytes) = (event.address.function.clone(), event.payload.len());
-        let mut room = Room::take(&self.queue, function, origin.trigger.clone(), bytes)?;
-        let now = now_ms();
-        let due_ms = now + i64::from(event.delay_s) * 1000;
-        let keys_until_ms = now.saturating_add(self.queue.config.dedup_s as i64 * 1000);
-        let origin = insert::Origin { depth: self.depth, ..origin };
-        let insert = move |connection: &Connection| {
-            if let Some(key) = &key {
-                let function = &event.address.function_id;
-                if let Some(first) = source_keys::find(connection, function, key, now)? {
-                    return Ok(Accepted::Before(first));
-                }
-                source_keys::keep(connection, function, key, &event.request_id, keys_until_ms)?;
-            }
-            insert::insert(connection, &event, &origin, now)?;
-            Ok(Accepted::New)
-        };
-        let settled = move |inserted: &Result<Accepted, Error>| {
-            if matches!(inserted, Ok(Accepted::New)) {
-                room.keep(due_ms);
-            }
-        };
-        let accepted = self.queue.writer.write_then(bytes, insert, settled).await?;
-        if accepted == Accepted::New {
-            metrics::counter!("sampan_events_accepted_total").increment(1);
-        }
-        Ok(accepted)
-    }
-
     /// Why the queue takes nothing more until a restart.
     pub fn halted(&self) -> Option<String> {
         self.queue.writer.halted().map(str::to_owned)
-    }
-
-    fn check_disk(&self) -> Result<(), Error> {
-        let min = self.queue.config.disk_free_bytes_min;
-        // A file system that cannot be asked is not taken for a full one: the commit tells.
-        let Ok(status) = rustix::fs::statvfs(&self.folder) else { return Ok(()) };
-        let free = status.f_bavail.saturating_mul(status.f_frsize);
-        if free < min { Err(Error::DiskNearlyFull { free, min }) } else { Ok(()) }
     }
 
     /// Where an event stands; `None` when it was never accepted, or its state is no longer kept.

@@ -7,7 +7,8 @@ use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId, TriggerId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
-use crate::run::{Attempt, BoxFuture, Outcome, Repeat, Run};
+use crate::repeat::Repeat;
+use crate::run::{Attempt, BoxFuture, Outcome, Run};
 use crate::web_run;
 
 /// Names of the settings of a version that name destinations.
@@ -24,6 +25,11 @@ impl Run for Invoker {
             Some(record) if tags::rerun(&record.tags).unwrap_or(false) => Repeat::AfterCutOff,
             Some(_) => Repeat::Never,
         }
+    }
+
+    fn is_temporary(&self, of: &Address) -> bool {
+        let record = self.function_record(&of.function).filter(|record| record.id == of.function_id);
+        record.is_some_and(|record| tags::temporary_s(&record.tags).is_ok_and(|seconds| seconds.is_some()))
     }
 
     fn destinations(&self, of: &Address, event: &RequestId) -> Destinations {
@@ -62,8 +68,13 @@ impl Run for Invoker {
                 Ok(call) => call,
                 Err(lookup) => return Outcome::unresolved(&lookup),
             };
-            let Attempt { cancellation, retry: retry_num, depth: chain_depth, .. } = attempt;
-            let asynchronous = Asynchronous { cancellation, retry_num, chain_depth };
+            let asynchronous = Asynchronous {
+                cancellation: attempt.cancellation,
+                retry_num: attempt.retry,
+                chain_depth: attempt.depth,
+                attempt: attempt.attempt,
+                array: attempt.array,
+            };
             if call.protocol() != Protocol::Event {
                 return web_run::run(&invoker, target, &address, attempt.request_id, attempt.payload, asynchronous)
                     .await;

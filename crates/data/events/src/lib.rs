@@ -17,6 +17,8 @@
 // A test stops at the first thing that is not as it should be.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accepting;
+mod array;
 mod backlog;
 mod checkpoints;
 mod config;
@@ -26,10 +28,12 @@ mod delivery;
 mod dispatcher;
 mod error;
 mod event;
+mod growth;
 mod handle;
 mod invocation;
 mod maintenance;
 mod policy;
+mod repeat;
 mod room;
 mod run;
 mod running;
@@ -48,5 +52,6 @@ pub use event::{
 };
 pub use handle::Events;
 pub use invoke::Cancellation;
-pub use run::{Attempt, BoxFuture, Outcome, Repeat, Run};
+pub use repeat::Repeat;
+pub use run::{Attempt, BoxFuture, Outcome, Run};
 pub use web_request::{NotAWebRequest, WebRequest};

@@ -1,12 +1,10 @@
 //! Keeps the claims of running events alive, and removes what ended long ago or is too much.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use crate::dispatcher::{Queue, now_ms};
@@ -16,26 +14,6 @@ use crate::sqlite::{claim, dead, finish, source_keys};
 /// How often states are pruned, and how many rows at a time: acceptances wait in the same commit.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_ROWS: usize = 100;
-/// The part of `results_bytes_max` by which results grow before they are counted again.
-const GROWTH_SHARE: u64 = 16;
-
-/// Bytes of results that were added since all of them were counted.
-#[derive(Debug, Default)]
-pub(crate) struct Growth {
-    bytes: AtomicU64,
-    /// They are to be counted before the next pruning is due.
-    large: Notify,
-}
-
-impl Growth {
-    /// A result of that size was committed.
-    pub(crate) fn added(&self, bytes: u64, results_bytes_max: u64) {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) >= results_bytes_max / GROWTH_SHARE {
-            self.large.notify_one();
-        }
-    }
-}
 
 /// Runs until the queue stops; counts results by a reader of its own.
 pub(crate) async fn run(queue: Arc<Queue>, reader: Arc<Mutex<Connection>>) {
@@ -64,7 +42,7 @@ async fn renew(queue: &Queue) {
 
 async fn prune(queue: &Queue, reader: &Arc<Mutex<Connection>>) {
     let (states, results) = (queue.config.states_s as i64 * 1000, queue.config.results_s as i64 * 1000);
-    queue.results.bytes.store(0, Ordering::Relaxed);
+    queue.results.reset();
     let (reader, bytes_max) = (Arc::clone(reader), queue.config.results_bytes_max);
     let counted = spawn_blocking(move || finish::excess(&reader.lock(), bytes_max)).await;
     let excess = counted.unwrap_or(Err(Error::Stopping)).unwrap_or_else(|error| {
@@ -84,20 +62,5 @@ async fn prune(queue: &Queue, reader: &Arc<Mutex<Connection>>) {
             Ok(_) => return,
             Err(error) => return tracing::warn!(%error, "cannot prune states of events"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn results_are_counted_again_when_they_have_grown_by_a_share_of_the_bound() {
-        let growth = Growth::default();
-        growth.added(999, 16_000);
-        let early = tokio::time::timeout(Duration::ZERO, growth.large.notified()).await;
-        assert!(early.is_err());
-        growth.added(1, 16_000);
-        growth.large.notified().await;
     }
 }

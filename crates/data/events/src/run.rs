@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use invoke::Cancellation;
 use types::catalog::Lookup;
+use types::job::ArrayPlace;
 use types::{EventInvokeConfig, ExitStatus, FunctionId, FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
+use crate::repeat::Repeat;
 
 /// A boxed future.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -26,6 +28,10 @@ pub struct Attempt {
     pub invoke_type: InvokeType,
     /// The bytes as they came.
     pub payload: Bytes,
+    /// Which run of the event it is, from 1 on.
+    pub attempt: u32,
+    /// Its place among those that were accepted with it.
+    pub array: Option<ArrayPlace>,
     /// Runs that failed in the function before this one (`RetryNum`).
     pub retry: u32,
     /// Events that led to this one, each caused by a run of the one before.
@@ -33,18 +39,6 @@ pub struct Attempt {
     /// Ends the run: it is to return when nothing of it goes on, with
     /// [`RunStatus::RequestCanceled`].
     pub cancellation: Cancellation,
-}
-
-/// Whether the events of a function run again after a run that did not end well.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Repeat {
-    /// As the contract says (4.9): after failures, and after a run that the platform cut off.
-    #[default]
-    Retries,
-    /// Never (`AsyncRunEnable`). An event that found no room has not run.
-    Never,
-    /// Only after a run that the platform cut off.
-    AfterCutOff,
 }
 
 /// How a run ended.
@@ -97,6 +91,11 @@ pub trait Run: Send + Sync + 'static {
     fn repeat(&self, address: &Address) -> Repeat {
         let _ = address;
         Repeat::default()
+    }
+
+    /// Whether a function is one that goes by itself when nothing of it runs any more.
+    fn is_temporary(&self, _of: &Address) -> bool {
+        false
     }
 
     /// Where the end of an event goes.

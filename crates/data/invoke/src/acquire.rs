@@ -19,7 +19,7 @@ use crate::upstream::UpstreamState;
 pub(crate) enum Wanted<'a> {
     /// A request, whose session is found in its headers and URI where its version has sessions.
     Request(&'a HeaderMap, &'a Uri),
-    /// The event of a job image.
+    /// What an instance of a job image is started with (`types::job`).
     Job(&'a Bytes),
 }
 

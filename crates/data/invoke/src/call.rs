@@ -7,6 +7,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use pool::{ColdStart, ExitStatus};
 pub use types::Installation;
+use types::job::ArrayPlace;
 use types::{FunctionKey, Qualifier, RequestId, RunStatus};
 
 use crate::cancellation::Cancellation;
@@ -73,6 +74,10 @@ pub struct Asynchronous {
     /// Events that led to this one, each caused by a run of the one before; the function learns it
     /// by [`CHAIN_DEPTH`](crate::CHAIN_DEPTH).
     pub chain_depth: u32,
+    /// Which run of the event it is, from 1 on.
+    pub attempt: u32,
+    /// Its place among events that were accepted as one array.
+    pub array: Option<ArrayPlace>,
 }
 
 /// How the run of an event ended.

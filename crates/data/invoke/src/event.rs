@@ -53,7 +53,10 @@ async fn job(invocation: &mut Invocation, event: &EventCall) -> (Result<String, 
     if let Err(failure) = check_payload(&event.payload, JOB_EVENT_BYTES_MAX) {
         return (Err(failure), None);
     }
-    match invocation.run_job(&event.payload).await {
+    let beside = event.asynchronous.as_ref();
+    let (attempt, array) = beside.map_or((1, None), |beside| (beside.attempt.max(1), beside.array));
+    let input = types::job::input(&event.payload, attempt, array).into();
+    match invocation.run_job(&input).await {
         Ok(ended) => (invocation.failure_of_job(&ended).map_or(Ok(String::new()), Err), Some(ended)),
         Err(failure) => (Err(failure), None),
     }

@@ -196,8 +196,8 @@ impl Invocation {
     }
 
     /// Starts an instance of a job image with this event, and waits for its end.
-    pub async fn run_job(&mut self, event: &Bytes) -> Result<ExitStatus, Failure> {
-        self.lease_unless_canceled(Wanted::Job(event)).await?;
+    pub async fn run_job(&mut self, input: &Bytes) -> Result<ExitStatus, Failure> {
+        self.lease_unless_canceled(Wanted::Job(input)).await?;
         let run = self.run();
         let ended = async {
             tokio::select! {

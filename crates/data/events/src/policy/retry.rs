@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use types::RunStatus;
 
-use crate::run::Repeat;
+use crate::repeat::Repeat;
 
 /// Pause before a run that follows one that failed in the function, and one that found no quota.
 const PAUSE_MS: i64 = 60_000;
@@ -134,7 +134,11 @@ impl Reason {
             Self::Expired => Some("its maximum age (MsgTTL) ended before another run could begin"),
             Self::Recoveries => Some("the platform ended during each of its runs (events.recoveries_max)"),
             Self::CutOff => Some("the platform ended during its run, and its function's events do not run again"),
-            Self::Refused | Self::RetriesExhausted | Self::NotRepeated | Self::Unreadable => None,
+            Self::Refused
+            | Self::RetriesExhausted
+            | Self::NotRepeated
+            | Self::Unreadable
+            | Self::ChainTooDeep => None,
         }
     }
 

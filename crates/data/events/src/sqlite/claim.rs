@@ -48,18 +48,17 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Claims the function's events of one trigger, or of none, that are due, oldest due time first, and
-/// returns when the next one is.
+/// Claims the function's events of one trigger, or of none, that are due, oldest due time first,
+/// and returns when the next one is.
 pub(crate) fn claim(connection: &Connection, owner: &str, wanted: &Wanted, now_ms: i64) -> Result<Taken, Error> {
     let mut statement = connection.prepare_cached(&CLAIM)?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
     let mut taken = Taken::default();
-    let mut rows = statement.query(
-        named_params! {
-            ":owner": owner, ":lease": wanted.lease_until_ms, ":namespace": namespace, ":function": function,
-            ":trigger": row::trigger_text(wanted.trigger.as_ref()), ":now": now_ms, ":rows": wanted.rows_max as i64, ":bytes": wanted.bytes_max as i64,
-        },
-    )?;
+    let mut rows = statement.query(named_params! {
+        ":owner": owner, ":lease": wanted.lease_until_ms, ":namespace": namespace, ":function": function,
+        ":trigger": row::trigger_text(wanted.trigger.as_ref()), ":now": now_ms, ":rows": wanted.rows_max as i64,
+        ":bytes": wanted.bytes_max as i64,
+    })?;
     while let Some(columns) = rows.next()? {
         match Claimed::read(columns) {
             Ok(event) => taken.events.push(event),

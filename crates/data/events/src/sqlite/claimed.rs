@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
+use types::job::ArrayPlace;
 use types::{FunctionId, FunctionKey, Qualifier, RequestId, RunStatus, TriggerId};
 
 use super::row;
@@ -31,13 +32,16 @@ pub(crate) struct Claimed {
     pub depth: u32,
     /// The trigger that made it.
     pub trigger: Option<TriggerId>,
+    /// Its place among those that were accepted with it.
+    pub array: Option<ArrayPlace>,
 }
 
 impl Claimed {
     /// The columns that [`Claimed::read`] reads.
-    pub(crate) const COLUMNS: &str = "request_id, namespace, function, function_id, qualifier, invoke_type, id, attempt, \
+    pub(crate) const COLUMNS: &str = "request_id, namespace, function, function_id, qualifier, invoke_type, id, \
+         attempt, \
          function_failures, system_failures, retries_max, expires_ms, recoveries, accepted_ms, payload, last_status, \
-         last_result, callback, depth, trigger_id";
+         last_result, callback, depth, trigger_id, array_place";
 
     /// The event of a row of [`Claimed::COLUMNS`].
     pub(crate) fn read(columns: &Row<'_>) -> rusqlite::Result<Self> {
@@ -62,11 +66,12 @@ impl Claimed {
             callback: columns.get(17)?,
             depth: columns.get(18)?,
             trigger: row::trigger(columns, 19)?,
+            array: row::array(columns, 20)?,
         })
     }
 
-    /// What can be read of a damaged row that a claim of this function took. Its id is another where
-    /// its own cannot be read.
+    /// What can be read of a damaged row that a claim of this function took. Its id is another
+    /// where its own cannot be read.
     pub(crate) fn salvaged(columns: &Row<'_>, function: FunctionKey) -> Self {
         let parsed = |at| row::parsed::<String>(columns, at).unwrap_or_default();
         let number = |at| columns.get::<_, i64>(at).unwrap_or_default();
@@ -96,6 +101,7 @@ impl Claimed {
             callback: None,
             depth: 0,
             trigger: None,
+            array: None,
         }
     }
 

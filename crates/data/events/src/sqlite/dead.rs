@@ -25,11 +25,11 @@ pub(crate) fn keep(
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO dead_letters (request_id, namespace, function, function_id, \
          qualifier, invoke_type, reason, status, \
-         attempts, accepted_ms, died_ms, result, retries_max, payload, callback, trigger_id) \
+         attempts, accepted_ms, died_ms, result, retries_max, payload, callback, trigger_id, array_place) \
          VALUES (:id, :namespace, :function, \
          :function_id, \
          :qualifier, :kind, :reason, :status, :attempts, :accepted, :now, :result, :retries, :payload, :callback, \
-         :trigger)",
+         :trigger, :array)",
     )?;
     statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -48,6 +48,7 @@ pub(crate) fn keep(
         ":payload": event.payload.as_ref(),
         ":callback": event.callback,
         ":trigger": row::trigger_text(event.trigger.as_ref()),
+        ":array": event.array.map(|place| place.to_string()),
     })?;
     make_room(connection, namespace, namespace_max)
 }
@@ -161,14 +162,19 @@ pub(crate) fn take(
 ) -> Result<(NewEvent, Origin), Error> {
     let mut statement = connection.prepare_cached(
         "SELECT request_id, namespace, function, function_id, qualifier, invoke_type, retries_max, payload, callback, \
-         trigger_id FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
+         trigger_id, array_place FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL",
     )?;
     let found = statement.query_row([id.as_str()], |columns| {
         let (request_id, address, invoke_type) = row::head(columns, 0)?;
         let payload = columns.get::<_, Vec<u8>>(7)?.into();
         let retries_max = columns.get(6)?;
         // Who redrives it wants a chain to go on.
-        let origin = Origin { callback: columns.get(8)?, depth: 0, trigger: row::trigger(columns, 9)? };
+        let origin = Origin {
+            callback: columns.get(8)?,
+            depth: 0,
+            trigger: row::trigger(columns, 9)?,
+            array: row::array(columns, 10)?,
+        };
         Ok((NewEvent { request_id, address, invoke_type, payload, retries_max, ttl_s, delay_s: 0 }, origin))
     });
     let event = found.optional()?.ok_or_else(|| Error::NotFound(id.clone()))?;

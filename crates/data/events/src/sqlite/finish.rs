@@ -4,11 +4,9 @@ use rusqlite::{Connection, named_params};
 use types::{ExitStatus, RunStatus};
 
 use super::claimed::Claimed;
-use super::dead;
 use super::row::state_number;
 use crate::error::Error;
 use crate::event::RunState;
-use crate::policy::retry::Reason;
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -44,7 +42,7 @@ pub(crate) fn finish(
 }
 
 /// Keeps the end of an event.
-fn keep(connection: &Connection, event: &Claimed, state: RunState, end: &End) -> Result<(), Error> {
+pub(super) fn keep(connection: &Connection, event: &Claimed, state: RunState, end: &End) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, status, \
@@ -75,23 +73,6 @@ fn keep(connection: &Connection, event: &Claimed, state: RunState, end: &End) ->
         ":kept_bytes": end.result.as_ref().map(|result| result.len() as i64),
     })?;
     Ok(())
-}
-
-/// Moves what could be read of a damaged row to where failed events are.
-pub(crate) fn set_aside(
-    connection: &Connection,
-    event: &Claimed,
-    why: &str,
-    now_ms: i64,
-    letters_max: u64,
-) -> Result<(), Error> {
-    let result = format!("its row in the queue of events cannot be read: {why}");
-    let attempts = event.attempt.saturating_sub(1);
-    let status = Some(RunStatus::InternalError);
-    let end = End { status, attempts, exit: None, result: Some(result), result_bytes: None, now_ms };
-    connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event.id])?;
-    keep(connection, event, RunState::Failed, &end)?;
-    dead::keep(connection, event, Reason::Unreadable, &end, letters_max)
 }
 
 fn remove(connection: &Connection, owner: &str, event: &Claimed) -> Result<Stood, Error> {
@@ -191,7 +172,8 @@ mod tests {
         let text = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {runs}) \
              INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
-             attempts, accepted_ms, ended_ms, result, kept_bytes) SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', \
+             attempts, accepted_ms, ended_ms, result, kept_bytes) \
+             SELECT 'id' || i, 'default', 'f', 'lam-00000001', '$LATEST', \
              'INVOKE', 1, 200, 1, i, i, 'result', 6 FROM n"
         );
         connection.execute_batch(&text).unwrap();

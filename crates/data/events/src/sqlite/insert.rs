@@ -3,6 +3,7 @@
 use rusqlite::{Connection, ErrorCode, named_params};
 
 use types::TriggerId;
+use types::job::ArrayPlace;
 
 use super::row;
 use crate::error::Error;
@@ -17,6 +18,8 @@ pub(crate) struct Origin {
     pub depth: u32,
     /// The trigger that made it.
     pub trigger: Option<TriggerId>,
+    /// Its place among those that were accepted with it.
+    pub array: Option<ArrayPlace>,
 }
 
 /// Stores an event as waiting.
@@ -25,10 +28,10 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin,
         "INSERT INTO events (request_id, namespace, function, function_id, \
          qualifier, invoke_type, state, due_ms, accepted_ms, \
          expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, callback, \
-         depth, bytes, payload, trigger_id) \
+         depth, bytes, payload, trigger_id, array_place) \
          VALUES (:id, :namespace, :function, :function_id, \
          :qualifier, :kind, 0, :due, :now, :expires, 0, 0, 0, 0, :retries, \
-         :callback, :depth, :bytes, :payload, :trigger)",
+         :callback, :depth, :bytes, :payload, :trigger, :array)",
     )?;
     let done = statement.execute(named_params! {
         ":id": event.request_id.as_str(),
@@ -46,6 +49,7 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent, origin: &Origin,
         ":bytes": event.payload.len() as i64,
         ":payload": event.payload.as_ref(),
         ":trigger": row::trigger_text(origin.trigger.as_ref()),
+        ":array": origin.array.map(|place| place.to_string()),
     });
     match done {
         Ok(_) => Ok(()),

@@ -12,6 +12,7 @@ pub(crate) mod marks;
 mod open;
 pub(crate) mod recover;
 mod row;
+pub(crate) mod set_aside;
 pub(crate) mod source_keys;
 pub(crate) mod terminate;
 

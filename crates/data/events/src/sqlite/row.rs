@@ -1,7 +1,8 @@
 //! Columns that several statements read.
 
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
+use types::job::ArrayPlace;
 use types::{FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::event::{Address, InvokeType, RunState};
@@ -58,7 +59,15 @@ pub(super) fn trigger(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Trigg
     }
 }
 
-/// The same as a column has it.
+/// The place of an event in its array, if it is of one.
+pub(super) fn array(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ArrayPlace>> {
+    match row.get_ref(at)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, at).map(Some),
+    }
+}
+
+/// The trigger of an event as a column has it.
 pub(super) fn trigger_text(trigger: Option<&TriggerId>) -> &str {
     trigger.map_or("", |id| id.as_str())
 }

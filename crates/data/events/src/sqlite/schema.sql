@@ -32,6 +32,7 @@ CREATE TABLE events (
     depth             INTEGER NOT NULL DEFAULT 0,
     bytes             INTEGER NOT NULL,
     payload           BLOB    NOT NULL,
+    array_place       TEXT,             -- such as 3/10, of one of an array
     trigger_id        TEXT    NOT NULL DEFAULT '' -- the trigger that made it; empty without one
 );
 
@@ -87,6 +88,7 @@ CREATE TABLE dead_letters (
     redriven_ms INTEGER,
     callback    TEXT,
     delivery    TEXT, -- JSON; where it is to go, unless it is an event
+    array_place TEXT, -- as in `events`
     trigger_id  TEXT    NOT NULL DEFAULT '' -- as in `events`
 );
 

@@ -84,7 +84,8 @@ pub(crate) fn abort<const N: usize>(
     let (state, status) = (row::state_number(RunState::Aborted), RunStatus::RequestCanceled.code());
     let text = format!(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, \
-         status, attempts, accepted_ms, ended_ms, result, kept_bytes) SELECT request_id, namespace, function, function_id, \
+         status, attempts, accepted_ms, ended_ms, result, kept_bytes) \
+         SELECT request_id, namespace, function, function_id, \
          qualifier, invoke_type, {state}, {status}, attempt, accepted_ms, ?{now}, '{RESULT}', {} \
          FROM events WHERE {condition}",
         RESULT.len()

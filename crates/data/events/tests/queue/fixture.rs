@@ -31,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) canceled: Mutex<Option<RunStatus>>,
     /// How many events of each trigger may run at once.
     pub(crate) concurrency: Mutex<HashMap<TriggerId, usize>>,
+    /// Whether functions go by themselves.
+    pub(crate) temporary: Mutex<bool>,
     /// Whether events run again.
     pub(crate) repeat: Mutex<Repeat>,
 }
@@ -61,6 +63,10 @@ impl Run for Script {
 
     fn trigger_concurrency(&self, _of: &FunctionKey, trigger: &TriggerId) -> Option<usize> {
         self.concurrency.lock().get(trigger).copied()
+    }
+
+    fn is_temporary(&self, _of: &Address) -> bool {
+        *self.temporary.lock()
     }
 
     fn run(&self, attempt: Attempt) -> BoxFuture<Outcome> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod arrays;
 mod bounds;
 mod damage;
 mod dead_letters;

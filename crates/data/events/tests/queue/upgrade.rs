@@ -16,15 +16,18 @@ async fn a_file_of_schema_1_is_upgraded_and_what_waits_in_it_runs() {
     let (waiting, ended) = (RequestId::random(), RequestId::random());
     file.execute(
         "INSERT INTO events (request_id, namespace, function, function_id, qualifier, invoke_type, state, due_ms, \
-         accepted_ms, expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, payload) \
-         VALUES (?1, 'default', 'films', 'lam-00000001', '$LATEST', 'INVOKE', 0, 1, 1, 99999999999999, 0, 0, 0, 0, 2, 2, \
+         accepted_ms, expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, \
+         payload) \
+         VALUES (?1, 'default', 'films', 'lam-00000001', '$LATEST', 'INVOKE', 0, 1, 1, 99999999999999, 0, 0, 0, 0, 2, \
+         2, \
          x'7b7d')",
         [waiting.as_str()],
     )
     .unwrap();
     file.execute(
         "INSERT INTO runs (request_id, namespace, function, function_id, qualifier, invoke_type, state, status, \
-         attempts, accepted_ms, ended_ms, result) VALUES (?1, 'default', 'films', 'lam-00000001', '$LATEST', 'INVOKE', 1, \
+         attempts, accepted_ms, ended_ms, result) VALUES (?1, 'default', 'films', 'lam-00000001', '$LATEST', \
+         'INVOKE', 1, \
          200, 1, 99999999999998, 99999999999999, 'kept')",
         [ended.as_str()],
     )

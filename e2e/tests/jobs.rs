@@ -172,6 +172,49 @@ async fn a_job_runs_without_a_function_of_its_own_and_its_command_ends_as_it_doe
 }
 
 #[tokio::test]
+async fn each_job_of_an_array_has_its_place_and_runs_once() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    let done = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--count", "4", "--wait"])).await?;
+    assert!(done.ok, "{}", done.stderr);
+    let mut places: Vec<_> = done.stdout.lines().filter(|line| line.starts_with("index ")).collect();
+    places.sort_unstable();
+    let wanted: Vec<_> = (0..4).map(|index| format!("index {index} of 4, attempt 1")).collect();
+    assert_eq!(places, wanted);
+
+    let odd = ["job", "run", "job:v1", "--count", "3", "--wait", "--keep", "--data", r#"{"route": "odd?1"}"#];
+    let failed = tools::run(&mut platform.cli(&odd)).await?;
+    assert_eq!(failed.code, Some(4), "{}", failed.stderr);
+    assert!(failed.stderr.contains("1 of 3 jobs failed"), "{}", failed.stderr);
+    // The place goes with a dead letter that is redriven, and its attempts begin anew.
+    let letters = platform.cli_json(&["events", "dead-letters"]).await?;
+    let letter = &letters["dead_letters"][0];
+    assert!(!letter["result"].as_str().unwrap_or_default().contains("cannot be redriven"), "{letter}");
+    let (id, function) = (letter["id"].as_str().unwrap_or_default(), letter["function"].as_str().unwrap_or_default());
+    tools::run_ok(&mut platform.cli(&["events", "redrive", id])).await?;
+    ended_state(&platform, id).await?;
+    let text = tools::run_ok(&mut platform.cli(&["logs", function])).await?;
+    assert_eq!(text.matches("index 1 of 3, attempt 1").count(), 2, "{text}");
+
+    for count in ["0", "1001"] {
+        let refused = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--count", count])).await?;
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn the_dead_letter_of_a_throw_away_function_says_that_it_cannot_be_redriven() -> anyhow::Result<()> {
+    let platform = with_job_image().await?;
+    let failing = ["job", "run", "job:v1", "--wait", "--data", r#"{"route": "exit?7"}"#];
+    let failed = tools::run(&mut platform.cli(&failing)).await?;
+    assert!(!failed.stderr.contains("cannot be redriven"), "{}", failed.stderr);
+    let letters = platform.cli_json(&["events", "dead-letters"]).await?;
+    let said = letters["dead_letters"][0]["result"].as_str().unwrap_or_default();
+    assert!(said.contains("exit code 7; this cannot be redriven") && said.contains("--keep"), "{said}");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn the_function_of_a_job_goes_although_its_client_was_killed() -> anyhow::Result<()> {
     let platform = with_job_image().await?;
     let image = format!("{}/job:v1", platform.registry());

@@ -105,7 +105,13 @@ fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
 /// newline.
 pub fn job(event: &str) {
     println!("event of {} bytes: {}", event.len(), event.get(..200).unwrap_or(event));
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let (index, size) = (variable("SAMPAN_ARRAY_INDEX"), variable("SAMPAN_ARRAY_SIZE"));
+    if !index.is_empty() {
+        println!("index {index} of {size}, attempt {}", variable("SAMPAN_ATTEMPT"));
+    }
     match route_of(event) {
+        Some(("odd", _)) if index.parse().is_ok_and(|index: u32| index % 2 == 1) => std::process::exit(4),
         Some(("sleep", value)) => std::thread::sleep(Duration::from_millis(value)),
         Some(("exit", value)) => {
             print!("the last words");

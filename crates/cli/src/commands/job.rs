@@ -77,26 +77,53 @@ fn creation(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Va
 
 async fn run_in(client: &Client, name: &str, args: &JobRunArgs, format: Output) -> anyhow::Result<()> {
     prepared(client, name, args, format).await?;
-    let request = json!({"FunctionName": name, "Namespace": args.namespace, "ClientContext": args.data});
-    let answer = client.call("Invoke", &request).await?;
-    let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
+    let ids = invoked(client, name, args).await?;
     if !args.wait {
-        match format {
-            Output::Json => output::json(&json!({"id": id, "function": name}))?,
-            Output::Text => {
-                println!("{id}");
-                eprintln!(
-                    "`sampan logs {name} -f --request-id {id}` follows it; `sampan events wait {id}` waits for it"
-                );
-            }
+        return announce(name, args, &ids, format);
+    }
+    let mut failed = Vec::new();
+    for id in &ids {
+        let status = follow(client, name, args, id, format).await?;
+        if format == Output::Json {
+            output::json(&status)?;
         }
-        return Ok(());
+        if let Err(failure) = outcome(&status, id) {
+            failed.push(failure);
+        }
     }
-    let status = follow(client, name, args, &id, format).await?;
+    let count = failed.len();
+    match failed.into_iter().next() {
+        None => Ok(()),
+        Some(only) if ids.len() == 1 => Err(only),
+        Some(first) => Err(first.context(format!("{count} of {} jobs failed; the first of them", ids.len()))),
+    }
+}
+
+/// Has the event accepted, as often as is wanted; the ids of the runs.
+async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Vec<String>> {
+    let mut request = json!({"FunctionName": name, "Namespace": args.namespace, "ClientContext": args.data});
+    if args.count == 1 {
+        let answer = client.call("Invoke", &request).await?;
+        return Ok(vec![answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned()]);
+    }
+    request["Count"] = args.count.into();
+    let answer = client.call_extension("InvokeArray", &request).await?;
+    let ids = answer["FunctionRequestIds"].as_array().cloned().unwrap_or_default();
+    Ok(ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
+}
+
+/// Says how to look at runs that nobody waits for.
+fn announce(name: &str, args: &JobRunArgs, ids: &[String], format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
-        output::json(&status)?;
+        return match ids {
+            [id] if args.count == 1 => output::json(&json!({"id": id, "function": name})),
+            ids => output::json(&json!({"ids": ids, "function": name})),
+        };
     }
-    outcome(&status, &id)
+    ids.iter().for_each(|id| println!("{id}"));
+    let id = ids.first().map_or("ID", String::as_str);
+    eprintln!("`sampan logs {name} -f --request-id {id}` follows it; `sampan events wait {id}` waits for it");
+    Ok(())
 }
 
 /// Waits until the image is prepared.

@@ -12,7 +12,8 @@ const EVENT: &str = "SCF_CUSTOM_CONTAINER_EVENT";
 /// frameworks read), then the user's; the later value of a name holds. Names that the platform
 /// keeps for itself are refused when a function is made, so users cannot replace them. `HOME` and
 /// `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
-/// `event` is that of an instance of a job image, which has no port.
+/// `event` is that of an instance of a job image, with the variables of its run (`types::job`); it
+/// has no port.
 pub(crate) fn environment(
     image: &[String],
     version: &CatalogVersion,
@@ -40,7 +41,9 @@ pub(crate) fn environment(
         set(&mut variables, name, value);
     }
     if let Some(event) = event {
+        let (event, of_run) = types::job::read_input(event);
         set(&mut variables, EVENT, &String::from_utf8_lossy(event));
+        of_run.into_iter().for_each(|(name, value)| set(&mut variables, name, value));
     }
     variables
 }
@@ -112,7 +115,11 @@ mod tests {
 
     #[test]
     fn an_instance_of_a_job_image_has_its_event_and_no_port() {
-        let all = environment(&["PORT=80".to_owned()], &version(), &platform(), Some(b"{\"a\": 1}"));
+        let input = types::job::input(b"{\"a\": 1}", 2, "3/10".parse().ok());
+        let all = environment(&["PORT=80".to_owned()], &version(), &platform(), Some(&input));
+        for (name, expected) in [("SAMPAN_ATTEMPT", "2"), ("SAMPAN_ARRAY_INDEX", "3"), ("SAMPAN_ARRAY_SIZE", "10")] {
+            assert_eq!(value(&all, name).as_deref(), Some(expected), "{name}");
+        }
         assert_eq!(value(&all, EVENT).as_deref(), Some("{\"a\": 1}"));
         assert_eq!(value(&all, "PORT").as_deref(), Some("80"), "the image's own is left alone");
         assert_eq!(value(&variables(&[], &[]), EVENT), None);

@@ -127,9 +127,10 @@ const HANDLED: [Action; 46] = [
 
 /// Actions that the cloud API does not have, at a path of their own: they take nothing from its
 /// names.
-const EXTENSIONS: [Action; 5] = [
+const EXTENSIONS: [Action; 6] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
+    Action { name: "InvokeArray", run: |cx, params, caller| Box::pin(invocations::array::run(cx, params, caller.id)) },
     Action { name: "TerminateEvent", run: |cx, params, _| Box::pin(events::terminate_by_id(cx, params)) },
     Action { name: "TestTrigger", run: |cx, params, caller| Box::pin(triggers::test(cx, params, caller.id)) },
     Action { name: "GetTriggerTimes", run: |cx, params, _| Box::pin(triggers::times(cx, params)) },

@@ -65,7 +65,7 @@ pub(in crate::actions) async fn invoke_function(cx: &Context, params: Params, ca
     run(cx, wanted, caller).await
 }
 
-fn target(
+pub(super) fn target(
     name: &Option<String>,
     namespace: &Option<String>,
     qualifier: &Option<String>,
@@ -134,7 +134,12 @@ async fn accept_call(
 }
 
 /// What cannot be called is an error of the API call, before anything runs.
-fn resolve(cx: &Context, target: &Target, id: &RequestId, key: &RoutingKey) -> Result<ResolvedCall, Failure> {
+pub(super) fn resolve(
+    cx: &Context,
+    target: &Target,
+    id: &RequestId,
+    key: &RoutingKey,
+) -> Result<ResolvedCall, Failure> {
     cx.require_namespace(&target.function.namespace)?;
     let call = cx.invoker.resolve(target, id, key)?;
     if call.protocol() != Protocol::Event {

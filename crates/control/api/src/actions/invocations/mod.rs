@@ -1,5 +1,6 @@
 //! Actions that run functions and look at runs.
 
+pub(super) mod array;
 mod chain;
 pub(super) mod function_logs;
 mod instance_logs;

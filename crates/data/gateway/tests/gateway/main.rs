@@ -6,6 +6,7 @@ mod asynchronous;
 mod connections;
 mod floods;
 mod hooks;
+mod minio;
 mod requests;
 mod support;
 mod urls;

@@ -40,8 +40,21 @@ pub struct Failure {
     exit: Exit,
     api_code: Option<String>,
     request_id: Option<String>,
+    /// What the refused call was about.
+    subject: Option<Subject>,
     /// In place of the code of `exit`.
     exit_code: Option<u8>,
+}
+
+/// What a call of the API was about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Name of the function; empty where it names none.
+    pub function: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its version or alias, if the call names one.
+    pub qualifier: Option<String>,
 }
 
 /// A failure in the form of `--output json`: one line on standard error.
@@ -69,7 +82,18 @@ impl fmt::Display for Failure {
 impl Failure {
     /// A failure with a remedy; an empty hint is not printed.
     pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit, api_code: None, request_id: None, exit_code: None }
+        let (message, hint) = (message.into(), hint.into());
+        Self { message, hint, exit, api_code: None, request_id: None, subject: None, exit_code: None }
+    }
+
+    /// Adds what the refused call was about.
+    pub fn about(self, subject: Subject) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// What the refused call was about.
+    pub fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
     }
 
     /// Adds the API's error code, by which commands distinguish failures.
@@ -125,12 +149,13 @@ impl Failure {
         };
         let message = error.chain().map(text).collect::<Vec<_>>().join(": ");
         match error.downcast_ref::<Self>() {
-            Some(Self { hint, exit, api_code, request_id, exit_code, .. }) => Self {
+            Some(Self { hint, exit, api_code, request_id, subject, exit_code, .. }) => Self {
                 message,
                 hint: hint.clone(),
                 exit: *exit,
                 api_code: api_code.clone(),
                 request_id: request_id.clone(),
+                subject: subject.clone(),
                 exit_code: *exit_code,
             },
             None => Self::new(Exit::Failed, message, ""),

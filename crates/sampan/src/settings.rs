@@ -244,6 +244,11 @@ fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
 }
 
 fn read(figment: &Figment) -> anyhow::Result<Settings> {
+    connections::check(figment).map_err(|why| {
+        let hint = "Correct it in the configuration file or its SAMPAN_CONNECTIONS__… variable; docs/TRIGGERS.md \
+                    (Polling) has an example. A value that is all digits needs quotes.";
+        Failure::new(Exit::Usage, format!("the configuration is invalid: {why}"), hint)
+    })?;
     let settings: Settings = figment.extract().map_err(|error: figment::Error| {
         let what: Vec<String> = error.into_iter().map(|e| e.to_string()).collect();
         Failure::new(
@@ -332,5 +337,31 @@ mod tests {
             assert!(error.contains("keep_idle"), "{error}");
             Ok(())
         });
+    }
+
+    #[test]
+    fn errors_of_connections_name_the_key_and_never_show_a_secret() {
+        let store = "endpoint = 'http://127.0.0.1:9000'\naccess_key = 'AK'\n";
+        for (text, expected) in [
+            (format!("kind = 's3'\n{store}"), "connections.store.secret_key_file is missing"),
+            (format!("kind = 's3'\n{store}secret_key = 8675309\n"), "connections.store.secret_key must be a string"),
+            (format!("kind = 's3'\n{store}secret_key = ''\n"), "connections.store.secret_key is empty"),
+            (format!("kind = 's3'\n{store}secret = '8675309'\n"), "connections.store.secret is no key of this kind"),
+            (format!("{store}secret_key = '8675309'\n"), "connections.store.kind must be \"s3\""),
+            (format!("kind = 's4'\n{store}"), "connections.store.kind must be \"s3\""),
+            ("kind = 's3'\nsecret_key = '8675309'\n".to_owned(), "connections.store.endpoint is missing"),
+            (format!("kind = 's3'\n{store}secret_key = '8675309\n"), "line 5"),
+            ("kind = 'http'\nurl = 8675309\n".to_owned(), "connections.store.url must be a string"),
+        ] {
+            figment::Jail::expect_with(|jail| {
+                jail.create_file("s.toml", &format!("[connections.store]\n{text}"))?;
+                let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };
+                let error = load(&args).expect_err(&text);
+                let failure = Failure::of(&error);
+                assert!(failure.to_string().contains(expected), "{failure}");
+                assert!(!failure.to_string().contains("8675309") && !failure.hint().is_empty(), "{failure}");
+                Ok(())
+            });
+        }
     }
 }

@@ -13,7 +13,8 @@ const COMMANDS: [(&str, &str); 8] = [
 ];
 
 /// Fields at the beginning of messages, and their options.
-const OPTIONS: [(&str, &str); 17] = [
+const OPTIONS: [(&str, &str); 18] = [
+    ("InvokeRequestId", "ID"),
     ("MemorySize", "--memory"),
     ("Timeout", "--timeout"),
     ("InitTimeout", "--init-timeout"),

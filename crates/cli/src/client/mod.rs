@@ -17,7 +17,7 @@ use types::{ErrorCode, UtcOffset};
 use crate::address::is_loopback;
 use crate::args::Connection;
 use crate::credentials;
-use crate::failure::{Exit, Failure, root_cause};
+use crate::failure::{Exit, Failure, Subject, root_cause};
 
 /// Default control address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
@@ -129,6 +129,7 @@ impl Client {
     }
 
     async fn call_at(&self, path: &str, action: &str, body: &Value) -> anyhow::Result<Value> {
+        let subject = subject(body);
         let body = serde_json::to_vec(body)?;
         let mut request = self.http.post(format!("{}{path}", self.endpoint));
         for (name, value) in self.signed(action, &body) {
@@ -141,7 +142,7 @@ impl Client {
             None => Ok(answer.response),
             Some(error) => {
                 let id = answer.response.get("RequestId").and_then(Value::as_str).unwrap_or_default();
-                Err(refused(error, id))
+                Err(refused(error, id).about(subject).into())
             }
         }
     }
@@ -201,12 +202,26 @@ pub fn is_away(error: &anyhow::Error) -> bool {
     failure.is_some_and(|failure| failure.exit() == Exit::Connection && failure.api_code().is_none())
 }
 
-fn refused(error: &Value, request_id: &str) -> anyhow::Error {
+/// What a call is about.
+fn subject(body: &Value) -> Subject {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    Subject {
+        function: text("FunctionName").unwrap_or_default().to_owned(),
+        namespace: text("Namespace").unwrap_or("default").to_owned(),
+        qualifier: ["Qualifier", "FunctionVersion", "Name"].into_iter().find_map(text).map(str::to_owned),
+    }
+}
+
+fn refused(error: &Value, request_id: &str) -> Failure {
     let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (code, message) = (text("Code"), text("Message"));
     let exit = exit_of(&code);
     let hint = ErrorCode::by_name(&code).map_or("", |row| row.hint);
-    Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id).into()
+    let hint = match message.starts_with("InvokeRequestId: ") {
+        true => ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT.hint,
+        false => hint,
+    };
+    Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id)
 }
 
 /// The exit code of an error code of the API.

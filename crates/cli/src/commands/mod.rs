@@ -19,17 +19,32 @@ mod quota;
 mod registry;
 mod rollout;
 mod secret;
+mod suggest;
 mod trigger;
 mod volume;
 
 use registry_client::Config;
 
 use crate::args::{Command, Connection, Output};
+use crate::client::Client;
 use crate::declared;
 
 /// Runs one of the client commands; `registries` are the limits of the client of registries, for
 /// pushes.
 pub async fn run(
+    connection: &Connection,
+    command: Command,
+    output: Output,
+    registries: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
+    let Err(error) = run_one(connection, command, output, registries).await else { return Ok(()) };
+    match Client::new(connection) {
+        Ok(client) => Err(suggest::complete(&client, error).await),
+        Err(_) => Err(error),
+    }
+}
+
+async fn run_one(
     connection: &Connection,
     command: Command,
     output: Output,

@@ -7,9 +7,10 @@ use crate::args::trigger::{
 };
 use crate::args::{Connection, Output};
 use crate::client::Client;
+use crate::commands::suggest;
+use crate::declared::nearest;
 use crate::failure::{Exit, Failure};
-use crate::local_time;
-use crate::output;
+use crate::{local_time, output, terminal};
 
 /// Page size of listings.
 const PAGE_LEN: usize = 100;
@@ -43,7 +44,9 @@ async fn create(client: &Client, args: &CreateArgs, format: Output) -> anyhow::R
     add_texts(&mut request, &args.texts);
     let mut answer = client.call("CreateTrigger", &request).await?;
     client.localize(&mut answer).await?;
-    show(&[answer["TriggerInfo"].clone()], format)
+    let made = answer["TriggerInfo"].clone();
+    warn(&made);
+    show(&[made], format)
 }
 
 async fn update(client: &Client, args: &UpdateArgs, format: Output) -> anyhow::Result<()> {
@@ -53,7 +56,16 @@ async fn update(client: &Client, args: &UpdateArgs, format: Output) -> anyhow::R
     }
     add_texts(&mut request, &args.texts);
     client.call("UpdateTrigger", &request).await?;
-    show(&[found(client, &args.trigger).await?.info], format)
+    let changed = found(client, &args.trigger).await?.info;
+    warn(&changed);
+    show(&[changed], format)
+}
+
+/// Prints what may go wrong with a trigger, beside the command's output.
+fn warn(trigger: &Value) {
+    for warning in trigger["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        eprintln!("warning: {}", terminal::message(warning));
+    }
 }
 
 async fn list(client: &Client, args: &FunctionArgs, format: Output) -> anyhow::Result<()> {
@@ -127,7 +139,7 @@ async fn found(client: &Client, args: &NameArgs) -> anyhow::Result<Found> {
     let info = match there.len() {
         0 => {
             let message = format!("function {}/{function} has no trigger {}", of.namespace, args.name);
-            let hint = format!("`sampan trigger list {function}` shows what there is.");
+            let hint = hint(client, args).await?;
             return Err(Failure::new(Exit::NotFound, message, hint).into());
         }
         1 => there.remove(0),
@@ -142,6 +154,23 @@ async fn found(client: &Client, args: &NameArgs) -> anyhow::Result<Found> {
         "Qualifier": info["Qualifier"],
     });
     Ok(Found { named, info })
+}
+
+/// The trigger that may have been meant.
+async fn hint(client: &Client, args: &NameArgs) -> anyhow::Result<String> {
+    let (function, _) = split(&args.function.function);
+    let of = FunctionArgs { function: function.to_owned(), namespace: args.function.namespace.clone() };
+    let all = triggers(client, &of, None).await?;
+    let names: Vec<String> =
+        all.iter().filter_map(|trigger| Some(trigger["TriggerName"].as_str()?.to_owned())).collect();
+    let list = format!("`sampan trigger list {function}` shows all.");
+    if names.contains(&args.name) {
+        return Ok(format!("There is one of another type, version or alias. {list}"));
+    }
+    Ok(match nearest(&args.name, names.iter().map(String::as_str)) {
+        Some(near) => format!("Did you mean `{near}`? {list}"),
+        None => format!("{} {list}", suggest::listed(&format!("function {function}"), "trigger", &names)),
+    })
 }
 
 async fn triggers(client: &Client, args: &FunctionArgs, name: Option<&str>) -> anyhow::Result<Vec<Value>> {

@@ -13,6 +13,8 @@ mod schema;
 mod variables;
 mod yaml;
 
+pub(crate) use yaml::nearest::nearest;
+
 use std::time::Duration;
 
 use serde_json::json;

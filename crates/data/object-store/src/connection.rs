@@ -48,7 +48,47 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// A key of the connection that is wrong, and what to do. Never shows the secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {why}")]
+pub struct WrongSetting {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong.
+    pub why: String,
+}
+
 impl Connection {
+    /// Refuses values with which no bucket could be listed. The file of the secret is not looked
+    /// at: it is read for each list.
+    ///
+    /// # Errors
+    /// The first key that is wrong.
+    pub fn check(&self) -> Result<(), WrongSetting> {
+        let wrong = |key, why: &str| Err(WrongSetting { key, why: why.to_owned() });
+        let is_address = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();
+        match self.endpoint.parse::<reqwest::Url>() {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                return wrong("endpoint", "has credentials in it; write them as access_key and secret_key_file");
+            }
+            Ok(url) if is_address(&url) => {}
+            Ok(_) | Err(_) => return wrong("endpoint", "must be an address such as https://s3.example.com:9000"),
+        }
+        if self.access_key.is_empty() {
+            return wrong("access_key", "is empty; write the public half of the store's key pair");
+        }
+        match (self.secret_key.as_deref(), &self.secret_key_file) {
+            (Some(_), Some(_)) => wrong("secret_key", "and secret_key_file are both set; leave one of them out"),
+            (None, None) => {
+                wrong("secret_key_file", "is missing: name the file with the secret half, or write it as secret_key")
+            }
+            (Some(secret), None) if secret.trim().is_empty() => {
+                wrong("secret_key", "is empty; write the secret half of the store's key pair")
+            }
+            (Some(_), None) | (None, Some(_)) => Ok(()),
+        }
+    }
+
     /// The secret key.
     pub(crate) fn secret(&self) -> Result<String, Error> {
         match (&self.secret_key, &self.secret_key_file) {
@@ -59,6 +99,41 @@ impl Connection {
                 Ok(text.trim_end().to_owned())
             }
             _ => Err(Error::Secret),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_to_do_and_without_the_secret() {
+        let good = Connection {
+            endpoint: "https://s3.example.com:9000".to_owned(),
+            region: region(),
+            access_key: "AK".to_owned(),
+            secret_key: Some("very-secret".to_owned()),
+            secret_key_file: None,
+            path_style: true,
+        };
+        assert_eq!(good.check(), Ok(()));
+        let file = Some(PathBuf::from("/etc/key"));
+        assert_eq!(Connection { secret_key: None, secret_key_file: file.clone(), ..good.clone() }.check(), Ok(()));
+        for (connection, text) in [
+            (Connection { endpoint: "s3.example.com".to_owned(), ..good.clone() }, "endpoint must be an address"),
+            (Connection { endpoint: "ftp://s3/".to_owned(), ..good.clone() }, "endpoint must be an address"),
+            (
+                Connection { endpoint: "http://a:very-secret@s3/".to_owned(), ..good.clone() },
+                "endpoint has credentials",
+            ),
+            (Connection { access_key: String::new(), ..good.clone() }, "access_key is empty"),
+            (Connection { secret_key_file: file, ..good.clone() }, "secret_key and secret_key_file are both set"),
+            (Connection { secret_key: None, ..good.clone() }, "secret_key_file is missing"),
+            (Connection { secret_key: Some(" ".to_owned()), ..good.clone() }, "secret_key is empty"),
+        ] {
+            let error = connection.check().unwrap_err().to_string();
+            assert!(error.starts_with(text) && !error.contains("very-secret"), "{error}");
         }
     }
 }

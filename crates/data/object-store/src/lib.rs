@@ -10,6 +10,6 @@ mod connection;
 mod error;
 mod list;
 
-pub use connection::Connection;
+pub use connection::{Connection, WrongSetting};
 pub use error::Error;
 pub use list::{Page, Store};

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use figment::Figment;
+use figment::error::Kind;
+use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
 /// A service, by its kind.
@@ -31,5 +34,54 @@ impl Connection {
             Self::S3(_) => None,
         };
         connections.iter().filter_map(endpoint).collect()
+    }
+}
+
+/// Checks `[connections]` ahead of all other settings, so that an error names the key and says what
+/// to do, and never shows a secret: that of the library has the value in it.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check(figment: &Figment) -> Result<(), String> {
+    let Ok(connections) = figment.find_value("connections") else { return Ok(()) };
+    let Value::Dict(_, connections) = connections else {
+        return Err("connections must be tables: [connections.NAME]".to_owned());
+    };
+    for (name, value) in connections {
+        check_one(&value).map_err(|why| format!("connections.{name}{why}"))?;
+    }
+    Ok(())
+}
+
+fn check_one(value: &Value) -> Result<(), String> {
+    let Value::Dict(tag, fields) = value else { return Err(" must be a table: [connections.NAME]".to_owned()) };
+    let mut fields = fields.clone();
+    let kind = fields.remove("kind");
+    let fields = Value::Dict(*tag, fields);
+    match kind.as_ref().and_then(Value::as_str) {
+        Some("s3") => {
+            let store: object_store::Connection = fields.deserialize().map_err(|error| wrong(&error))?;
+            store.check().map_err(|wrong| format!(".{wrong}"))
+        }
+        Some("http") => fields.deserialize::<outbound::Connection>().map(drop).map_err(|error| wrong(&error)),
+        _ => Err(".kind must be \"s3\" (an object store) or \"http\" (an endpoint)".to_owned()),
+    }
+}
+
+/// What is wrong with a key, without its value.
+fn wrong(error: &figment::Error) -> String {
+    let key: String = error.path.iter().map(|part| format!(".{part}")).collect();
+    // Some errors have the field in their path, and some have not.
+    let named = |field: &str| match error.path.last() {
+        Some(last) if last == field => key.clone(),
+        _ => format!("{key}.{field}"),
+    };
+    match &error.kind {
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("{key} must be {expected}"),
+        Kind::UnknownField(field, known) => {
+            format!("{} is no key of this kind; there is {}", named(field), known.join(", "))
+        }
+        Kind::MissingField(field) => format!("{} is missing", named(field)),
+        _ => format!("{key} cannot be read"),
     }
 }

@@ -15,7 +15,14 @@ impl Provider for TomlFile {
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         let text = std::fs::read_to_string(&self.0).map_err(|error| Error::from(error.to_string()))?;
-        let settings: Dict = toml::from_str(&text).map_err(|error| Error::from(error.to_string()))?;
+        let settings: Dict = toml::from_str(&text).map_err(|error| unreadable(&text, &error))?;
         Ok(Profile::Default.collect(settings))
     }
+}
+
+/// Where a file is no TOML, and why, without the line itself: it may have a secret in it.
+fn unreadable(text: &str, error: &toml::de::Error) -> Error {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+    Error::from(format!("{place}{}", error.message()))
 }

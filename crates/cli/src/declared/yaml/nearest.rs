@@ -9,7 +9,7 @@ pub fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Str
 }
 
 /// The nearest of the known words, if it is near enough to be meant.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let wanted: Vec<char> = plain(word);
     let with_distance = known.map(|candidate| (distance(&wanted, &plain(candidate)), candidate));

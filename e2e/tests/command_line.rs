@@ -194,6 +194,59 @@ async fn hints_name_commands_and_api_errors_have_their_code() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_there_is_answered_with_those_that_are() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &["--type", "event"]).await?;
+    platform.cli_json(&["trigger", "create", "hello", "nightly", "--cron", "0 3 * * *"]).await?;
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    for (args, code, hint) in [
+        (&["invoke", "helo"][..], 3, "Did you mean `hello`?"),
+        (&["invoke", "hello:prod"], 3, "In function hello there is $LATEST"),
+        (&["invoke", "nothing-like-it"], 3, "In namespace default there is hello."),
+        (&["invoke", "hello", "--namespace", "defaul"], 3, "Did you mean `default`?"),
+        (&["logs", "helo"], 3, "Did you mean `hello`?"),
+        (&["delete", "helo"], 3, "`sampan list` shows all."),
+        (&["publish", "helo"], 3, "Did you mean `hello`?"),
+        (&["alias", "list", "helo"], 3, "Did you mean `hello`?"),
+        (&["trigger", "create", "helo", "t", "--cron", "0 3 * * *"], 3, "Did you mean `hello`?"),
+        (&["trigger", "list", "helo"], 3, "Did you mean `hello`?"),
+        (&["trigger", "delete", "hello", "nigthly"], 3, "Did you mean `nightly`?"),
+        (&["trigger", "test", "hello", "other"], 3, "In function hello there is nightly."),
+        (&["trigger", "next", "hello:1", "nightly"], 3, "another type, version or alias"),
+        (&["events", "list", "helo"], 3, "Did you mean `hello`?"),
+        (&["events", "config", "helo"], 3, "Did you mean `hello`?"),
+        (&["events", "get", "BAD-ID"], 2, "`sampan events list FUNCTION`"),
+        (&["events", "get", unknown], 3, "`sampan events list FUNCTION`"),
+        (&["events", "terminate", unknown], 3, "`sampan events list FUNCTION`"),
+    ] {
+        let done = tools::output(&mut platform.cli(args)).await?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(code), "{args:?}: {said}");
+        let shown = said.split_once("hint: ").map(|(_, hint)| hint.to_owned()).unwrap_or_default();
+        assert!(shown.contains(hint), "{args:?}: {said}");
+    }
+    platform.stop().await
+}
+
+/// A trigger whose function has the bucket in its settings is made, with a warning.
+#[tokio::test]
+async fn a_trigger_that_may_trigger_itself_is_made_with_a_warning() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &["--type", "event", "--env", "OUTPUT=s3://films/out/"]).await?;
+    for (name, filter, warned) in [("all", "", true), ("in", "in/", false)] {
+        let desc = json!({"Bucket": "films", "filter": {"Prefix": filter}, "Secrets": ["a-token-of-some-length"]});
+        let desc = desc.to_string();
+        let args = ["trigger", "create", "hello", name, "--type", "cos", "--desc", &desc];
+        let done = tools::output(&mut platform.cli(&args)).await?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!((done.status.code(), said.contains("warning: the variable OUTPUT")), (Some(0), warned), "{said}");
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn values_over_a_limit_are_wrong_arguments() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let wrong = ["deploy", "fresh", "--image", "hello:v1", "--memory", "4096"];

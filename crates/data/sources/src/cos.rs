@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use events::InvokeType;
-use formats::hook::{Invalid, Objects as Description};
+use formats::hook::{Invalid, Objects as Description, bucket_of};
 use formats::object::listing::{Listed, Pass, Seen};
 use formats::object::{Origin, cos_event};
 use serde_json::{Map, Value};
 use types::{ApiError, Installation, Trigger};
 
-use crate::hook;
 use crate::source::{Given, Occurrence, Source, invalid};
+use crate::{hook, loops};
 
 /// The kind `cos`.
 pub(crate) struct Cos {
@@ -19,6 +19,13 @@ pub(crate) struct Cos {
     pub(crate) connections: BTreeSet<String>,
     /// The account and region in events.
     pub(crate) installation: Installation,
+}
+
+impl Cos {
+    fn objects(&self, trigger: &Trigger) -> Result<Description, ApiError> {
+        let text = Value::Object(trigger.desc.clone()).to_string();
+        Description::parse(&text, &bucket_of(&trigger.name, &self.installation.app_id)).map_err(invalid)
+    }
 }
 
 impl Source for Cos {
@@ -55,12 +62,15 @@ impl Source for Cos {
         hook::shown(desc)
     }
 
+    fn warning(&self, trigger: &Trigger, environment: &[(String, String)]) -> Option<String> {
+        loops::warning(&self.objects(trigger).ok()?, environment)
+    }
+
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError> {
         let Occurrence::Test { at_ms, function } = occurrence else {
             return Err(invalid("a trigger of objects has no times"));
         };
-        let text = Value::Object(trigger.desc.clone()).to_string();
-        let objects = Description::parse(&text, &trigger.name).map_err(invalid)?;
+        let objects = self.objects(trigger)?;
         let key = format!("{}test{}", objects.filter.prefix(), objects.filter.suffix());
         let object = Listed { key, etag: None, size: Some(0), modified_ms: *at_ms };
         let change = Pass::begin(None, *at_ms, 0).change(&objects.bucket, &object, &Seen::default());

@@ -24,6 +24,7 @@ pub mod description;
 mod hook;
 mod http;
 mod kinds;
+mod loops;
 mod polling;
 mod rates;
 mod source;

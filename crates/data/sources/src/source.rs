@@ -46,6 +46,11 @@ pub trait Source: Send + Sync + 'static {
     /// When this kind of trigger makes no events of such an occurrence.
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError>;
 
+    /// What may go wrong with it and a version of its function that has these variables.
+    fn warning(&self, _trigger: &Trigger, _environment: &[(String, String)]) -> Option<String> {
+        None
+    }
+
     /// The next times at which it makes events, Unix milliseconds, of a kind that knows them.
     fn next(&self, _trigger: &Trigger, _after_ms: i64, _count: usize) -> Option<Vec<i64>> {
         None

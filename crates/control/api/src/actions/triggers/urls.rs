@@ -25,6 +25,11 @@ impl<'a> Urls<'a> {
         Self { function: Some(function), intranet, extranet }
     }
 
+    /// The function.
+    pub(crate) fn function(&self) -> Option<&'a CatalogFunction> {
+        self.function
+    }
+
     /// The `TriggerDesc` of an http trigger with its URLs; that of any other as it is.
     pub(crate) fn described(&self, trigger: &Trigger, desc: String) -> String {
         let (Some(function), "http") = (self.function, trigger.kind.as_str()) else { return desc };

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sources::{Sources, description};
 use types::wire::Filter;
-use types::{Trigger, UtcOffset};
+use types::{RouteBy, Trigger, UtcOffset};
 
 use super::urls::Urls;
 
@@ -82,6 +82,9 @@ pub(crate) struct TriggerInfo {
     pub bind_status: &'static str,
     pub trigger_attribute: &'static str,
     pub bound_resources: Vec<String>,
+    /// An extension: what may go wrong with the trigger as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A trigger as answers have it; `urls` are the URLs of its function.
@@ -102,5 +105,13 @@ pub(crate) fn shown(sources: &Sources, trigger: &Trigger, offset: UtcOffset, url
         bind_status: "",
         trigger_attribute: "",
         bound_resources: Vec::new(),
+        warnings: warnings(sources, trigger, urls).into_iter().collect(),
     }
+}
+
+/// What may go wrong with a trigger and the version that it leads to: the main one of an alias.
+fn warnings(sources: &Sources, trigger: &Trigger, urls: &Urls<'_>) -> Option<String> {
+    let function = urls.function()?;
+    let version = function.find(&trigger.qualifier, RouteBy::MAIN).ok()?;
+    sources.get(&trigger.kind)?.warning(trigger, &version.spec.environment)
 }

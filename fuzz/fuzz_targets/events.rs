@@ -3,6 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
+use formats::hook::{CloudEvents, Objects, Webhook, shown, with_secrets_of};
 use formats::object::{Notification, Origin, cos_event, may_confirm};
 use formats::pattern::Pattern;
 use formats::signature::{Scheme, Secrets, verify};
@@ -42,6 +43,13 @@ fuzz_target!(|input: (&str, &[u8])| {
     }
     if let Ok(pattern) = Pattern::parse(text) {
         _ = pattern.matches_bytes(&body);
+    }
+    // Descriptions of triggers: whatever they are, no secret is shown.
+    let _ = (Webhook::parse(text), CloudEvents::parse(text), Objects::parse(text, "bucket"));
+    if let Ok(object) = formats::json::object(text) {
+        assert!(!with_secrets_of(&shown(text), &object).is_empty());
+        let shown: serde_json::Value = serde_json::from_str(&shown(text)).expect("an object is shown as one");
+        assert!(shown["Secrets"].as_array().is_none_or(|all| all.iter().all(|secret| secret == "***")));
     }
     may_confirm(text, &["example.com".to_owned()]);
 });

@@ -30,7 +30,7 @@ pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
     let invoker = Invoker::new(parts, invoke::Config::default(), pool::Config::default(), &shutdown)?;
     let plain = TcpListener::bind("127.0.0.1:0").await?;
     let address = plain.local_addr()?;
-    let listeners = Listeners { plain, tls: None };
+    let listeners = Listeners { plain, tls: None, instances: None };
     let gateway =
         Gateway::serve(listeners, invoker.clone(), catalog, None, gateway::Config::default(), shutdown.clone())?;
     super::serve_until_stdin_ends(address).await?;

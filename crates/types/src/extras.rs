@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::PortRange;
 use crate::egress::Egress;
 use crate::mount::Mount;
+use crate::secret_file::SecretFile;
 
 /// Settings of a version that are Sampan's own; what is not set follows the operator's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Extras {
     /// Size of a `/tmp` on disk, in MB; in memory, and of the operator's size, where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmp_mb: Option<u32>,
+    /// Secrets that instances have as files below `/run/secrets`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_files: Vec<SecretFile>,
 }
 
 impl Extras {

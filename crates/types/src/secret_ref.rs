@@ -115,10 +115,13 @@ pub struct SecretUse {
 /// it is refused where it is given.
 pub fn of_version(spec: &VersionSpec) -> impl Iterator<Item = SecretUse> {
     let values = spec.environment.iter().filter(|(_, value)| value.contains(OPEN));
-    values.flat_map(|(_, value)| parts(value).unwrap_or_default()).filter_map(|part| match part {
+    let files =
+        spec.extras.secret_files.iter().map(|file| SecretUse { secret: file.secret.clone(), in_variable: false });
+    let in_variables = values.flat_map(|(_, value)| parts(value).unwrap_or_default()).filter_map(|part| match part {
         Part::Text(_) => None,
         Part::Secret(secret) => Some(SecretUse { secret, in_variable: true }),
-    })
+    });
+    in_variables.chain(files)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use types::Mount;
 
 use super::host_port::HostPort;
+use super::secret::{self, GivenFile};
 use super::size::{Cores, Megabytes};
 
 /// For the list of egress: whatever the operator does not deny.
@@ -43,6 +44,11 @@ pub struct ExtrasArgs {
     /// /tmp is not seen then; 0 restores the one in memory (512m)
     #[arg(long, value_name = "SIZE")]
     pub tmp: Option<Megabytes>,
+    /// Secret as a file below /run/secrets, readable by the image's user alone: tls/key.pem=web-key
+    /// or NAME; with --secret NAME, given ones replace all existing files, and --secret-file ''
+    /// alone removes them
+    #[arg(long = "secret-file", value_name = "[PATH=]NAME[@VERSION]", value_parser = secret::file)]
+    pub secret_files: Vec<GivenFile>,
 }
 
 /// The list of what may be reached; an empty one takes it away.
@@ -67,6 +73,13 @@ impl ExtrasArgs {
         (!self.mount.is_empty()).then(|| json!(mounts.collect::<Vec<_>>()))
     }
 
+    /// The list of files with secrets, if it is given.
+    fn secret_files(&self) -> Option<Value> {
+        let files = self.secret_files.iter().filter_map(|GivenFile(file)| file.as_ref());
+        let files: Vec<_> = files.map(types::wire::SecretFile::from).collect();
+        (!self.secret_files.is_empty()).then(|| json!(files))
+    }
+
     /// The object, if any of it is given.
     pub fn object(&self) -> Option<Value> {
         let ports = self.host_ports.iter().filter_map(|HostPort(port)| *port).map(Value::from).collect();
@@ -78,6 +91,7 @@ impl ExtrasArgs {
             ("Egress", self.egress.as_deref().map(egress)),
             ("Mounts", self.mounts()),
             ("TmpMb", self.tmp.map(|Megabytes(mb)| mb.into())),
+            ("SecretFiles", self.secret_files()),
             ("HostPorts", (!self.host_ports.is_empty()).then_some(Value::Array(ports))),
         ];
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

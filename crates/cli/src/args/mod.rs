@@ -297,11 +297,11 @@ pub struct DeployArgs {
     /// and --env wins over all
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Environment variable whose value is a secret of the namespace, by its newest version or by
-    /// one: DB_PASSWORD=db or DB_PASSWORD=db@3; with --env, given ones replace all existing
-    /// variables
-    #[arg(long, value_name = "KEY=NAME[@VERSION]", value_parser = secret::variable)]
-    pub secret: Vec<secret::Variable>,
+    /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,
+    /// DB_PASSWORD=db@3), or as the file /run/secrets/db (db, db@3); given variables with those of
+    /// --env replace all existing ones, given files all existing files
+    #[arg(long, value_name = "[KEY=]NAME[@VERSION]", value_parser = secret::given)]
+    pub secret: Vec<secret::GivenSecret>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
     /// text restores the image's
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]

@@ -1,11 +1,10 @@
 //! Arguments of `sampan secret …`. No value is an argument: every user of the machine sees those of
 //! running programs, and a shell keeps them in its history.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use types::{Namespace, SecretName, SecretRef};
+use types::{Namespace, SecretFile, SecretName, SecretRef};
 
 #[derive(Args)]
 pub struct SecretArgs {
@@ -69,26 +68,35 @@ pub struct SecretDeleteArgs {
     pub namespace: Namespace,
 }
 
-/// One `--secret` of a deploy: a variable and the secret that is its value.
+/// One `--secret` of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
-    key: String,
-    secret: SecretRef,
+pub enum GivenSecret {
+    /// The value of a variable, as `--env` has it.
+    Variable(String),
+    /// A file of the secret's name.
+    File(SecretFile),
 }
 
-impl fmt::Display for Variable {
-    /// As `--env` has it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.key, self.secret.in_variable())
+/// Reads `KEY=NAME[@VERSION]` or `NAME[@VERSION]`.
+pub fn given(text: &str) -> Result<GivenSecret, String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("write KEY=NAME, such as DB_PASSWORD=db, or NAME for a file".to_owned()),
+        Some((key, secret)) => {
+            let secret: SecretRef = secret.parse()?;
+            Ok(GivenSecret::Variable(format!("{key}={}", secret.in_variable())))
+        }
+        None => SecretFile::parse(text).map(GivenSecret::File),
     }
 }
 
-/// Reads `KEY=NAME` or `KEY=NAME@VERSION`.
-pub fn variable(text: &str) -> Result<Variable, String> {
-    let form = "write KEY=NAME, such as DB_PASSWORD=db, or KEY=NAME@VERSION";
-    let (key, secret) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or(form)?;
-    Ok(Variable { key: key.to_owned(), secret: secret.parse()? })
+/// One `--secret-file`; nothing where its text is empty.
+pub fn file(text: &str) -> Result<GivenFile, String> {
+    if text.is_empty() { Ok(GivenFile(None)) } else { SecretFile::parse(text).map(|file| GivenFile(Some(file))) }
 }
+
+/// A file with a secret, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenFile(pub Option<SecretFile>);
 
 #[cfg(test)]
 mod tests {
@@ -96,11 +104,20 @@ mod tests {
 
     #[test]
     fn a_variable_names_a_secret() {
-        let shown = |text| variable(text).map(|variable| variable.to_string());
-        assert_eq!(shown("DB_PASSWORD=db").as_deref(), Ok("DB_PASSWORD={{secret:db}}"));
-        assert_eq!(shown("A=db@3").as_deref(), Ok("A={{secret:db@3}}"));
-        for wrong in ["db", "=db", "A=", "A=d b", "A=db@", "A=db@0"] {
-            assert!(shown(wrong).is_err(), "{wrong}");
+        let variable = |text: &str| GivenSecret::Variable(text.to_owned());
+        assert_eq!(given("DB_PASSWORD=db"), Ok(variable("DB_PASSWORD={{secret:db}}")));
+        assert_eq!(given("A=db@3"), Ok(variable("A={{secret:db@3}}")));
+        for wrong in ["", "=db", "A=", "A=d b", "A=db@", "A=db@0", "d b"] {
+            assert!(given(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_name_alone_is_a_file() {
+        let db = |path: &str| SecretFile::new(path, "db@3").expect("valid");
+        assert_eq!(given("db@3"), Ok(GivenSecret::File(db("db"))));
+        assert_eq!(file("tls/key=db@3"), Ok(GivenFile(Some(db("tls/key")))));
+        assert_eq!(file(""), Ok(GivenFile(None)));
+        assert!(file("/etc/key=db").is_err());
     }
 }

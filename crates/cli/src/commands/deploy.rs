@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use types::ErrorCode;
 use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 
+use crate::args::secret::{GivenFile, GivenSecret};
 use crate::args::size::Megabytes;
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -31,12 +32,8 @@ const NAMES_LEN: usize = 2;
 
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
-    let mut env = env_file::merged(&args.env_file, args.env)?;
-    if !args.secret.is_empty() {
-        env.retain(|pair| !pair.is_empty());
-        env.extend(args.secret.iter().map(ToString::to_string));
-    }
-    let args = DeployArgs { env, env_file: Vec::new(), secret: Vec::new(), ..args };
+    let args =
+        with_secrets(DeployArgs { env: env_file::merged(&args.env_file, args.env)?, env_file: Vec::new(), ..args });
     let client = Client::new(connection)?;
     check(&client, &args)?;
     if let Some(note) = port_note(&args).filter(|_| format == Output::Text) {
@@ -63,6 +60,21 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     }
     let function = wait_active(&client, &args, format).await?;
     report(&client, &args, &function, started, format).await
+}
+
+/// The arguments with those of `--secret` among variables and files.
+fn with_secrets(mut args: DeployArgs) -> DeployArgs {
+    for secret in std::mem::take(&mut args.secret) {
+        match secret {
+            GivenSecret::Variable(pair) => {
+                // Files of variables that hold nothing.
+                args.env.retain(|pair| !pair.is_empty());
+                args.env.push(pair);
+            }
+            GivenSecret::File(file) => args.extras.secret_files.push(GivenFile(Some(file))),
+        }
+    }
+    args
 }
 
 /// Checks the arguments that no function is needed for.

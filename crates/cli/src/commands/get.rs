@@ -96,6 +96,11 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             println!("{word:15} {}", terminal::line(&mounted(mount)));
         }
     }
+    for (word, pointer) in [("secret file", "/Sampan/SecretFiles"), ("serving file", "/Serving/Sampan/SecretFiles")] {
+        for file in entries(&function, pointer) {
+            println!("{word:15} {}={}", field(file, "Path"), field(file, "Secret"));
+        }
+    }
     for reason in entries(&function, "/StatusReasons") {
         println!(
             "{:15} {}: {}",

@@ -139,6 +139,7 @@ impl Start<'_> {
         let mut spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
         let reader = SecretReader { version: self.version, instance: &self.id };
         secrets::resolve(&mut spec.env, reader, self.launcher.secrets.as_deref())?;
+        spec.secrets = secrets::files(reader, self.launcher.secrets.as_deref())?;
         let machine = &self.launcher.machine;
         let started = timeout_at(deadline, async {
             let extras = &self.version.spec.extras;
@@ -203,6 +204,7 @@ impl Start<'_> {
             volumes: root.run.volumes.clone(),
             mounts: Vec::new(),
             tmp: None,
+            secrets: Vec::new(),
             root_facts: root.facts.clone(),
             user: root.run.user.clone(),
             hostname: self.id.to_string(),

@@ -1,6 +1,7 @@
 //! Secrets in the environment of an instance: references become values when it starts, and not
 //! before.
 
+use sandbox::SecretFile;
 use types::secret_ref::{self, Part};
 use types::{CatalogVersion, InstanceId, SecretBytes, SecretRef};
 use zeroize::Zeroizing;
@@ -10,6 +11,9 @@ use crate::failure::Failure;
 /// Longest variable with its name, `=` and final NUL that Linux takes (execve(2),
 /// `MAX_ARG_STRLEN`).
 const VARIABLE_BYTES_MAX: usize = 131_072;
+
+/// Why there is no value where nothing gives values.
+const NO_SECRETS: &str = "there are no secrets here";
 
 /// Who reads a secret.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +55,19 @@ pub(crate) fn resolve(
     Ok(())
 }
 
+/// The files with secrets of an instance.
+pub(crate) fn files(reader: SecretReader<'_>, values: Option<&dyn SecretValues>) -> Result<Vec<SecretFile>, Failure> {
+    let file = |file: &types::SecretFile| {
+        let content = match values {
+            Some(values) => values.value(reader, &file.secret),
+            None => Err(NO_SECRETS.to_owned()),
+        };
+        let content = content.map_err(|why| failed(&format!("file {}: {why}", file.full_path())))?;
+        Ok(SecretFile { path: file.path.clone(), content })
+    };
+    reader.version.spec.extras.secret_files.iter().map(file).collect()
+}
+
 /// The value with its secrets; nothing where it names none.
 fn resolved(
     value: &str,
@@ -61,7 +78,7 @@ fn resolved(
     if parts.iter().all(|part| matches!(part, Part::Text(_))) {
         return Ok(None);
     }
-    let values = values.ok_or("there are no secrets here")?;
+    let values = values.ok_or(NO_SECRETS)?;
     let mut resolved = Zeroizing::new(String::new());
     for part in parts {
         match part {
@@ -77,8 +94,11 @@ fn resolved(
 }
 
 fn unusable(variable: &str, why: &str) -> Failure {
-    let message = "a secret of the function cannot be used";
-    Failure::init(message).with_detail(format!(": variable {variable}: {why}"))
+    failed(&format!("variable {variable}: {why}"))
+}
+
+fn failed(why: &str) -> Failure {
+    Failure::init("a secret of the function cannot be used").with_detail(format!(": {why}"))
 }
 
 #[cfg(test)]
@@ -131,5 +151,20 @@ mod tests {
         }
         assert_eq!(resolve_one("A", "{{secret:long}}", Some(&One)).unwrap().len(), VARIABLE_BYTES_MAX - 3);
         assert!(resolve_one("A", "{{secret:db}}", None).unwrap_err().contains("no secrets here"));
+    }
+
+    #[test]
+    fn a_file_has_any_bytes_and_a_missing_one_is_named() {
+        let mut version = version();
+        let instance = InstanceId::random();
+        let files_of = |version: &CatalogVersion| {
+            files(SecretReader { version, instance: &instance }, Some(&One)).map_err(|failure| failure.detail)
+        };
+        assert!(files_of(&version).unwrap().is_empty());
+        version.spec.extras.secret_files = vec![types::SecretFile::parse("tls/key=bytes").unwrap()];
+        let made = files_of(&version).unwrap();
+        assert_eq!((made[0].path.as_str(), made[0].content.reveal()), ("tls/key", &[0, 1][..]));
+        version.spec.extras.secret_files.push(types::SecretFile::parse("none").unwrap());
+        assert!(files_of(&version).unwrap_err().contains("file /run/secrets/none: there is no such secret"));
     }
 }

@@ -18,15 +18,16 @@ use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
-use crate::etc_files::{MachineAddresses, files, hosts, tmp};
+use crate::etc_files::{self, MachineAddresses, files, hosts, tmp};
+use crate::identity::Identity;
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
 use crate::mounts::{Recent, binds};
 use crate::prewarm_pool::Namespaces;
-use crate::root::{Facts, Image, Tmp};
+use crate::root::{Facts, Image, MountPlace, Tmp};
 use crate::runtime::{self, Bundle, Runtime};
 use crate::spec::{LaunchSpec, Mount};
 use crate::users::Users;
-use crate::{capabilities, rlimits, seccomp};
+use crate::{capabilities, rlimits, seccomp, secrets};
 
 /// A limit of a resource: its number, its name in the runtime-spec, the most.
 type Rlimit = (u32, &'static str, u64);
@@ -74,7 +75,10 @@ pub fn init_spec(
         covers_tmp: spec.tmp.is_some(),
     };
     let facts = spec.root_facts.of(&image)?;
-    let places = spec.root_facts.places(&image, &spec.mounts.iter().map(|mount| &*mount.target).collect::<Vec<_>>())?;
+    let of_secrets = (!spec.secrets.is_empty()).then_some(secrets::DIR);
+    // Secrets last: no volume is mounted over them.
+    let targets: Vec<&str> = spec.mounts.iter().map(|mount| &*mount.target).chain(of_secrets).collect();
+    let places = spec.root_facts.places(&image, &targets)?;
     let identity = &facts.identity;
     let env = environment(&spec.env, &spec.hostname, identity);
     let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
@@ -82,7 +86,10 @@ pub fn init_spec(
         give(&tmp, users.root).map_err(Error::path("hand over", "the file system for /tmp"))?;
         mounts.replace_tmp(tmp);
     }
-    let binds = binds(&spec.mounts, &places, (&users, identity), (&namespaces.ids, mapped), config, stack)?;
+    let mut binds = binds(&spec.mounts, &places, (&users, identity), (&namespaces.ids, mapped), config, stack)?;
+    if let (Some(_), Some(place)) = (of_secrets, places.last()) {
+        binds.push(secrets_bind(&spec, place, &users, identity)?);
+    }
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let rlimits = rlimits::of_processes(spec.files_max, config);
     let runtime = spec.runtime.as_ref();
@@ -120,6 +127,15 @@ pub fn init_spec(
         stdio: Stdio { stdout: spec.stdout, stderr: spec.stderr },
         oci_runtime: oci.map(|oci| oci.runtime),
     })
+}
+
+/// The file system of an instance's secrets, detached, at its place.
+fn secrets_bind(spec: &LaunchSpec, place: &MountPlace, users: &Users, identity: &Identity) -> Result<Bind, Error> {
+    let host = |uid, gid| (users.users.host_id(uid), users.groups.host_id(gid));
+    let tree = secrets::file_system(&spec.secrets, host(identity.uid, identity.gid), host(0, 0));
+    let tree = tree.map_err(Error::path("make the file system at", secrets::DIR))?;
+    let (target, dirs) = etc_files::place(place, (&users.users, &users.groups));
+    Ok(Bind { tree, target, dirs })
 }
 
 /// The overlay over the layers, which show the owners that the image gave them where ids are
@@ -205,7 +221,10 @@ fn oci_runtime(
     let stage = runtime::stage(runtime.program());
     let below = |folder: &str, names: &[&str]| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
     let mounted = |(number, mount): (usize, &Mount)| (format!("b{number}"), mount.target.clone(), mount.read_only);
-    let binds: Vec<_> = spec.mounts.iter().enumerate().map(mounted).collect();
+    let mut binds: Vec<_> = spec.mounts.iter().enumerate().map(mounted).collect();
+    if !spec.secrets.is_empty() {
+        binds.push((format!("b{}", binds.len()), secrets::DIR.to_owned(), true));
+    }
     let bundle = Bundle {
         kind: runtime.kind(),
         stage,
@@ -255,8 +274,12 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
     if spec.lower_dirs.is_empty() || spec.lower_dirs.len() > LOWER_DIRS_MAX {
         return bad("root", format!("{} layers", spec.lower_dirs.len()), "an overlay takes 1 to 500");
     }
-    if let Some((key, value)) = spec.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
-        return bad("variable", format!("{key}={value}"), "its name is empty or has a '='");
+    // Values may be secrets: errors show names alone.
+    if let Some((key, _)) = spec.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
+        return bad("variable", key.clone(), "its name is empty or has a '='");
+    }
+    if let Some((key, _)) = spec.env.iter().find(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        return bad("variable", key.replace('\0', "\\0"), "it has a NUL byte");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use network::{EgressSpec, HostAccess};
-use types::InstanceId;
+use types::{InstanceId, SecretBytes};
 
 use crate::root::RootFacts;
 use crate::runtime::Runtime;
@@ -23,6 +23,15 @@ pub struct Mount {
     /// User and group on disk that the instance's user is, by an idmapped mount; other users and
     /// groups follow these. Nothing where ids on disk are those of the host.
     pub owner: Option<(u32, u32)>,
+}
+
+/// A secret that an instance has as a file.
+#[derive(Debug, Clone)]
+pub struct SecretFile {
+    /// Its path below `/run/secrets`.
+    pub path: String,
+    /// What is in it.
+    pub content: SecretBytes,
 }
 
 /// One instance to be started.
@@ -47,6 +56,8 @@ pub struct LaunchSpec {
     /// A detached mount to be its `/tmp`, whatever the image has there, in the place of the one in
     /// memory; it becomes the instance's root's.
     pub tmp: Option<OwnedFd>,
+    /// Secrets in files of its user.
+    pub secrets: Vec<SecretFile>,
     /// What is known of the root by these layers, user, volumes and working directory: the same
     /// value for every start with them, so that only the first one reads it.
     pub root_facts: Arc<RootFacts>,

@@ -121,11 +121,19 @@ pub(crate) fn reconfigure(mount: RawFd, key: &CStr, value: &CStr) -> Done {
 
 /// A detached mount of a new file system. Options are split at commas in place, on the stack.
 pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
-    const FSCONFIG_SET_STRING: u32 = 1;
-    const FSCONFIG_CMD_CREATE: u32 = 6;
     const CLOEXEC: u32 = 1;
     // SAFETY: the kind is terminated.
     let context = check_fd(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), CLOEXEC) })?;
+    let made = configured_mount(context, options, attributes);
+    close(context);
+    made
+}
+
+fn configured_mount(context: RawFd, options: Option<&CStr>, attributes: u64) -> Result<RawFd, i32> {
+    const FSCONFIG_SET_FLAG: u32 = 0;
+    const FSCONFIG_SET_STRING: u32 = 1;
+    const FSCONFIG_CMD_CREATE: u32 = 6;
+    const CLOEXEC: u32 = 1;
     let set = |key: *const c_char, value: *const c_char, command: u32| {
         // SAFETY: key and value are null or terminated strings that outlive the call.
         check(unsafe { libc::syscall(libc::SYS_fsconfig, context, command, key, value, 0) })
@@ -136,15 +144,17 @@ pub(crate) fn new_mount(kind: &CStr, options: Option<&CStr>, attributes: u64) ->
             return Err(libc::E2BIG);
         }
         text[..option.len()].copy_from_slice(option);
-        let Some(equals) = text.iter().position(|b| *b == b'=') else { return Err(libc::EINVAL) };
-        text[equals] = 0;
-        set(text.as_ptr().cast(), text[equals + 1..].as_ptr().cast(), FSCONFIG_SET_STRING)?;
+        match text.iter().position(|b| *b == b'=') {
+            None => set(text.as_ptr().cast(), std::ptr::null(), FSCONFIG_SET_FLAG)?,
+            Some(equals) => {
+                text[equals] = 0;
+                set(text.as_ptr().cast(), text[equals + 1..].as_ptr().cast(), FSCONFIG_SET_STRING)?;
+            }
+        }
     }
     set(std::ptr::null(), std::ptr::null(), FSCONFIG_CMD_CREATE)?;
     // SAFETY: the call takes descriptors and numbers.
-    let made = check_fd(unsafe { libc::syscall(libc::SYS_fsmount, context, CLOEXEC, attributes) })?;
-    close(context);
-    Ok(made)
+    check_fd(unsafe { libc::syscall(libc::SYS_fsmount, context, CLOEXEC, attributes) })
 }
 
 pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {

@@ -1,6 +1,7 @@
 //! Mounts as file descriptors, where `rustix` has no call: attributes and identity maps
 //! (`mount_setattr(2)`).
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
@@ -17,6 +18,19 @@ pub fn new_proc() -> io::Result<OwnedFd> {
     let fd = new_mount(c"proc", None, DATA_ONLY | READ_ONLY).map_err(io::Error::from_raw_os_error)?;
     // SAFETY: the descriptor was just made, and nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A detached tmpfs with options as `mount(8)` takes them, without set-id bits and devices.
+pub fn new_tmpfs(options: &CStr) -> io::Result<OwnedFd> {
+    let fd = new_mount(c"tmpfs", Some(options), NO_SUID | NO_DEVICES).map_err(io::Error::from_raw_os_error)?;
+    // SAFETY: the descriptor was just made, and nothing else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Forbids changes through a detached mount.
+pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
+    set_attributes(mount.as_raw_fd(), &attributes).map_err(io::Error::from_raw_os_error)
 }
 
 /// A detached copy of the mount at `path`.

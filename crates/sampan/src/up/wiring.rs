@@ -284,12 +284,12 @@ impl RunningPlatform {
             volumes: volumes.clone(),
             store: store.clone(),
             signed: signed.clone(),
+            memory,
         });
         let secrets_administration = super::secrets::router(super::secrets::Administration {
             secrets: secret_values,
             invoker: invoker.clone(),
             signed,
-            memory,
         });
         let runtime_tag = launcher::RUNTIME_TAG;
         let egress_denied = settings.network.egress_denied().into();

@@ -28,6 +28,24 @@ pub struct Extras {
     pub host_ports: Option<Vec<i64>>,
     /// Size of a `/tmp` on disk, in MB.
     pub tmp_mb: Option<i64>,
+    /// Secrets that instances have as files.
+    pub secret_files: Option<Vec<SecretFile>>,
+}
+
+/// A secret as a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
+pub struct SecretFile {
+    /// Its path, below `/run/secrets`.
+    pub path: String,
+    /// The secret: `NAME`, or `NAME@VERSION`.
+    pub secret: String,
+}
+
+impl From<&crate::SecretFile> for SecretFile {
+    fn from(file: &crate::SecretFile) -> Self {
+        Self { path: file.full_path(), secret: file.secret.to_string() }
+    }
 }
 
 /// One of them.
@@ -73,6 +91,7 @@ impl From<&Settings> for Extras {
             mounts: Some(settings.mounts.iter().map(Mount::from).collect()),
             host_ports: Some(settings.host_ports.iter().copied().map(i64::from).collect()),
             tmp_mb: number(settings.tmp_mb),
+            secret_files: Some(settings.secret_files.iter().map(SecretFile::from).collect()),
         }
     }
 }

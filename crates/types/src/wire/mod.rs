@@ -31,7 +31,7 @@ pub use events::{
     GetAsyncEventStatusRequest, GetFunctionEventInvokeConfigAnswer, ListAsyncEventsAnswer, ListAsyncEventsRequest,
     RetryConfig, TerminateAsyncEventRequest, TimeInterval,
 };
-pub use extras::{Extras, Mount};
+pub use extras::{Extras, Mount, SecretFile};
 pub use function::{
     Environment, Filter, Function, GetFunctionAnswer, ListFunctionsAnswer, ServingSettings, Tag, Variable,
 };

@@ -6,7 +6,7 @@ use types::egress::{Host, IpRange};
 use types::wire;
 use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
-use super::{invalid, mounts};
+use super::{invalid, mounts, secret_files};
 
 /// Least processor time of a function, in thousandths of a core: with less a request is spent
 /// waiting for the next period.
@@ -32,6 +32,7 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
         mounts: mounts::listed(given.mounts.as_deref(), base.mounts, bounds)?,
         host_ports: host_ports(given.host_ports.as_deref(), base.host_ports, bounds)?,
         tmp_mb: tmp_mb(given.tmp_mb, base.tmp_mb, bounds)?,
+        secret_files: secret_files::listed(given.secret_files.as_deref(), base.secret_files)?,
     })
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod paging;
 pub(crate) mod paths;
 pub(crate) mod provisioned;
 pub(crate) mod scalars;
+mod secret_files;
 mod sessions;
 pub(crate) mod times;
 pub(crate) mod triggers;

@@ -14,5 +14,6 @@ mod mounts;
 mod outside;
 mod pools;
 mod runtimes;
+mod secrets;
 mod stopping;
 mod support;

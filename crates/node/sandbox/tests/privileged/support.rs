@@ -110,6 +110,7 @@ impl Bench {
             volumes: Vec::new(),
             mounts: Vec::new(),
             tmp: None,
+            secrets: Vec::new(),
             root_facts: Arc::default(),
             user: String::new(),
             hostname: "instance".to_owned(),

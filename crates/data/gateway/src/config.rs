@@ -9,6 +9,7 @@ use types::limits;
 use crate::asynchronous::config::AsyncConfig;
 use crate::limits::{self as route_limits, RouteLimit};
 use crate::public_url::PublicUrl;
+use crate::trusted_proxies::TrustedProxies;
 
 /// Limits of the gateway, each against one way in which clients can use it up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Config {
     /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every
     /// client is a proxy of yours; otherwise they are replaced.
     pub trust_forwarded: bool,
+    /// Addresses of your proxies, such as `["10.0.0.0/8", "127.0.0.1"]`, whose `X-Forwarded-*` are
+    /// believed and added to where `trust_forwarded` does not say so of all clients.
+    pub trusted_proxies: TrustedProxies,
     /// Certificates for TLS by names of yours, which custom domains refer to: table
     /// `[gateway.certificates.NAME]`.
     pub certificates: BTreeMap<String, CertificateFiles>,
@@ -106,6 +110,7 @@ impl Default for Config {
             domains: vec!["fn.localhost".to_owned()],
             public_url: None,
             trust_forwarded: false,
+            trusted_proxies: TrustedProxies::default(),
             certificates: BTreeMap::new(),
             default_certificate: None,
             certificates_check_s: 10,

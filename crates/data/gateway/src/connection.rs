@@ -104,9 +104,11 @@ async fn run_one(
     let Accepted { socket, address, mut connection } = accepted;
     // A socket that is gone already shows at the first read.
     let _ = socket.set_nodelay(true);
-    let peer = match of_instance {
-        true => Peer::instance(address.ip(), tls.is_some()),
-        false => Peer::new(address.ip(), tls.is_some(), context.trust_forwarded),
+    let (ip, is_secure) = (address.ip(), tls.is_some());
+    let peer = match (of_instance, context.trust_forwarded) {
+        (true, _) => Peer::instance(ip, is_secure),
+        (false, true) => Peer::new(ip, is_secure, true),
+        (false, false) => Peer::among(ip, is_secure, &context.trusted_proxies),
     };
     let Some(tls) = tls else { return serve(socket, connection, peer, context, &protocols).await };
     let stream = tokio::select! {

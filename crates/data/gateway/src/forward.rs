@@ -2,6 +2,7 @@
 //! path, what the client cannot say of itself is dropped, and the client is named. Pure.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -10,8 +11,10 @@ use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::client_headers::sanitize;
+use crate::trusted_proxies::TrustedProxies;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The addresses of the client and of the proxies behind it.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The host that the client named.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The path below which the client sees the function.
@@ -29,6 +32,8 @@ pub struct Peer {
     /// It came over TLS.
     is_secure: bool,
     trusted: bool,
+    /// The proxies that are known, where not every peer is one.
+    proxies: Option<Arc<TrustedProxies>>,
     /// It is an instance on this machine, which its address names.
     is_instance: bool,
 }
@@ -39,7 +44,12 @@ impl Peer {
     pub fn new(ip: IpAddr, is_secure: bool, trusted: bool) -> Self {
         let ip = ip.to_canonical();
         let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
-        Self { ip, value, is_secure, trusted, is_instance: false }
+        Self { ip, value, is_secure, trusted, proxies: None, is_instance: false }
+    }
+
+    /// A peer that is believed if it is one of these proxies.
+    pub fn among(ip: IpAddr, is_secure: bool, proxies: &Arc<TrustedProxies>) -> Self {
+        Self { proxies: Some(Arc::clone(proxies)), ..Self::new(ip, is_secure, proxies.has(ip)) }
     }
 
     /// An instance of this platform; it is no proxy, whatever the settings believe others.
@@ -52,13 +62,19 @@ impl Peer {
         self.is_instance.then_some(self.ip)
     }
 
-    /// Whether it came over TLS.
-    pub fn is_secure(&self) -> bool {
-        self.is_secure
+    /// Whether the client's request came over TLS: to here, or to a trusted proxy.
+    pub fn is_secure(&self, headers: &HeaderMap) -> bool {
+        let first = || Some(headers.get(X_FORWARDED_PROTO)?.to_str().ok()?.split(',').next()?.trim().to_owned());
+        let to_proxy = self.trusted.then(first).flatten();
+        to_proxy.map_or(self.is_secure, |scheme| scheme.eq_ignore_ascii_case("https"))
     }
 
-    /// The client's address: the peer's, or what a trusted peer saw on its other side.
+    /// The client's address: the peer's, or what a trusted peer saw on its other side. Where the
+    /// proxies are known, what the first of them saw.
     pub fn remote_address(&self, headers: &HeaderMap) -> IpAddr {
+        if let Some(proxies) = self.proxies.as_ref().filter(|_| self.trusted) {
+            return proxies.client(headers).unwrap_or(self.ip);
+        }
         let seen = || {
             let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
             last.rsplit(',').next()?.trim().parse().ok()
@@ -105,17 +121,20 @@ pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), 
 fn name_client(headers: &mut HeaderMap, peer: &Peer) {
     if peer.trusted {
         headers.append(X_FORWARDED_FOR, peer.value.clone());
-        if headers.contains_key(X_FORWARDED_PROTO) && headers.contains_key(X_FORWARDED_HOST) {
-            return;
-        }
     } else {
         headers.insert(X_FORWARDED_FOR, peer.value.clone());
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if peer.is_secure { "https" } else { "http" }));
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(X_FORWARDED_HOST, host),
-        None => headers.remove(X_FORWARDED_HOST),
-    };
+    // Each for itself: many proxies say the scheme alone.
+    if !(peer.trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+        let scheme = if peer.is_secure { "https" } else { "http" };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+    if !(peer.trusted && headers.contains_key(X_FORWARDED_HOST)) {
+        match headers.get(HOST).cloned() {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
 }
 
 /// Tells the function below which path it is mounted, so that it can write links to itself.
@@ -223,6 +242,36 @@ mod tests {
         assert_eq!(header(&parts, "x-forwarded-host"), "public");
         assert_eq!(header(&parts, "x-forwarded-proto"), "https");
         assert_eq!(header(&parts, "x-forwarded-prefix"), "/outer/fn/n/ff");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_in_each_header_for_itself() {
+        let parts = prepared("/", 0, &[("host", "h"), ("x-forwarded-proto", "https")], true);
+        assert_eq!(
+            (header(&parts, "x-forwarded-proto"), header(&parts, "x-forwarded-host")),
+            ("https".into(), "h".into())
+        );
+        let parts = prepared("/", 0, &[("host", "h"), ("x-forwarded-host", "public")], true);
+        assert_eq!(
+            (header(&parts, "x-forwarded-proto"), header(&parts, "x-forwarded-host")),
+            ("http".into(), "public".into())
+        );
+    }
+
+    #[test]
+    fn peers_are_believed_that_are_among_the_proxies_and_instances_never() {
+        let proxies = Arc::new(TrustedProxies::try_from(vec!["10.0.0.0/8".to_owned()]).expect("ranges"));
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.1, 203.0.113.9, 10.0.0.9"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+        for (peer, client, secure) in [
+            (Peer::among([10, 0, 0, 7].into(), false, &proxies), [203, 0, 113, 9], true),
+            (Peer::among([192, 0, 2, 7].into(), false, &proxies), [192, 0, 2, 7], false),
+            (Peer::instance([10, 222, 0, 3].into(), false), [10, 222, 0, 3], false),
+            (Peer::new([192, 0, 2, 7].into(), false, true), [10, 0, 0, 9], true),
+        ] {
+            assert_eq!((peer.remote_address(&headers), peer.is_secure(&headers)), (client.into(), secure), "{peer:?}");
+        }
     }
 
     proptest! {

@@ -38,6 +38,7 @@ mod route;
 mod service;
 mod signed;
 mod tls;
+mod trusted_proxies;
 
 use std::io;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub use connections::Handed;
 pub use limits::{Functions, InvalidFunctions, RouteLimit};
 pub use public_url::PublicUrl;
 pub use tls::{CertificateError, Tls};
+pub use trusted_proxies::TrustedProxies;
 
 /// What the gateway listens on.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ use crate::request_body::{Payload, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::route::{self, Address, Domains, NoAddress};
 use crate::signed::{self, SentHead};
+use crate::trusted_proxies::TrustedProxies;
 use crate::{domain, event, host};
 
 /// What all connections share.
@@ -53,6 +54,8 @@ pub struct Context {
     asynchronous: Option<AsyncCalls>,
     /// Whether peers' `X-Forwarded-*` are believed.
     pub trust_forwarded: bool,
+    /// Peers whose are believed otherwise.
+    pub trusted_proxies: Arc<TrustedProxies>,
     /// Whether answers are rewritten for clients that see the function below a path.
     rewrite_prefix: bool,
     /// Longest chain of calls of instances.
@@ -80,6 +83,7 @@ impl Context {
             authorize: asynchronous.as_ref().map(|parts| Arc::clone(&parts.authorize)),
             asynchronous: asynchronous.map(|parts| AsyncCalls::new(parts, &config.asynchronous)),
             trust_forwarded: config.trust_forwarded,
+            trusted_proxies: Arc::new(config.trusted_proxies.clone()),
             rewrite_prefix: config.rewrite_prefix,
             call_depth_max: config.call_depth_max,
             meters: Meters::new(),
@@ -265,7 +269,7 @@ impl Client {
         }
         let host = host::of_request(parts).map_err(RequestError::Host)?;
         if let Some(domain) = host.and_then(|host| domain::of_host(&catalog, host)) {
-            let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(), parts.uri.path())
+            let (found, path) = domain::find(&catalog, domain, self.peer.is_secure(&parts.headers), parts.uri.path())
                 .map_err(RequestError::Domain)?;
             let mut sent_uri = None;
             if let Some(path) = path {

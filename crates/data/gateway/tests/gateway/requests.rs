@@ -118,6 +118,29 @@ async fn nothing_is_forged_by_spelling_or_named_away_by_connection() {
 }
 
 #[tokio::test]
+async fn proxies_are_believed_by_their_addresses_alone() {
+    let said =
+        "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Prefix: /evil\r\n";
+    let request =
+        |function| format!("GET /fn/default/{function}/ HTTP/1.1\r\nHost: me\r\n{said}Connection: close\r\n\r\n");
+    for (proxies, client, scheme, prefix, remote) in [
+        ("127.0.0.0/8", "198.51.100.1, 203.0.113.9, 127.0.0.1", "https", "/evil/fn/default/web", "203.0.113.9"),
+        ("192.0.2.0/24", "127.0.0.1", "http", "/fn/default/web", "127.0.0.1"),
+    ] {
+        let trusted_proxies = gateway::TrustedProxies::try_from(vec![proxies.to_owned()]).expect("a range");
+        let config = gateway::Config { trusted_proxies, ..gateway::Config::default() };
+        let fixture = Fixture::start_with(config).await;
+        let answer = fixture.raw().await.call(request("web")).await;
+        assert_eq!(answer.seen("x-forwarded-for").join(", "), client, "{proxies}");
+        assert_eq!(answer.seen("x-forwarded-proto"), [scheme]);
+        assert_eq!(answer.seen("x-forwarded-prefix"), [prefix]);
+        let answer = fixture.raw().await.call(request("event")).await;
+        assert_eq!(answer.json()["headers"]["x-scf-remote-addr"], remote);
+        fixture.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_names_no_function_is_told_how_to() {
     let fixture = Fixture::start().await;
     let mut client = fixture.raw().await;

@@ -23,6 +23,8 @@ pub enum SecretCommand {
     Versions(SecretNameArgs),
     /// Delete a secret, or one version of it, unless a function has it
     Delete(SecretDeleteArgs),
+    /// Show who set or deleted secrets, and which functions read them
+    Audit(SecretAuditArgs),
 }
 
 #[derive(Args)]
@@ -66,6 +68,18 @@ pub struct SecretDeleteArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: Namespace,
+}
+
+#[derive(Args)]
+pub struct SecretAuditArgs {
+    /// Name of the secret [default: all]
+    pub name: Option<SecretName>,
+    /// The newest lines, at most
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub limit: u16,
+    /// Namespace [default: all]
+    #[arg(long, short)]
+    pub namespace: Option<Namespace>,
 }
 
 /// One `--secret` of a deploy.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use types::admin::secrets::{Answer, Command, Listed, ListedVersion};
+use types::admin::secrets::{Answer, AuditAction, AuditEntry, Command, Listed, ListedVersion};
 use types::{Secret, SecretBytes};
 
 use crate::args::secret::{SecretArgs, SecretCommand, SecretSetArgs};
@@ -32,6 +32,9 @@ pub async fn run(connection: &Connection, args: SecretArgs, format: Output) -> a
         SecretCommand::Delete(args) => {
             Command::Delete { namespace: args.namespace, name: args.name, version: args.version }
         }
+        SecretCommand::Audit(args) => {
+            Command::Audit { namespace: args.namespace, name: args.name, limit: args.limit.into() }
+        }
     };
     let answer = client.administer_secrets(&command).await?;
     match format {
@@ -39,6 +42,7 @@ pub async fn run(connection: &Connection, args: SecretArgs, format: Output) -> a
             Answer::Set { version, restarted } => json!({"version": version, "restarted": restarted}),
             Answer::Secrets(secrets) => json!({"secrets": secrets}),
             Answer::Versions(versions) => json!({"versions": versions}),
+            Answer::Audit(lines) => json!({"lines": lines}),
             Answer::Deleted {} | Answer::Refused { .. } => json!({}),
         }),
         Output::Text => {
@@ -98,6 +102,10 @@ fn print(answer: &Answer) {
             let rows: Vec<_> = versions.iter().map(version_row).collect();
             output::table(&["VERSION", "BYTES", "SET", "USED BY"], &rows);
         }
+        Answer::Audit(lines) => {
+            let rows: Vec<_> = lines.iter().map(audit_row).collect();
+            output::table(&["TIME", "ACTION", "SECRET", "VERSION", "BY", "INSTANCE"], &rows);
+        }
         Answer::Deleted {} => println!("deleted"),
         Answer::Refused { .. } => {}
     }
@@ -111,6 +119,25 @@ fn row(secret: &Listed) -> Vec<String> {
         secret.versions.to_string(),
         local_time::rfc3339_s(secret.set_ms),
         secret.used_by.join(", "),
+    ]
+}
+
+fn audit_row(line: &AuditEntry) -> Vec<String> {
+    let action = match line.action {
+        AuditAction::Set => "set".to_owned(),
+        AuditAction::Delete => "delete".to_owned(),
+        AuditAction::Read => "read".to_owned(),
+        AuditAction::Lost => format!("{} reads not noted", line.count.unwrap_or_default()),
+    };
+    let secret = line.namespace.iter().zip(&line.name).map(|(namespace, name)| format!("{namespace}/{name}")).next();
+    let function = line.function.iter().zip(&line.function_version).map(|(name, version)| format!("{name}:{version}"));
+    vec![
+        local_time::rfc3339(line.time_ms),
+        action,
+        secret.unwrap_or_default(),
+        line.version.map(|version| version.to_string()).unwrap_or_default(),
+        line.by.clone().or(function.last()).unwrap_or_default(),
+        line.instance.clone().unwrap_or_default(),
     ]
 }
 

@@ -38,9 +38,26 @@ pub enum Error {
         /// File with the sealed secrets.
         file: PathBuf,
     },
+    /// The key of the functions' secrets is missing.
+    #[error(
+        "the key {} is missing, but {} has secrets of functions that are sealed with it; restore the key from its backup \
+         (docs/BACKUP.md)", key.display(), file.display()
+    )]
+    MissingKeyOfFunctions {
+        /// Expected path of the key.
+        key: PathBuf,
+        /// File with the sealed secrets.
+        file: PathBuf,
+    },
+    /// The command that prints the key failed.
+    #[error("[secrets] key_command gave no key: {reason}; it must print the key, 64 hexadecimal digits")]
+    KeyCommand {
+        /// What went wrong, without its output.
+        reason: String,
+    },
     /// The key file named by the environment does not exist.
     #[error(
-        "SAMPAN_SECRETS_KEY_FILE names {}, which does not exist; make it with `openssl rand -hex 32`, readable by root alone",
+        "the key file {} (SAMPAN_SECRETS_KEY_FILE or [secrets] key_file) does not exist; make it with `openssl rand -hex 32`, readable by root alone",
         path.display()
     )]
     NamedKeyMissing {

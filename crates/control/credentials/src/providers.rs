@@ -74,7 +74,7 @@ mod tests {
 
     fn open(dir: &std::path::Path, settings: &[(&str, RegistrySettings)]) -> Registries {
         let settings: BTreeMap<_, _> = settings.iter().map(|(host, s)| ((*host).to_owned(), s.clone())).collect();
-        Registries::open(dir, &KeyFile::Made, &settings, Config::default()).expect("opened")
+        Registries::open(dir, &KeyFile::Made, &settings, Config::default(), None).expect("opened")
     }
 
     fn request(registry: &str, registry_id: Option<&str>) -> CredentialRequest {

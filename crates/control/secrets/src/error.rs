@@ -26,6 +26,22 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
+    /// The key is given in two ways.
+    #[error(
+        "the key of secrets is given more than once; keep one of [secrets] key_file, [secrets] key_command and \
+         SAMPAN_SECRETS_KEY_FILE"
+    )]
+    TwoKeys,
+    /// The audit log cannot be used.
+    #[error("cannot {operation} the audit log {}", path.display())]
+    Audit {
+        /// A verb.
+        operation: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// Error of the kernel.
+        source: std::io::Error,
+    },
     /// A sealed value does not open.
     #[error(
         "version {version} of secret {key} in {} cannot be decrypted: the installation's key is another one, or the \

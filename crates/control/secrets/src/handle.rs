@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use credentials::Sealer;
 use store::{NewSecretVersion, SecretUser, Store};
-use types::{Namespace, SecretBytes, SecretKey, SecretRecord, SecretRef};
+use types::admin::secrets::{AuditAction, AuditEntry};
+use types::{
+    FunctionKey, InstanceId, Namespace, SecretBytes, SecretKey, SecretName, SecretRecord, SecretRef, VersionName,
+};
 
+use crate::audit::Audit;
 use crate::{Config, Error};
 
 /// The secrets of the installation; clones share state.
@@ -19,16 +23,30 @@ struct Inner {
     store: Store,
     sealer: Sealer,
     config: Config,
+    audit: Audit,
+}
+
+/// Who reads a secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The function.
+    pub function: &'a FunctionKey,
+    /// Its version.
+    pub version: VersionName,
+    /// The instance that gets the value.
+    pub instance: &'a InstanceId,
 }
 
 impl Secrets {
-    /// Opens every sealed value once, so that a wrong key fails the start. `database` is for the
-    /// error alone.
+    /// Opens every sealed value once, so that a wrong key fails the start. `database`, a file in the
+    /// data directory, is for the error; the audit log is beside it.
     ///
     /// # Errors
-    /// [`Error::Sealed`].
+    /// [`Error::Sealed`], [`Error::Audit`].
     pub fn open(store: Store, sealer: Sealer, database: &Path, config: Config) -> Result<Self, Error> {
-        let secrets = Self { inner: Arc::new(Inner { store, sealer, config }) };
+        let dir = database.parent().unwrap_or(Path::new("."));
+        let audit = Audit::open(dir, config.audit_bytes_max, config.audit_waiting_max)?;
+        let secrets = Self { inner: Arc::new(Inner { store, sealer, config, audit }) };
         for record in secrets.records(None) {
             for version in &record.versions {
                 if secrets.opened(&record.key, version).is_none() {
@@ -40,11 +58,12 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// Gives a secret a value; returns the number of its new version.
+    /// Gives a secret a value, as the owner of the key `by` asks; returns the number of its new
+    /// version.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::TooLong`], and those of [`Store::set_secret`].
-    pub async fn set(&self, key: SecretKey, value: SecretBytes) -> Result<u32, Error> {
+    pub async fn set(&self, key: SecretKey, value: SecretBytes, by: &str) -> Result<u32, Error> {
         let (bytes, bytes_max) = (value.reveal().len(), self.inner.config.value_bytes_max);
         if bytes == 0 {
             return Err(Error::Empty { key });
@@ -57,6 +76,7 @@ impl Secrets {
         let seal = move |number| sealer.seal_bytes(value.reveal(), &bound_to(&of, number));
         let number = self.inner.store.set_secret(key.clone(), new, self.inner.config.limits(), seal).await?;
         tracing::info!(secret = %key, version = number, "a secret was set");
+        self.note_change(AuditAction::Set, &key, Some(number), by).await;
         Ok(number)
     }
 
@@ -64,10 +84,43 @@ impl Secrets {
     ///
     /// # Errors
     /// Those of [`Store::delete_secret`].
-    pub async fn delete(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
+    pub async fn delete(&self, key: SecretKey, number: Option<u32>, by: &str) -> Result<(), Error> {
         self.inner.store.delete_secret(key.clone(), number).await?;
         tracing::info!(secret = %key, version = number, "a secret was deleted");
+        self.note_change(AuditAction::Delete, &key, number, by).await;
         Ok(())
+    }
+
+    async fn note_change(&self, action: AuditAction, key: &SecretKey, version: Option<u32>, by: &str) {
+        let entry = AuditEntry { version, by: Some(by.to_owned()), ..entry(action, key) };
+        let audit = self.inner.audit.clone();
+        let _ = tokio::task::spawn_blocking(move || audit.note_durably(entry)).await;
+    }
+
+    /// The newest `limit` lines of the audit log about one secret, one namespace, or all, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// [`Error::Audit`].
+    pub async fn audit(
+        &self,
+        namespace: Option<Namespace>,
+        name: Option<SecretName>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        let audit = self.inner.audit.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            audit.newest(limit, |entry| {
+                let all = namespace.is_none() && name.is_none();
+                all || (namespace.is_none() || entry.namespace == namespace) && (name.is_none() || entry.name == name)
+            })
+        });
+        found.await.unwrap_or_else(|_| Ok(Vec::new()))
+    }
+
+    /// Writes what waits for the audit log. Blocks.
+    pub fn flush(&self) {
+        self.inner.audit.flush();
     }
 
     /// The secrets of a namespace, or all.
@@ -85,13 +138,13 @@ impl Secrets {
         Ok(self.inner.store.secret_users().await?)
     }
 
-    /// The value that a reference of a function of `namespace` means now, and its version.
+    /// The value that a reference of a function means now; the audit log has who read it.
     ///
     /// # Errors
     /// [`store::Error::SecretNotFound`], [`store::Error::SecretVersionNotFound`],
     /// [`Error::Sealed`].
-    pub fn value(&self, namespace: &Namespace, reference: &SecretRef) -> Result<(u32, SecretBytes), Error> {
-        let key = SecretKey { namespace: namespace.clone(), name: reference.name.clone() };
+    pub fn value(&self, reader: Reader<'_>, reference: &SecretRef) -> Result<SecretBytes, Error> {
+        let key = SecretKey { namespace: reader.function.namespace.clone(), name: reference.name.clone() };
         let catalog = self.inner.store.catalog().load_full();
         let Some(record) = catalog.secrets.get(&key) else {
             return Err(store::Error::SecretNotFound { key }.into());
@@ -101,7 +154,16 @@ impl Secrets {
             return Err(store::Error::SecretVersionNotFound { key, version }.into());
         };
         match self.opened(&key, version) {
-            Some(value) => Ok((version.number, value)),
+            Some(value) => {
+                self.inner.audit.note(AuditEntry {
+                    version: Some(version.number),
+                    function: Some(reader.function.to_string()),
+                    function_version: Some(reader.version.to_string()),
+                    instance: Some(reader.instance.to_string()),
+                    ..entry(AuditAction::Read, &key)
+                });
+                Ok(value)
+            }
             None => Err(Error::Sealed { key, version: version.number, database: "the database".into() }),
         }
     }
@@ -109,6 +171,12 @@ impl Secrets {
     fn opened(&self, key: &SecretKey, version: &types::SecretVersion) -> Option<SecretBytes> {
         self.inner.sealer.open_bytes(&version.sealed, &bound_to(key, version.number))
     }
+}
+
+fn entry(action: AuditAction, key: &SecretKey) -> AuditEntry {
+    let time_ms = jiff::Timestamp::now().as_millisecond();
+    let (namespace, name) = (Some(key.namespace.clone()), Some(key.name.clone()));
+    AuditEntry { time_ms, namespace, name, ..AuditEntry::new(action) }
 }
 
 /// The associated data of a seal.

@@ -7,10 +7,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 
+mod audit;
 mod config;
 mod error;
 mod handle;
 
 pub use config::Config;
 pub use error::Error;
-pub use handle::Secrets;
+pub use handle::{Reader, Secrets};

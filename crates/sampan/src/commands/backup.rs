@@ -15,7 +15,8 @@ use crate::up::{DATABASE, take_lock};
 use crate::{output, settings};
 
 /// What functions need beside the database and images.
-const NOT_HELD: &str = "credentials.toml, the sealed logins of registries, events.db with waiting events";
+const NOT_HELD: &str =
+    "credentials.toml, the key of secrets, the sealed logins of registries, events.db with waiting events";
 
 /// Copies the database, whether the platform runs or not.
 pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {

@@ -17,6 +17,11 @@ use super::own_names::OwnNames;
 /// Environment variable with the path of the key of registry secrets.
 const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
 
+/// The key file that the environment names.
+pub fn named_key() -> Option<PathBuf> {
+    std::env::var_os(KEY_FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Credentials of this installation.
 pub struct InstallationCredentials {
     /// Set once the registry is open, which needs the content store; that asks for credentials only
@@ -27,18 +32,16 @@ pub struct InstallationCredentials {
 }
 
 impl InstallationCredentials {
-    /// Opens the sealed store in the data directory; `others` is a file with more that its key
-    /// seals.
+    /// Opens the sealed store in the data directory; `key` is its key, and `others` a file with
+    /// more that the key seals.
     pub fn open(
         data_dir: &Path,
         own_names: OwnNames,
         settings: &BTreeMap<String, RegistrySettings>,
         config: credentials::Config,
-        others: Option<&Path>,
+        (key, others): (&KeyFile, Option<&Path>),
     ) -> anyhow::Result<Self> {
-        let named = std::env::var_os(KEY_FILE_VARIABLE).filter(|path| !path.is_empty());
-        let key = named.map_or(KeyFile::Made, |path| KeyFile::Named(PathBuf::from(path)));
-        let registries = Registries::open(data_dir, &key, settings, config, others)
+        let registries = Registries::open(data_dir, key, settings, config, others)
             .context("cannot open the registries' credentials")?;
         Ok(Self { own: OnceLock::new(), own_names, registries })
     }

@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use launcher::{SecretReader, SecretValues};
-use secrets::{Error, Secrets};
+use secrets::{Error, Reader, Secrets};
 use store::SecretUser;
 use types::admin::secrets::{ACTION, Answer, Command, Listed, ListedVersion, PATH};
 use types::{
@@ -21,6 +21,9 @@ use types::{
 };
 
 use super::signed::{Refused, Signed};
+
+/// Lines of the audit log in one answer.
+const AUDIT_LINES_MAX: usize = 10_000;
 
 /// State of the endpoint.
 pub struct Administration {
@@ -56,8 +59,13 @@ impl Administration {
             Command::Versions { namespace, name } => self.versions(namespace, name).await,
             Command::Delete { namespace, name, version } => {
                 let key = SecretKey { namespace, name };
-                self.secrets.delete(key, version).await.map_err(|error| refused(&error))?;
+                let by = &self.signed.secrets.secret_id;
+                self.secrets.delete(key, version, by).await.map_err(|error| refused(&error))?;
                 Ok(Answer::Deleted {})
+            }
+            Command::Audit { namespace, name, limit } => {
+                let found = self.secrets.audit(namespace, name, limit.min(AUDIT_LINES_MAX)).await;
+                found.map(Answer::Audit).map_err(|error| refused(&error))
             }
         }
     }
@@ -65,7 +73,11 @@ impl Administration {
     async fn set(&self, key: SecretKey, value: Secret) -> Result<Answer, Refused> {
         let no_base64 = |_| (StatusCode::BAD_REQUEST, "the value is no Base64".to_owned());
         let value = SecretBytes::new(STANDARD.decode(value.reveal()).map_err(no_base64)?);
-        let version = self.secrets.set(key.clone(), value).await.map_err(|error| refused(&error))?;
+        let version = self
+            .secrets
+            .set(key.clone(), value, &self.signed.secrets.secret_id)
+            .await
+            .map_err(|error| refused(&error))?;
         // Starts from here on get the new value; those before it have the old one and are replaced.
         let restarted = self.invoker.restart(|catalog_version| follows(catalog_version, &key));
         Ok(Answer::Set { version, restarted })
@@ -138,15 +150,22 @@ fn refused(error: &Error) -> Refused {
     (status, error.to_string())
 }
 
+/// Warns where files with secrets may be written to swap.
+pub fn warn_of_swap() {
+    // The first line is a header (proc(5)).
+    let has_swap = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1);
+    if has_swap && !sandbox::is_never_swapped() {
+        tracing::warn!("files with secrets may be swapped: this kernel has no tmpfs without swap (Linux 6.4)");
+    }
+}
+
 /// Values for starts.
 pub struct Values(pub Secrets);
 
 impl SecretValues for Values {
     fn value(&self, reader: SecretReader<'_>, secret: &SecretRef) -> Result<SecretBytes, String> {
-        let namespace = &reader.version.function.key.namespace;
-        match self.0.value(namespace, secret) {
-            Ok((_, value)) => Ok(value),
-            Err(error) => Err(error.to_string()),
-        }
+        let SecretReader { version, instance } = reader;
+        let reader = Reader { function: &version.function.key, version: version.key.version, instance };
+        self.0.value(reader, secret).map_err(|error| error.to_string())
     }
 }

@@ -45,6 +45,7 @@ pub struct RunningPlatform {
     polling: sources::Polling,
     sandboxes: sandbox::Sandboxes,
     volumes: volumes::Volumes,
+    secrets: secrets::Secrets,
     logs: logs::Logs,
     images: image::Images,
     store: store::Store,
@@ -171,8 +172,9 @@ impl RunningPlatform {
         let admin_body = (admin.admin_body_bytes_max, Duration::from_secs(admin.admin_body_timeout_s));
         let database = dir.join(super::data_dir::DATABASE);
         let sealed = (!store.catalog().load().secrets.is_empty()).then_some(database.as_path());
-        let credentials =
-            InstallationCredentials::open(dir, own_names.clone(), &settings.registries, settings.credentials, sealed)?;
+        let key = settings.secrets.key(super::registries::named_key())?;
+        let (names, config) = (own_names.clone(), settings.credentials);
+        let credentials = InstallationCredentials::open(dir, names, &settings.registries, config, (&key, sealed))?;
         let secret_values = secrets::Secrets::open(store.clone(), credentials.sealer(), &database, settings.secrets)
             .context("cannot open the secrets")?;
         let credentials = Arc::new(credentials);
@@ -205,6 +207,7 @@ impl RunningPlatform {
         let volumes = volumes.context("cannot prepare the volumes")?;
         let (of_starts, of_volumes) = (sandboxes.clone(), volumes.clone());
         let launch = launcher::Launcher::new(images.clone(), of_starts, of_volumes, logs.clone(), of_functions, config);
+        super::secrets::warn_of_swap();
         let launch = launch.with_secrets(Arc::new(super::secrets::Values(secret_values.clone())));
         let parts = invoke::Parts {
             catalog: store.catalog(),
@@ -287,7 +290,7 @@ impl RunningPlatform {
             memory,
         });
         let secrets_administration = super::secrets::router(super::secrets::Administration {
-            secrets: secret_values,
+            secrets: secret_values.clone(),
             invoker: invoker.clone(),
             signed,
         });
@@ -365,6 +368,7 @@ impl RunningPlatform {
             polling,
             sandboxes,
             volumes,
+            secrets: secret_values,
             logs,
             images,
             store,
@@ -431,6 +435,7 @@ impl RunningPlatform {
         self.images.shutdown().await;
         self.sandboxes.shutdown().await;
         self.volumes.close();
+        self.secrets.flush();
         self.logs.shutdown().await;
         self.store.close().await;
     }

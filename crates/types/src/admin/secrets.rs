@@ -43,6 +43,80 @@ pub enum Command {
         /// The version; all of them where there is none.
         version: Option<u32>,
     },
+    /// Reads the audit log.
+    Audit {
+        /// About secrets of one namespace; of all where there is none.
+        namespace: Option<Namespace>,
+        /// About secrets of one name.
+        name: Option<SecretName>,
+        /// The newest lines, at most.
+        limit: usize,
+    },
+}
+
+/// What was done to a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditAction {
+    /// It got a value.
+    Set,
+    /// It, or a version of it, was deleted.
+    Delete,
+    /// An instance got its value.
+    Read,
+    /// Reads that were too many to be noted one by one.
+    Lost,
+}
+
+/// A line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, Unix milliseconds.
+    pub time_ms: i64,
+    /// What.
+    pub action: AuditAction,
+    /// Namespace of the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
+    /// Name of the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SecretName>,
+    /// Its version; all versions where a deletion has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Id of the key pair that asked for a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The function that read it, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The function's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_version: Option<String>,
+    /// The instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// How many reads were not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+impl AuditEntry {
+    /// One of no secret and no time.
+    pub fn new(action: AuditAction) -> Self {
+        Self {
+            time_ms: 0,
+            action,
+            namespace: None,
+            name: None,
+            version: None,
+            by: None,
+            function: None,
+            function_version: None,
+            instance: None,
+            count: None,
+        }
+    }
 }
 
 /// A response.
@@ -62,6 +136,8 @@ pub enum Answer {
     Versions(Vec<ListedVersion>),
     /// Response to `Delete`.
     Deleted {},
+    /// Response to `Audit`, the oldest first.
+    Audit(Vec<AuditEntry>),
     /// A failed request.
     Refused {
         /// HTTP status.

@@ -4,10 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rand::RngCore;
 use zeroize::Zeroizing;
 
+use super::key_command;
 use super::seal::KEY_BYTES;
 use crate::Error;
 
@@ -23,6 +25,13 @@ pub enum KeyFile {
     Made,
     /// A file managed by the operator.
     Named(PathBuf),
+    /// What a command of the operator's prints, run once at the start.
+    Command {
+        /// For the shell.
+        command: String,
+        /// Longest run.
+        timeout: Duration,
+    },
 }
 
 impl KeyFile {
@@ -30,6 +39,7 @@ impl KeyFile {
         match self {
             Self::Made => data_dir.join(FILE_NAME),
             Self::Named(path) => path.clone(),
+            Self::Command { .. } => PathBuf::from("of [secrets] key_command"),
         }
     }
 
@@ -41,11 +51,16 @@ impl KeyFile {
         may_make: bool,
         sealed: &Path,
     ) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
+        if let Self::Command { command, timeout } = self {
+            let printed = key_command::run(command, *timeout).map_err(|reason| Error::KeyCommand { reason })?;
+            let reason = || "it printed something else than 64 hexadecimal digits".to_owned();
+            return parse(&printed).ok_or_else(|| Error::KeyCommand { reason: reason() });
+        }
         let path = self.path(data_dir);
         match read(&path) {
             Ok(key) => key.ok_or(Error::BadKey { path }),
             Err(error) if error.kind() == ErrorKind::NotFound => match self {
-                Self::Named(_) => Err(Error::NamedKeyMissing { path }),
+                Self::Named(_) | Self::Command { .. } => Err(Error::NamedKeyMissing { path }),
                 Self::Made if may_make => make(&path).map_err(|source| io_error("write", &path, source)),
                 Self::Made => Err(Error::MissingKey { key: path, file: sealed.to_owned() }),
             },
@@ -68,8 +83,12 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
         tracing::warn!(path = %path.display(), "key file of registry secrets is readable by others than its owner");
     }
     let text = Zeroizing::new(fs::read(path)?);
+    Ok(parse(&text))
+}
+
+fn parse(text: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
-    Ok(hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice()).ok().map(|()| key))
+    hex::decode_to_slice(text.trim_ascii(), key.as_mut_slice()).ok().map(|()| key)
 }
 
 /// Generates a key with mode 0600, synced before any secret is sealed with it.
@@ -106,6 +125,21 @@ mod tests {
         fs::write(&path, "not a key").expect("written");
         let error = KeyFile::Made.load(dir.path(), true, &sealed).expect_err("no key").to_string();
         assert!(error.contains(FILE_NAME) && error.contains("openssl rand"), "{error}");
+    }
+
+    #[test]
+    fn a_command_prints_the_key() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let load = |command: &str| {
+            let command = KeyFile::Command { command: command.to_owned(), timeout: Duration::from_secs(20) };
+            command.load(dir.path(), true, dir.path()).map_err(|error| error.to_string())
+        };
+        let digits = "0a".repeat(KEY_BYTES);
+        assert_eq!(load(&format!("echo {digits}")).expect("a key").as_slice(), [0x0a; KEY_BYTES]);
+        let error = load("echo 0a0a").expect_err("short");
+        assert!(error.contains("key_command") && error.contains("64 hexadecimal digits") && !error.contains("0a0a"));
+        let error = load(&format!("echo {digits}; echo no identity matched >&2; exit 3")).expect_err("failed");
+        assert!(error.contains("exit status: 3: no identity matched") && !error.contains(&digits), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod entry;
 mod key;
+mod key_command;
 mod seal;
 mod store;
 

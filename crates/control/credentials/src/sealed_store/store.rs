@@ -54,7 +54,11 @@ impl SealedStore {
         let document = read(&path)?;
         let has_secrets = document.registries.values().any(|record| record.sealed.is_some());
         let sealed = if has_secrets { Some(path.as_path()) } else { others };
-        let sealer = Sealer::new(&*key.load(data_dir, sealed.is_none(), sealed.unwrap_or(&path))?);
+        let loaded = key.load(data_dir, sealed.is_none(), sealed.unwrap_or(&path)).map_err(|error| match error {
+            Error::MissingKey { key, file } if !has_secrets => Error::MissingKeyOfFunctions { key, file },
+            error => error,
+        });
+        let sealer = Sealer::new(&*loaded?);
         let store = Self { path, sealer };
         let entries = document.registries.into_iter().map(|(host, record)| {
             let entry = store.entry(&host, record).ok_or_else(|| Error::Sealed {
@@ -191,6 +195,12 @@ mod tests {
         fs::remove_file(dir.path().join("secrets.key")).expect("removed");
         let error = SealedStore::open(dir.path(), &KeyFile::Made, None).map(drop).expect_err("no key");
         assert!(matches!(error, Error::MissingKey { .. }), "{error}");
+        let others = tempfile::tempdir().expect("a folder");
+        let database = others.path().join("sampan.db");
+        let opened = SealedStore::open(others.path(), &KeyFile::Made, Some(&database)).map(drop);
+        let error = opened.expect_err("a former key sealed others").to_string();
+        assert!(error.contains("sampan.db") && !error.contains("remove"), "{error}");
+        assert!(!others.path().join("secrets.key").exists(), "no other key takes its place");
     }
 
     #[test]

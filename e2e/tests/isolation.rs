@@ -333,3 +333,33 @@ async fn a_non_root_user_has_no_capabilities_and_cannot_gain_any() -> anyhow::Re
     }
     platform.stop().await
 }
+
+#[tokio::test]
+async fn secrets_of_other_functions_and_namespaces_cannot_be_read() -> anyhow::Result<()> {
+    let (platform, _) = attacker(&[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]).await?;
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), "of-the-owner-alone")?;
+    let path = file.path().display().to_string();
+    platform.cli_json(&["secret", "set", "db", "--file", &path]).await?;
+    let secrets = ["--no-start-check", "--secret", "V=db", "--secret", "db"];
+    platform.deploy("owner", "hostile:v1", &secrets).await?;
+    // It is there, and cannot be changed.
+    assert_eq!(hostile::attack(&platform, "owner", "/read?/run/secrets/db").await?, "of-the-owner-alone");
+    assert_eq!(hostile::attack(&platform, "owner", "/open?/run/secrets/db").await?, READ_ONLY);
+    let environment = hostile::attack(&platform, "owner", "/read?/proc/self/environ").await?;
+    assert!(environment.contains("V=of-the-owner-alone"), "the attack works");
+    assert_eq!(hostile::attack(&platform, "attacker", "/list?/run/secrets").await?, "");
+    assert_eq!(hostile::attack(&platform, "attacker", "/read?/run/secrets/db").await?, "error 2");
+    for file in ["/proc/self/environ", "/proc/1/environ", "/proc/self/mountinfo", "/proc/1/cmdline"] {
+        let read = hostile::attack(&platform, "attacker", &format!("/read?{file}")).await?;
+        assert!(!read.contains("of-the-owner") && !read.contains("/run/secrets"), "{file}: {read}");
+    }
+    // A secret is its namespace's: no other namespace can name it.
+    platform.api.call("CreateNamespace", serde_json::json!({"Namespace": "other"})).await?;
+    for secret in ["V=db", "db"] {
+        let flags = ["--namespace", "other", "--no-start-check", "--secret", secret];
+        let refused = platform.deploy("thief", "hostile:v1", &flags).await.expect_err("it is another's");
+        assert!(format!("{refused:#}").contains("no secret db in namespace other"), "{refused:#}");
+    }
+    platform.stop().await
+}

@@ -132,7 +132,7 @@ async fn at_the_limit_the_oldest_version_goes_that_nothing_is_pinned_to() {
         set(&store, name).await.unwrap();
     }
     assert!(matches!(set(&store, "c").await, Err(Error::TooManySecrets { secrets_max: 3 })));
-    let large = NewSecretVersion { bytes: 950, is_text: true };
+    let large = NewSecretVersion { bytes: 960, is_text: true };
     let refused = set_as(&store, secret("a"), large).await.unwrap_err();
     assert!(refused.to_string().contains("[secrets] bytes_max"), "{refused}");
     assert_eq!(numbers(&store, "a"), [1], "nothing has changed");

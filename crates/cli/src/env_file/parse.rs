@@ -168,6 +168,17 @@ mod tests {
             ("B=1\nA=${B}2", "12"),
             ("exporter=1\nA=b", "b"),
             ("HOME=other\nA=$HOME", "/home/me"),
+            // What looks like a number or a switch stays the text that it is.
+            ("A=1000000", "1000000"),
+            ("A=007", "007"),
+            ("A=1e6", "1e6"),
+            ("A=yes", "yes"),
+            ("A='abc$def'", "abc$def"),
+            (
+                "A=\"-----BEGIN KEY-----\nMIIB+/=\n-----END KEY-----\n\"",
+                "-----BEGIN KEY-----\nMIIB+/=\n-----END KEY-----\n",
+            ),
+            ("A={{secret:db@3}}", "{{secret:db@3}}"),
         ] {
             assert_eq!(value(text), want, "{text:?}");
         }
@@ -186,6 +197,7 @@ mod tests {
             ("NOT_SET", 1, "NOT_SET= for an empty one"),
             ("A=\"x\n\n\"\nB=abc$def", 4, "variable def is not set"),
             ("A=${", 1, "is not closed"),
+            ("PASSWORD=\"abc$def\"", 1, "variable def is not set"),
         ] {
             let problem = parsed(text).expect_err(text);
             assert!(problem.line == line && problem.problem.contains(words), "{text:?}: {problem:?}");

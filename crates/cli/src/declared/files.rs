@@ -3,11 +3,12 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::model::File;
+use super::model::{Entries, File};
 use super::variables::{self, Lookup};
 use super::yaml::error::Error;
 use super::yaml::node::{FILE_BYTES_MAX, Node};
 use super::yaml::{deserialize, merge, node};
+use crate::env_file;
 use crate::failure::{Exit, Failure};
 
 /// Reads the files, the later ones as overlays of the earlier ones, with variables of the
@@ -21,11 +22,21 @@ pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
     let lookup = |name: &str| std::env::var(name).ok().or_else(|| given.get(name).cloned());
     let texts: Vec<(String, String)> = paths.iter().map(|path| text(path)).collect::<anyhow::Result<_>>()?;
     let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    model(texts, &lookup).map_err(|error| Failure::from(error).into())
+    let (mut file, root) = parsed(texts, &lookup).map_err(Failure::from)?;
+    for (name, function) in &mut file.functions {
+        let Some(Entries(named)) = function.env_file.take() else { continue };
+        let node = root.function(name).and_then(|function| function.get("env_file"));
+        let folder = node.and_then(|node| Path::new(&*node.place.file).parent()).unwrap_or(Path::new(""));
+        let named: Vec<PathBuf> = named.iter().map(|name| folder.join(name)).collect();
+        let mut variables: std::collections::BTreeMap<_, _> = env_file::variables(&named)?.into_iter().collect();
+        variables.extend(function.environment.take().unwrap_or_default());
+        function.environment = Some(variables);
+    }
+    Ok(file)
 }
 
-/// The model of the texts of files with their names.
-pub fn model<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, lookup: &Lookup<'_>) -> Result<File, Error> {
+/// The model of the texts of files with their names, and the tree that it was read from.
+fn parsed<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, lookup: &Lookup<'_>) -> Result<(File, Node), Error> {
     let mut merged: Option<Node> = None;
     for (name, text) in texts {
         let node = node::load(name, text)?;
@@ -38,7 +49,7 @@ pub fn model<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, lookup: &Looku
     variables::replace(&mut root, lookup)?;
     let file: File = deserialize::from_node(&root)?;
     file.check(&root)?;
-    Ok(file)
+    Ok((file, root))
 }
 
 /// Name and text of a file; `-` is standard input.
@@ -76,7 +87,7 @@ mod tests {
 
     fn read(texts: &[&str]) -> Result<File, Error> {
         let names = ["a.yaml", "b.yaml"];
-        model(names.into_iter().zip(texts.iter().copied()), &lookup)
+        parsed(names.into_iter().zip(texts.iter().copied()), &lookup).map(|(file, _)| file)
     }
 
     fn function(text: &str) -> crate::declared::model::Function {
@@ -109,6 +120,40 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units_and_volumes_and_destinations_their_forms() {
+        let function = function(&with(
+            "memory: 8g\ncpu: 0.5\nshm: 256m\nnofile: 4096\npids: ${MEMORY}\negress: 10.0.0.0/8, db.example.com:5432\n\
+             host_ports: [5432, 3306]\nmounts:\n- files/a:/data:ro",
+        ));
+        let (memory, shm, cpu) = (function.memory, function.shm, function.cpu);
+        assert_eq!((memory, shm, cpu.map(|cores| cores.0)), (Some(8_192), Some(256), Some(500)));
+        assert_eq!((function.nofile, function.pids), (Some(4_096), Some(512)));
+        let filled = function.filled();
+        assert_eq!(filled.host_ports, Some(vec![3_306, 5_432]));
+        let egress = ["10.0.0.0/8", "db.example.com:5432"].map(str::to_owned).to_vec();
+        assert_eq!(filled.egress, Some(Entries(egress)));
+        assert_eq!(filled.mounts.expect("given")[0].0.to_string(), "files/a:/data:ro");
+        let any = super::tests::function(&with("egress: any\ncpu: 0\nshm: 0\nmounts: []")).filled();
+        assert_eq!((any.egress, any.cpu, any.shm, any.mounts), (None, None, None, None));
+    }
+
+    #[test]
+    fn files_of_variables_lie_beside_the_declaration_and_it_wins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        write("a.env", "A=1\nB='$x'\n");
+        write("b.env", "B=2\nC=3\n");
+        write("s.yaml", &with("env_file: [a.env, b.env]\nenvironment: { C: '4' }"));
+        let file = super::read(&[folder.path().join("s.yaml")], &[]).expect("valid");
+        let function = file.functions.values().next().expect("one function");
+        let pairs: Vec<String> = function.environment.iter().flatten().map(|(k, v)| format!("{k}{v}")).collect();
+        assert_eq!(pairs, ["A1", "B2", "C4"]);
+        write("s.yaml", &with("env_file: none.env"));
+        let error = super::read(&[folder.path().join("s.yaml")], &[]).expect_err("refused").to_string();
+        assert!(error.contains("none.env"), "{error}");
+    }
+
+    #[test]
     fn words_are_a_list_or_a_text() {
         let words = |text: &str| function(&with(text)).command.map(|Words(words)| words).expect("given");
         assert_eq!(words("command: sh -c 'echo a'"), ["sh", "-c", "echo a"]);
@@ -120,8 +165,8 @@ mod tests {
     fn an_error_names_its_place_and_the_nearest_key() {
         for (keys, place, message, hint) in [
             ("memroy: 512", "a.yaml:5:5", "`memroy` is no key here", "Did you mean `memory`?"),
-            ("memory: '512'", "a.yaml:5:13", "whole number", "without quotes"),
-            ("memory: 1e3", "a.yaml:5:13", "whole number", "decimal digits"),
+            ("timeout: '512'", "a.yaml:5:14", "whole number", "without quotes"),
+            ("timeout: 1e3", "a.yaml:5:14", "whole number", "decimal digits"),
             ("memory: 0512", "a.yaml:5:13", "whole number", ""),
             ("memory: 5000000000", "a.yaml:5:13", "5000000000", ""),
             ("port: 70000", "a.yaml:5:11", "70000", ""),
@@ -140,6 +185,13 @@ mod tests {
             ("job: true\nport: 80", "a.yaml:6:11", "no port", ""),
             ("tags: { 'sampan:init': 'on' }", "a.yaml:5:28", "Sampan's own", "`init`"),
             ("a: [", "a.yaml:", "not YAML", ""),
+            ("memory: 8x", "a.yaml:5:13", "no size", ""),
+            ("memory: 1.5", "a.yaml:5:13", "a size, such as 512 (MB) or 8g", ""),
+            ("cpu: 0.12345", "a.yaml:5:10", "no number of cores", ""),
+            ("mounts: [files]", "a.yaml:5:14", "NAME[/sub]:/path", ""),
+            ("mounts: ['a:/x', 'b:/x/y']", "a.yaml:5:13", "in one another", ""),
+            ("egress: [10.0.0.0/99]", "a.yaml:5:13", "10.0.0.0/99", "or none"),
+            ("host_ports: [http]", "a.yaml:5:18", "a whole number", ""),
         ] {
             let error = read(&[&with(keys)]).expect_err(keys);
             let shown = error.to_string();

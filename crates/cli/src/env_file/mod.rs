@@ -32,15 +32,21 @@ pub fn merged(files: &[PathBuf], env: Vec<String>) -> anyhow::Result<Vec<String>
     if files.is_empty() {
         return Ok(env);
     }
-    let mut variables: Vec<(String, String)> = Vec::new();
-    for file in files {
-        read(file, &mut variables)?;
-    }
+    let variables = variables(files)?;
     let given = |key: &str| env.iter().any(|pair| pair.split_once('=').is_some_and(|(name, _)| name == key));
     let of_files = variables.iter().filter(|(key, _)| !given(key)).map(|(key, value)| format!("{key}={value}"));
     let merged: Vec<String> = of_files.chain(env.iter().cloned()).collect();
     // Files that hold nothing say that there shall be no variable.
     Ok(if merged.is_empty() { vec![String::new()] } else { merged })
+}
+
+/// The variables of files, without repetitions of a name.
+pub fn variables(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for file in files {
+        read(file, &mut variables)?;
+    }
+    Ok(variables)
 }
 
 fn read(file: &Path, variables: &mut Vec<(String, String)>) -> anyhow::Result<()> {

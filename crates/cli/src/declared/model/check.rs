@@ -1,6 +1,6 @@
 //! What a file says that types alone cannot refuse.
 
-use super::{File, Function, Kind};
+use super::{File, Function, FunctionName, Kind};
 use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::Node;
 use crate::declared::yaml::place::Place;
@@ -20,12 +20,17 @@ impl File {
             return Err(Error::new(place(root, &["project"]), message, hint));
         }
         for (name, function) in &self.functions {
-            let node = root.get("functions").and_then(|functions| {
-                functions.entries().iter().find(|(key, _)| key.text.parse().as_ref() == Ok(name)).map(|(_, node)| node)
-            });
-            function.check(node.unwrap_or(root))?;
+            function.check(root.function(name).unwrap_or(root))?;
         }
         Ok(())
+    }
+}
+
+impl Node {
+    /// The node of a function, in the tree of a file.
+    pub fn function(&self, name: &FunctionName) -> Option<&Self> {
+        let mut entries = self.get("functions")?.entries().iter();
+        entries.find(|(key, _)| key.text.parse().as_ref() == Ok(name)).map(|(_, node)| node)
     }
 }
 
@@ -54,6 +59,17 @@ impl Function {
         }
         if self.websocket_idle.is_some() && self.websocket != Some(true) {
             return refuse("websocket_idle", "`websocket_idle` is for WebSockets", "Add `websocket: true`.");
+        }
+        if let Some(Err(problem)) = self.egress.as_ref().map(super::Entries::egress) {
+            return refuse(
+                "egress",
+                &problem,
+                "Write addresses, ranges or names, such as db.example.com:5432, or none.",
+            );
+        }
+        let mounts: Vec<types::Mount> = self.mounts.iter().flatten().map(|mount| mount.0.clone()).collect();
+        if let Err(problem) = types::mount::check_together(&mounts) {
+            return refuse("mounts", &problem, "");
         }
         if let Some(tag) = self.tags.iter().flatten().map(|(key, _)| key).find(|key| key.starts_with(OWN_TAGS)) {
             let message = format!("{tag:?}: tags that begin with {OWN_TAGS} are Sampan's own");

@@ -33,6 +33,13 @@ impl Function {
             memory: Some(self.memory.unwrap_or(MEMORY_MB_DEFAULT)),
             timeout: Some(self.timeout.unwrap_or(TIMEOUT_S_DEFAULT)),
             init_timeout: Some(self.init_timeout.unwrap_or(INIT_TIMEOUT_S_DEFAULT)),
+            cpu: self.cpu.filter(|cores| cores.0 != 0),
+            shm: self.shm.filter(|mb| *mb != 0),
+            nofile: self.nofile.filter(|files| *files != 0),
+            pids: self.pids.filter(|pids| *pids != 0),
+            mounts: self.mounts.filter(|mounts| !mounts.is_empty()),
+            egress: self.egress.and_then(|entries| entries.egress().unwrap_or(Some(entries))),
+            host_ports: self.host_ports.map(sorted).filter(|ports| !ports.is_empty()),
             environment: Some(self.environment.unwrap_or_default()),
             concurrency: web.then_some(self.concurrency.unwrap_or(concurrency)),
             session: self.session.map(Session::filled),
@@ -68,6 +75,14 @@ impl Function {
             memory: unless(full.memory, &bare.memory),
             timeout: unless(full.timeout, &bare.timeout),
             init_timeout: unless(full.init_timeout, &bare.init_timeout),
+            cpu: full.cpu,
+            shm: full.shm,
+            nofile: full.nofile,
+            pids: full.pids,
+            mounts: full.mounts,
+            egress: full.egress,
+            host_ports: full.host_ports,
+            env_file: full.env_file,
             environment: full.environment.filter(|map: &BTreeMap<_, _>| !map.is_empty()),
             concurrency: unless(full.concurrency, &bare.concurrency),
             session: full.session.map(Session::trimmed),
@@ -127,6 +142,12 @@ impl Events {
             ttl: unless(self.ttl, &Some(EVENT_TTL_S_DEFAULT)),
         }
     }
+}
+
+fn sorted(mut ports: Vec<u16>) -> Vec<u16> {
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// The value, unless it is the default.

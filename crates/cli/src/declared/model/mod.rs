@@ -5,6 +5,8 @@ mod arguments;
 mod check;
 mod defaults;
 mod name;
+mod reach;
+mod sizes;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::arguments::Words;
 pub use self::name::FunctionName;
+pub use self::reach::{Entries, Mount};
+pub use self::sizes::Cores;
 
 /// Everything that one project declares for an installation of Sampan
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -62,9 +66,27 @@ pub struct Function {
     /// The image is a job without a server: each event is one run of its program [default: false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<bool>,
-    /// Memory in MB: 64, or 128 to 3072 in steps of 128 [default: 128]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Memory: 64, or a multiple of 128, in MB, or with a unit such as 8g; at most [launcher]
+    /// memory_mb_max of the settings [default: 128]
+    #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub memory: Option<u32>,
+    /// Processor time in cores, such as 2 or 0.5 [default: by the memory]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cores>,
+    /// Size of /dev/shm, in MB or with a unit, as a part of the memory [default: 64]
+    #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
+    pub shm: Option<u32>,
+    /// Open files of each process [default: 1024]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nofile: Option<u32>,
+    /// Processes and threads of an instance [default: 1024]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+    /// Volumes in each instance: NAME[/sub]:/path, with :ro, :uid=N, :gid=N after it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<Mount>>,
     /// Timeout of an invocation, in seconds [default: 3]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
@@ -74,6 +96,10 @@ pub struct Function {
     /// Environment variables
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<BTreeMap<String, String>>,
+    /// Files of environment variables as Docker Compose reads them, by their paths from this file;
+    /// later ones win, and environment wins over all
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<Entries>,
     /// Concurrent requests of one instance of a web function [default: 1, with a session 100]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
@@ -89,6 +115,14 @@ pub struct Function {
     /// Whether instances reach the network outside [default: true]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_network: Option<bool>,
+    /// All that instances reach: addresses, ranges and names with optional ports, such as
+    /// db.example.com:5432; none for nothing [default: any, which the operator does not deny]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Entries>,
+    /// Ports of the machine's loopback that instances reach as host.sampan.internal, among those of
+    /// [network] host_ports of the settings
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_ports: Option<Vec<u16>>,
     /// Free text
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,

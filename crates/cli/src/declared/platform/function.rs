@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use types::limits::JOB_PORT;
 use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 
-use super::image;
-use crate::declared::model::{Function, FunctionName, Kind, Session, SessionSource, WhenIdle, Words};
+use super::{extras, image};
+use crate::declared::model::{Cores, Entries, Function, FunctionName, Kind, Session, SessionSource, WhenIdle, Words};
 
 /// The tag of what a project made; its value is the project's name.
 pub const DECLARED: &str = "sampan:declared";
@@ -43,6 +43,14 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
         timeout: number(answer, "/Timeout"),
         init_timeout: number(answer, "/InitTimeout"),
         environment: Some(pairs(answer, "/Environment/Variables")),
+        env_file: None,
+        cpu: number(answer, "/Sampan/CpuMilli").map(Cores),
+        shm: number(answer, "/Sampan/ShmMb"),
+        nofile: number(answer, "/Sampan/FilesMax"),
+        pids: number(answer, "/Sampan/PidsMax"),
+        mounts: Some(extras::mounts(answer)),
+        egress: Some(Entries(extras::texts(answer, "/Sampan/Egress"))),
+        host_ports: Some(extras::ports(answer)),
         concurrency: number(concurrency, "/MaxConcurrency"),
         session: session(concurrency),
         websocket: Some(text(answer, "/ProtocolType") == "WS"),
@@ -127,6 +135,7 @@ fn settings(function: &Function) -> Map<String, Value> {
         ("OnSuccess".to_owned(), json!(function.on_success)),
         ("OnFailure".to_owned(), json!(function.on_failure)),
         ("Environment".to_owned(), json!({ "Variables": variables.collect::<Vec<_>>() })),
+        ("Sampan".to_owned(), extras::object(function)),
         ("PublicNetConfig".to_owned(), public_network(function.public_network != Some(false))),
     ]);
     if function.kind() == Kind::Web {
@@ -253,6 +262,7 @@ fn words(answer: &Value, field: &str) -> Option<Words> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declared::model::Mount;
 
     /// What the platform would answer after such a request.
     fn answered(request: &Value) -> Value {
@@ -282,6 +292,13 @@ mod tests {
         let full = Function {
             command: Some(Words(vec!["sh".to_owned(), "-c".to_owned(), "a b".to_owned()])),
             memory: Some(512),
+            cpu: Some(Cores(1_500)),
+            shm: Some(128),
+            nofile: Some(4096),
+            pids: Some(64),
+            mounts: Some(vec![Mount(types::Mount::parse("files/a:/data:ro,uid=20000").expect("a mount"))]),
+            egress: Some(Entries(vec!["10.0.0.0/8".to_owned(), "db.example.com:5432".to_owned()])),
+            host_ports: Some(vec![3306, 5432]),
             environment: map("A", "b=c"),
             session: Some(session),
             websocket: Some(true),

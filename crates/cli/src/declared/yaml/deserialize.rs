@@ -237,7 +237,8 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        self.0.next().map(|node| seed.deserialize(Reader(node))).transpose()
+        let read = |node: &'de Node| seed.deserialize(Reader(node)).map_err(|error| error.at(&node.place));
+        self.0.next().map(read).transpose()
     }
 }
 
@@ -258,7 +259,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let node = self.value.take().ok_or_else(|| de::Error::custom("a value was read before its key"))?;
-        seed.deserialize(Reader(node))
+        seed.deserialize(Reader(node)).map_err(|error| error.at(&node.place))
     }
 }
 

@@ -1,0 +1,93 @@
+//! What instances have of the machine and reach outside: volumes, and lists of destinations.
+
+use std::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use types::egress::Egress;
+
+/// A volume in each instance, as `--mount` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount(pub types::Mount);
+
+impl Serialize for Mount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        types::Mount::parse(&String::deserialize(deserializer)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// Entries: a list, or a text with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entries(pub Vec<String>);
+
+impl Entries {
+    /// The destinations in the form that the platform answers them in; `None` for whatever the
+    /// operator does not deny.
+    ///
+    /// # Errors
+    /// Which entry is wrong.
+    pub fn egress(&self) -> Result<Option<Self>, String> {
+        match self.0.as_slice() {
+            [] => Ok(None),
+            [any] if any == "any" => Ok(None),
+            entries => Ok(Some(Self(Egress::parse(entries).map_err(|error| error.to_string())?.entries()))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Entries;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list, or a text with commas between its entries")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Entries, E> {
+                let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+                Ok(Entries(entries.map(str::to_owned).collect()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = list.next_element::<String>()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+#[cfg(test)]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    impl JsonSchema for super::Mount {
+        fn schema_name() -> Cow<'static, str> {
+            "Mount".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string", "pattern": "^([^:]+:/.*|.*\\$\\{.*)$" })
+        }
+    }
+
+    impl JsonSchema for super::Entries {
+        fn schema_name() -> Cow<'static, str> {
+            "Entries".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+        }
+    }
+}

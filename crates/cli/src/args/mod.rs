@@ -195,6 +195,10 @@ pub struct PushArgs {
     /// User of an image built with --from-dir
     #[arg(long, value_name = "USER", requires = "from_dir")]
     pub user: Option<String>,
+    /// Keep the owners that files have in the folder, by their numbers, as of a root that packages
+    /// made; without it all are root's
+    #[arg(long, requires = "from_dir")]
+    pub keep_owners: bool,
     /// Tag or reference of the image in a source with several
     #[arg(long, value_name = "TAG", conflicts_with = "from_dir")]
     pub select: Option<String>,

@@ -67,6 +67,7 @@ async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, Strin
         env: args.env.clone(),
         workdir: args.workdir.clone(),
         user: args.user.clone(),
+        keep_owners: args.keep_owners,
     });
     let select = args.select.clone();
     let spinner = output::spinner(format, format!("reading {}", source.display()));

@@ -27,6 +27,8 @@ pub struct Recipe {
     pub workdir: Option<String>,
     /// USER; root when `None`.
     pub user: Option<String>,
+    /// Whether files keep the owners they have in the folder; root's when not.
+    pub keep_owners: bool,
 }
 
 /// Builds the image of `folder`.
@@ -44,7 +46,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     }
     let work = tempfile::tempdir().context("cannot make a temporary folder for the layer")?;
     let file = work.path().join("layer.tar.gz");
-    let diff_id = write_layer(folder, &file)?;
+    let diff_id = write_layer(folder, &file, recipe.keep_owners)?;
     let layer = Blob::of_file(&file)?;
     let config = Blob::of_bytes(serde_json::to_vec(&json!({
         "architecture": "amd64",
@@ -80,27 +82,30 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn write_layer(folder: &Path, to: &Path) -> anyhow::Result<Digest> {
+fn write_layer(folder: &Path, to: &Path, keep_owners: bool) -> anyhow::Result<Digest> {
     let file = BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
     let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
     let mut tar = tar::Builder::new(Hashing { to: gzip, hasher: Sha256::new() });
     tar.follow_symlinks(false);
     for path in sorted_entries(folder)? {
         let name = path.strip_prefix(folder).context("entries lie in the folder")?;
-        append(&mut tar, &path, name).with_context(|| format!("cannot add {} to the layer", path.display()))?;
+        append(&mut tar, &path, name, keep_owners)
+            .with_context(|| format!("cannot add {} to the layer", path.display()))?;
     }
     let Hashing { to: gzip, hasher } = tar.into_inner()?;
     gzip.finish()?.flush()?;
     Ok(Digest::from_sha256(&hasher.finalize().into()))
 }
 
-fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path) -> anyhow::Result<()> {
+fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path, keep_owners: bool) -> anyhow::Result<()> {
     let metadata = std::fs::symlink_metadata(path)?;
     let mut header = tar::Header::new_gnu();
     header.set_mode(metadata.mode() & 0o7777);
-    // Owners on the developer's machine have no meaning in the image.
-    header.set_uid(0);
-    header.set_gid(0);
+    // Owners on the developer's machine have no meaning in the image, those of a root that packages
+    // made do.
+    let (uid, gid) = if keep_owners { (metadata.uid(), metadata.gid()) } else { (0, 0) };
+    header.set_uid(uid.into());
+    header.set_gid(gid.into());
     header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
     if metadata.is_dir() {
         header.set_entry_type(tar::EntryType::Directory);
@@ -139,14 +144,39 @@ fn sorted_entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    fn recipe() -> Recipe {
+        Recipe { entrypoint: Vec::new(), env: Vec::new(), workdir: None, user: None, keep_owners: false }
+    }
+
+    /// Owners of the only file of a folder in the layer.
+    fn owners(folder: &Path, keep_owners: bool) -> (u64, u64) {
+        let layer = folder.with_extension("tar.gz");
+        write_layer(folder, &layer, keep_owners).expect("written");
+        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(&layer).expect("there")));
+        let file = tar.entries().expect("a tar").next().expect("an entry").expect("whole");
+        (file.header().uid().expect("a number"), file.header().gid().expect("a number"))
+    }
+
+    #[test]
+    fn owners_are_roots_unless_they_are_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (folder, file) = (dir.path().join("root"), dir.path().join("root/log"));
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(&file, b"").expect("written");
+        // Refused to any user but root, whose own ids are kept then.
+        std::os::unix::fs::chown(&file, Some(33), Some(4)).ok();
+        let there = file.metadata().expect("there");
+        assert_eq!(owners(&folder, true), (there.uid().into(), there.gid().into()));
+        assert_eq!(owners(&folder, false), (0, 0));
+    }
+
     #[test]
     fn the_same_folder_gives_the_same_image() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(dir.path().join("bin")).expect("made");
         std::fs::write(dir.path().join("bin/app"), b"program").expect("written");
         std::os::unix::fs::symlink("app", dir.path().join("bin/link")).expect("linked");
-        let recipe =
-            Recipe { entrypoint: vec!["/bin/app".to_owned()], env: vec!["A=1".to_owned()], workdir: None, user: None };
+        let recipe = Recipe { entrypoint: vec!["/bin/app".to_owned()], env: vec!["A=1".to_owned()], ..recipe() };
         let (one, two) = (make(dir.path(), &recipe).expect("made"), make(dir.path(), &recipe).expect("made"));
         assert_eq!(one.manifests[0].bytes, two.manifests[0].bytes);
     }
@@ -154,7 +184,7 @@ mod tests {
     #[test]
     fn a_wrong_variable_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
-        let recipe = Recipe { entrypoint: vec![], env: vec!["NOPE".to_owned()], workdir: None, user: None };
+        let recipe = Recipe { env: vec!["NOPE".to_owned()], ..recipe() };
         assert!(make(dir.path(), &recipe).err().expect("refused").to_string().contains("NOPE"));
     }
 }

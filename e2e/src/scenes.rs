@@ -32,6 +32,14 @@ pub async fn root(example: &str) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
+/// Gives a secret a value.
+pub async fn set_secret(platform: &Platform, name: &str, value: &str) -> anyhow::Result<()> {
+    let file = platform.work_dir().join(name);
+    std::fs::write(&file, value)?;
+    tools::run_ok(&mut platform.cli(&["secret", "set", name, "--file", &file.display().to_string()])).await?;
+    Ok(std::fs::remove_file(file)?)
+}
+
 /// Prints the platform's account of the newest cold start of a function.
 pub async fn print_cold_start(platform: &Platform, function: &str) -> anyhow::Result<()> {
     let line = wait::until(&format!("the log of {function} has a cold start"), || async {

@@ -27,7 +27,7 @@ const SHOP: &str = "CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
     CREATE USER nightly@'127.0.0.1' IDENTIFIED BY 'a \"quoted\" \\\\ password';
     GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON shop.* TO nightly@'127.0.0.1';
     GRANT SELECT ON mysql.proc TO nightly@'127.0.0.1';";
-const PASSWORD: &str = "DB_PASSWORD=a \"quoted\" \\ password";
+const PASSWORD: &str = "a \"quoted\" \\ password";
 /// Dumps that are kept.
 const KEEP: usize = 2;
 
@@ -49,9 +49,10 @@ impl Scene {
         platform.push_folder(&root, &["/usr/local/bin/dump"], "nightly:v1").await?;
         let volume = platform.cli_json(&["volume", "create", "dumps"]).await?;
         let dumps = PathBuf::from(volume["path"].as_str().context("it has a path")?).join("shop");
-        let variables = [format!("KEEP={KEEP}"), format!("DB_PORT={port}"), PASSWORD.to_owned()];
+        scenes::set_secret(&platform, "shop-password", PASSWORD).await?;
+        let variables = [format!("KEEP={KEEP}"), format!("DB_PORT={port}")];
         let mut flags = vec!["--job", "--mount", "dumps:/dumps", "--host-port", &port, "--timeout", "300"];
-        flags.extend(["--env", "DB_NAME=shop", "--env", "DB_USER=nightly"]);
+        flags.extend(["--env", "DB_NAME=shop", "--env", "DB_USER=nightly", "--secret", "DB_PASSWORD=shop-password"]);
         flags.extend(variables.iter().flat_map(|variable| ["--env", variable.as_str()]));
         platform.deploy("nightly", "nightly:v1", &flags).await?;
         // A night is half a minute here: what fails runs once and is done.

@@ -120,8 +120,9 @@ impl Sandboxes {
         let bare = bare_mounts(stage)?;
         let elsewhere = bare.try_clone().and_then(sys::MountThread::start);
         let elsewhere = elsewhere.map_err(Error::path("start the thread", "mounts"))?;
+        let settings = sys::NetworkSettings::new().map_err(Error::path("mount", "/proc"))?;
         let host = Arc::new(Host {
-            prewarmed: PrewarmPool::new(config.clone(), network, host_network()?, elsewhere),
+            prewarmed: PrewarmPool::new(config.clone(), network, host_network()?, elsewhere, settings),
             cgroups,
             watch,
             meter: Arc::new(Meter::new(

@@ -7,7 +7,7 @@
 //! each as many as starts took of late.
 
 use std::collections::VecDeque;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::instance_mounts::{InstanceMounts, Options};
 use sys::namespace::UserNamespace;
-use sys::{MountThread, Stack};
+use sys::{MountThread, NetworkSettings, Stack};
 
 use crate::config::Config;
 use crate::demand::{Demand, Next};
@@ -36,6 +36,7 @@ const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\no
 const DEV_FILES_MAX: u32 = 1024;
 /// The first and the last group that there can be.
 const EVERY_GROUP: &str = "0 2147483647";
+const PING_GROUPS: &CStr = c"sys/net/ipv4/ping_group_range";
 /// The group of terminals, by custom.
 const TTY_GROUP: u32 = 5;
 
@@ -142,6 +143,8 @@ pub struct PrewarmPool {
     network: Option<Network>,
     host_network: OwnedFd,
     elsewhere: MountThread,
+    /// Where settings of network namespaces are written.
+    settings: NetworkSettings,
     /// How ids on disk were mapped of late.
     pub mapped: Recent,
     state: Mutex<State>,
@@ -150,7 +153,13 @@ pub struct PrewarmPool {
 
 impl PrewarmPool {
     /// An empty pool; `refill` fills it.
-    pub fn new(config: Config, network: Option<Network>, host_network: OwnedFd, elsewhere: MountThread) -> Arc<Self> {
+    pub fn new(
+        config: Config,
+        network: Option<Network>,
+        host_network: OwnedFd,
+        elsewhere: MountThread,
+        settings: NetworkSettings,
+    ) -> Arc<Self> {
         let (links, links_max) = network.as_ref().map_or((0, 0), Network::links_ready);
         let state = State {
             free: VecDeque::new(),
@@ -160,7 +169,7 @@ impl PrewarmPool {
             stopping: false,
         };
         let (state, wanted) = (Mutex::new(state), Condvar::new());
-        Arc::new(Self { config, network, host_network, elsewhere, mapped: Recent::default(), state, wanted })
+        Arc::new(Self { config, network, host_network, elsewhere, settings, mapped: Recent::default(), state, wanted })
     }
 
     /// The instances' egress, where there is one.
@@ -277,9 +286,8 @@ impl PrewarmPool {
         let namespace = sys::namespace::new_network(self.host_network.as_fd(), || {
             // The namespace belongs to the host's user namespace, so that root inside cannot change
             // it; ports below 1024 are open to everyone in it instead.
-            std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
             // And so is asking others whether they are there, without raw sockets (icmp(7)).
-            std::fs::write("/proc/sys/net/ipv4/ping_group_range", EVERY_GROUP)?;
+            self.settings.write(&[(c"sys/net/ipv4/ip_unprivileged_port_start", "0"), (PING_GROUPS, EVERY_GROUP)])?;
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
                 link = Some(network.link(sys::namespace::current_network()?.as_fd()));
             }

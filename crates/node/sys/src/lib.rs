@@ -20,6 +20,7 @@ pub mod mount;
 mod mount_attributes;
 mod mount_thread;
 pub mod namespace;
+mod network_settings;
 pub mod process;
 mod reserved_fds;
 mod signals;
@@ -29,6 +30,7 @@ mod user_namespace;
 
 pub use clone::clone3_available;
 pub use mount_thread::MountThread;
+pub use network_settings::NetworkSettings;
 pub use reserved_fds::ReservedFds;
 pub use stack::Stack;
 pub use tree::ReadOnlyTree;

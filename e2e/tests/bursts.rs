@@ -17,8 +17,8 @@ const FUNCTIONS: usize = 60;
 const CLIENTS: usize = 8;
 /// Threads of a platform on a machine with two processors.
 const THREADS_MAX: usize = 32;
-/// What freezes, what writes logs, and what takes in samples of metrics: one thread each at most, made
-/// by the runtime when there is something to do.
+/// What freezes, what writes logs, and what takes in samples of metrics: one thread each at most,
+/// made by the runtime when there is something to do.
 const BLOCKING_MAX: usize = 3;
 
 /// System calls of the thread `namespaces` for each that it makes: with ids that were never used,

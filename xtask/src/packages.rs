@@ -28,6 +28,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("umoci", "umoci"),
     ("openssl", "openssl"),
     ("ip", "iproute2"),
+    ("strace", "strace"),
     ("cc", "gcc"),
 ];
 

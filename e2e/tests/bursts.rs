@@ -39,6 +39,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0"),
     ("SAMPAN_POOL__MEMORY_MB_MAX", "1000000"),
     ("SAMPAN_SANDBOX__SLOTS_READY", "8"),
+    ("SAMPAN_SANDBOX__SLOTS_READY_MAX", "8"),
 ];
 
 async fn deployed() -> anyhow::Result<Platform> {
@@ -67,10 +68,26 @@ async fn burst(platform: &Platform) -> usize {
     calls.buffer_unordered(CLIENTS).collect::<Vec<_>>().await.into_iter().sum()
 }
 
-/// Waits until no instance runs.
+/// Waits until no instance runs, and nothing is left of those that did.
 async fn ended(platform: &Platform) -> anyhow::Result<()> {
     let cgroup = platform.cgroup_name();
-    wait::until("the instances end", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) }).await
+    let gone = || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) };
+    wait::until("the instances end", gone).await?;
+    // As many as are kept ready, in every hierarchy.
+    let most = SLOTS_READY * leftovers::cgroups(&cgroup).len();
+    let removed = || async { Ok((directories(&cgroup).len() <= most).then_some(())) };
+    wait::until("their cgroups are removed", removed).await?;
+    wait::until("their processes are waited for", || async { Ok(children(platform)?.is_empty().then_some(())) }).await
+}
+
+/// Child processes of the platform, those that nobody has waited for included.
+fn children(platform: &Platform) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{}/task", platform.pid()?))?.flatten() {
+        let listed = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        found.extend(listed.split_whitespace().map(str::to_owned));
+    }
+    Ok(found)
 }
 
 /// Threads of the platform, by id.

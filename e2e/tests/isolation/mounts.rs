@@ -16,8 +16,9 @@ const FLAGS: &[&str] = &["--memory", "256", "--timeout", "60", "--no-start-check
 const NOT_PERMITTED: &str = "1";
 const NOT_THERE: &str = "error 2";
 const DENIED: &str = "13";
-/// Starts while a directory and a link change places.
-const RACES: usize = 12;
+/// Starts while a directory and a link change places: at least, and until both were met.
+const ROUNDS_MIN: usize = 8;
+const ROUNDS_MAX: usize = 60;
 
 /// A platform, `[volumes] roots` of it, and a directory of functions below that, `data`.
 async fn platform() -> anyhow::Result<(Platform, TempDir)> {
@@ -181,7 +182,10 @@ async fn directories_that_change_places_while_they_are_mounted_lead_nowhere_else
     assert_eq!(hostile::attack(&platform, "victim", "/list?/v").await?, "inside\n");
     assert_eq!(attack(&platform, "/exchange?/d/sub:/d/link").await?, "0");
     let (mut mounted, mut failed) = (0, 0);
-    for round in 0..RACES {
+    for round in 0..ROUNDS_MAX {
+        if round >= ROUNDS_MIN && mounted > 0 && failed > 0 {
+            break;
+        }
         // Each a new instance, whose mount is made while the names change places.
         let env = format!("ROUND={round}");
         let args = ["deploy", "victim", "--env", &env];
@@ -201,6 +205,7 @@ async fn directories_that_change_places_while_they_are_mounted_lead_nowhere_else
             failed += 1;
         }
     }
-    assert_eq!(mounted + failed, RACES);
+    // The names did change places, and whoever came at the right time got the directory.
+    assert!(mounted > 0 && failed > 0, "{mounted} mounted, {failed} failed");
     platform.stop().await
 }

@@ -129,10 +129,15 @@ fn unusable_volume(why: &str) -> Failure {
     Failure::init("a volume of the function cannot be used").with_detail(format!(": {why}"))
 }
 
-/// Whoever calls may try again; the owner and the operator learn which setting it is.
+/// Where there is no room now, callers may try again; else no instance ever starts, and a deploy
+/// says why.
 fn no_tmp_disk(error: &volumes::Error) -> Failure {
     tracing::warn!(error = error.report(), "no disk for /tmp of an instance");
-    Failure::resources("no instance can be started now").with_detail(format!(": {}", error.report()))
+    let failure = match error.is_exhaustion() {
+        true => Failure::resources("no instance can be started now"),
+        false => Failure::init("a /tmp on disk cannot be made on this machine"),
+    };
+    failure.with_detail(format!(": {}", error.report()))
 }
 
 /// Starts a sandbox as a machine does.
@@ -222,6 +227,13 @@ mod tests {
         let failure = sandbox_failure(&sandbox::Error::Mount { name: "data".into(), source: unmappable });
         assert_eq!(failure.status, RunStatus::ContainerInitError);
         assert!(failure.detail.contains("the volume data: Invalid argument"), "{}", failure.detail);
+
+        let full = volumes::Error::TmpFull { size_mb: 64, used_mb: 100, all_mb: 120 };
+        assert_eq!(no_tmp_disk(&full).status, RunStatus::InsufficientResources);
+        let missing = volumes::Error::Unusable { path: "/data".into(), problem: "install e2fsprogs".into() };
+        let failure = no_tmp_disk(&missing);
+        assert_eq!(failure.status, RunStatus::ContainerInitError);
+        assert!(failure.detail.contains("e2fsprogs") && !failure.message.contains("/data"), "{}", failure.detail);
 
         let broken = sandbox::Error::Namespace { kind: "network", source: io::Error::from_raw_os_error(1) };
         let failure = sandbox_failure(&broken);

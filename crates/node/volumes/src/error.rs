@@ -31,7 +31,7 @@ pub enum Error {
         name: VolumeName,
     },
     /// Another command is at it.
-    #[error("the volume {name} is being made or grown; try again when that has ended")]
+    #[error("the volume {name} is being made, grown or deleted; try again when that has ended")]
     Changing {
         /// The name.
         name: VolumeName,
@@ -55,6 +55,14 @@ pub enum Error {
         path: PathBuf,
         /// The roots.
         roots: String,
+    },
+    /// There is no room for a file whose blocks are reserved.
+    #[error("{path} cannot be made: the disk has no {size_mb} MB for it; free some, or take a smaller size", path = path.display())]
+    DiskFull {
+        /// The file, or the directory that it was to be in.
+        path: PathBuf,
+        /// Its size.
+        size_mb: u64,
     },
     /// Something on the way to a directory.
     #[error("{path} cannot be a volume: {problem}", path = path.display())]
@@ -110,6 +118,11 @@ impl Error {
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { operation, path, source }
+    }
+
+    /// Whether it would not have failed with more disk, now or later.
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::TmpFull { .. })
     }
 
     /// The error with what the kernel said.

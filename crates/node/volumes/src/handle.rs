@@ -152,7 +152,11 @@ impl Volumes {
         let known = self.0.known.lock().get(name).cloned();
         let known = known.ok_or_else(|| Error::NotFound { name: name.clone() })?;
         let Place::Missing(_) = known.place else { return Ok(known) };
-        // It may be there by now.
+        // It may be there by now; two that look at once would mount it twice.
+        let _change = self.change(name)?;
+        if let Some(found) = self.0.known.lock().get(name).filter(|found| !matches!(found.place, Place::Missing(_))) {
+            return Ok(found.clone());
+        }
         let place = self.place(name, &known.settings)?;
         let found = Arc::new(Known { settings: known.settings.clone(), made: known.made, place });
         self.0.known.lock().insert(name.clone(), found.clone());

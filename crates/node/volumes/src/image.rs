@@ -25,6 +25,9 @@ use crate::{mounts, open};
 
 /// Sectors of the devices and blocks of the file systems.
 pub const BLOCK_BYTES: u32 = 4_096;
+/// Options of mounts: tables of inodes that are not zeroed are not looked at, and zeroing them makes
+/// holes ([`keep_blocks`]).
+pub const FLAGS: &[&str] = &["noinit_itable"];
 /// What instances get.
 const DATA: &str = "data";
 /// Longest wait for the kernel to let go of a device of an earlier platform.
@@ -77,11 +80,13 @@ pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> 
     if file_system_bytes(&opened).map_err(Error::io("read", &file))? < size_mb << 20 {
         run("e2fsck", &["-p", "-f"], &file, Some(&opened))?;
         run("resize2fs", &[], &file, Some(&opened))?;
+        reserve(&opened, &file, size_mb)?;
     }
     let device = LoopDevice::attach_writable(opened.as_fd(), BLOCK_BYTES);
     let device = device.map_err(Error::io("attach a block device to", &file))?;
     let path = device.path().to_owned();
-    let root = mounts::mount("ext4", place, &[("source", path.display().to_string())])?;
+    let root = mounts::mount("ext4", place, &[("source", path.display().to_string())], FLAGS)?;
+    keep_blocks(&path);
     let data = open::data(&root, DATA, OWNER_DEFAULT)
         .map_err(|errno| Error::io("make a directory in", &file)(errno.into()))?;
     // The mount has the device from here on, which goes with it.
@@ -101,7 +106,8 @@ pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
     opened.sync_all().map_err(Error::io("sync", file))?;
     LoopDevice::see_size(device).map_err(Error::io("grow", device))?;
     match run("resize2fs", &[], device, None) {
-        Ok(()) => Ok(true),
+        // The kernel has given back blocks of what it zeroed.
+        Ok(()) => reserve(&opened, file, size_mb).map(|()| true),
         Err(Error::Unusable { problem, .. }) if problem.contains("Permission denied") => Ok(false),
         Err(error) => Err(error),
     }
@@ -111,6 +117,16 @@ pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
 pub fn make_file_system(options: &[&str], on: &Path) -> Result<(), Error> {
     let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
     run("mkfs.ext4", &[&["-q", "-F", "-b", "4096", "-m", "0", "-E", lazy], options].concat(), on, None)
+}
+
+/// Has a mounted file system write zeros where it wants them: by a loop device the kernel would
+/// make holes in the file instead, whose blocks were reserved.
+pub fn keep_blocks(device: &Path) {
+    let Some(name) = device.file_name() else { return };
+    let path = Path::new("/sys/fs/ext4").join(name).join("extent_max_zeroout_kb");
+    if let Err(error) = fs::write(&path, "0") {
+        tracing::warn!(path = %path.display(), %error, "an image may lose some of the blocks that are reserved for it");
+    }
 }
 
 /// Size of the file system in an image, by its superblock (fs/ext4/ext4.h).
@@ -129,10 +145,7 @@ fn file_system_bytes(file: &File) -> io::Result<u64> {
 pub fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
     let bytes = size_mb << 20;
     fallocate(file, FallocateFlags::empty(), 0, bytes).map_err(|errno| match errno {
-        Errno::NOSPC => Error::Unusable {
-            path: path.to_owned(),
-            problem: format!("the disk has no {size_mb} MB for it; free some, or take a smaller size"),
-        },
+        Errno::NOSPC => Error::DiskFull { path: path.to_owned(), size_mb },
         Errno::OPNOTSUPP => Error::Unusable {
             path: path.to_owned(),
             problem: "its file system reserves no blocks; put the data directory on ext4, xfs or btrfs".to_owned(),

@@ -20,6 +20,7 @@ pub struct Deletion {
     volumes: Volumes,
     name: VolumeName,
     known: Option<Arc<Known>>,
+    _change: Change,
 }
 
 impl Drop for Deletion {
@@ -31,18 +32,19 @@ impl Drop for Deletion {
 }
 
 /// A change of a volume under way, beside which there is no other.
-struct Change<'a>(&'a Inner, VolumeName);
+pub(crate) struct Change(Volumes, VolumeName);
 
-impl Drop for Change<'_> {
+impl Drop for Change {
     fn drop(&mut self) {
-        self.0.changing.lock().remove(&self.1);
+        self.0.0.changing.lock().remove(&self.1);
     }
 }
 
 impl Volumes {
-    fn change(&self, name: &VolumeName) -> Result<Change<'_>, Error> {
+    /// Keeps other changes of a volume away while the value lives.
+    pub(crate) fn change(&self, name: &VolumeName) -> Result<Change, Error> {
         if self.0.changing.lock().insert(name.clone()) {
-            return Ok(Change(&self.0, name.clone()));
+            return Ok(Change(self.clone(), name.clone()));
         }
         Err(Error::Changing { name: name.clone() })
     }
@@ -101,6 +103,8 @@ impl Volumes {
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfSettings`], and why it cannot grow.
     pub fn grow(&self, name: &VolumeName, size_mb: u64) -> Result<bool, Error> {
+        // One that was missing may be there by now.
+        self.known(name)?;
         let _change = self.change(name)?;
         let known = self.known(name)?;
         let refuse =
@@ -131,13 +135,14 @@ impl Volumes {
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfSettings`].
     pub fn begin_delete(&self, name: &VolumeName) -> Result<Deletion, Error> {
+        let change = self.change(name)?;
         let mut all = self.0.known.lock();
         let known = all.get(name).ok_or_else(|| Error::NotFound { name: name.clone() })?;
         if !known.made {
             return Err(Error::OfSettings { name: name.clone() });
         }
         let known = all.remove(name);
-        Ok(Deletion { volumes: self.clone(), name: name.clone(), known })
+        Ok(Deletion { volumes: self.clone(), name: name.clone(), known, _change: change })
     }
 }
 

@@ -14,12 +14,12 @@ use rustix::mount::{
 use crate::error::Error;
 
 /// Mounts a new one of a kind at `place`, in the place of what a crash left there, and opens it.
-pub fn mount(kind: &str, place: &Path, options: &[(&str, String)]) -> Result<OwnedFd, Error> {
+pub fn mount(kind: &str, place: &Path, options: &[(&str, String)], flags: &[&str]) -> Result<OwnedFd, Error> {
     unmount_left(place)?;
     fs::create_dir_all(place).map_err(Error::io("make", place))?;
     let options: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let made = || -> Result<OwnedFd, Errno> {
-        let mount = detached(kind, &options, &[])?;
+        let mount = detached(kind, &options, flags)?;
         move_mount(&mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         Ok(mount)
     };

@@ -25,5 +25,5 @@ pub fn mount(place: &Path, settings: &VolumeSettings) -> Result<OwnedFd, Error> 
         ("uid", OWNER_DEFAULT.to_string()),
         ("gid", OWNER_DEFAULT.to_string()),
     ];
-    mounts::mount("tmpfs", place, &options)
+    mounts::mount("tmpfs", place, &options, &[])
 }

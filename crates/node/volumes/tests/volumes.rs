@@ -91,6 +91,8 @@ fn a_volume_made_by_command_stays_until_it_is_deleted() {
     assert_eq!(again.usage(&name("made")).expect("read").files, 2);
     let deletion = again.begin_delete(&name("made")).expect("found");
     assert!(matches!(again.source(&mount("made:/d")), Err(Error::NotFound { .. })), "nothing new finds it");
+    let meanwhile = again.create(&name("made"), VolumeSettings::default());
+    assert!(matches!(meanwhile, Err(Error::Changing { .. })), "nor takes its place");
     drop(deletion);
     again.source(&mount("made:/d")).expect("it is there again");
     again.begin_delete(&name("made")).expect("found").finish().expect("removed");
@@ -131,6 +133,18 @@ fn a_volume_in_memory_has_its_size_and_mode() {
     volumes.close();
 }
 
+/// Writes here and there into reserved blocks, which a file system may zero around what is written.
+fn scatter(path: &Path) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::create(path).expect("made");
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 4 << 20).expect("there is room");
+    for at in (0..4 << 20).step_by(24 << 10) {
+        file.write_all_at(b"x", at).expect("written");
+    }
+    file.sync_all().expect("synced");
+    fs::remove_file(path).expect("removed");
+}
+
 #[test]
 fn an_image_has_its_size_and_grows_while_it_is_used() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -150,7 +164,8 @@ fn an_image_has_its_size_and_grows_while_it_is_used() {
     if now {
         fill().expect("there is room");
     }
-    // Its blocks are the volume's, whatever is in it.
+    // Its blocks are the volume's, whatever is done in it.
+    scatter(&data.join("scattered"));
     let blocks = fs::metadata(folder.path().join("volumes/images/disk")).expect("there").blocks();
     assert!(blocks * 512 >= 48 << 20, "{blocks}");
     volumes.close();

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 use sandbox::Mount;
 use tempfile::TempDir;
 
@@ -185,5 +186,43 @@ async fn a_file_system_without_idmapped_mounts_fails_the_start_and_not_the_sandb
         })
         .await?;
     assert!(text.contains("current"), "without a map it is mounted: {text}");
+    bench.finish().await
+}
+
+/// A file system of 2 MB that is mounted nowhere.
+fn detached() -> anyhow::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in [("size", "2m"), ("mode", "1777")] {
+        fsconfig_set_string(&context, key, value)?;
+    }
+    fsconfig_create(&context)?;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)?)
+}
+
+#[tokio::test]
+async fn a_file_system_given_for_tmp_is_there_whatever_the_image_has() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let data = folder()?;
+    fs::write(data.path().join("there"), "x\n")?;
+    fs::create_dir_all(bench.root.join("tmp/below"))?;
+    fs::write(bench.root.join("tmp/of-the-image"), "x")?;
+    let args = ["list=/tmp", "owner=/tmp", "owner=/tmp/volume", "cat=/tmp/below/there", "fill=/tmp/large:3"];
+    for runtime in every_isolation() {
+        // The facts of a start with the image's own are not those of one without.
+        let facts = Arc::default();
+        let plain = bench.run_changed(&["list=/tmp"], |spec| spec.root_facts = Arc::clone(&facts)).await?.1;
+        assert!(plain.contains("of-the-image"), "{plain}");
+        let (_, text) = bench
+            .run_changed(&args, |spec| {
+                (spec.runtime, spec.memory_bytes) = (runtime.clone(), MEMORY_BYTES);
+                (spec.tmp, spec.root_facts) = (Some(detached().expect("made")), facts);
+                (spec.user, spec.volumes) = ("app".to_owned(), vec!["/tmp/volume".to_owned()]);
+                spec.mounts = vec![mount(data.path(), "/tmp/below").expect("opened")];
+            })
+            .await?;
+        assert!(!text.contains("of-the-image"), "{runtime:?}: {text}");
+        assert!(text.contains("0:0\n1000:1000\nx\n"), "{runtime:?}: {text}");
+        assert!(text.contains("No space left on device"), "{runtime:?}: {text}");
+    }
     bench.finish().await
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sys::loop_device::LoopDevice;
 
 use crate::error::Error;
-use crate::image::{BLOCK_BYTES, make_file_system, reserve};
+use crate::image::{BLOCK_BYTES, FLAGS, keep_blocks, make_file_system, reserve};
 use crate::mounts;
 
 /// Mode of `/tmp`.
@@ -48,8 +48,9 @@ pub fn make(dir: &Path, template: &Path, size_mb: u64) -> Result<OwnedFd, Error>
     let device = LoopDevice::attach_writable(image.as_fd(), BLOCK_BYTES);
     let device = device.map_err(Error::io("attach a block device to a file in", dir))?;
     let source = device.path().display().to_string();
-    let mount = mounts::detached("ext4", &[("source", &source)], &["noinit_itable"])
+    let mount = mounts::detached("ext4", &[("source", &source)], FLAGS)
         .map_err(|errno| Error::io("mount a disk for /tmp in", dir)(errno.into()))?;
+    keep_blocks(device.path());
     let opened = || {
         unlinkat(&mount, "lost+found", AtFlags::REMOVEDIR)?;
         chmodat(&mount, ".", MODE, AtFlags::empty())

@@ -77,6 +77,8 @@ struct State {
     making: bool,
     /// Sizes that were asked for, the latest first.
     recent: VecDeque<u64>,
+    /// Whether there is a thread that makes disks ahead: there is none before one was asked for.
+    has_maker: bool,
     stopping: bool,
 }
 
@@ -124,11 +126,16 @@ impl TmpDisks {
             made: Condvar::new(),
             templates: Mutex::default(),
         };
-        let disks = Self(Arc::new(inner));
-        let maker = disks.clone();
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Starts what makes disks ahead; without it each start makes its own.
+    fn start_maker(&self) {
+        let maker = self.clone();
         let made = thread::Builder::new().name("tmp-disks".to_owned()).spawn(move || maker.make_ahead());
-        made.map_err(Error::io("start", "the thread that makes disks ahead"))?;
-        Ok(disks)
+        if let Err(error) = made {
+            tracing::warn!(%error, "cannot start the thread that makes disks for /tmp ahead of starts");
+        }
     }
 
     /// A disk of a size: one that is ready, or a new one. Blocks.
@@ -141,14 +148,18 @@ impl TmpDisks {
 
     /// One that is ready, and has another one made in its place. Does not block.
     pub(crate) fn take_ready(&self, size_mb: u64) -> Option<TmpDisk> {
-        let found = {
+        let (found, has_maker) = {
             let mut state = self.0.state.lock();
             state.recent.retain(|recent| *recent != size_mb);
             state.recent.push_front(size_mb);
             state.recent.truncate(SIZES_MAX);
             let place = state.ready.iter().position(|disk| disk.lease.size_mb == size_mb);
-            place.map(|place| state.ready.swap_remove(place))
+            let found = place.map(|place| state.ready.swap_remove(place));
+            (found, std::mem::replace(&mut state.has_maker, true))
         };
+        if !has_maker {
+            self.start_maker();
+        }
         self.0.taken.notify_one();
         found
     }

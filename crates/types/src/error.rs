@@ -176,14 +176,17 @@ codes! {
     RESOURCE_INSUFFICIENT = "ResourceInsufficient", 503, true, "";
     RESOURCE_NOT_FOUND = "ResourceNotFound", 404, false, "";
     RESOURCE_NOT_FOUND_ALIAS = "ResourceNotFound.Alias", 404, false, "`sampan alias list` shows what there is.";
-    RESOURCE_NOT_FOUND_ASYNC_EVENT = "ResourceNotFound.AsyncEvent", 404, false, "`sampan events list FUNCTION` shows the ids of the events whose states are kept.";
+    RESOURCE_NOT_FOUND_ASYNC_EVENT =
+        "ResourceNotFound.AsyncEvent", 404, false, "`sampan events list FUNCTION` shows the ids that are kept.";
     RESOURCE_NOT_FOUND_FUNCTION = "ResourceNotFound.Function", 404, false, "`sampan list` shows what there is; check the namespace too.";
     RESOURCE_NOT_FOUND_FUNCTION_VERSION = "ResourceNotFound.FunctionVersion", 404, false, "`sampan publish` creates a version and prints its number.";
     RESOURCE_NOT_FOUND_IMAGE_CONFIG = "ResourceNotFound.ImageConfig", 404, false, "";
     RESOURCE_NOT_FOUND_NAMESPACE = "ResourceNotFound.Namespace", 404, false, "Check the namespace; without --namespace it is default.";
-    RESOURCE_NOT_FOUND_QUALIFIER = "ResourceNotFound.Qualifier", 404, false, "`sampan alias list FUNCTION` shows the aliases; `sampan publish` creates versions.";
+    RESOURCE_NOT_FOUND_QUALIFIER =
+        "ResourceNotFound.Qualifier", 404, false, "`sampan alias list FUNCTION` shows the aliases.";
     RESOURCE_NOT_FOUND_TRIGGER = "ResourceNotFound.Trigger", 404, false, "`sampan trigger list FUNCTION` shows what there is.";
-    RESOURCE_NOT_FOUND_VERSION = "ResourceNotFound.Version", 404, false, "`sampan publish` creates a version and prints its number.";
+    RESOURCE_NOT_FOUND_VERSION =
+        "ResourceNotFound.Version", 404, false, "`sampan publish` creates a version and prints its number.";
     SERVICE_UNAVAILABLE = "ServiceUnavailable", 503, true, "Try again in a moment.";
     UNSUPPORTED_OPERATION = "UnsupportedOperation", 501, false, "";
     UNSUPPORTED_ALIAS_BIND = "UnsupportedOperation.AliasBind", 409, false, "";

@@ -25,6 +25,13 @@ pub fn read(
     }
     let mut object = formats::json::object(text).map_err(invalid)?;
     let options = take_options(&mut object)?;
+    if options != TriggerOptions::default() && !source.makes_events() {
+        let [age, rate] = TriggerOptions::KEYS;
+        return Err(invalid(format!(
+            "{age} and {rate} are of triggers that make events; one of {} does not",
+            source.kind()
+        )));
+    }
     Ok((source.describe(Given::Object(object), now_ms)?, options))
 }
 

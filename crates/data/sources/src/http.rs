@@ -25,6 +25,10 @@ impl Source for Http {
         true
     }
 
+    fn makes_events(&self) -> bool {
+        false
+    }
+
     fn describe(&self, given: Given, _now_ms: i64) -> Result<Map<String, Value>, ApiError> {
         let Given::Object(mut object) = given else {
             return Err(invalid(

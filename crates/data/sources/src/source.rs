@@ -29,6 +29,16 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
+    /// Whether it makes events at all: only such ones have an age and a rate.
+    fn makes_events(&self) -> bool {
+        true
+    }
+
+    /// Whether its events carry `CustomArgument`.
+    fn has_argument(&self) -> bool {
+        false
+    }
+
     /// Reads what is particular to the kind of a `TriggerDesc`, and makes of it what is stored.
     ///
     /// # Errors

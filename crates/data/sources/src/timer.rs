@@ -70,6 +70,10 @@ impl Source for Timer {
         KIND
     }
 
+    fn has_argument(&self) -> bool {
+        true
+    }
+
     fn invoke_type(&self) -> InvokeType {
         InvokeType::Timer
     }

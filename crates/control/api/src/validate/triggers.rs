@@ -1,6 +1,8 @@
 //! Triggers: what they have in common, whatever their type (contract 2.4).
 
-use types::{ApiError, ErrorCode};
+use sources::Source;
+use types::wire::Filter;
+use types::{ApiError, ErrorCode, Trigger};
 
 use super::{filled, invalid, quoted, required};
 
@@ -31,13 +33,67 @@ pub(crate) fn enable(given: Option<&str>) -> Result<Option<bool>, ApiError> {
     }
 }
 
-/// `CustomArgument`.
-pub(crate) fn custom_argument(text: &str, bytes_max: usize) -> Result<String, ApiError> {
-    if text.len() <= bytes_max {
+/// `CustomArgument`, of a type whose events carry it.
+pub(crate) fn custom_argument(source: &dyn Source, text: &str, bytes_max: usize) -> Result<String, ApiError> {
+    if text.is_empty() || source.has_argument() && text.len() <= bytes_max {
         return Ok(text.to_owned());
     }
-    let problem = format!("it has {} bytes; at most {bytes_max} are allowed", text.len());
+    let problem = match source.has_argument() {
+        true => format!("it has {} bytes; at most {bytes_max} are allowed", text.len()),
+        false => format!("it is of timers; triggers of type {} have no use for it", source.kind()),
+    };
     Err(invalid(ErrorCode::INVALID_VALUE_CUSTOM_ARGUMENT, "CustomArgument", problem))
+}
+
+/// Most filters of a list, and values of one.
+const FILTERS_MAX: usize = 10;
+const VALUES_MAX: usize = 20;
+
+/// What triggers can be chosen by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Chosen {
+    Qualifier,
+    Name,
+    Description,
+}
+
+/// `Filters`: what each looks at, and its values.
+pub(crate) fn filters(given: &[Filter]) -> Result<Vec<(Chosen, &[String])>, ApiError> {
+    let wrong = |field: &str, problem: String| invalid(ErrorCode::INVALID_VALUE_FILTERS, field, problem);
+    if given.len() > FILTERS_MAX {
+        return Err(wrong("Filters", format!("there are {}; at most {FILTERS_MAX} are allowed", given.len())));
+    }
+    let one = |(index, filter): (usize, &'_ Filter)| {
+        let chosen = match filter.name.as_str() {
+            "Qualifier" => Chosen::Qualifier,
+            "TriggerName" => Chosen::Name,
+            "Description" => Chosen::Description,
+            other => {
+                let problem = format!("{} is not a filter; use Qualifier, TriggerName or Description", quoted(other));
+                return Err(wrong(&format!("Filters.{index}.Name"), problem));
+            }
+        };
+        if !(1..=VALUES_MAX).contains(&filter.values.len()) {
+            let problem = format!("there are {}; use 1 to {VALUES_MAX}", filter.values.len());
+            return Err(wrong(&format!("Filters.{index}.Values"), problem));
+        }
+        Ok(chosen)
+    };
+    let chosen = given.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()?;
+    Ok(chosen.into_iter().zip(given.iter().map(|filter| filter.values.as_slice())).collect())
+}
+
+/// Whether a trigger has, in each field that is named, one of the values.
+pub(crate) fn meets_all(trigger: &Trigger, filters: &[(Chosen, &[String])]) -> bool {
+    let qualifier = trigger.qualifier.to_string();
+    filters.iter().all(|(chosen, values)| {
+        let found = match chosen {
+            Chosen::Qualifier => &qualifier,
+            Chosen::Name => &trigger.name,
+            Chosen::Description => &trigger.description,
+        };
+        values.contains(found)
+    })
 }
 
 #[cfg(test)]
@@ -57,7 +113,11 @@ mod tests {
             (Ok(None), Ok(Some(true)), Ok(Some(false)))
         );
         assert_eq!(enable(Some("open")).expect_err("no word").code.name, "InvalidParameterValue.Enable");
-        assert_eq!(code(custom_argument("abcd", 4)), Ok("abcd".to_owned()));
-        assert_eq!(code(custom_argument("abcde", 4)), Err("InvalidParameterValue.CustomArgument"));
+        let sources = sources::Sources::new(sources::Config::default());
+        let argument = |kind, text| code(custom_argument(sources.find(kind).expect("built"), text, 4));
+        assert_eq!((argument("timer", "abcd"), argument("cos", "")), (Ok("abcd".to_owned()), Ok(String::new())));
+        for (kind, text) in [("timer", "abcde"), ("cos", "a"), ("http", "a"), ("webhook", "a")] {
+            assert_eq!(argument(kind, text), Err("InvalidParameterValue.CustomArgument"), "{kind}");
+        }
     }
 }

@@ -122,8 +122,28 @@ async fn triggers_are_listed_in_pages_by_time_and_by_what_they_have() {
     assert_eq!(names(json!({"Offset": 1, "Limit": 1})).await, ["c"]);
     assert_eq!(names(json!({"Filters": [{"Name": "TriggerName", "Values": ["a", "x"]}]})).await, ["a"]);
     assert_eq!(names(json!({"Filters": [{"Name": "Qualifier", "Values": ["1"]}]})).await, Vec::<String>::new());
+    platform.deploy(json!({"FunctionName": "bare"})).await;
     for (fields, code) in [
         (json!({"Filters": [{"Name": "Type", "Values": ["timer"]}]}), "InvalidParameterValue.Filters"),
+        // Also behind one that no trigger fits, and of a function without triggers.
+        (
+            json!({"Filters": [{"Name": "TriggerName", "Values": ["x"]}, {"Name": "Type", "Values": ["timer"]}]}),
+            "InvalidParameterValue.Filters",
+        ),
+        (
+            json!({"FunctionName": "bare", "Filters": [{"Name": "Type", "Values": ["timer"]}]}),
+            "InvalidParameterValue.Filters",
+        ),
+        (json!({"Filters": [{"Name": "TriggerName", "Values": []}]}), "InvalidParameterValue.Filters"),
+        (json!({"Filters": [{"Name": "TriggerName", "Values": vec!["x"; 21]}]}), "InvalidParameterValue.Filters"),
+        (
+            json!({"Filters": vec![json!({"Name": "TriggerName", "Values": ["x"]}); 11]}),
+            "InvalidParameterValue.Filters",
+        ),
+        (json!({"Limit": 0}), "InvalidParameterValue.Limit"),
+        (json!({"Offset": -1}), "InvalidParameterValue.Offset"),
+        (json!({"FunctionName": ""}), "MissingParameter"),
+        (json!({"Namespace": "none"}), "ResourceNotFound.Namespace"),
         (json!({"OrderBy": "name"}), "InvalidParameterValue.OrderBy"),
         (json!({"Order": "up"}), "InvalidParameterValue.Order"),
         (json!({"FunctionName": "none"}), "ResourceNotFound.Function"),
@@ -139,7 +159,82 @@ async fn what_is_wrong_with_a_trigger_has_its_code() {
     platform.deploy(json!({"FunctionName": "web", "Type": "HTTP"})).await;
     platform.ok("CreateTrigger", timer("tick", "* * * * *")).await;
     let tick = || timer("other", "* * * * *");
+    let url = r#"{"AuthType":"NONE"}"#;
+    let token = r#"{"Scheme":"bearer","Secrets":["a-token-of-some-length"]}"#;
+    let of = |kind: &str, desc: &str| {
+        let named = json!({"TriggerName": kind, "Type": kind, "TriggerDesc": desc});
+        with(json!({"FunctionName": "hello"}), named)
+    };
+    platform.ok("CreateTrigger", of("http", url)).await;
+    platform.ok("CreateTrigger", of("webhook", token)).await;
     let table = [
+        // What a type has no use for is not taken as if it had.
+        (
+            "CreateTrigger",
+            with(of("http", url), json!({"CustomArgument": "a"})),
+            "InvalidParameterValue.CustomArgument",
+        ),
+        (
+            "UpdateTrigger",
+            with(of("http", url), json!({"CustomArgument": "a"})),
+            "InvalidParameterValue.CustomArgument",
+        ),
+        (
+            "UpdateTrigger",
+            with(of("webhook", token), json!({"CustomArgument": "a"})),
+            "InvalidParameterValue.CustomArgument",
+        ),
+        (
+            "CreateTrigger",
+            of("http", r#"{"AuthType":"NONE","rate_per_minute":5}"#),
+            "InvalidParameterValue.TriggerDesc",
+        ),
+        ("UpdateTrigger", of("http", r#"{"AuthType":"NONE","max_age_s":5}"#), "InvalidParameterValue.TriggerDesc"),
+        (
+            "CreateTrigger",
+            of("cloudevents", r#"{"Scheme":"none","WindowSeconds":5}"#),
+            "InvalidParameterValue.TriggerDesc",
+        ),
+        ("CreateTrigger", of("webhook", r#"{"Scheme":"none"}"#), "InvalidParameterValue.TriggerDesc"),
+        ("CreateTrigger", of("webhook", r#"{"Scheme":"github","Secrets":[]}"#), "InvalidParameterValue.TriggerDesc"),
+        ("CreateTrigger", of("cos", "{}"), "InvalidParameterValue.TriggerDesc"),
+        ("CreateTrigger", of("cos", r#"{"event":"cos:ObjectTagging:*"}"#), "InvalidParameterValue.TriggerDesc"),
+        (
+            "CreateTrigger",
+            of("http", r#"{"AuthType":"NONE","CorsConfig":{"Enable":true,"MaxAge":86401}}"#),
+            "InvalidParameterValue.Cors",
+        ),
+        ("UpdateTrigger", json!({}), "MissingParameter"),
+        ("UpdateTrigger", with(timer("tick", ""), json!({"Type": "alarm"})), "InvalidParameterValue.Type"),
+        ("UpdateTrigger", with(timer("tick", ""), json!({"Type": "cmq"})), "UnsupportedOperation.Trigger"),
+        ("UpdateTrigger", with(timer("tick", ""), json!({"Enable": "ON"})), "InvalidParameterValue.Enable"),
+        ("UpdateTrigger", with(timer("tick", ""), json!({"Qualifier": "nope"})), "ResourceNotFound.Trigger"),
+        ("UpdateTrigger", with(timer("tick", ""), json!({"Qualifier": "a b"})), "InvalidParameterValue.Qualifier"),
+        (
+            "UpdateTrigger",
+            with(timer("tick", ""), json!({"CustomArgument": "x".repeat(4097)})),
+            "InvalidParameterValue.CustomArgument",
+        ),
+        (
+            "UpdateTrigger",
+            with(timer("tick", ""), json!({"Description": "x".repeat(1001)})),
+            "InvalidParameterValue.Description",
+        ),
+        ("UpdateTriggerStatus", with(timer("tick", ""), json!({"Enable": "ON"})), "InvalidParameterValue.Enable"),
+        (
+            "UpdateTriggerStatus",
+            with(timer("tick", ""), json!({"Enable": "OPEN"})),
+            "FailedOperation.UpdateTriggerStatus",
+        ),
+        (
+            "UpdateTriggerStatus",
+            with(timer("tick", ""), json!({"FunctionName": "none", "Enable": "OPEN"})),
+            "ResourceNotFound.Function",
+        ),
+        ("DeleteTrigger", json!({"FunctionName": "hello"}), "MissingParameter"),
+        ("DeleteTrigger", with(timer("tick", ""), json!({"Type": ""})), "MissingParameter"),
+        ("DeleteTrigger", with(timer("tick", ""), json!({"FunctionName": "none"})), "ResourceNotFound.Function"),
+        ("DeleteTrigger", with(timer("tick", ""), json!({"Namespace": "none"})), "ResourceNotFound.Namespace"),
         ("CreateTrigger", json!({}), "MissingParameter"),
         ("CreateTrigger", with(tick(), json!({"Type": ""})), "MissingParameter"),
         ("CreateTrigger", with(tick(), json!({"Type": "ckafka"})), "UnsupportedOperation.Trigger"),

@@ -178,6 +178,9 @@ impl CloudEvents {
         let text: SignedText<'_> = read(description)?;
         let proof = match text.scheme()? {
             None if !text.secrets.is_empty() => return Err(field("Secrets", "have no use with the scheme none")),
+            None if text.window_seconds.is_some() => {
+                return Err(field("WindowSeconds", "has no use with the scheme none"));
+            }
             None => None,
             Some(scheme) => Some(text.proof(scheme)?),
         };

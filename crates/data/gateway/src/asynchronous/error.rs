@@ -58,8 +58,8 @@ pub enum AsyncError {
     ChainDepth(invoke::NotADepth),
     /// A function that calls itself, maybe by way of others.
     #[error(
-        "{max} events have led to this call, each caused by a run of the one before (X-Scf-Chain-Depth); a function that \
-         causes its own events is stopped here",
+        "{max} events have led to this call, each caused by a run of the one before (X-Scf-Chain-Depth); a function \
+         that causes its own events is stopped here",
         max = events::CHAIN_DEPTH_MAX
     )]
     ChainTooDeep,

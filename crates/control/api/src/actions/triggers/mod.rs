@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use sources::{Occurrence, Source};
 use store::{NewTrigger, TriggerChange, TriggerName};
-use types::wire::{Filter, InvokeAnswer, RunResult};
+use types::wire::{InvokeAnswer, RunResult};
 use types::{ApiError, CatalogFunction, ErrorCode, FunctionKey, FunctionKind, Qualifier, RequestId, Trigger};
 
 pub(crate) use self::urls::Urls;
@@ -21,7 +21,7 @@ use crate::context::{Context, now_ms};
 use crate::envelope::Answer;
 use crate::failure::Failure;
 use crate::params::Params;
-use crate::validate::{filled, invalid, names, paging, quoted, required, scalars, triggers};
+use crate::validate::{filled, invalid, names, paging, required, scalars, triggers};
 
 /// What a list can be ordered by.
 const ORDERS: [(&str, Time); 2] =
@@ -59,7 +59,7 @@ pub(super) async fn create(cx: &Context, params: Params, caller: Caller) -> Outc
         desc,
         options,
         enabled: triggers::enable(request.enable.as_deref())?.unwrap_or(true),
-        custom_argument: triggers::custom_argument(argument, config.custom_argument_bytes_max)?,
+        custom_argument: triggers::custom_argument(source, argument, config.custom_argument_bytes_max)?,
         description: scalars::description(request.description.as_deref().unwrap_or_default())?,
     };
     require_one_url(cx, &new)?;
@@ -101,7 +101,7 @@ pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
         desc: desc.map(|text| sources::description::read(source, text, config.desc_bytes_max, now_ms())).transpose()?,
         enabled: triggers::enable(request.enable.as_deref())?,
         custom_argument: argument
-            .map(|text| triggers::custom_argument(text, config.custom_argument_bytes_max))
+            .map(|text| triggers::custom_argument(source, text, config.custom_argument_bytes_max))
             .transpose()?,
         description: request.description.as_deref().map(scalars::description).transpose()?,
     };
@@ -141,13 +141,10 @@ pub(super) async fn list(cx: &Context, params: Params, caller: Caller) -> Outcom
     let descending = paging::descending(request.order.as_deref())?;
     let time = paging::order_by("OrderBy", request.order_by.as_deref(), &ORDERS)?;
     let filters = request.filters.unwrap_or_default();
+    let filters = triggers::filters(&filters)?;
     let function = function(cx, &key)?;
-    let mut matching: Vec<&Arc<Trigger>> = Vec::new();
-    for trigger in &function.triggers {
-        if meets_all(trigger, &filters)? {
-            matching.push(trigger);
-        }
-    }
+    let mut matching: Vec<&Arc<Trigger>> =
+        function.triggers.iter().filter(|trigger| triggers::meets_all(trigger, &filters)).collect();
     matching.sort_by_key(|trigger| if descending { -time(trigger) } else { time(trigger) });
     let total_count = matching.len();
     let urls = Urls::of(&cx.host_environment.gateway, &function, &caller.host);
@@ -226,24 +223,4 @@ fn require_kind(cx: &Context, key: &FunctionKey, source: &dyn Source) -> Result<
     }
     let problem = format!("function {key} is of type HTTP and takes no events; {} triggers make events", source.kind());
     Err(invalid(ErrorCode::UNSUPPORTED_TRIGGER, "Type", problem).into())
-}
-
-/// Whether a trigger has, in each field that is named, one of the values.
-fn meets_all(trigger: &Trigger, filters: &[Filter]) -> Result<bool, ApiError> {
-    for (index, filter) in filters.iter().enumerate() {
-        let qualifier = trigger.qualifier.to_string();
-        let found = match filter.name.as_str() {
-            "Qualifier" => qualifier.as_str(),
-            "TriggerName" => &trigger.name,
-            "Description" => &trigger.description,
-            other => {
-                let problem = format!("{} is not a filter; use Qualifier, TriggerName or Description", quoted(other));
-                return Err(invalid(ErrorCode::INVALID_VALUE_FILTERS, &format!("Filters.{index}.Name"), problem));
-            }
-        };
-        if !filter.values.iter().any(|value| value == found) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

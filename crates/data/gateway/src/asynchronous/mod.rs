@@ -229,15 +229,22 @@ fn log_end_of_chain(function: &FunctionRecord, request: &RequestId) {
     tracing::warn!(%function, %request, max, "refused a call: the chain of events that caused it is too long");
 }
 
-fn answer(id: &RequestId, replayed: bool) -> Response<invoke::Body> {
-    let mut response = Response::new(Bytes::from(json!({"requestId": id.as_str()}).to_string()));
-    *response.status_mut() = StatusCode::ACCEPTED;
+/// What the platform itself says to a request.
+fn said(id: &RequestId, status: StatusCode, body: &serde_json::Value) -> Response<invoke::Body> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(X_SCF_REQUEST_ID, error_response::request_id_value(id));
+    response.map(error_response::full)
+}
+
+fn answer(id: &RequestId, replayed: bool) -> Response<invoke::Body> {
+    let mut response = said(id, StatusCode::ACCEPTED, &json!({"requestId": id.as_str()}));
+    let headers = response.headers_mut();
     headers.insert(X_CALL_ID, error_response::request_id_value(id));
     if replayed {
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
-    response.map(error_response::full)
+    response
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{EventStatus, RunState};
+use events::RunState;
 use gateway::{AsyncConfig, Config};
 use serde_json::{Value, json};
 use types::RequestId;
@@ -35,22 +35,9 @@ fn id(answer: &Answer) -> RequestId {
     id.parse().expect("a request id")
 }
 
-/// The state of an event once a run of it has ended.
-async fn ended(fixture: &Fixture, id: &RequestId) -> EventStatus {
-    let ended = async {
-        loop {
-            match fixture.events.status(id).await.expect("states are readable") {
-                Some(status) if status.status.is_some() => return status,
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    tokio::time::timeout(WAIT_MAX, ended).await.expect("the run ends")
-}
-
 /// What a web function saw of the request that was replayed to it.
 async fn seen(fixture: &Fixture, id: &RequestId) -> Value {
-    let status = ended(fixture, id).await;
+    let status = fixture.ended(id).await;
     assert_eq!(status.state, RunState::Finished, "{status:?}");
     let result: Value = serde_json::from_str(status.result.as_deref().unwrap_or_default()).expect("JSON");
     assert_eq!(result["statusCode"], 200);
@@ -67,9 +54,9 @@ fn headers_of(seen: &Value, name: &str) -> Vec<String> {
 async fn the_body_of_a_call_of_an_event_function_is_its_event() {
     let fixture = Fixture::start().await;
     let accepted = id(&post(&fixture, "/async/default/event:$LATEST/any?x=1", &[], r#"{"a":  1.0}"#).await);
-    assert_eq!(ended(&fixture, &accepted).await.result.as_deref(), Some(r#"{"a":  1.0}"#));
+    assert_eq!(fixture.ended(&accepted).await.result.as_deref(), Some(r#"{"a":  1.0}"#));
     let empty = id(&post(&fixture, "/async/default/event", &[], "").await);
-    assert_eq!(ended(&fixture, &empty).await.result.as_deref(), Some("{}"));
+    assert_eq!(fixture.ended(&empty).await.result.as_deref(), Some("{}"));
     fixture.stop().await;
 }
 
@@ -156,7 +143,7 @@ async fn server_errors_and_429_are_failures_and_other_answers_end_the_event() {
         (503, RunState::Running, 430),
     ] {
         let accepted = id(&post(&fixture, &format!("/async/default/web/status?{code}"), &[], "").await);
-        let found = ended(&fixture, &accepted).await;
+        let found = fixture.ended(&accepted).await;
         assert_eq!((found.state, found.status.map(|status| status.code())), (state, Some(status)), "{code}: {found:?}");
         assert!(found.result.is_some_and(|result| result.contains(&format!("\"statusCode\":{code}"))));
     }
@@ -174,7 +161,7 @@ async fn a_key_runs_once_and_a_delay_is_waited_for() {
     assert_eq!(seen(&fixture, &id(&first)).await["body"], "one");
     let late = id(&post(&fixture, "/async/default/web/", &[("X-Delay-Seconds", "3600")], "").await);
     let now = id(&post(&fixture, "/async/default/web/", &[], "").await);
-    ended(&fixture, &now).await;
+    fixture.ended(&now).await;
     let waiting = fixture.events.status(&late).await.expect("readable").expect("it is there");
     assert_eq!((waiting.state, waiting.attempts), (RunState::Running, 0));
     fixture.stop().await;
@@ -278,17 +265,17 @@ async fn bodies_and_events_up_to_their_limits_are_taken_whole() {
     let fixture = Fixture::start().await;
     for bytes in [900 * 1024, 1 << 20, 6 << 20] {
         let accepted = id(&post(&fixture, "/async/default/web/length", &[], &"x".repeat(bytes)).await);
-        let found = ended(&fixture, &accepted).await;
+        let found = fixture.ended(&accepted).await;
         let result: Value = serde_json::from_str(found.result.as_deref().unwrap_or_default()).expect("JSON");
         assert_eq!((found.state, &result["body"]), (RunState::Finished, &json!(bytes.to_string())));
     }
     // Long heads count against their own limit, not against that of the body.
     let own = "v".repeat(60_000);
     let accepted = id(&post(&fixture, "/async/default/web/length", &[("X-Own", &own)], &"x".repeat(6 << 20)).await);
-    assert_eq!(ended(&fixture, &accepted).await.state, RunState::Finished);
+    assert_eq!(fixture.ended(&accepted).await.state, RunState::Finished);
     let event = format!("\"{}\"", "x".repeat(128 * 1024 - 2));
     let accepted = id(&post(&fixture, "/async/default/event", &[], &event).await);
-    assert_eq!(ended(&fixture, &accepted).await.state, RunState::Finished);
+    assert_eq!(fixture.ended(&accepted).await.state, RunState::Finished);
     fixture.stop().await;
 }
 
@@ -304,7 +291,7 @@ async fn a_call_of_a_web_function_is_terminated_while_it_runs_and_while_it_strea
         };
         tokio::time::timeout(WAIT_MAX, running).await.expect("it runs");
         fixture.events.terminate(&accepted, None, false).await.expect("it can be ended");
-        let status = ended(&fixture, &accepted).await;
+        let status = fixture.ended(&accepted).await;
         assert_eq!((status.state, status.status.map(|status| status.code())), (RunState::Aborted, Some(499)), "{path}");
         fixture.stop().await;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{DeadLetters, EventStatus, InvokeType, RunState};
+use events::{DeadLetters, InvokeType, RunState};
 use gateway::Config;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -42,21 +42,9 @@ fn ids(answer: &Answer) -> Vec<RequestId> {
     ids.iter().map(|id| id.as_str().unwrap_or_default().parse().expect("an id")).collect()
 }
 
-async fn ended(fixture: &Fixture, id: &RequestId) -> EventStatus {
-    let ended = async {
-        loop {
-            match fixture.events.status(id).await.expect("states are readable") {
-                Some(status) if status.status.is_some() => return status,
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    tokio::time::timeout(WAIT_MAX, ended).await.expect("the run ends")
-}
-
 /// What the function returned: an event function what it was given, a web function what it saw.
 async fn returned(fixture: &Fixture, id: &RequestId) -> String {
-    let status = ended(fixture, id).await;
+    let status = fixture.ended(id).await;
     assert_eq!(status.state, RunState::Finished, "{status:?}");
     status.result.unwrap_or_default()
 }
@@ -149,7 +137,7 @@ async fn each_object_of_a_notification_is_an_event_of_its_own() {
         event.pointer("/Records/0/event/eventQueue"),
         Some(&json!("qcs:0:scf:r:appid/1250000000:default.event.$DEFAULT"))
     );
-    assert_eq!(ended(&fixture, &first[1]).await.invoke_type, InvokeType::Cos);
+    assert_eq!(fixture.ended(&first[1]).await.invoke_type, InvokeType::Cos);
     // Sent again, it is no more than before; others would be more than the trigger may have in a
     // minute.
     assert_eq!(ids(&notify().await), first);
@@ -221,7 +209,7 @@ async fn what_was_accepted_of_a_request_that_failed_is_not_accepted_again() {
     let all = tokio::time::timeout(WAIT_MAX, all).await.expect("there is room in the end");
     assert_eq!(all.len(), 3);
     for id in &all {
-        assert_eq!(ended(&fixture, id).await.state, RunState::Finished);
+        assert_eq!(fixture.ended(id).await.state, RunState::Finished);
     }
     assert_eq!(ids(&sent().await), all, "each was accepted once");
     fixture.stop().await;
@@ -240,8 +228,8 @@ async fn objects_of_a_chain_that_is_too_long_become_dead_letters() {
         ids(&send(&fixture, "POST /hooks/default/event/films", &[(name, &token)], body.as_bytes()).await).remove(0)
     };
     let last = notify("a.mp4", json!({"X-Amz-Meta-Scf-Chain-Depth": "15", "content-type": "video/mp4"})).await;
-    assert_eq!(ended(&fixture, &last).await.state, RunState::Finished);
-    let beyond = ended(&fixture, &notify("b.mp4", json!({"X-Amz-Meta-Scf-Chain-Depth": "16"})).await).await;
+    assert_eq!(fixture.ended(&last).await.state, RunState::Finished);
+    let beyond = fixture.ended(&notify("b.mp4", json!({"X-Amz-Meta-Scf-Chain-Depth": "16"})).await).await;
     let why = beyond.result.unwrap_or_default();
     assert_eq!((beyond.state, why.contains("16 events have led here")), (RunState::Failed, true), "{why}");
     let letters = DeadLetters { namespace: "default".parse().expect("a name"), function: None };

@@ -1,8 +1,6 @@
 //! MinIO's webhook, byte by byte as its documentation shows the notification and its webhook target
 //! sends it: one POST with the token as `Bearer`, `/` in keys encoded, metadata beside the object.
 
-use std::time::Duration;
-
 use events::RunState;
 use serde_json::{Value, json};
 use types::RequestId;
@@ -10,8 +8,6 @@ use types::RequestId;
 use crate::support::raw::Answer;
 use crate::support::{Fixture, TOKEN};
 
-/// Longest wait for the end of a run.
-const WAIT_MAX: Duration = Duration::from_secs(20);
 const PUT: &str = include_str!("minio_put.json");
 
 /// A request as MinIO's HTTP client writes it.
@@ -32,15 +28,9 @@ fn id(answer: &Answer) -> RequestId {
 
 /// What the function got, which it returns as it is.
 async fn received(fixture: &Fixture, id: &RequestId) -> Value {
-    let ended = async {
-        loop {
-            match fixture.events.status(id).await.expect("states are readable") {
-                Some(status) if status.state == RunState::Finished => return status.result.unwrap_or_default(),
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
-    };
-    let text = tokio::time::timeout(WAIT_MAX, ended).await.expect("the run ends");
+    let ended = fixture.ended(id).await;
+    assert_eq!(ended.state, RunState::Finished, "{ended:?}");
+    let text = ended.result.unwrap_or_default();
     serde_json::from_str(&text).expect("JSON")
 }
 

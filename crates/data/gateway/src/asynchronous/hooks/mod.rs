@@ -14,9 +14,9 @@ use events::{Accepted, Address, InvokeType, NewEvent, SourceKey, WebRequest};
 use formats::hook::{Delivery, Received, Request};
 use formats::object::{Confirmation, may_confirm};
 use futures_util::future::try_join_all;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::header::{AUTHORIZATION, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::body::Incoming;
 use invoke::{Protocol, ResolvedCall};
 use serde_json::json;
@@ -26,10 +26,10 @@ use types::{CatalogFunction, Installation, RequestId, Trigger};
 use self::kind::Hook;
 use super::body::Limit;
 use super::error::AsyncError;
-use super::{AsyncCalls, event, event_limit};
+use super::{AsyncCalls, event, event_limit, said};
 use crate::access::{self, Access};
 use crate::client_headers;
-use crate::error_response::{self, RequestError, X_SCF_REQUEST_ID};
+use crate::error_response::RequestError;
 use crate::request_body::RequestBody;
 use crate::signed::SentHead;
 
@@ -121,7 +121,7 @@ impl AsyncCalls {
         match received {
             Received::Events(deliveries) => self.queue_all(id, &function, &trigger, (parts, depth), deliveries).await,
             Received::Confirm(confirmation) => self.confirm(id, &confirmation).await,
-            Received::Nothing(why) => Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": why}))),
+            Received::Nothing(why) => Ok(said(id, StatusCode::OK, &json!({"requestIds": [], "reason": why}))),
         }
     }
 
@@ -178,7 +178,7 @@ impl AsyncCalls {
         let new = accepted.iter().filter(|(_, accepted)| accepted.before().is_none()).count();
         self.trigger_rates.give_back(trigger, counted.saturating_sub(new));
         let ids: Vec<&str> = accepted.iter().map(|(id, accepted)| accepted.before().unwrap_or(id).as_str()).collect();
-        Ok(answer(id, StatusCode::ACCEPTED, &json!({"requestIds": ids})))
+        Ok(said(id, StatusCode::ACCEPTED, &json!({"requestIds": ids})))
     }
 
     /// Lets events through by the rate of their trigger, and returns how many it counted. One that
@@ -243,7 +243,7 @@ impl AsyncCalls {
             AsyncError::Hook(HookError::Confirm)
         })?;
         tracing::info!(topic = wish.topic, "confirmed a subscription");
-        Ok(answer(id, StatusCode::OK, &json!({"requestIds": [], "reason": "the subscription is confirmed"})))
+        Ok(said(id, StatusCode::OK, &json!({"requestIds": [], "reason": "the subscription is confirmed"})))
     }
 }
 
@@ -278,13 +278,4 @@ fn web_payload(parts: &Parts, delivery: &Delivery) -> Bytes {
 fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(since).unwrap_or(i64::MAX)
-}
-
-fn answer(id: &RequestId, status: StatusCode, body: &serde_json::Value) -> Response<invoke::Body> {
-    let mut response = Response::new(Bytes::from(body.to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(X_SCF_REQUEST_ID, error_response::request_id_value(id));
-    response.map(error_response::full)
 }

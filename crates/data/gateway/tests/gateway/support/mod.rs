@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use events::EventStatus;
 use gateway::{Config, Gateway};
 use invoke::Invoker;
 use pool::{BoxFuture, ColdStart, ExitStatus, Launch, LaunchError, Launched, Process};
@@ -28,6 +30,9 @@ use types::{
 
 use self::function::FunctionServer;
 use self::raw::Raw;
+
+/// Longest wait for the end of a run.
+const ENDED_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A gateway on a free port with the functions `web`, `open`, `cam`, `event` and `cam-event` in
 /// namespace `default`.
@@ -134,19 +139,32 @@ impl Fixture {
                 if log.contains("END ") {
                     return log;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let log = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the request ends");
+        let log = tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the request ends");
         assert!(log.contains(wanted), "{log}");
+    }
+
+    /// The state of an event once a run of it has ended.
+    pub async fn ended(&self, id: &RequestId) -> EventStatus {
+        let ended = async {
+            loop {
+                match self.events.status(id).await.expect("states are readable") {
+                    Some(status) if status.status.is_some() => return status,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(ENDED_WAIT_MAX, ended).await.expect("the run ends")
     }
 
     /// Ends everything; the gateway's own end is what is waited for first.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.gateway.join().await;
-        self.events.drain(std::time::Duration::ZERO).await;
-        self.invoker.drain(std::time::Duration::ZERO, std::time::Duration::ZERO).await;
+        self.events.drain(Duration::ZERO).await;
+        self.invoker.drain(Duration::ZERO, Duration::ZERO).await;
         self.logs.shutdown().await;
     }
 }

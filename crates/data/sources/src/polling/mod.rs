@@ -122,7 +122,9 @@ async fn look(parts: PollingParts, pages_max: usize, polled: Polled, mut seen: S
         Ok(0) => {}
         Ok(events) => tracing::debug!(trigger = id.as_str(), events, "new objects"),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            // The innermost one has the kernel's message: those around it say no more than `error`.
+            let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+            let cause = causes.last().map(ToString::to_string);
             let (function, bucket) = (polled.function.key.to_string(), &polled.objects.bucket);
             tracing::warn!(function, bucket, %error, cause, "cannot list a bucket; the next pass begins again");
         }

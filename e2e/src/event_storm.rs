@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use parking_lot::Mutex;
@@ -45,37 +45,41 @@ struct State {
 /// Results of a storm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
+    /// Kills, fewer than wanted where the time was too short.
+    pub kills: u32,
     /// Acknowledged events.
     pub acknowledged: usize,
     /// Events that were claimed again after a kill.
     pub again: usize,
 }
 
-/// Runs a storm on a new platform.
+/// Runs a storm on a new platform; no kill begins after `time_max`.
 ///
 /// # Errors
 /// When something that was acknowledged is not finished, or ran again without a reason.
-pub async fn run(kills: u32, mut after_kill: impl FnMut(u32, usize)) -> anyhow::Result<Found> {
+pub async fn run(kills: u32, time_max: Duration, mut after_kill: impl FnMut(u32, usize)) -> anyhow::Result<Found> {
+    let (started, mut killed) = (Instant::now(), 0);
     let mut platform = Platform::start_with(&ENV).await?;
     platform.push_hello().await?;
     platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
     platform.deploy("web", "hello:v1", &["--timeout", "30"]).await?;
     let (known, mut claims) = (Arc::new(Acknowledged::default()), HashMap::new());
-    for kill in 0..kills {
+    while killed < kills && started.elapsed() < time_max {
         let before = known.0.lock().ids.len();
         let mut loads = start(&platform, &known);
         wait::until("something is acknowledged", || async { Ok((known.0.lock().ids.len() > before).then_some(())) })
             .await?;
         // Multiples of the golden ratio cover the range evenly, and the same in each storm.
-        let fraction = (f64::from(kill) * 0.618_033_988_749_895).fract();
+        let fraction = (f64::from(killed) * 0.618_033_988_749_895).fract();
         tokio::time::sleep(Duration::from_micros((fraction * LOAD_MS * 1000.0) as u64)).await;
         platform.kill().await?;
         while loads.join_next().await.is_some() {}
         for id in claimed(&platform.data_dir())? {
             *claims.entry(id).or_insert(0_i64) += 1;
         }
-        platform = platform.restart().await.with_context(|| format!("after kill {}", kill + 1))?;
-        after_kill(kill + 1, known.0.lock().ids.len());
+        killed += 1;
+        platform = platform.restart().await.with_context(|| format!("after kill {killed}"))?;
+        after_kill(killed, known.0.lock().ids.len());
     }
     all_ended(&platform).await?;
     let ids = std::mem::take(&mut known.0.lock().ids);
@@ -85,7 +89,7 @@ pub async fn run(kills: u32, mut after_kill: impl FnMut(u32, usize)) -> anyhow::
         ensure!(found["Result"]["Status"] == "FINISHED", "{found}");
     }
     platform.stop().await?;
-    Ok(Found { acknowledged: ids.len(), again })
+    Ok(Found { kills: killed, acknowledged: ids.len(), again })
 }
 
 /// Clients that go on until the platform is gone.

@@ -2,6 +2,8 @@
 //! happens to the platform meanwhile, and only for who signs.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+use std::time::Duration;
+
 use e2e::small_disk::SmallDisk;
 use e2e::{AsyncClient, Platform, event_storm, tools, wait};
 use reqwest::Method;
@@ -198,7 +200,7 @@ async fn limits_that_would_accept_nothing_are_refused_by_name() -> anyhow::Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dozen_kills_lose_no_acknowledged_call_and_repeat_only_claimed_ones() -> anyhow::Result<()> {
-    let found = event_storm::run(12, |_, _| {}).await?;
+    let found = event_storm::run(12, Duration::MAX, |_, _| {}).await?;
     anyhow::ensure!(found.acknowledged >= 12, "{found:?}");
     Ok(())
 }

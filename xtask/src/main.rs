@@ -65,6 +65,12 @@ enum Task {
         /// Rounds; the medians over them are printed
         #[arg(long, default_value_t = 5)]
         rounds: usize,
+        /// A hundredth of the size, to see that it works: `events` and `timers`
+        #[arg(long)]
+        small: bool,
+        /// One part alone: `acceptance` or `waiting` of `events`, `minute` or `second` of `timers`
+        #[arg(long, value_name = "PART")]
+        only: Option<String>,
     },
     /// Replay a trace of calls under several keep-alive policies, and print the cost of each
     Simulate(simulate::SimulateArgs),
@@ -78,6 +84,6 @@ fn main() -> anyhow::Result<()> {
         Task::Storm { load, kills, minutes_max } => storm::run(&root, load, kills, minutes_max),
         Task::Tidy { trim } => tidy::run(&root, trim),
         Task::Simulate(args) => simulate::run(&args),
-        Task::Bench { name, rounds } => bench::run(&root, name, rounds),
+        Task::Bench { name, rounds, small, only } => bench::run(&root, name, &bench::Extent { rounds, small, only }),
     }
 }

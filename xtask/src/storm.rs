@@ -44,9 +44,10 @@ pub fn run(root: &Path, load: Load, kills: Option<u32>, minutes_max: u32) -> any
         Load::Events => {
             let mut queue = cargo(root);
             queue.args(["test", "--locked", "--package", "sampan-events", "--test", "storm", "--", "--nocapture"]);
-            process::run_within(queue.env("SAMPAN_STORM_KILLS", &kills), time_max)?;
+            queue.env("SAMPAN_STORM_KILLS", &kills).env("SAMPAN_STORM_MINUTES", minutes_max.to_string());
+            process::run_within(&mut queue, time_max)?;
             let mut storm = built(root, "event_storm")?;
-            storm.arg(&kills);
+            storm.args([&kills, &minutes_max.to_string()]);
             storm
         }
     };

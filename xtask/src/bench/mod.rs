@@ -24,6 +24,7 @@ mod warm;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::process::{build_example, build_sampan};
@@ -71,8 +72,46 @@ pub enum Name {
     Timers,
 }
 
+/// How much of a figure is measured.
+#[derive(Debug)]
+pub struct Extent {
+    /// Rounds whose medians are printed.
+    pub rounds: usize,
+    /// A hundredth of the size.
+    pub small: bool,
+    /// One part alone.
+    pub only: Option<String>,
+}
+
+impl Extent {
+    /// Whether a part is measured.
+    fn has(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
+    }
+
+    /// So many, or a hundredth.
+    fn of(&self, whole: usize) -> usize {
+        if self.small { whole / 100 } else { whole }
+    }
+
+    /// Refuses what the figure does not have.
+    fn check(&self, name: Name) -> anyhow::Result<()> {
+        let parts: &[&str] = match name {
+            Name::Events => &events::PARTS,
+            Name::Timers => &timers::PARTS,
+            _ => &[],
+        };
+        ensure!(!self.small || !parts.is_empty(), "--small is for events and timers");
+        let Some(only) = &self.only else { return Ok(()) };
+        ensure!(parts.contains(&only.as_str()), "--only {only}: there is no such part; there is {}", parts.join(", "));
+        Ok(())
+    }
+}
+
 /// Measures one figure.
-pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
+pub fn run(root: &Path, name: Name, extent: &Extent) -> anyhow::Result<()> {
+    extent.check(name)?;
+    let rounds = extent.rounds;
     println!("machine: {}", machine::describe()?);
     match name {
         Name::Warm => warm::run(root, rounds.max(1)),
@@ -86,9 +125,9 @@ pub fn run(root: &Path, name: Name, rounds: usize) -> anyhow::Result<()> {
         Name::Footprint => footprint::run(root),
         Name::Neighbour => neighbour::run(root, rounds.max(1)),
         Name::Prepare => prepare::run(root, rounds.max(1)),
-        Name::Events => events::run(root, rounds.max(1)),
+        Name::Events => events::run(root, extent),
         Name::ApiGrowth => api_growth::run(root, rounds.max(1)),
-        Name::Timers => timers::run(root),
+        Name::Timers => timers::run(root, extent),
     }
 }
 
@@ -124,5 +163,18 @@ mod tests {
         assert_eq!(median(&mut values), 2.0);
         assert_eq!(quantile(&mut values, 1.0), 10.0);
         assert_eq!(quantile(&mut values, 0.0), 1.0);
+    }
+
+    #[test]
+    fn parts_and_sizes_are_those_of_the_figure() {
+        let extent = |small, only: Option<&str>| Extent { rounds: 1, small, only: only.map(str::to_owned) };
+        assert!(extent(true, Some("minute")).check(Name::Timers).is_ok());
+        for (name, small, only) in
+            [(Name::Warm, true, None), (Name::Warm, false, Some("minute")), (Name::Events, false, Some("minute"))]
+        {
+            assert!(extent(small, only).check(name).is_err(), "{name:?}");
+        }
+        assert_eq!((extent(true, None).of(10_000), extent(false, None).of(10_000)), (100, 10_000));
+        assert!(extent(false, None).has("second") && !extent(false, Some("minute")).has("second"));
     }
 }

@@ -14,10 +14,12 @@ use anyhow::Context;
 
 use self::clients::{Target, closed, open};
 use super::http::Connection;
-use super::{binaries, median, quantile};
+use super::{Extent, binaries, median, quantile};
 use crate::quickstart::Up;
 
-/// Duration of one measurement.
+/// What is measured: acceptance and runs by rounds, and acceptance beside many that wait.
+pub const PARTS: [&str; 2] = ["acceptance", "waiting"];
+/// Duration of one measurement; a tenth of it where all is small.
 const MEASURE: Duration = Duration::from_secs(5);
 /// Clients at once.
 const CLIENTS: usize = 64;
@@ -58,7 +60,7 @@ struct Figures {
 }
 
 /// Measures everything and prints ratios.
-pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
+pub fn run(root: &Path, extent: &Extent) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let (image, data) = (work.path().join("image"), work.path().join("data"));
@@ -69,14 +71,23 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let deploy = ["deploy", "event", "--image", "hello:v1", "--type", "event", "--memory", "64", "--timeout", "30"];
     up.quiet_client(&deploy)?;
     drop(up);
-    let mut figures = Figures::default();
-    let peer = rabbitmq::Server::start(work.path())?;
-    for round in 1..=rounds {
-        figures.round(&sampan, &data, work.path(), peer.as_ref())?;
-        eprintln!("round {round} of {rounds} done");
+    if extent.has("acceptance") {
+        let (mut figures, rounds) = (Figures::default(), extent.rounds.max(1));
+        let peer = rabbitmq::Server::start(work.path())?;
+        if peer.is_none() {
+            eprintln!("without RabbitMQ: `apt-get install rabbitmq-server` first, to compare with it");
+        }
+        for round in 1..=rounds {
+            figures.round(&sampan, &data, work.path(), peer.as_ref(), extent)?;
+            eprintln!("round {round} of {rounds} done");
+        }
+        figures.print(peer.is_some());
     }
-    figures.print(peer.is_some());
-    waiting(&sampan, &data)
+    if extent.has("waiting") { waiting(&sampan, &data, extent) } else { Ok(()) }
+}
+
+fn measure_time(extent: &Extent) -> Duration {
+    if extent.small { MEASURE / 10 } else { MEASURE }
 }
 
 impl Figures {
@@ -86,23 +97,25 @@ impl Figures {
         data: &Path,
         work: &Path,
         peer: Option<&rabbitmq::Server>,
+        extent: &Extent,
     ) -> anyhow::Result<()> {
+        let time = measure_time(extent);
         let up = Up::start_with(sampan, data, &ACCEPTING)?;
         let target = Target::of(&up)?;
-        self.by_async.push(closed(&target.delayed()?, CLIENTS, MEASURE)?);
+        self.by_async.push(closed(&target.delayed()?, CLIENTS, time)?);
         let calls = target.delayed()?;
-        let (mut times_ms, mut syncs_ms) = floor::beside(work, MEASURE, || open(&calls, CLIENTS, PER_SECOND, MEASURE))?;
+        let (mut times_ms, mut syncs_ms) = floor::beside(work, time, || open(&calls, CLIENTS, PER_SECOND, time))?;
         self.p99_ms.push(quantile(&mut times_ms, 0.99));
-        self.syncs.push(syncs_ms.len() as f64 / MEASURE.as_secs_f64());
+        self.syncs.push(syncs_ms.len() as f64 / time.as_secs_f64());
         self.sync_p99_ms.push(quantile(&mut syncs_ms, 0.99));
         // Last: its events are due at once, and run meanwhile.
-        self.by_invoke.push(closed(&target.invoke()?, CLIENTS, MEASURE)?);
+        self.by_invoke.push(closed(&target.invoke()?, CLIENTS, time)?);
         drop(up);
         waiting::clear(data)?;
         if let Some(peer) = peer {
-            self.peer.push(peer.measure(CLIENTS, MEASURE, event().as_bytes())?);
+            self.peer.push(peer.measure(CLIENTS, time, event().as_bytes())?);
         }
-        self.runs.push(to_the_end(sampan, data)?);
+        self.runs.push(to_the_end(sampan, data, extent.of(RUN))?);
         Ok(())
     }
 
@@ -133,19 +146,19 @@ impl Figures {
 }
 
 /// Events in a second from the first acceptance to the last end.
-fn to_the_end(sampan: &Path, data: &Path) -> anyhow::Result<f64> {
+fn to_the_end(sampan: &Path, data: &Path, run: usize) -> anyhow::Result<f64> {
     let up = Up::start_with(sampan, data, &ACCEPTING[1..])?;
     let target = Target::of(&up)?;
     let started = Instant::now();
-    clients::count(&target.now()?, CLIENTS, RUN)?;
+    clients::count(&target.now()?, CLIENTS, run)?;
     let control = target.control;
     let mut metrics = Connection::open(control, &control.to_string(), "/metrics")?;
     loop {
         let ended = ended(&mut metrics)?;
-        if ended >= RUN as f64 {
+        if ended >= run as f64 {
             return Ok(ended / started.elapsed().as_secs_f64());
         }
-        anyhow::ensure!(started.elapsed() < RUN_MAX, "{ended} of {RUN} events ended in {} s", RUN_MAX.as_secs());
+        anyhow::ensure!(started.elapsed() < RUN_MAX, "{ended} of {run} events ended in {} s", RUN_MAX.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -160,9 +173,10 @@ fn ended(metrics: &mut Connection) -> anyhow::Result<f64> {
 }
 
 /// Acceptance, memory and start of a platform on which a million events wait, beside one with none.
-fn waiting(sampan: &Path, data: &Path) -> anyhow::Result<()> {
+fn waiting(sampan: &Path, data: &Path, extent: &Extent) -> anyhow::Result<()> {
+    let many_wait = extent.of(WAITING);
     let mut measured = Vec::new();
-    for events in [0, WAITING] {
+    for events in [0, many_wait] {
         waiting::clear(data)?;
         let up = Up::start_with(sampan, data, &ACCEPTING)?;
         clients::count(&Target::of(&up)?.delayed()?, 1, 1)?;
@@ -172,7 +186,7 @@ fn waiting(sampan: &Path, data: &Path) -> anyhow::Result<()> {
         let up = Up::start_with(sampan, data, &ACCEPTING)?;
         let start_s = started.elapsed().as_secs_f64();
         let idle_mib = up.resident_kib()? / 1024.0;
-        let rate = closed(&Target::of(&up)?.delayed()?, CLIENTS, MEASURE)?;
+        let rate = closed(&Target::of(&up)?.delayed()?, CLIENTS, measure_time(extent))?;
         println!(
             "{events} events wait: the platform starts in {start_s:.2} s, has {idle_mib:.1} MiB, accepts {rate:.0} /s"
         );
@@ -180,7 +194,7 @@ fn waiting(sampan: &Path, data: &Path) -> anyhow::Result<()> {
     }
     let [none, many] = measured[..] else { return Ok(()) };
     println!(
-        "with {WAITING} waiting: acceptance {:.2}x (goal >= 0.8), memory {:+.1} MiB (goal <= 64), start {:.2} s \
+        "with {many_wait} waiting: acceptance {:.2}x (goal >= 0.8), memory {:+.1} MiB (goal <= 64), start {:.2} s \
          (goal <= 2)",
         many.2 / none.2,
         many.1 - none.1,

@@ -2,7 +2,8 @@
 //! but what was claimed and not committed as finished, and the states at the end are true.
 //!
 //! The process is this test again ([`process`]); it notes runs and acknowledgements in files, whose
-//! bytes survive a kill. `SAMPAN_STORM_KILLS` is the number of kills.
+//! bytes survive a kill. `SAMPAN_STORM_KILLS` is the number of kills, `SAMPAN_STORM_MINUTES` the
+//! longest time for them.
 #![allow(clippy::unwrap_used)]
 
 mod books;
@@ -20,6 +21,8 @@ use crate::process::{FOLDER, MODE};
 
 /// Kills of a run of all tests.
 const KILLS: u32 = 12;
+/// Longest time for all kills.
+const MINUTES: u32 = 120;
 /// Longest wait for a process to do something.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Notes of acknowledgements after which a process is under load: some thirty.
@@ -29,10 +32,14 @@ const PAUSE_MS: f64 = 200.0;
 
 #[test]
 fn what_was_acknowledged_before_kills_has_run_and_twice_only_what_was_claimed() {
-    let kills = std::env::var("SAMPAN_STORM_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u32>().unwrap());
+    let kills = number("SAMPAN_STORM_KILLS", KILLS);
+    let time_max = Duration::from_secs(60 * u64::from(number("SAMPAN_STORM_MINUTES", MINUTES)));
+    let started = Instant::now();
     let folder = TempDir::new().unwrap();
     let mut claimed: HashMap<String, usize> = HashMap::new();
     for kill in 0..kills {
+        assert!(started.elapsed() < time_max, "{kill} of {kills} kills in {} s", time_max.as_secs());
         let mut process = start(folder.path(), "load");
         let acknowledged = || std::fs::metadata(folder.path().join("acknowledged")).map_or(0, |file| file.len());
         let before = acknowledged();

@@ -129,14 +129,15 @@ fn audit_row(line: &AuditEntry) -> Vec<String> {
         AuditAction::Read => "read".to_owned(),
         AuditAction::Lost => format!("{} reads not noted", line.count.unwrap_or_default()),
     };
-    let secret = line.namespace.iter().zip(&line.name).map(|(namespace, name)| format!("{namespace}/{name}")).next();
-    let function = line.function.iter().zip(&line.function_version).map(|(name, version)| format!("{name}:{version}"));
+    let secret = line.namespace.as_ref().zip(line.name.as_ref()).map(|(namespace, name)| format!("{namespace}/{name}"));
+    let function = line.function.as_ref().zip(line.function_version.as_ref());
+    let function = function.map(|(name, version)| format!("{name}:{version}"));
     vec![
         local_time::rfc3339(line.time_ms),
         action,
         secret.unwrap_or_default(),
         line.version.map(|version| version.to_string()).unwrap_or_default(),
-        line.by.clone().or(function.last()).unwrap_or_default(),
+        line.by.clone().or(function).unwrap_or_default(),
         line.instance.clone().unwrap_or_default(),
     ]
 }

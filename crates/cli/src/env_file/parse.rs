@@ -38,8 +38,11 @@ enum Written<'a> {
     Double(&'a str),
 }
 
+/// A variable's name and value.
+type Statement<'a> = (String, Written<'a>);
+
 /// The statement that a text begins with, if its first line has one, and what is after it.
-fn statement(text: &str) -> Result<(Option<(String, Written<'_>)>, &str), String> {
+fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
     let (line, after) = text.split_once('\n').unwrap_or((text, ""));
     let trimmed = line.trim_start();
     if trimmed.trim_end().is_empty() || trimmed.starts_with('#') {

@@ -26,9 +26,9 @@ pub fn read(
     let mut object = formats::json::object(text).map_err(invalid)?;
     let options = take_options(&mut object)?;
     if options != TriggerOptions::default() && !source.makes_events() {
-        let [age, rate] = TriggerOptions::KEYS;
+        let [age, rate, concurrency] = TriggerOptions::KEYS;
         return Err(invalid(format!(
-            "{age} and {rate} are of triggers that make events; one of {} does not",
+            "{age}, {rate} and {concurrency} are of triggers that make events; one of {} does not",
             source.kind()
         )));
     }

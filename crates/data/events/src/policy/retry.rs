@@ -134,11 +134,7 @@ impl Reason {
             Self::Expired => Some("its maximum age (MsgTTL) ended before another run could begin"),
             Self::Recoveries => Some("the platform ended during each of its runs (events.recoveries_max)"),
             Self::CutOff => Some("the platform ended during its run, and its function's events do not run again"),
-            Self::Refused
-            | Self::RetriesExhausted
-            | Self::NotRepeated
-            | Self::Unreadable
-            | Self::ChainTooDeep => None,
+            Self::Refused | Self::RetriesExhausted | Self::NotRepeated | Self::Unreadable | Self::ChainTooDeep => None,
         }
     }
 

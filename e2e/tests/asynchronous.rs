@@ -136,7 +136,7 @@ async fn an_event_whose_run_a_stop_cuts_off_runs_again() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn events_of_a_deleted_function_do_not_run_on_another_of_its_name() -> anyhow::Result<()> {
-    let platform = with_event_function().await?;
+    let mut platform = with_event_function().await?;
     let id = accept(&platform, &json!({"route": "exit?3"})).await?;
     wait::until("its first run has ended", || async {
         let log = tools::run_ok(&mut platform.cli(&["logs", "event", "--request-id", &id])).await?;
@@ -150,6 +150,20 @@ async fn events_of_a_deleted_function_do_not_run_on_another_of_its_name() -> any
     let own = accept(&platform, &json!({})).await?;
     finished(&platform, &own).await?;
     assert_eq!(platform.cli_json(&["events", "list", "event"]).await?["total"], 1);
+
+    // Its minute before the next try passes while the platform is down.
+    platform.kill().await?;
+    let file = rusqlite::Connection::open(platform.data_dir().join("events.db"))?;
+    file.execute("UPDATE events SET due_ms = 1 WHERE request_id = ?1", [&id])?;
+    drop(file);
+    let platform = platform.restart().await?;
+    let failed = wait::until("the former function's event is given up", || async {
+        let status = status(&platform, &id).await?;
+        Ok((status["Status"] == "FAILED").then_some(status))
+    })
+    .await?;
+    let why = failed["ErrorMessage"].as_str().unwrap_or_default();
+    assert!(failed["StatusCode"] == 435 && why.contains("was deleted before the event ran"), "{failed}");
     platform.stop().await
 }
 

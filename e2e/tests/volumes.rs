@@ -167,8 +167,7 @@ async fn a_volume_in_memory_is_shared_bounded_and_counted_and_ends_with_the_plat
     assert_eq!(hostile::attack(&platform, "two", "/read?/d/file").await?, "text");
     let mounts = hostile::attack(&platform, "two", "/read?/proc/self/mountinfo").await?;
     assert!(mounts.lines().any(|line| line.contains(" /d ") && line.contains("size=524288k")), "{mounts}");
-    // 512 MB of 1024 are the volume's, 512 those of the two functions: there is no room for a third,
-    // which evicts one that is idle.
+    // 512 MB of 1024 are the volume's, and what is left is for functions.
     let account = platform.api.call("GetAccount", serde_json::json!({})).await?;
     let total = &account["AccountUsage"]["TotalConcurrencyMem"];
     assert_eq!(total.as_u64(), Some(512), "{account}");

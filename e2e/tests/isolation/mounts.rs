@@ -111,7 +111,8 @@ async fn no_mount_leaves_its_volume_or_covers_what_is_the_kernels() -> anyhow::R
         ),
     ] {
         let function = |more: serde_json::Value| {
-            let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": format!("{}/hostile:v1", platform.registry())}});
+            let uri = format!("{}/hostile:v1", platform.registry());
+            let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": uri}});
             let mut request = json!({"FunctionName": "refused", "Runtime": "CustomImage", "Code": code});
             request.as_object_mut().zip(more.as_object()).map(|(request, more)| request.extend(more.clone()));
             request

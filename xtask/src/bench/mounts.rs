@@ -1,6 +1,6 @@
-//! `bench mounts`: what volumes and a `/tmp` on disk add to a first call, by functions with none, one
-//! and eight directories, eight file systems in memory, and a disk; started in turn, 100 ms idle
-//! between starts.
+//! `bench mounts`: what volumes and a `/tmp` on disk add to a first call, by functions with none,
+//! one and eight directories, eight file systems in memory, and a disk; started in turn, 100 ms
+//! idle between starts.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -52,8 +52,8 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// Makes a read-only device of `file`, with sectors of `block_bytes`. A tail that fills no sector
-    /// is not seen.
+    /// Makes a read-only device of `file`, with sectors of `block_bytes`. A tail that fills no
+    /// sector is not seen.
     ///
     /// # Errors
     /// What the kernel says; `EBUSY` when other programs take each free device first.

@@ -18,7 +18,8 @@ pub enum Error {
     },
     /// There is no such volume.
     #[error(
-        "there is no volume {name}; `sampan volume list` shows them, `sampan volume create` or [volumes.{name}] makes one"
+        "there is no volume {name}; `sampan volume list` shows them, `sampan volume create` or [volumes.{name}] makes \
+         one"
     )]
     NotFound {
         /// The name.
@@ -49,7 +50,10 @@ pub enum Error {
         volumes_max: usize,
     },
     /// A directory that is no volume's to be.
-    #[error("{path} is not below a directory of [volumes] roots ({roots}); add the one that it is below", path = path.display())]
+    #[error(
+        "{path} is not below a directory of [volumes] roots ({roots}); add the one that it is below",
+        path = path.display()
+    )]
     OutsideRoots {
         /// The directory.
         path: PathBuf,
@@ -57,7 +61,10 @@ pub enum Error {
         roots: String,
     },
     /// There is no room for a file whose blocks are reserved.
-    #[error("{path} cannot be made: the disk has no {size_mb} MB for it; free some, or take a smaller size", path = path.display())]
+    #[error(
+        "{path} cannot be made: the disk has no {size_mb} MB for it; free some, or take a smaller size",
+        path = path.display()
+    )]
     DiskFull {
         /// The file, or the directory that it was to be in.
         path: PathBuf,

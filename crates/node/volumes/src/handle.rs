@@ -199,8 +199,8 @@ impl Volumes {
             return Ok(());
         }
         Err(unusable(format!(
-            "it belongs to {owner}:{owners}, who is nobody in an instance, so that nothing could be written: chown it to \
-             {user}:{group}, or mount it with :ro"
+            "it belongs to {owner}:{owners}, who is nobody in an instance, so that nothing could be written: chown it \
+             to {user}:{group}, or mount it with :ro"
         )))
     }
 

@@ -1,5 +1,6 @@
-//! Volumes of a fixed size: a file with an ext4 file system in it, attached and mounted once for all
-//! instances. The file's blocks are reserved, so that what is written is never lost to a full disk.
+//! Volumes of a fixed size: a file with an ext4 file system in it, attached and mounted once for
+//! all instances. The file's blocks are reserved, so that what is written is never lost to a full
+//! disk.
 //!
 //! ```text
 //! <dir>/images/NAME        the file
@@ -25,8 +26,8 @@ use crate::{mounts, open};
 
 /// Sectors of the devices and blocks of the file systems.
 pub const BLOCK_BYTES: u32 = 4_096;
-/// Options of mounts: tables of inodes that are not zeroed are not looked at, and zeroing them makes
-/// holes ([`keep_blocks`]).
+/// Options of mounts: tables of inodes that are not zeroed are not looked at, and zeroing them
+/// makes holes ([`keep_blocks`]).
 pub const FLAGS: &[&str] = &["noinit_itable"];
 /// What instances get.
 const DATA: &str = "data";

@@ -97,8 +97,8 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes an image volume that was made by command larger, while it is in use. Returns whether it
-    /// is by now; else it is from the next start of the platform on.
+    /// Makes an image volume that was made by command larger, while it is in use. Returns whether
+    /// it is by now; else it is from the next start of the platform on.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfSettings`], and why it cannot grow.

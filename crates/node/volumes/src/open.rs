@@ -98,7 +98,7 @@ fn make_one(at: &OwnedFd, name: &str, (user, group): (u32, u32)) -> Result<Owned
     beneath(at, name)
 }
 
-/// Opens a directory that is ours in a file system, and makes it as this owner's where it is missing.
+/// Opens a directory that is ours in a file system, and makes it this owner's where it is missing.
 pub fn data(root: &OwnedFd, name: &str, owner: u32) -> Result<OwnedFd, Errno> {
     match beneath(root, name) {
         Err(Errno::NOENT) => make(root, name, (owner, owner)),

@@ -1,4 +1,4 @@
-//! Administration of volumes by requests signed with the key pair, and what the API asks of volumes.
+//! Administration of volumes by requests signed with the key pair, and what the API asks of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,7 +44,8 @@ impl Memory {
             return Ok(());
         }
         let message = format!(
-            "volumes of kind tmpfs have {taken_mb} MB of the {} MB of [pool] memory_mb_max, which leaves none for functions",
+            "volumes of kind tmpfs have {taken_mb} MB of the {} MB of [pool] memory_mb_max, which leaves none for \
+             functions",
             self.all_mb
         );
         Err(Failure::new(Exit::Usage, message, "Give them less by [volumes.NAME] size_mb, or raise the other.").into())
@@ -58,8 +59,8 @@ impl Memory {
             return Ok(());
         }
         let message = format!(
-            "volumes of kind tmpfs would have {taken_mb} MB of the {} MB of [pool] memory_mb_max, of which they get half \
-             at most; take a smaller size, or raise it",
+            "volumes of kind tmpfs would have {taken_mb} MB of the {} MB of [pool] memory_mb_max, of which they get \
+             half at most; take a smaller size, or raise it",
             self.all_mb
         );
         Err((StatusCode::BAD_REQUEST, message))

@@ -5,8 +5,9 @@
 //! <dir>/tmp/template-MB    an empty file system of a size, made once in a run of the platform
 //! ```
 //! The image of an instance has no name on disk (O_TMPFILE): whatever ends the platform, the kernel
-//! frees it with its last mount. Its blocks are reserved, so that what is written is never lost to a
-//! full disk, and they read as zeros until they are written: no instance reads what a former one wrote.
+//! frees it with its last mount. Its blocks are reserved, so that what is written is never lost to
+//! a full disk, and they read as zeros until they are written: no instance reads what a former one
+//! wrote.
 
 mod disk;
 

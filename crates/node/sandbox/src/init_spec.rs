@@ -16,12 +16,13 @@ use sys::instance_mounts::InstanceMounts;
 
 use crate::cgroup::CgroupFds;
 use crate::config::Config;
+use crate::disk_ids::Recent;
 use crate::environment::{DEFAULT_PATH, environment, programs};
 use crate::error::Error;
 use crate::etc_files::{self, MachineAddresses, files, hosts, tmp};
 use crate::identity::Identity;
 use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
-use crate::mounts::{Recent, binds};
+use crate::mounts::binds;
 use crate::prewarm_pool::Namespaces;
 use crate::root::{Facts, Image, MountPlace, Tmp};
 use crate::runtime::{self, Bundle, Runtime};

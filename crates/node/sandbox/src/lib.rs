@@ -41,6 +41,7 @@ mod config;
 mod connector;
 mod demand;
 mod devices;
+mod disk_ids;
 mod doctor;
 mod environment;
 mod error;

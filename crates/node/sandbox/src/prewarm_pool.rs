@@ -22,11 +22,11 @@ use sys::{MountThread, NetworkSettings, Stack};
 use crate::config::Config;
 use crate::demand::{Demand, Next};
 use crate::devices::{DEVICES, LINKS};
+use crate::disk_ids::{DiskIds, Kept, Recent};
 use crate::error::Error;
 use crate::etc_files::MachineAddresses;
 use crate::id_map::IdMap;
 use crate::masks::MASKED_SYS;
-use crate::mounts::{DiskIds, Kept, Recent};
 use crate::rlimits;
 
 /// `/etc/resolv.conf` without a link: no name server can be reached.

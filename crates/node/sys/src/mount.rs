@@ -10,8 +10,7 @@ use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::calls::{clone_itself, new_mount, set_attributes};
-use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, NO_DEVICES, NO_SUID, READ_ONLY};
-use crate::tree::PRIVATE;
+use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, NO_DEVICES, NO_SUID, PRIVATE, READ_ONLY};
 
 /// A detached `/proc` of our own process namespace, with everything that the kernel shows there.
 pub fn new_proc() -> io::Result<OwnedFd> {

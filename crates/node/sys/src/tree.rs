@@ -7,10 +7,7 @@ use std::path::Path;
 
 use crate::calls::{check, move_mount_at, new_mount, set_attributes, set_attributes_below};
 use crate::mount::tree;
-use crate::mount_attributes::{Attributes, DATA_ONLY, READ_ONLY};
-
-/// `MS_PRIVATE` (linux/mount.h): no mount that is made over the original later shows in the copy.
-pub(crate) const PRIVATE: u64 = libc::MS_PRIVATE;
+use crate::mount_attributes::{Attributes, DATA_ONLY, PRIVATE, READ_ONLY};
 
 /// The mounts; they go with this unless a child attaches them.
 #[derive(Debug)]

@@ -233,7 +233,7 @@ mod tests {
             (json!("/dev/init"), json!("/mnt/init"))
         );
         assert!(init(Kind::Crun)["options"].as_array().is_some_and(|options| options.contains(&json!("ro"))));
-        assert_eq!(init(Kind::Runc)["destination"], "/tmp");
+        assert_eq!(init(Kind::Runc)["destination"], "/data", "without one the last is a volume");
     }
 
     #[test]

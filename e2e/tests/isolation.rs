@@ -11,13 +11,14 @@ mod mounts;
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use e2e::{Platform, hostile, kernel, leftovers, wait};
+use e2e::{Platform, hostile, kernel, leftovers, tools, wait};
 
 /// Error numbers (errno(3)).
 const NOT_PERMITTED: &str = "1";
 const NO_SUCH_PROCESS: &str = "3";
 const READ_ONLY: &str = "30";
 const UNREACHABLE: &str = "101";
+const RESET: &str = "104";
 const REFUSED: &str = "111";
 /// CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE.
 const CAPABILITIES: &str = "00000000000005fb";
@@ -92,6 +93,54 @@ fn a_name_that_resolves_to_what_is_denied_opens_nothing() -> anyhow::Result<()> 
         // That of its own machine, as it would be of anybody's, is.
         assert_eq!(attack("/resolve?www.attacker.example".to_owned()).await?, NAMED.to_string());
         assert_eq!(attack(format!("/ask?{NAMED}:{WHO_PORT}")).await?, MACHINE);
+        platform.stop().await
+    })
+}
+
+#[test]
+fn what_others_may_reach_of_the_machine_is_closed_to_an_attacker() -> anyhow::Result<()> {
+    use machine::WHO_PORT;
+    machine::on_machine(async |_outside| {
+        machine::settled().await?;
+        // The server of the machine itself, which only `database` has asked for.
+        let ports = format!("[{WHO_PORT}]");
+        let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__HOST_PORTS", ports.as_str())];
+        let platform = Platform::start_with(&env).await?;
+        hostile::push(&platform).await?;
+        let settings = ["--timeout", "30", "--no-start-check"];
+        let port = WHO_PORT.to_string();
+        platform.deploy("database", "hostile:v1", &[&settings[..], &["--host-port", &port]].concat()).await?;
+        platform.deploy("attacker", "hostile:v1", &settings).await?;
+        let ask = async |function, port: &str, path: &str, name: &str| {
+            hostile::attack(&platform, function, &format!("/http?{name}.sampan.internal:{port}{path}")).await
+        };
+        for (function, name, want) in [
+            ("database", "host", "127.0.0.1"),
+            ("database", "gateway", "error 104"),
+            ("attacker", "host", "error 104"),
+            ("attacker", "gateway", "error 104"),
+        ] {
+            let said = hostile::attack(&platform, function, &format!("/ask?{name}.sampan.internal:{port}")).await?;
+            assert_eq!(said, want, "{function} {name}");
+        }
+
+        // The control address: not by its port, and not by the gateway.
+        let (_, control) = platform.control.rsplit_once(':').context("a port")?;
+        for name in ["host", "gateway"] {
+            assert_eq!(ask("attacker", control, "/healthz", name).await?, format!("error {RESET}"), "{name}");
+        }
+        for path in ["/healthz", "/metrics", "/v2/", &format!("/healthz@127.0.0.1:{control}")] {
+            let answer = ask("attacker", "80", path, "gateway").await?;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+        }
+        // What needs a signature outside needs one inside.
+        let desc = r#"{"AuthType":"CAM"}"#;
+        let create = ["trigger", "create", "database", "url", "--type", "http", "--desc", desc];
+        tools::run_ok(&mut platform.cli(&create)).await?;
+        let outside = platform.get("database", "/").await?.status().as_u16();
+        let inside = ask("attacker", "80", "/fn/default/database/", "gateway").await?;
+        assert_eq!(outside, 401);
+        assert!(inside.starts_with("HTTP/1.1 401"), "{inside}");
         platform.stop().await
     })
 }

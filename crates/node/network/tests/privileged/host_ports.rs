@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use network::{Config, HostAccess, Network};
+use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
+use rustix::net::{AddressFamily, SocketType};
 
-use crate::world::{Instance, MACHINE, PORT, WAIT, World, until};
+use crate::world::{Instance, MACHINE, PORT, SILENCE, WAIT, World, until};
 
 /// Where a server listens on IPv6 only, and where none does.
 const SIX: u16 = 7006;
@@ -149,6 +152,36 @@ fn connections_to_the_gateway_are_handed_over_with_the_address_of_their_link() -
         drop(held);
         let _next = caller.inside(|| Ok(TcpStream::connect_timeout(&(gateway, 80).into(), WAIT)?))?;
         assert!(world.wait(connections.recv()).is_some());
+        Ok(world.wait(network.close())?)
+    })
+}
+
+#[test]
+fn the_address_of_another_link_reaches_nothing_of_this_machine() -> anyhow::Result<()> {
+    World::run(|world| {
+        crate::world::ip("link set lo up")?;
+        let network = world.platform_with(1, config())?;
+        named(Ipv4Addr::LOCALHOST.into(), PORT, "four")?;
+        let gateway = network.gateway().expect("it is on");
+        let mut connections = network.gateway_connections(&[80]).expect("it is on");
+        let (database, thief) = (world.instance(&network)?, world.instance(&network)?);
+        let report = Box::new(|_: &str| ());
+        database.link.let_reach(HostAccess { ports: vec![PORT], gateway_ports: vec![(80, 80)], report });
+        thief.link.let_reach(HostAccess { ports: vec![], gateway_ports: vec![], report: Box::new(|_: &str| ()) });
+        assert_eq!(reached(&database, &network, PORT), Ok("four".to_owned()));
+        let forged = database.link.address();
+        thief.inside(|| {
+            crate::world::ip(&format!("address add {forged}/32 dev eth0"))?;
+            for to in [(network.name_server(), PORT), (gateway, 80)] {
+                let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+                rustix::net::bind(&socket, &SocketAddr::from((forged, 0)))?;
+                rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(SILENCE * 3))?;
+                let error = rustix::net::connect(&socket, &SocketAddr::from(to)).expect_err("dropped");
+                assert!([Errno::INPROGRESS, Errno::AGAIN, Errno::TIMEDOUT].contains(&error), "{to:?}: {error}");
+            }
+            Ok(())
+        })?;
+        assert!(connections.try_recv().is_err(), "the gateway heard of none");
         Ok(world.wait(network.close())?)
     })
 }

@@ -4,7 +4,7 @@ use e2e::{Platform, hostile, tools, wait};
 use serde_json::json;
 
 use crate::RESET;
-use crate::machine::{on_machine, settled};
+use crate::machine::{NAMED, OUTSIDE, on_machine, settled};
 
 /// Longest chain of calls in these tests.
 const DEPTH_MAX: usize = 4;
@@ -70,6 +70,29 @@ fn a_function_calls_another_by_path_and_by_host() -> anyhow::Result<()> {
         }
         let line = format!("gateway.sampan.internal:{} was refused: the gateway has port 80", port(&platform.control));
         assert_eq!(logged(&platform, "out", &line).await?, 1);
+        platform.stop().await
+    })
+}
+
+#[test]
+fn names_of_the_gateway_lead_to_it_from_inside() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let dns = format!("[\"{OUTSIDE}\"]");
+        let domains = "[\"functions.example.com\"]";
+        let env = [("SAMPAN_NETWORK__DNS", dns.as_str()), ("SAMPAN_GATEWAY__DOMAINS", domains)];
+        let platform = start(&env).await?;
+        let resolve = async |name: &str| hostile::attack(&platform, "out", &format!("/resolve?{name}")).await;
+        let hosts = hostile::attack(&platform, "out", "/read?/etc/hosts").await?;
+        let line = hosts.lines().find(|line| line.ends_with("gateway.sampan.internal")).unwrap_or_default();
+        let gateway = line.split_whitespace().next().unwrap_or_default();
+        assert_eq!(resolve("blog.example.com").await?, NAMED.to_string(), "nobody's yet");
+        tools::run_ok(&mut platform.cli(&["domain", "add", "blog.example.com", "--route", "/*=web"])).await?;
+        for own in ["blog.example.com", "web.default.functions.example.com"] {
+            wait::until("it is the gateway's", async || Ok((resolve(own).await? == gateway).then_some(()))).await?;
+            let said = hostile::attack(&platform, "out", &format!("/http?{gateway}:80/headers@{own}")).await?;
+            assert!(said.starts_with("HTTP/1.1 200") && said.contains(own), "{said}");
+        }
+        assert_eq!(resolve("functions.example.com").await?, NAMED.to_string(), "no function's");
         platform.stop().await
     })
 }

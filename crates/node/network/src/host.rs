@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::connections::Limits;
-use crate::dns::Resolving;
+use crate::dns::{OwnNames, Resolving};
 use crate::egress::EgressLists;
 use crate::error::Error;
 use crate::host_relay::{AccessTable, GatewayPorts};
@@ -43,6 +43,8 @@ pub struct HostNetwork {
     pub access: Arc<AccessTable>,
     /// Where their connections to the gateway go.
     pub gateway: Arc<GatewayPorts>,
+    /// Names that lead there.
+    pub own_names: Arc<OwnNames>,
     /// Addresses of links.
     pub addresses: Mutex<Addresses>,
     /// Number of the next link.

@@ -57,6 +57,7 @@ mod rules;
 mod subnet;
 
 pub use config::Config;
+pub use dns::IsOwnName;
 pub use egress::{EgressSpec, Refused};
 pub use error::Error;
 pub use host_relay::{GATEWAY_NAME, GatewayConnection, HostAccess};

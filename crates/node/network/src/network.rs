@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::connections::Limits;
-use crate::dns::{NameServer, Resolving};
+use crate::dns::{IsOwnName, NameServer, OwnNames, Resolving};
 use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
@@ -109,6 +109,7 @@ impl Network {
             connections,
             access: Arc::new(AccessTable::default()),
             gateway: Arc::new(GatewayPorts::new(gateway)),
+            own_names: Arc::new(OwnNames::new(gateway)),
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),
@@ -117,7 +118,7 @@ impl Network {
             log_group: log.as_ref().map(|log| log.group),
             config,
         });
-        let answers = (inner.resolving.clone(), egress.clone());
+        let answers = (inner.resolving.clone(), egress.clone(), inner.own_names.clone());
         server.serve(block, answers, &inner.config, runtime, &tasks, &stop).map_err(listening)?;
         let reached = (inner.access.clone(), inner.gateway.clone());
         host_relay.serve(reached, &inner.config, runtime, &tasks, &stop).map_err(relaying)?;
@@ -159,6 +160,11 @@ impl Network {
     /// Where links' namespaces reach the gateway, if they may.
     pub fn gateway(&self) -> Option<Ipv4Addr> {
         self.inner.here.gateway
+    }
+
+    /// Says which names lead to the gateway: questions of links for them get its address.
+    pub fn set_gateway_names(&self, names: IsOwnName) {
+        self.inner.own_names.set(names);
     }
 
     /// Connections of links to these ports of the gateway's address, from now on; nothing where

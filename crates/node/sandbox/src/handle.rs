@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use network::{GatewayConnection, Network};
+use network::{GatewayConnection, IsOwnName, Network};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
@@ -147,6 +147,13 @@ impl Sandboxes {
     /// started.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Sandbox, Error> {
         self.inner.workers.submit(spec)?.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Says which names lead instances to the gateway.
+    pub fn set_gateway_names(&self, names: IsOwnName) {
+        if let Some(network) = self.inner.host.prewarmed.network() {
+            network.set_gateway_names(names);
+        }
     }
 
     /// Connections of instances to these ports of the gateway's address, from now on; nothing where

@@ -65,10 +65,14 @@ impl FunctionHosts {
     }
 
     fn is_one(&self, host: &str) -> bool {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+        self.has(&host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase())
+    }
+
+    /// Whether a name is one, in lower case and without a final dot.
+    pub fn has(&self, name: &str) -> bool {
         let bare = |domain: &String| domain.trim_matches(['*', '.']).to_ascii_lowercase();
         self.domains.iter().map(bare).any(|domain| name.strip_suffix(&domain).is_some_and(|left| left.ends_with('.')))
-            || self.catalog.load().domains.contains_key(&name)
+            || self.catalog.load().domains.contains_key(name)
     }
 }
 

@@ -243,6 +243,8 @@ impl RunningPlatform {
         let instances = of_instances(&sandboxes, gateway_addr.port(), tls.as_ref().map(|(listener, _)| listener))?;
         let gateway = gateway::Listeners { plain: gateway.plain, tls, instances };
         let domains = settings.gateway.domains.clone();
+        let hosts = control::FunctionHosts { domains: domains.clone(), catalog: store.catalog() };
+        sandboxes.set_gateway_names(Arc::new(move |name| hosts.has(name)));
         let public_url = settings.gateway.public_url.clone().map(String::from);
         let address = api::GatewayAddress { listening: Some(gateway_addr), public_url };
         // One setting for all drains; `stop` cuts off what has not ended by then.

@@ -1,6 +1,8 @@
 //! DNS messages (RFC 1035, section 4.1): which ones the relay passes on, and the answers that it
 //! makes itself. Pure.
 
+use std::net::Ipv4Addr;
+
 /// Bytes of the header: id, flags, four counts.
 pub const HEADER_BYTES: usize = 12;
 /// Longest question that is passed on: a name of 255 bytes with EDNS options.
@@ -28,6 +30,11 @@ const TYPE_OPTIONS: u16 = 41;
 const TYPE_FIRST_SPECIAL: u16 = 249;
 const TYPE_LAST_SPECIAL: u16 = 254;
 const CLASS_INTERNET: u16 = 1;
+const TYPE_ADDRESS: u16 = 1;
+/// How long answers of the relay's own may be kept, in seconds.
+const OWN_ANSWER_S: u32 = 5;
+/// In a record: its name is that of the question (RFC 1035, 4.1.4).
+const NAME_OF_QUESTION: [u8; 2] = [0xc0, 12];
 
 /// Response codes (RFC 1035, section 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +133,26 @@ pub fn refusal(message: &[u8], code: Code) -> Vec<u8> {
 /// The answer that there is no such name, which repeats the question: clients take it at once,
 /// where they go on waiting after a refusal or ask again.
 pub fn no_such_name(question: &[u8]) -> Vec<u8> {
-    let mut answer = empty_answer(question, 0, Code::NoSuchName as u8);
+    repeating(question, Code::NoSuchName as u8)
+}
+
+/// The answer that a name has one address and nothing else. The message must be one to forward.
+pub fn address_of_name(question: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    let mut answer = repeating(question, 0);
+    if read_question(question).is_some_and(|(kind, _)| kind == TYPE_ADDRESS) {
+        answer[7] = 1;
+        answer.extend(NAME_OF_QUESTION);
+        answer.extend([TYPE_ADDRESS, CLASS_INTERNET].map(u16::to_be_bytes).concat());
+        answer.extend(OWN_ANSWER_S.to_be_bytes());
+        answer.extend([0, 4]);
+        answer.extend(address.octets());
+    }
+    answer
+}
+
+/// An answer without records that repeats the question.
+fn repeating(question: &[u8], code: u8) -> Vec<u8> {
+    let mut answer = empty_answer(question, 0, code);
     answer[3] |= RECURSION_AVAILABLE;
     if let Some(name) = question.get(HEADER_BYTES..).and_then(name_bytes)
         && let Some(repeated) = question.get(HEADER_BYTES..HEADER_BYTES + name + TYPE_AND_CLASS_BYTES)

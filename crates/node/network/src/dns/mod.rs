@@ -4,10 +4,12 @@
 
 mod answer;
 mod message;
+mod own_names;
 mod places;
 mod server;
 mod upstream;
 
+pub use own_names::{IsOwnName, OwnNames};
 pub use places::{Place, Places};
 pub use server::NameServer;
 pub use upstream::Resolving;

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer;
 use super::message::{self, Code, Handling, QUESTION_BYTES_MAX};
+use super::own_names::OwnNames;
 use super::places::Places;
 use super::upstream::{Resolving, Transport, Upstream, write_frame};
 use crate::config::Config;
@@ -41,6 +42,7 @@ struct Relay {
     connections: Arc<Places>,
     connection_max: Duration,
     egress: Arc<EgressLists>,
+    own_names: Arc<OwnNames>,
 }
 
 /// What a client may ask.
@@ -68,7 +70,7 @@ impl NameServer {
     pub fn serve(
         self,
         clients: Subnet,
-        (resolving, egress): (Resolving, Arc<EgressLists>),
+        parts: (Resolving, Arc<EgressLists>, Arc<OwnNames>),
         config: &Config,
         runtime: &Handle,
         tasks: &TaskTracker,
@@ -77,7 +79,7 @@ impl NameServer {
         let _on_runtime = runtime.enter();
         let udp = Arc::new(tokio::net::UdpSocket::from_std(self.udp)?);
         let tcp = Arc::new(tokio::net::TcpListener::from_std(self.tcp)?);
-        let relay = Arc::new(Relay::new(clients, resolving, egress, config, stop));
+        let relay = Arc::new(Relay::new(clients, parts, config, stop));
         let (datagrams, spawner) = (relay.clone(), tasks.clone());
         let datagrams = supervisor::restarting("name relay, datagrams", move || {
             datagrams.clone().serve_datagrams(udp.clone(), spawner.clone())
@@ -95,13 +97,13 @@ impl NameServer {
 impl Relay {
     fn new(
         clients: Subnet,
-        resolving: Resolving,
-        egress: Arc<EgressLists>,
+        (resolving, egress, own_names): (Resolving, Arc<EgressLists>, Arc<OwnNames>),
         config: &Config,
         stop: &CancellationToken,
     ) -> Self {
         Self {
             egress,
+            own_names,
             clients,
             upstream: Upstream { resolving, answer_max: Duration::from_millis(config.dns_answer_ms_max) },
             questions: Places::new(config.dns_queries_max, config.dns_queries_per_instance_max, stop),
@@ -183,6 +185,9 @@ impl Relay {
     /// The answer to a client's question; nothing when no server gave one. What it opens to the
     /// client is open when this returns.
     async fn answer(&self, transport: Transport, client: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
+        if let Some(answer) = self.own_names.answer(question) {
+            return Some(answer);
+        }
         let (member, name) = match self.question(client, question) {
             Question::Refused => return Some(message::no_such_name(question)),
             Question::Free | Question::Unlisted => return self.upstream.query(transport, question).await,
@@ -231,7 +236,8 @@ mod tests {
         let clients = Subnet::of(Ipv4Addr::new(10, 222, 0, 0), 20);
         let (config, netfilter) = (Config::default(), crate::netlink::Socket::netfilter().expect("a socket"));
         let egress = Arc::new(EgressLists::new("none", Arc::new(parking_lot::Mutex::new(netfilter)), &config));
-        Relay::new(clients, Resolving::default(), egress, &config, &CancellationToken::new())
+        let own_names = Arc::new(OwnNames::new(None));
+        Relay::new(clients, (Resolving::default(), egress, own_names), &config, &CancellationToken::new())
     }
 
     #[test]

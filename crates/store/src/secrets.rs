@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use types::secret_ref::{self, SecretUse};
-use types::{Catalog, FunctionKey, Namespace, SecretKey, SecretRecord, SecretVersion, VersionName, VersionSpec};
+use types::{
+    Catalog, FunctionKey, Namespace, SecretKey, SecretRecord, SecretUse, SecretVersion, VersionName, VersionSpec,
+    secret_use,
+};
 
 use crate::error::{During, Error};
 use crate::find::require_namespace;
@@ -111,11 +113,11 @@ impl Store {
         .await
     }
 
-    /// Deletes a secret, or one version of it; the last version goes with the secret alone.
+    /// Deletes a secret, or one version of it; the secret goes with its last version.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`] while
-    /// a version of a function has it.
+    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`]
+    /// while a version of a function has it.
     pub async fn delete_secret(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
@@ -162,7 +164,7 @@ impl Store {
 fn uses(specs: Vec<(FunctionKey, VersionName, VersionSpec)>) -> Vec<SecretUser> {
     let mut users: Vec<SecretUser> = Vec::new();
     for (function, version, spec) in specs {
-        for uses in secret_ref::of_version(&spec) {
+        for uses in secret_use::of_version(&spec) {
             let user = SecretUser { function: function.clone(), version, uses };
             // What is asked for and what is served is mostly the same.
             if !users.contains(&user) {
@@ -202,7 +204,7 @@ async fn oldest_unpinned(
 
 /// Refuses a configuration that names a secret which is not there, or is no text where it must be.
 pub(crate) fn require(catalog: &Catalog, function: &FunctionKey, spec: &VersionSpec) -> Result<(), Error> {
-    for SecretUse { secret, in_variable } in secret_ref::of_version(spec) {
+    for SecretUse { secret, in_variable } in secret_use::of_version(spec) {
         let key = SecretKey { namespace: function.namespace.clone(), name: secret.name.clone() };
         let Some(record) = catalog.secrets.get(&key) else { return Err(Error::SecretNotFound { key }) };
         match (record.version(secret.version), secret.version) {

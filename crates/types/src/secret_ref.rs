@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::function::VersionSpec;
 use crate::ids::SecretName;
 
 /// How a reference in a variable's value begins.
@@ -100,28 +99,6 @@ pub fn parts(value: &str) -> Result<Vec<Part<'_>>, String> {
         parts.push(Part::Text(rest));
     }
     Ok(parts)
-}
-
-/// How a version has a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretUse {
-    /// Which one.
-    pub secret: SecretRef,
-    /// Whether it is in a variable, which takes only texts.
-    pub in_variable: bool,
-}
-
-/// The secrets that a version has, each as often as it names it. A malformed reference names none:
-/// it is refused where it is given.
-pub fn of_version(spec: &VersionSpec) -> impl Iterator<Item = SecretUse> {
-    let values = spec.environment.iter().filter(|(_, value)| value.contains(OPEN));
-    let files =
-        spec.extras.secret_files.iter().map(|file| SecretUse { secret: file.secret.clone(), in_variable: false });
-    let in_variables = values.flat_map(|(_, value)| parts(value).unwrap_or_default()).filter_map(|part| match part {
-        Part::Text(_) => None,
-        Part::Secret(secret) => Some(SecretUse { secret, in_variable: true }),
-    });
-    in_variables.chain(files)
 }
 
 #[cfg(test)]

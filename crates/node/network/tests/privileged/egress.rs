@@ -116,7 +116,7 @@ fn a_connection_stays_when_its_name_has_other_addresses() -> anyhow::Result<()> 
         // The limit of one address closes the first.
         ask(&instance, &network, "far.example")?;
         refused(&instance, NEIGHBOUR, PORT);
-        instance.inside(|| Ok(drop(TcpStream::connect_timeout(&(FAR, PORT).into(), WAIT)?)))?;
+        drop(instance.inside(|| Ok(TcpStream::connect_timeout(&(FAR, PORT).into(), WAIT)?))?);
         let mut echo = [0; 5];
         stream.write_all(b"still")?;
         stream.read_exact(&mut echo)?;

@@ -160,6 +160,14 @@ impl Platform {
         response
     }
 
+    /// Calls an extension that fails: `Code: Message`.
+    pub async fn extension_refused(&self, action: &str, body: Value) -> String {
+        let mut request = self.signed(action, body.to_string().as_bytes(), now_s());
+        *request.uri_mut() = format!("http://{}{}", self.host, types::wire::EXTENSIONS_PATH).parse().unwrap();
+        let error = self.send(request).await.body["Response"]["Error"].clone();
+        format!("{}: {}", error["Code"].as_str().expect("an error"), error["Message"].as_str().unwrap())
+    }
+
     /// Calls an action that works.
     pub async fn ok(&self, action: &str, body: Value) -> Value {
         let response = self.call(action, body).await;

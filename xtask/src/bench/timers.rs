@@ -25,6 +25,9 @@ const QUIET_S: u64 = 5;
 const WAIT_MAX: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(500);
 
+/// What a distribution is called, its goal, and the second of each timer.
+type Part = (&'static str, &'static str, fn(usize) -> usize);
+
 /// Measures both distributions, each on a platform of its own.
 pub fn run(root: &Path, extent: &Extent) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
@@ -33,7 +36,7 @@ pub fn run(root: &Path, extent: &Extent) -> anyhow::Result<()> {
     std::fs::create_dir(&image)?;
     std::fs::copy(&hello, image.join("hello"))?;
     let push = ["push", "--from-dir", &image.display().to_string(), "--entrypoint", "/hello", "hello:v1"];
-    let parts: [(&str, &str, fn(usize) -> usize); 2] =
+    let parts: [Part; 2] =
         [("spread over a minute", "goal <= 50 ms", |number| number % 60), ("in one second", "goal <= 1000 ms", |_| 30)];
     for (part, (name, goal, second)) in PARTS.into_iter().zip(parts) {
         if extent.has(part) {

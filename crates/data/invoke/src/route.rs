@@ -20,6 +20,11 @@ impl RoutingKey {
         Self(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
     }
 
+    /// Whether it has no headers: no rule is met by it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of a header.
     pub fn get(&self, name: &str) -> Option<String> {
         self.0.get(&name.to_ascii_lowercase()).cloned()

@@ -136,6 +136,28 @@ async fn an_alias_leads_by_weight_or_by_rule() {
 }
 
 #[tokio::test]
+async fn an_event_runs_by_the_version_that_its_routing_key_chose() {
+    let platform = Platform::start().await;
+    active(&platform).await;
+    publish(&platform).await;
+    publish(&platform).await;
+    let rule = json!({"Version": "2", "Key": "invoke.headers.user", "Method": "exact", "Expression": "beta"});
+    let config = json!({"AddtionVersionMatchs": [rule]});
+    platform.ok("CreateAlias", of("prod", json!({"FunctionVersion": "1", "RoutingConfig": config}))).await;
+    for (key, qualifier) in [(Some("beta"), "2"), (Some("other"), "1"), (None, "prod")] {
+        let mut request = json!({"FunctionName": "hello", "Qualifier": "prod", "InvocationType": "Event"});
+        if let Some(key) = key {
+            request["RoutingKey"] = json!({"user": key}).to_string().into();
+        }
+        let accepted = platform.ok("Invoke", request).await["Result"]["FunctionRequestId"].clone();
+        let listed = json!({"FunctionName": "hello", "InvokeRequestId": accepted});
+        let listed = platform.ok("ListAsyncEvents", listed).await;
+        assert_eq!(listed["EventList"][0]["Qualifier"], qualifier, "{key:?}: {listed}");
+    }
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn default_is_led_elsewhere_and_stays() {
     let platform = Platform::start().await;
     active(&platform).await;

@@ -83,7 +83,7 @@ async fn run(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     let Wanted { target, payload, tail, key } = wanted;
     let call = resolve(cx, &target, &caller.id, &key)?;
     if call.is_asynchronous() {
-        return accept_call(cx, (target, call), payload, Some(0), caller).await;
+        return accept_call(cx, (routed(target, &call, &key), call), payload, Some(0), caller).await;
     }
     let id = caller.id;
     let event = EventCall { request_id: id.clone(), payload, source: Source::Api, asynchronous: None };
@@ -104,7 +104,16 @@ async fn run(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
 async fn accept(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
     let call = resolve(cx, &target, &caller.id, &key)?;
-    accept_call(cx, (target, call), payload, None, caller).await
+    accept_call(cx, (routed(target, &call, &key), call), payload, None, caller).await
+}
+
+/// What an event is for: the version that a key chose, for the key is not kept. Without one its run
+/// follows the alias.
+fn routed(target: Target, call: &ResolvedCall, key: &RoutingKey) -> Target {
+    match key.is_empty() {
+        true => target,
+        false => Target { qualifier: Qualifier::Version(call.version().key.version), ..target },
+    }
 }
 
 /// The same for a call of which it is known what it runs; `retries_max` in place of the function's

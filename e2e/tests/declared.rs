@@ -127,3 +127,114 @@ async fn a_typing_error_is_refused_before_anything_is_changed() -> anyhow::Resul
     assert_eq!(schema["title"], "File");
     platform.stop().await
 }
+
+const RELEASED: &str = r#"
+project: shop
+functions:
+  web:
+    image: hello:v1
+    timeout: 30
+    environment:
+      COLOUR: ${COLOUR:-red}
+    publish: true
+    aliases:
+      live: { version: newest, description: what users see }
+    triggers:
+      url: { type: http, qualifier: live, desc: { AuthType: NONE } }
+  worker:
+    image: hello:v1
+    type: event
+    timeout: 30
+    versions:
+      1: { image: hello:v1, timeout: 10 }
+      3: { image: hello:v1, timeout: 20 }
+    aliases:
+      both: { version: 1, weights: { 3: 0.25 } }
+    triggers:
+      nightly: { cron: 0 3 * * *, zone: UTC, argument: go, qualifier: both }
+domains:
+  shop.example.com:
+    routes: { /*: web:live }
+"#;
+
+#[tokio::test]
+async fn versions_aliases_triggers_and_domains_become_what_a_file_declares() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = written(&platform, "sampan.yaml", RELEASED)?;
+    let differs = run(&platform, "diff", &[&file]).await?;
+    assert_eq!(differs.code, Some(2), "{}{}", differs.stdout, differs.stderr);
+    assert_eq!(platform.cli_json(&["list"]).await?, json!([]), "a diff changes nothing");
+    let made = run(&platform, "deploy", &[&file]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    for line in ["version web:1: created", "alias web:live: created", "version worker:3: created", "trigger nightly"] {
+        assert!(made.stdout.contains(line), "{line} is not in {}", made.stdout);
+    }
+    let state = async || -> anyhow::Result<Value> {
+        Ok(json!([
+            function(&platform, "web").await?,
+            function(&platform, "worker").await?,
+            platform.cli_json(&["alias", "list", "web"]).await?,
+            platform.cli_json(&["alias", "list", "worker"]).await?,
+            platform.cli_json(&["trigger", "list", "worker"]).await?,
+            platform.cli_json(&["trigger", "list", "web"]).await?,
+        ]))
+    };
+    let before = state().await?;
+    let same = run(&platform, "diff", &[&file]).await?;
+    assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
+    let again = run(&platform, "deploy", &[&file]).await?;
+    assert!(again.ok && !again.stdout.contains("updated") && !again.stdout.contains("created"), "{}", again.stdout);
+    assert_eq!(state().await?, before, "a second deploy changes nothing");
+
+    // What changes is published, and the alias follows.
+    let blue = written(&platform, "blue.yaml", &RELEASED.replace("COLOUR:-red", "COLOUR:-blue"))?;
+    let moved = run(&platform, "deploy", &[&blue]).await?;
+    assert!(moved.ok && moved.stdout.contains("version web:2: created"), "{}{}", moved.stdout, moved.stderr);
+    assert!(moved.stdout.contains("alias web:live: updated"), "{}", moved.stdout);
+    // A version that is there cannot be changed.
+    let changed = written(&platform, "changed.yaml", &RELEASED.replace("timeout: 20", "timeout: 21"))?;
+    let refused = run(&platform, "deploy", &[&changed]).await?;
+    assert!(refused.stderr.contains("version 3 of worker is published and cannot be changed"), "{}", refused.stderr);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    tools::run_ok(&mut platform.cli(&["deploy", "other", "--image", "hello:v1", "--timeout", "30"])).await?;
+    let file = written(&platform, "sampan.yaml", RELEASED)?;
+    let made = run(&platform, "deploy", &[&file]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    let by_hand = ["trigger", "create", "worker", "mine", "--cron", "0 4 * * *"];
+    tools::run_ok(&mut platform.cli(&by_hand)).await?;
+    let (head, _) = RELEASED.split_once("    aliases:\n      both").expect("it is there");
+    let less = written(&platform, "less.yaml", head)?;
+    // Without --prune everything stays.
+    assert!(run(&platform, "deploy", &[&less]).await?.ok);
+    assert_eq!(platform.cli_json(&["trigger", "list", "worker"]).await?.as_array().map(Vec::len), Some(2));
+    let prune = ["deploy", "--prune", "-f", &less];
+    let pruned = tools::run(&mut platform.cli(&prune)).await?;
+    assert!(pruned.ok, "{}{}", pruned.stdout, pruned.stderr);
+    for line in
+        ["domain shop.example.com: removed", "trigger nightly of worker:both: removed", "alias worker:both: removed"]
+    {
+        assert!(pruned.stdout.contains(line), "{line} is not in {}", pruned.stdout);
+    }
+    let left = platform.cli_json(&["trigger", "list", "worker"]).await?;
+    assert_eq!((left.as_array().map(Vec::len), &left[0]["TriggerName"]), (Some(1), &json!("mine")));
+
+    // Another project's file does not touch them.
+    let foreign = written(&platform, "foreign.yaml", &head.replace("project: shop", "project: blog"))?;
+    let refused = run(&platform, "deploy", &[&foreign]).await?;
+    assert!(!refused.ok && refused.stderr.contains("belongs to the project shop"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("are left: alias web:live"), "{}", refused.stderr);
+    assert!(run(&platform, "delete", &[&foreign]).await?.ok);
+
+    let deleted = run(&platform, "delete", &[&file]).await?;
+    assert!(deleted.ok, "{}{}", deleted.stdout, deleted.stderr);
+    let listed = platform.cli_json(&["list"]).await?;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["FunctionName"]), (Some(1), &json!("other")));
+    platform.stop().await
+}

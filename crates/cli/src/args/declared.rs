@@ -12,4 +12,7 @@ pub struct DiffArgs {
     /// File with variables, a NAME=VALUE in each line; those of the environment come first
     #[arg(long, value_name = "FILE")]
     pub vars: Vec<PathBuf>,
+    /// Also show what the project made and no longer declares
+    #[arg(long)]
+    pub prune: bool,
 }

@@ -145,8 +145,8 @@ pub enum Command {
     List(ListArgs),
     /// Show a function with all its settings
     Get(NameArgs),
-    /// Delete a function
-    Delete(NameArgs),
+    /// Delete a function, or what a file declares
+    Delete(DeleteArgs),
     /// Publish an immutable version of what a function serves
     Publish(release::PublishArgs),
     /// Manage aliases of versions and their routes
@@ -271,6 +271,9 @@ pub struct DeployArgs {
     /// first
     #[arg(long, value_name = "FILE", requires = "file")]
     pub vars: Vec<PathBuf>,
+    /// With --file: remove what the project made and no longer declares
+    #[arg(long, requires = "file")]
+    pub prune: bool,
     /// Image; without a registry's host one in Sampan's own registry
     #[arg(long)]
     pub image: Option<String>,
@@ -462,6 +465,29 @@ pub struct ListArgs {
     /// Only names that contain this text
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub search: Option<String>,
+}
+
+/// Arguments of `sampan delete`.
+#[derive(Args)]
+pub struct DeleteArgs {
+    /// Name of the function
+    #[arg(
+        required = false,
+        required_unless_present = "file",
+        default_value_if("file", ArgPredicate::IsPresent, ""),
+        hide_default_value = true
+    )]
+    pub name: String,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Delete what this file declares and its project made, in place of one function
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["name", "namespace"])]
+    pub file: Vec<PathBuf>,
+    /// With --file: file with variables, a NAME=VALUE in each line; those of the environment come
+    /// first
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub vars: Vec<PathBuf>,
 }
 
 /// Arguments of commands about one function.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::args::{Connection, NameArgs, Output};
+use crate::args::{Connection, DeleteArgs, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -15,31 +15,36 @@ const GONE_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Deletes the function.
-pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> anyhow::Result<()> {
+pub async fn run(connection: &Connection, args: DeleteArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
-    client.call("DeleteFunction", &name).await?;
-    let deadline = Instant::now() + GONE_TIMEOUT;
-    loop {
-        match client.call("GetFunction", &name).await {
-            Err(error) if is_gone(&error) => break,
-            Err(error) => return Err(error),
-            Ok(_) if Instant::now() > deadline => {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    format!("function {} is still being deleted after {} s", args.name, GONE_TIMEOUT.as_secs()),
-                    "Look at `sampan get` and the platform's log.",
-                )
-                .into());
-            }
-            Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
-        }
-    }
+    gone(&client, &args.namespace, &args.name).await?;
     match format {
         Output::Json => output::json(&json!({"deleted": args.name, "namespace": args.namespace})),
         Output::Text => {
             println!("deleted {}", args.name);
             Ok(())
+        }
+    }
+}
+
+/// Deletes a function, and waits until its name is free again.
+pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::Result<()> {
+    let name = json!({"FunctionName": function, "Namespace": namespace});
+    client.call("DeleteFunction", &name).await?;
+    let deadline = Instant::now() + GONE_TIMEOUT;
+    loop {
+        match client.call("GetFunction", &name).await {
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(_) if Instant::now() > deadline => {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("function {function} is still being deleted after {} s", GONE_TIMEOUT.as_secs()),
+                    "Look at `sampan get` and the platform's log.",
+                )
+                .into());
+            }
+            Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The client commands, each a thin wrapper of the API, the registry or the gateway.
 
 mod alias;
-mod delete;
+pub mod delete;
 mod deploy;
 mod domain;
 mod events;
@@ -66,6 +66,7 @@ async fn run_one(
         Command::List(args) => list::run(connection, args, output).await,
         Command::Get(args) => get::run(connection, args, output).await,
         Command::Registry(args) => registry::run(connection, args, output).await,
+        Command::Delete(args) if !args.file.is_empty() => declared::delete(connection, &args, output).await,
         Command::Delete(args) => delete::run(connection, args, output).await,
         Command::Publish(args) => publish::run(connection, args, output).await,
         Command::Alias(args) => alias::run(connection, args, output).await,

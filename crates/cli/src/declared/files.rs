@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::model::{Entries, File};
+use super::model::{Entries, File, Function};
 use super::variables::{self, Lookup};
 use super::yaml::error::Error;
 use super::yaml::node::{FILE_BYTES_MAX, Node};
@@ -24,15 +24,26 @@ pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
     let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (mut file, root) = parsed(texts, &lookup).map_err(Failure::from)?;
     for (name, function) in &mut file.functions {
-        let Some(Entries(named)) = function.env_file.take() else { continue };
-        let node = root.function(name).and_then(|function| function.get("env_file"));
-        let folder = node.and_then(|node| Path::new(&*node.place.file).parent()).unwrap_or(Path::new(""));
-        let named: Vec<PathBuf> = named.iter().map(|name| folder.join(name)).collect();
-        let mut variables: std::collections::BTreeMap<_, _> = env_file::variables(&named)?.into_iter().collect();
-        variables.extend(function.environment.take().unwrap_or_default());
-        function.environment = Some(variables);
+        let node = root.function(name);
+        add_variables(function, node)?;
+        for (number, version) in function.versions.iter_mut().flatten() {
+            let node = node.and_then(|node| node.get("versions")?.get(&number.to_string()));
+            add_variables(&mut version.0, node)?;
+        }
     }
     Ok(file)
+}
+
+/// Puts the variables of a function's files into its environment.
+fn add_variables(function: &mut Function, node: Option<&Node>) -> anyhow::Result<()> {
+    let Some(Entries(named)) = function.env_file.take() else { return Ok(()) };
+    let node = node.and_then(|node| node.get("env_file"));
+    let folder = node.and_then(|node| Path::new(&*node.place.file).parent()).unwrap_or(Path::new(""));
+    let named: Vec<PathBuf> = named.iter().map(|name| folder.join(name)).collect();
+    let mut variables: std::collections::BTreeMap<_, _> = env_file::variables(&named)?.into_iter().collect();
+    variables.extend(function.environment.take().unwrap_or_default());
+    function.environment = Some(variables);
+    Ok(())
 }
 
 /// The model of the texts of files with their names, and the tree that it was read from.
@@ -154,6 +165,36 @@ mod tests {
     }
 
     #[test]
+    fn norwegian_octal_and_tabbed_files_mean_what_they_say_or_are_refused() {
+        let function = function(&with("environment: { COUNTRY: no, MODE: 0755, ON: 'on', TIME: 12:30:00 }"));
+        let of = |key: &str| function.environment.as_ref().map(|map| map[key].clone()).unwrap_or_default();
+        assert_eq!([of("COUNTRY"), of("MODE"), of("ON"), of("TIME")], ["no", "0755", "on", "12:30:00"]);
+        for keys in ["memory: 0512", "timeout: 0x10", "init: on", "memory:\t512\n\ttimeout: 3", "port: 8_080"] {
+            assert!(read(&[&with(keys)]).is_err(), "{keys}");
+        }
+        let large = format!("# {}\nproject: p\n", "x".repeat(FILE_BYTES_MAX));
+        assert!(read(&[&large]).expect_err("refused").message.contains("more than"), "a large file");
+    }
+
+    #[test]
+    fn versions_aliases_triggers_and_domains_are_read() {
+        let text = with(
+            "publish: true\nprovisioned: { number: 1 }\nversions:\n  1: { image: a }\naliases:\n  \
+             live: { version: newest, weights: { 1: 0.25 } }\ntriggers:\n  hook:\n    type: webhook\n    \
+             desc: { Scheme: github, Secret: '${A}', Deep: [1, true] }",
+        ) + "domains:\n  a.example.com:\n    routes:\n      /*: f:live\n      /x/*: { function: f, rewrites: [{ path: /x/*, to: /$ }] }\n";
+        let file = read(&[&text]).expect("valid");
+        let function = file.functions.values().next().expect("one function");
+        let alias = &function.aliases.as_ref().expect("given")["live"];
+        assert_eq!((alias.version.as_str(), alias.leads_to("1")), ("newest", true));
+        let hook = &function.triggers.as_ref().expect("given")["hook"];
+        let desc = serde_json::json!({"Scheme": "github", "Secret": "${A}", "Deep": [1, true]});
+        assert_eq!(serde_json::Value::from(hook.desc.clone()), desc);
+        let routes = &file.domains["a.example.com"].routes;
+        assert_eq!((routes["/*"].function.as_str(), routes["/x/*"].rewrites.len()), ("f:live", 1));
+    }
+
+    #[test]
     fn words_are_a_list_or_a_text() {
         let words = |text: &str| function(&with(text)).command.map(|Words(words)| words).expect("given");
         assert_eq!(words("command: sh -c 'echo a'"), ["sh", "-c", "echo a"]);
@@ -191,6 +232,13 @@ mod tests {
             ("mounts: [files]", "a.yaml:5:14", "NAME[/sub]:/path", ""),
             ("mounts: ['a:/x', 'b:/x/y']", "a.yaml:5:13", "in one another", ""),
             ("egress: [10.0.0.0/99]", "a.yaml:5:13", "10.0.0.0/99", "or none"),
+            ("versions: { 1: { image: a, init: true } }", "a.yaml:5:32", "is the function's", "beside `versions`"),
+            ("versions: { 01: { image: a } }", "a.yaml:5:17", "no number of a version", ""),
+            ("versions: { 1: { image: a, memroy: 1 } }", "a.yaml:5:32", "no key here", "`memory`"),
+            ("provisioned: { number: 1 }", "a.yaml:5:18", "published versions", "publish: true"),
+            ("aliases: { a: { version: 1, wieghts: {} } }", "a.yaml:5:33", "no key here", "`weights`"),
+            ("aliases: { a: { version: 1, weights: { 2: 0.1, 3: 0.1 } } }", "a.yaml:5:42", "one version beside", ""),
+            ("triggers: { t: { crno: x } }", "a.yaml:5:22", "no key here", "`cron`"),
             ("host_ports: [http]", "a.yaml:5:18", "a whole number", ""),
         ] {
             let error = read(&[&with(keys)]).expect_err(keys);

@@ -6,6 +6,7 @@ mod differences;
 mod files;
 mod model;
 mod observe;
+mod order;
 mod plan;
 mod platform;
 mod report;
@@ -17,42 +18,34 @@ pub(crate) use yaml::nearest::nearest;
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use self::apply::{Mode, Run};
 use crate::args::declared::DiffArgs;
-use crate::args::{Connection, DeployArgs, Output};
+use crate::args::{Connection, DeleteArgs, DeployArgs, Output};
 use crate::client::Client;
-use crate::failure::{Exit, Failure};
-use crate::output;
 
 /// `sampan deploy -f`.
 pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
     let wait_timeout = Duration::from_secs(args.wait_timeout);
-    apply::Deploy { client: &client, file: &file, format, wait_timeout }.run().await
+    let run = Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: args.prune };
+    run.run().await
 }
 
 /// `sampan diff -f`: exit code 2 when something differs.
 pub async fn diff(connection: &Connection, args: &DiffArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
-    let mut changes = Vec::new();
-    for (name, function) in &file.functions {
-        let image = platform::image::normal(&function.image, client.registry())?;
-        let declared = model::Function { image, ..function.clone() }.filled();
-        changes.push(plan::function(name, &declared, observe::function(&client, name).await?.as_ref()));
-    }
-    changes.retain(|change| change.act != plan::Act::Keep);
-    match format {
-        Output::Json => output::json(&json!({"project": file.project, "changes": changes}))?,
-        Output::Text => changes.iter().for_each(report::change),
-    }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let message = format!("{} of what is declared differs", changes.len());
-    Err(Failure::new(Exit::Usage, message, "`sampan deploy -f` makes it so.").into())
+    let (wait_timeout, prune) = (Duration::ZERO, args.prune);
+    Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Compare, prune }.run().await
+}
+
+/// `sampan delete -f`: removes what the project of the file made, and the file declares.
+pub async fn delete(connection: &Connection, args: &DeleteArgs, format: Output) -> anyhow::Result<()> {
+    let file = files::read(&args.file, &args.vars)?;
+    let client = Client::new(connection)?;
+    let wait_timeout = Duration::ZERO;
+    Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: false }.delete().await
 }
 
 /// `sampan schema`.

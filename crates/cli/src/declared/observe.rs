@@ -1,11 +1,17 @@
 //! Reads what is there of an installation.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::model::{Events, FunctionName};
+use super::model::{Alias, Domain, Events, Function, FunctionName, Provisioned, Trigger, TriggerKey};
 use super::platform::function::{self, Observed, named};
+use super::platform::{entry, mark, release};
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
+
+/// Page size of lists.
+const PAGE_LEN: usize = 100;
 
 /// The function, if it is there.
 pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Option<Observed>> {
@@ -43,4 +49,128 @@ pub fn event_change(name: &FunctionName, events: &Events) -> Value {
     let config = json!({"RetryConfig": [{"RetryNum": events.retries}], "MsgTTL": events.ttl});
     request.insert("AsyncTriggerConfig".to_owned(), config);
     request.into()
+}
+
+/// The settings of a published version, if it is there; its description is without the mark.
+pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyhow::Result<Option<Function>> {
+    let mut request = Value::Object(named(name));
+    request["Qualifier"] = number.to_string().into();
+    let answer = match client.call("GetFunction", &request).await {
+        Ok(answer) => answer,
+        Err(error) if is_unknown(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut function = function::observed(&answer, client.registry()).function;
+    let description = function.description.unwrap_or_default();
+    function.description = Some(mark::split(&description).0.to_owned());
+    Ok(Some(function))
+}
+
+/// The published versions, and the projects that made them.
+pub async fn versions(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<u32, Option<String>>> {
+    let listed = pages(client, "ListVersionByFunction", Value::Object(named(name)), "Versions").await?;
+    let entry = |version: &Value| {
+        let number = text(version, "Version").parse().ok()?;
+        Some((number, mark::split(text(version, "Description")).1.map(str::to_owned)))
+    };
+    Ok(listed.iter().filter_map(entry).collect())
+}
+
+/// The version that was published last.
+pub async fn newest(client: &Client, name: &FunctionName) -> anyhow::Result<Option<u32>> {
+    Ok(versions(client, name).await?.into_keys().next_back())
+}
+
+/// Something that is there, and the project that made it.
+pub type Owned<T> = (T, Option<String>);
+
+/// The aliases by their names.
+pub async fn aliases(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<String, Owned<Alias>>> {
+    let mut aliases = BTreeMap::new();
+    loop {
+        // The numbers of this action are texts.
+        let mut request = Value::Object(named(name));
+        request["Offset"] = aliases.len().to_string().into();
+        request["Limit"] = PAGE_LEN.to_string().into();
+        let answer = client.call("ListAliases", &request).await?;
+        let page = list(&answer, "Aliases");
+        aliases.extend(page.iter().map(|entry| (text(entry, "Name").to_owned(), release::alias(entry))));
+        if page.len() < PAGE_LEN {
+            return Ok(aliases);
+        }
+    }
+}
+
+/// The provisioned instances by the versions that have some.
+pub async fn provisioned(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<u32, Provisioned>> {
+    let answer = client.call("GetProvisionedConcurrencyConfig", &Value::Object(named(name))).await?;
+    let entry = |entry: &Value| Some((text(entry, "Qualifier").parse().ok()?, release::provisioned(entry)));
+    Ok(list(&answer, "Allocated").iter().filter_map(entry).collect())
+}
+
+/// The triggers of a function.
+pub async fn triggers(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<TriggerKey, Owned<Trigger>>> {
+    let mut request = Value::Object(named(name));
+    request["OrderBy"] = "add_time".into();
+    request["Order"] = "ASC".into();
+    let listed = pages(client, "ListTriggers", request, "Triggers").await?;
+    let triggers = listed.iter().map(entry::trigger);
+    Ok(triggers.map(|(trigger, project)| (trigger.key(), (trigger, project))).collect())
+}
+
+/// A domain, if it is there.
+pub async fn domain(client: &Client, name: &str) -> anyhow::Result<Option<Owned<Domain>>> {
+    match client.call("GetCustomDomain", &json!({ "Domain": name })).await {
+        Ok(answer) => Ok(Some(entry::domain(&answer))),
+        Err(error) if Failure::of(&error).exit() == Exit::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All domains.
+pub async fn domains(client: &Client) -> anyhow::Result<BTreeMap<String, Owned<Domain>>> {
+    let listed = pages(client, "ListCustomDomains", json!({"Order": "ASC"}), "Domains").await?;
+    Ok(listed.iter().map(|answer| (text(answer, "Domain").to_owned(), entry::domain(answer))).collect())
+}
+
+/// All functions of all namespaces, and the projects that made them.
+pub async fn functions(client: &Client) -> anyhow::Result<BTreeMap<FunctionName, Option<String>>> {
+    let mut functions = BTreeMap::new();
+    for namespace in pages(client, "ListNamespaces", json!({}), "Namespaces").await? {
+        let namespace = text(&namespace, "Name").to_owned();
+        let request = json!({"Namespace": namespace, "Orderby": "FunctionName", "Order": "ASC"});
+        for function in pages(client, "ListFunctions", request, "Functions").await? {
+            let project = function::project(&function);
+            functions.insert(FunctionName::new(&namespace, text(&function, "FunctionName")), project);
+        }
+    }
+    Ok(functions)
+}
+
+/// The entries of all pages of a list.
+async fn pages(client: &Client, action: &str, mut request: Value, field: &str) -> anyhow::Result<Vec<Value>> {
+    let mut entries = Vec::new();
+    loop {
+        request["Offset"] = entries.len().into();
+        request["Limit"] = PAGE_LEN.into();
+        let page = match client.call(action, &request).await {
+            Ok(answer) => list(&answer, field),
+            // Nothing belongs to a function that is not there.
+            Err(error) if is_unknown(&error) => return Ok(entries),
+            Err(error) => return Err(error),
+        };
+        let last = page.len() < PAGE_LEN;
+        entries.extend(page);
+        if last {
+            return Ok(entries);
+        }
+    }
+}
+
+fn list(answer: &Value, field: &str) -> Vec<Value> {
+    answer.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::differences::{Difference, between};
-use super::model::{Function, FunctionName};
+use super::model::{Function, FunctionName, TriggerKey};
 use super::platform::function::Observed;
 use super::platform::image;
 
@@ -17,13 +17,33 @@ const IMAGE: [&str; 6] = ["image", "registry_id", "command", "args", "port", "jo
 /// One thing that is declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
+    Project(String),
     Function(FunctionName),
+    /// A published version; `None` is one whose number the platform gives.
+    Version(FunctionName, Option<u32>),
+    Provisioned(FunctionName, u32),
+    Alias(FunctionName, String),
+    /// By its key in the file.
+    Trigger(FunctionName, String),
+    /// One that the file does not have.
+    StrayTrigger(FunctionName, TriggerKey),
+    Domain(String),
 }
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Project(name) => write!(f, "project {name}"),
             Self::Function(name) => write!(f, "function {name}"),
+            Self::Version(name, Some(number)) => write!(f, "version {name}:{number}"),
+            Self::Version(name, None) => write!(f, "new version of {name}"),
+            Self::Provisioned(name, number) => write!(f, "provisioned instances of {name}:{number}"),
+            Self::Alias(name, alias) => write!(f, "alias {name}:{alias}"),
+            Self::Trigger(name, trigger) => write!(f, "trigger {trigger} of {name}"),
+            Self::StrayTrigger(name, key) => {
+                write!(f, "{} trigger {} of {name}:{}", key.kind, key.name, key.qualifier)
+            }
+            Self::Domain(name) => write!(f, "domain {name}"),
         }
     }
 }
@@ -42,6 +62,8 @@ pub enum Act {
     Update,
     /// It is as declared.
     Keep,
+    /// The project made it, and no longer declares it.
+    Delete,
 }
 
 /// What separates an item from its declaration.
@@ -64,7 +86,7 @@ pub struct Parts {
 
 /// The change of a function whose declaration has its defaults written out.
 pub fn function(name: &FunctionName, declared: &Function, observed: Option<&Observed>) -> Change {
-    let item = Item::Function(name.clone());
+    let (item, declared) = (Item::Function(name.clone()), &declared.clone().alone());
     let Some(observed) = observed else {
         let differences = between(&serde_json::json!({}), &declared.clone().trimmed());
         return Change { item, act: Act::Create, differences };
@@ -76,7 +98,7 @@ pub fn function(name: &FunctionName, declared: &Function, observed: Option<&Obse
 
 /// What is there, without what the declaration leaves open: the digest of an image that is named by
 /// its tag, and tags that it does not name.
-fn comparable(observed: &Function, declared: &Function) -> Function {
+pub fn comparable(observed: &Function, declared: &Function) -> Function {
     let mut function = observed.clone();
     if !declared.image.contains('@') {
         function.image = image::without_digest(&function.image).to_owned();

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub change: Change,
     /// `null` where it succeeded.
     pub error: Option<String>,
+    /// It was not begun, because what it needs failed.
+    pub left: bool,
     pub elapsed_ms: u64,
 }
 
@@ -37,6 +39,7 @@ pub fn outcome(outcome: &Outcome, failure: Option<&Failure>, format: Output) {
         Act::Create => println!("{item}: created ({seconds:.1} s)"),
         Act::Update => println!("{item}: updated ({seconds:.1} s)"),
         Act::Keep => println!("{item}: unchanged"),
+        Act::Delete => println!("{item}: removed"),
     }
 }
 
@@ -46,6 +49,7 @@ pub fn change(change: &Change) {
         Act::Create => "is not there",
         Act::Update => "differs",
         Act::Keep => return,
+        Act::Delete => "is no longer declared",
     };
     println!("{}: {word}", change.item);
     for Difference { field, from, to } in &change.differences {

@@ -1,5 +1,6 @@
 //! What a file says that types alone cannot refuse.
 
+use super::release::OF_FUNCTIONS;
 use super::{File, Function, FunctionName, Kind};
 use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::Node;
@@ -20,7 +21,12 @@ impl File {
             return Err(Error::new(place(root, &["project"]), message, hint));
         }
         for (name, function) in &self.functions {
-            function.check(root.function(name).unwrap_or(root))?;
+            let node = root.function(name).unwrap_or(root);
+            if function.provisioned.is_some() && function.publish != Some(true) {
+                let message = "instances are kept ready of published versions";
+                return Err(Error::new(place(node, &["provisioned"]), message, "Add `publish: true`."));
+            }
+            function.check(node)?;
         }
         Ok(())
     }
@@ -71,10 +77,36 @@ impl Function {
         if let Err(problem) = types::mount::check_together(&mounts) {
             return refuse("mounts", &problem, "");
         }
+        self.check_releases(node)?;
         if let Some(tag) = self.tags.iter().flatten().map(|(key, _)| key).find(|key| key.starts_with(OWN_TAGS)) {
             let message = format!("{tag:?}: tags that begin with {OWN_TAGS} are Sampan's own");
             let hint = "Write `runtime`, `stop_grace`, `init`, `start_check` or `rerun` for what they mean.";
             return Err(Error::new(place(node, &["tags", tag]), message, hint));
+        }
+        Ok(())
+    }
+
+    /// Versions and aliases.
+    fn check_releases(&self, node: &Node) -> Result<(), Error> {
+        for (number, version) in self.versions.iter().flatten() {
+            let of = node.get("versions").and_then(|versions| versions.get(&number.to_string())).unwrap_or(node);
+            if let Some((key, _)) = of.entries().iter().find(|(key, _)| OF_FUNCTIONS.contains(&key.text.as_str())) {
+                let message = format!("`{}` is the function's, not a version's", key.text);
+                return Err(Error::new(key.place.clone(), message, "Write it beside `versions`."));
+            }
+            Self { kind: self.kind, websocket: self.websocket, ..version.0.clone() }.check(of)?;
+        }
+        let wrong = |keys: &[&str], message: &str| Err(Error::new(place(node, keys), message, ""));
+        for (name, alias) in self.aliases.iter().flatten() {
+            if alias.weights.as_ref().is_some_and(|weights| weights.len() != 1) {
+                return wrong(&["aliases", name, "weights"], "an alias has one version beside its own");
+            }
+            if alias.weights.is_some() && alias.rule.is_some() {
+                return wrong(&["aliases", name, "match"], "an alias has `weights` or `match`, not both");
+            }
+            if alias.rule.as_ref().is_some_and(|rule| rule.exact.is_some() == rule.range.is_some()) {
+                return wrong(&["aliases", name, "match"], "give `exact` or `range`");
+            }
         }
         Ok(())
     }

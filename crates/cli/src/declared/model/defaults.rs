@@ -101,6 +101,53 @@ impl Function {
             tags: full.tags.filter(|map: &BTreeMap<_, _>| !map.is_empty()),
             events: full.events.map(Events::trimmed).filter(|events| *events != Events::default()),
             reserved: full.reserved,
+            publish: full.publish.filter(|publish| *publish),
+            provisioned: full.provisioned,
+            versions: full.versions.filter(|map| !map.is_empty()),
+            aliases: full.aliases.filter(|map| !map.is_empty()),
+            triggers: full.triggers.filter(|map| !map.is_empty()),
+        }
+    }
+
+    /// The function without what has actions of its own: versions, aliases and triggers.
+    pub fn alone(self) -> Self {
+        Self { publish: None, provisioned: None, versions: None, aliases: None, triggers: None, ..self }
+    }
+
+    /// What of it a published version has.
+    pub fn into_version(self) -> Self {
+        Self {
+            kind: None,
+            websocket: None,
+            async_run: None,
+            rerun: None,
+            runtime: None,
+            stop_grace: None,
+            init: None,
+            start_check: None,
+            tags: None,
+            events: None,
+            reserved: None,
+            ..self.alone()
+        }
+    }
+
+    /// This version as a function with what versions do not have from another one.
+    pub fn within(self, function: &Self) -> Self {
+        let function = function.clone().alone();
+        Self {
+            kind: function.kind,
+            websocket: function.websocket,
+            async_run: function.async_run,
+            rerun: function.rerun,
+            runtime: function.runtime,
+            stop_grace: function.stop_grace,
+            init: function.init,
+            start_check: function.start_check,
+            tags: function.tags,
+            events: function.events,
+            reserved: function.reserved,
+            ..self.alone()
         }
     }
 }

@@ -4,8 +4,10 @@
 mod arguments;
 mod check;
 mod defaults;
+mod entry;
 mod name;
 mod reach;
+mod release;
 mod sizes;
 
 use std::collections::BTreeMap;
@@ -13,8 +15,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::arguments::Words;
+pub use self::entry::{DEFAULT_QUALIFIER, Domain, Protocol, Trigger, TriggerKey, short};
 pub use self::name::FunctionName;
 pub use self::reach::{Entries, Mount};
+pub use self::release::{Alias, At, NEWEST, Provisioned, Rewrite, Route, Rule, Version, VersionNumber};
 pub use self::sizes::Cores;
 
 /// Everything that one project declares for an installation of Sampan
@@ -28,6 +32,9 @@ pub struct File {
     /// Functions by name; one in another namespace than `default` is named NAMESPACE/NAME
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<FunctionName, Function>,
+    /// Custom domains by their host names
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub domains: BTreeMap<String, Domain>,
 }
 
 /// Type of a function
@@ -165,6 +172,21 @@ pub struct Function {
     /// Memory in MB that is reserved for the function, as its upper limit too; 0 disables it
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u64>,
+    /// Publish a version whenever the newest one is not as declared here [default: false]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish: Option<bool>,
+    /// Instances of the version that are kept ready; of a function with publish, of the newest one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<Provisioned>,
+    /// Published versions by their numbers; one that is there cannot be changed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub versions: Option<BTreeMap<VersionNumber, Version>>,
+    /// Aliases by their names
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<BTreeMap<String, Alias>>,
+    /// Triggers by their names
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<BTreeMap<String, Trigger>>,
 }
 
 /// Session affinity: requests with the same value go to the same instance

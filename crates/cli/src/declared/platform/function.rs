@@ -68,6 +68,11 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
         tags: Some(tags.iter().filter(|(key, _)| !key.starts_with("sampan:")).map(owned).collect()),
         events: None,
         reserved: None,
+        publish: None,
+        provisioned: None,
+        versions: None,
+        aliases: None,
+        triggers: None,
     };
     Observed {
         function: function.filled(),
@@ -75,6 +80,11 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
         status: text(answer, "/Status").to_owned(),
         reason: text(answer, "/StatusReasons/0/ErrorMessage").to_owned(),
     }
+}
+
+/// The project that made a function of a list.
+pub fn project(entry: &Value) -> Option<String> {
+    pairs(entry, "/Tags").remove(DECLARED)
 }
 
 /// `CreateFunction` of a function whose defaults are written out.

@@ -1,0 +1,139 @@
+//! A function: image and settings, with the versions that are to be published on the way there.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::wait::is_preparing;
+use super::{Mode, Outcomes, Run, invalid};
+use crate::declared::model::{Function, FunctionName};
+use crate::declared::observe;
+use crate::declared::plan::{self, Act, Change, Item};
+use crate::declared::platform::function::{self as requests, Observed, named};
+use crate::declared::platform::image;
+
+impl Run<'_> {
+    /// The function with its versions, provisioned instances and aliases; whether all of it is as
+    /// declared.
+    pub(super) async fn function(&self, name: &FunctionName, declared: &Function, outcomes: &mut Outcomes) -> bool {
+        let (item, started) = (Item::Function(name.clone()), Instant::now());
+        let first = self.first_look(name, declared).await;
+        let (wanted, versions, change) = match first {
+            Ok(first) => first,
+            Err(error) => {
+                outcomes.add(self, item, started, Err(error));
+                self.leave_parts(name, declared, outcomes);
+                return false;
+            }
+        };
+        let mut complete = self.missing_versions(name, &wanted, &versions, &change, outcomes).await;
+        let started = Instant::now();
+        let done = match self.mode {
+            Mode::Compare => Ok(change),
+            Mode::Deploy => self.settle(name, &wanted).await.map(|()| change),
+        };
+        let exists = done.as_ref().is_ok_and(|change| change.act != Act::Create || self.mode == Mode::Deploy);
+        if !outcomes.add(self, item, started, done) {
+            self.leave_parts(name, declared, outcomes);
+            return false;
+        }
+        complete &= self.releases(name, &wanted, &versions, exists, outcomes).await;
+        complete
+    }
+
+    /// What is wanted, its versions by their numbers, and what separates the function from it.
+    async fn first_look(
+        &self,
+        name: &FunctionName,
+        declared: &Function,
+    ) -> anyhow::Result<(Function, BTreeMap<u32, Function>, Change)> {
+        let wanted = self.normal(declared)?;
+        let mut versions = BTreeMap::new();
+        for (number, version) in declared.versions.iter().flatten() {
+            let version = Function { kind: wanted.kind, websocket: wanted.websocket, ..version.0.clone() };
+            versions.insert(number.0, self.normal(&version)?);
+        }
+        let mut observed = observe::function(self.client, name).await?;
+        if self.mode == Mode::Deploy && observed.as_ref().is_some_and(|there| is_preparing(&there.status)) {
+            self.settled(name, None).await?;
+            observed = observe::function(self.client, name).await?;
+        }
+        let project = observed.as_ref().and_then(|there| there.project.as_deref());
+        self.refuse_foreign(&Item::Function(name.clone()), project)?;
+        let change = plan::function(name, &wanted, observed.as_ref());
+        Ok((wanted, versions, change))
+    }
+
+    /// Makes the function what is wanted.
+    pub(super) async fn settle(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<()> {
+        let observed = observe::function(self.client, name).await?;
+        let Some(observed) = observed else {
+            return self.create(name, wanted).await;
+        };
+        let change = plan::function(name, wanted, Some(&observed));
+        if let Some(fixed) = plan::unchangeable(&change.differences) {
+            let message = format!(
+                "function {name}: `{}` is {} and should be {}, but cannot be changed",
+                fixed.field, fixed.from, fixed.to
+            );
+            return Err(invalid(message, "Delete the function first, or declare what it has."));
+        }
+        self.update(name, wanted, &observed, plan::parts(&change.differences)).await
+    }
+
+    async fn create(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<()> {
+        let uri = image::full(&wanted.image, self.client.registry())?;
+        let request = requests::creation(name, wanted, &self.file.project, &uri);
+        self.client.call("CreateFunction", &request).await?;
+        self.active(name, None).await?;
+        let parts = plan::Parts { events: true, reserved: wanted.reserved.is_some(), ..plan::Parts::default() };
+        self.apart(name, wanted, parts).await
+    }
+
+    async fn update(
+        &self,
+        name: &FunctionName,
+        wanted: &Function,
+        observed: &Observed,
+        parts: plan::Parts,
+    ) -> anyhow::Result<()> {
+        // A change that failed is tried again.
+        if parts.image || observed.status.ends_with("Failed") {
+            let uri = image::full(&wanted.image, self.client.registry())?;
+            self.client.call("UpdateFunctionCode", &requests::code_change(name, wanted, &uri)).await?;
+        } else if parts.configuration {
+            let request = requests::configuration_change(name, wanted);
+            self.client.call("UpdateFunctionConfiguration", &request).await?;
+        }
+        self.active(name, None).await?;
+        self.apart(name, wanted, parts).await
+    }
+
+    /// Settings of a function that have actions of their own.
+    async fn apart(&self, name: &FunctionName, wanted: &Function, parts: plan::Parts) -> anyhow::Result<()> {
+        if let Some(events) = wanted.events.as_ref().filter(|_| parts.events) {
+            self.client.call("UpdateFunctionEventInvokeConfig", &observe::event_change(name, events)).await?;
+        }
+        if !parts.reserved {
+            return Ok(());
+        }
+        let mut request = named(name);
+        let action = match wanted.reserved {
+            Some(mb) => {
+                request.insert("ReservedConcurrencyMem".to_owned(), mb.into());
+                "PutReservedConcurrencyConfig"
+            }
+            None => "DeleteReservedConcurrencyConfig",
+        };
+        self.client.call(action, &Value::Object(request)).await.map(drop)
+    }
+
+    /// Names the parts of a function that cannot be begun.
+    fn leave_parts(&self, name: &FunctionName, declared: &Function, outcomes: &mut Outcomes) {
+        let seen: Vec<Item> = outcomes.list.iter().map(|outcome| outcome.change.item.clone()).collect();
+        let versions = declared.versions.iter().flatten().map(|(n, _)| Item::Version(name.clone(), Some(n.0)));
+        let aliases = declared.aliases.iter().flatten().map(|(alias, _)| Item::Alias(name.clone(), alias.clone()));
+        versions.chain(aliases).filter(|item| !seen.contains(item)).for_each(|item| outcomes.leave(item));
+    }
+}

@@ -1,0 +1,163 @@
+//! Makes an installation what files declare, or says what separates it from that, one item after
+//! the other: functions with their versions and aliases, then triggers, then domains, so that each
+//! item finds what it needs.
+
+mod entry;
+mod function;
+mod prune;
+mod release;
+mod wait;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::model::{File, Function, FunctionName};
+use super::order;
+use super::plan::{Act, Change, Item};
+use super::platform::image;
+use super::report::{self, Outcome};
+use crate::args::Output;
+use crate::client::Client;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// What is done about what differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Deploy,
+    /// Nothing: it is told.
+    Compare,
+}
+
+/// A deploy of a file, or a comparison with it.
+pub struct Run<'a> {
+    pub client: &'a Client,
+    pub file: &'a File,
+    pub format: Output,
+    pub wait_timeout: Duration,
+    pub mode: Mode,
+    /// Whether what the project made and no longer declares goes.
+    pub prune: bool,
+}
+
+/// What became of the items so far.
+#[derive(Default)]
+pub struct Outcomes {
+    pub list: Vec<Outcome>,
+    first: Option<Failure>,
+}
+
+impl Outcomes {
+    /// Adds the outcome of a step that began then, and tells it; whether it succeeded.
+    fn add(&mut self, run: &Run<'_>, item: Item, started: Instant, done: anyhow::Result<Change>) -> bool {
+        let failure = done.as_ref().err().map(Failure::of);
+        let change = done.unwrap_or_else(|_| Change { item, act: Act::Keep, differences: Vec::new() });
+        let error = failure.as_ref().map(Failure::to_string);
+        let outcome = Outcome { change, error, left: false, elapsed_ms: started.elapsed().as_millis() as u64 };
+        if run.mode == Mode::Deploy || failure.is_some() {
+            report::outcome(&outcome, failure.as_ref(), run.format);
+        } else if run.format == Output::Text {
+            report::change(&outcome.change);
+        }
+        self.list.push(outcome);
+        let succeeded = failure.is_none();
+        self.first = self.first.take().or(failure);
+        succeeded
+    }
+
+    /// Adds an item that cannot be begun because of one before it.
+    fn leave(&mut self, item: Item) {
+        let change = Change { item, act: Act::Keep, differences: Vec::new() };
+        self.list.push(Outcome { change, error: None, left: true, elapsed_ms: 0 });
+    }
+}
+
+impl Run<'_> {
+    /// Goes through everything; what fails does not keep what does not need it from being done.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let mut outcomes = Outcomes::default();
+        let mut failed = Vec::new();
+        for name in order::of(&self.file.functions) {
+            if !self.function(name, &self.file.functions[name], &mut outcomes).await {
+                failed.push(name);
+            }
+        }
+        for (name, function) in &self.file.functions {
+            self.triggers(name, function, failed.contains(&name), &mut outcomes).await;
+        }
+        for (name, domain) in &self.file.domains {
+            self.domain(name, domain, &mut outcomes).await;
+        }
+        if self.prune {
+            self.prune(&mut outcomes).await;
+        }
+        self.conclude(outcomes)
+    }
+
+    fn conclude(&self, Outcomes { mut list, first }: Outcomes) -> anyhow::Result<()> {
+        let named = |of: &dyn Fn(&Outcome) -> bool| {
+            let items: Vec<String> = list.iter().filter(|o| of(o)).map(|o| o.change.item.to_string()).collect();
+            (items.len(), items.join(", "))
+        };
+        let ((failures, failed), (lefts, left)) = (named(&|o| o.error.is_some()), named(&|o| o.left));
+        let all = list.len();
+        let different = list.iter().filter(|outcome| outcome.change.act != Act::Keep).count();
+        if self.format == Output::Json {
+            let project = &self.file.project;
+            match self.mode {
+                Mode::Deploy => output::json(&json!({"project": project, "items": list}))?,
+                Mode::Compare => {
+                    list.retain(|outcome| outcome.change.act != Act::Keep);
+                    let changes: Vec<&Change> = list.iter().map(|outcome| &outcome.change).collect();
+                    output::json(&json!({"project": project, "changes": changes}))?;
+                }
+            }
+        }
+        if let Some(first) = first {
+            let left = if lefts == 0 { String::new() } else { format!("; {lefts} that need them are left: {left}") };
+            let message = format!("{failures} of {all} items failed: {failed}{left}");
+            let hint = "The others are as declared; deploy again once it is mended.";
+            return Err(Failure::new(first.exit(), message, hint).into());
+        }
+        if self.mode == Mode::Compare && different > 0 {
+            let message = format!("{different} of what is declared differs");
+            return Err(Failure::new(Exit::Usage, message, "`sampan deploy -f` makes it so.").into());
+        }
+        Ok(())
+    }
+
+    /// A function with its image in the form that is compared, and every default written out.
+    fn normal(&self, function: &Function) -> anyhow::Result<Function> {
+        let image = image::normal(&function.image, self.client.registry())?;
+        Ok(Function { image, ..function.clone() }.filled())
+    }
+
+    /// Whether another project made it.
+    fn refuse_foreign(&self, item: &Item, project: Option<&str>) -> anyhow::Result<()> {
+        match project.filter(|project| *project != self.file.project) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!("{item} belongs to the project {other}");
+                let hint = "Declare it there, or delete it first.";
+                Err(Failure::new(Exit::Usage, message, hint).into())
+            }
+        }
+    }
+}
+
+/// A change of an item that is there and differs, or does not.
+fn change(item: Item, differences: Vec<super::differences::Difference>) -> Change {
+    let act = if differences.is_empty() { Act::Keep } else { Act::Update };
+    Change { item, act, differences }
+}
+
+/// A failure about what a function's declaration has.
+fn invalid(message: String, hint: &str) -> anyhow::Error {
+    Failure::new(Exit::Usage, message, hint).into()
+}
+
+/// Names a function and something of it.
+fn part(name: &FunctionName, of: &str) -> String {
+    format!("{name}:{of}")
+}

@@ -1,0 +1,153 @@
+//! Removes what the project made: what it no longer declares, or everything that a file declares.
+//! What another project made, or a user by hand, stays.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{Mode, Outcomes, Run};
+use crate::commands::delete::gone;
+use crate::declared::model::{Alias, Function, FunctionName};
+use crate::declared::plan::{Act, Change, Item};
+use crate::declared::platform::function::named;
+use crate::declared::platform::{entry, release};
+use crate::declared::{observe, order};
+
+impl Run<'_> {
+    /// Removes what the project made and no longer declares.
+    pub(super) async fn prune(&self, outcomes: &mut Outcomes) {
+        match self.superfluous().await {
+            Ok(items) => self.remove(items, outcomes).await,
+            Err(error) => {
+                let item = Item::Project(self.file.project.clone());
+                outcomes.add(self, item, Instant::now(), Err(error));
+            }
+        }
+    }
+
+    /// Removes what the file declares, and the project made.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        let mut items = Vec::new();
+        for name in self.file.domains.keys() {
+            let there = observe::domain(self.client, name).await?;
+            if there.is_some_and(|(_, project)| self.is_own(project.as_deref())) {
+                items.push(Item::Domain(name.clone()));
+            }
+        }
+        let mut functions = order::of(&self.file.functions);
+        functions.reverse();
+        for name in &functions {
+            let Some(there) = observe::function(self.client, name).await? else { continue };
+            if !self.is_own(there.project.as_deref()) {
+                items.extend(self.own_parts(name, &Function::default()).await?);
+            }
+        }
+        for name in functions {
+            let there = observe::function(self.client, name).await?;
+            if there.is_some_and(|there| self.is_own(there.project.as_deref())) {
+                items.push(Item::Function(name.clone()));
+            }
+        }
+        let mut outcomes = Outcomes::default();
+        self.remove(items, &mut outcomes).await;
+        self.conclude(outcomes)
+    }
+
+    fn is_own(&self, project: Option<&str>) -> bool {
+        project == Some(self.file.project.as_str())
+    }
+
+    /// What the project made and the file does not declare, in the order in which it goes.
+    async fn superfluous(&self) -> anyhow::Result<Vec<Item>> {
+        let mut items = Vec::new();
+        for (name, (_, project)) in observe::domains(self.client).await? {
+            if self.is_own(project.as_deref()) && !self.file.domains.contains_key(&name) {
+                items.push(Item::Domain(name));
+            }
+        }
+        let mut functions = Vec::new();
+        for (name, project) in observe::functions(self.client).await? {
+            match self.file.functions.get(&name) {
+                Some(declared) => items.extend(self.own_parts(&name, declared).await?),
+                None if self.is_own(project.as_deref()) => functions.push(Item::Function(name)),
+                None => {}
+            }
+        }
+        items.extend(functions);
+        Ok(items)
+    }
+
+    /// Triggers, aliases and versions of a function that the project made and does not declare.
+    async fn own_parts(&self, name: &FunctionName, declared: &Function) -> anyhow::Result<Vec<Item>> {
+        let mut items = Vec::new();
+        let triggers: Vec<_> = declared.triggers.iter().flatten().collect();
+        let triggers: Vec<_> = triggers.into_iter().map(|(key, trigger)| trigger.clone().filled(key).key()).collect();
+        for (key, (_, project)) in observe::triggers(self.client, name).await? {
+            if self.is_own(project.as_deref()) && !triggers.contains(&key) {
+                items.push(Item::StrayTrigger(name.clone(), key));
+            }
+        }
+        let aliases = observe::aliases(self.client, name).await?;
+        let declares = |alias: &String| declared.aliases.as_ref().is_some_and(|aliases| aliases.contains_key(alias));
+        for (alias, (_, project)) in &aliases {
+            if self.is_own(project.as_deref()) && !declares(alias) {
+                items.push(Item::Alias(name.clone(), alias.clone()));
+            }
+        }
+        if declared.publish == Some(true) {
+            return Ok(items);
+        }
+        let used = |number: u32| {
+            let stays = |(alias, (_, project)): &(&String, &(Alias, Option<String>))| {
+                declares(alias) || !self.is_own(project.as_deref())
+            };
+            let mut staying = aliases.iter().filter(stays);
+            staying.any(|(_, (alias, _))| alias.leads_to(&number.to_string()))
+        };
+        for (number, project) in observe::versions(self.client, name).await? {
+            let kept = declared.versions.iter().flatten().any(|(known, _)| known.0 == number);
+            if self.is_own(project.as_deref()) && !kept && !used(number) {
+                items.push(Item::Version(name.clone(), Some(number)));
+            }
+        }
+        Ok(items)
+    }
+
+    async fn remove(&self, items: Vec<Item>, outcomes: &mut Outcomes) {
+        for item in items {
+            let started = Instant::now();
+            let change = Change { item: item.clone(), act: Act::Delete, differences: Vec::new() };
+            let done = match self.mode {
+                Mode::Compare => Ok(change),
+                Mode::Deploy => self.remove_one(&item).await.map(|()| change),
+            };
+            outcomes.add(self, item, started, done);
+        }
+    }
+
+    async fn remove_one(&self, item: &Item) -> anyhow::Result<()> {
+        let (action, request) = match item {
+            Item::Domain(name) => ("DeleteCustomDomain", json!({ "Domain": name })),
+            Item::Function(name) => return gone(self.client, &name.namespace, &name.name).await,
+            Item::StrayTrigger(name, key) => ("DeleteTrigger", entry::trigger_named(name, key)),
+            Item::Alias(name, alias) if alias.starts_with('$') => {
+                // It cannot go; it leads where that of a new function leads.
+                let latest = Alias { version: "$LATEST".to_owned(), weights: None, rule: None, description: None };
+                ("UpdateAlias", release::alias_request(name, alias, &latest, None))
+            }
+            Item::Alias(name, alias) => {
+                let mut request = Value::Object(named(name));
+                request["Name"] = alias.as_str().into();
+                ("DeleteAlias", request)
+            }
+            Item::Version(name, Some(number)) => {
+                let mut off = Value::Object(named(name));
+                off["Qualifier"] = number.to_string().into();
+                self.client.call("DeleteProvisionedConcurrencyConfig", &off).await?;
+                return self.delete_version(name, *number).await;
+            }
+            Item::Version(_, None) | Item::Provisioned(..) | Item::Trigger(..) | Item::Project(_) => return Ok(()),
+        };
+        self.client.call(action, &request).await.map(drop)
+    }
+}

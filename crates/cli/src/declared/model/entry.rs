@@ -1,0 +1,156 @@
+//! Where calls of functions come from: triggers, and custom domains.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::release::Route;
+
+/// The type of a trigger without one, and its version.
+const TIMER: &str = "timer";
+const LATEST: &str = "$LATEST";
+
+/// A trigger, which makes events for the function; that of type http is the function's URL
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Trigger {
+    /// Type: timer, http, webhook, cloudevents or cos [default: timer]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Name, where several have one name and differ by type or version [default: its key]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The version or alias that gets its events [default: $LATEST]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qualifier: Option<String>,
+    /// Times of a timer: seven fields from second to year, or five from minute to weekday
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// Time zone of cron, such as Europe/Berlin or +01:00 [default: the platform's, +08:00]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Longest time from an event to the last moment at which its run may begin, in seconds
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u32>,
+    /// Most events in a minute
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// What the type needs, in the words of the cloud API's TriggerDesc, such as AuthType
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub desc: Map<String, Value>,
+    /// Text that a timer's events carry
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argument: Option<String>,
+    /// Free text
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether it makes no events for now [default: false]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+}
+
+/// What distinguishes a function's triggers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TriggerKey {
+    pub name: String,
+    pub kind: String,
+    pub qualifier: String,
+}
+
+impl Trigger {
+    /// With every default written out.
+    pub fn filled(self, key: &str) -> Self {
+        let text = |text: Option<String>| Some(text.unwrap_or_default());
+        Self {
+            kind: Some(self.kind.unwrap_or_else(|| TIMER.to_owned())),
+            name: Some(self.name.unwrap_or_else(|| key.to_owned())),
+            qualifier: Some(self.qualifier.unwrap_or_else(|| LATEST.to_owned())),
+            argument: text(self.argument),
+            description: text(self.description),
+            paused: Some(self.paused.unwrap_or(false)),
+            ..self
+        }
+    }
+
+    /// Without what is a default anyway, under a key that is its name or not.
+    pub fn trimmed(self, key: &str) -> Self {
+        let unless = |text: Option<String>, default: &str| text.filter(|text| text != default);
+        Self {
+            kind: unless(self.kind, TIMER),
+            name: unless(self.name, key),
+            qualifier: unless(self.qualifier, LATEST),
+            argument: unless(self.argument, ""),
+            description: unless(self.description, ""),
+            paused: self.paused.filter(|paused| *paused),
+            ..self
+        }
+    }
+
+    /// The key of one whose defaults are written out.
+    pub fn key(&self) -> TriggerKey {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        TriggerKey { name: text(&self.name), kind: text(&self.kind), qualifier: text(&self.qualifier) }
+    }
+}
+
+/// A custom domain and where its paths lead
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Protocols of the domain [default: http]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Name of a certificate in the gateway's settings, for TLS
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Paths and their functions: / or /a match that path only, /a/* all paths below it, /* all
+    /// other paths
+    pub routes: BTreeMap<String, Route>,
+}
+
+/// Protocols of a domain
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Plain HTTP
+    #[default]
+    Http,
+    /// TLS
+    Https,
+    /// Both
+    Both,
+}
+
+impl Domain {
+    /// With every default written out, and each target in its shortest form.
+    pub fn filled(self) -> Self {
+        let short = |route: Route| Route { function: short(&route.function), ..route };
+        Self {
+            protocol: Some(self.protocol.unwrap_or_default()),
+            certificate: Some(self.certificate.unwrap_or_default()),
+            routes: self.routes.into_iter().map(|(path, route)| (path, short(route))).collect(),
+        }
+    }
+
+    /// Without what is a default anyway.
+    pub fn trimmed(self) -> Self {
+        Self {
+            protocol: self.protocol.filter(|protocol| *protocol != Protocol::default()),
+            certificate: self.certificate.filter(|name| !name.is_empty()),
+            ..self
+        }
+    }
+}
+
+/// The qualifier of a route without one.
+pub const DEFAULT_QUALIFIER: &str = "$DEFAULT";
+
+/// A target without the namespace and the qualifier that are meant anyway.
+pub fn short(target: &str) -> String {
+    let target = target.strip_prefix("default/").unwrap_or(target);
+    target.strip_suffix(&format!(":{DEFAULT_QUALIFIER}")).unwrap_or(target).to_owned()
+}

@@ -1,0 +1,271 @@
+//! Published versions, aliases that lead to them, and instances of them that are kept ready.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Function;
+
+/// The number of a published version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VersionNumber(pub u32);
+
+impl fmt::Display for VersionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for VersionNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.parse().ok().filter(|number| *number > 0 && !text.starts_with(['0', '+']));
+        number.map(Self).ok_or_else(|| de::Error::custom(format!("{text:?} is no number of a version, such as 1")))
+    }
+}
+
+/// Keys of a function that a version does not have.
+pub const OF_FUNCTIONS: [&str; 15] = [
+    "type",
+    "websocket",
+    "async_run",
+    "rerun",
+    "runtime",
+    "stop_grace",
+    "init",
+    "start_check",
+    "tags",
+    "events",
+    "reserved",
+    "publish",
+    "versions",
+    "aliases",
+    "triggers",
+];
+
+/// A published version: image and settings as they were when it was published; keys that are left
+/// out have their defaults
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub Function);
+
+/// Instances of a published version that are kept ready
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Provisioned {
+    /// Number of instances; in place of utilization
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// Share of the instances that is to be in use, such as 0.6; with max
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<f64>,
+    /// Fewest instances, with utilization [default: 1]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// Most instances, with utilization
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// Other numbers from scheduled times on
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<At>,
+}
+
+/// Another number of instances from scheduled times on
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct At {
+    /// Seven fields from second to year
+    pub cron: String,
+    /// Number of instances
+    pub number: u32,
+}
+
+/// The object that an integer stands for a member of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProvisionedKeys {
+    number: Option<u32>,
+    utilization: Option<f64>,
+    min: Option<u32>,
+    max: Option<u32>,
+    #[serde(default)]
+    at: Vec<At>,
+}
+
+impl<'de> Deserialize<'de> for Provisioned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ProvisionedKeys { number, utilization, min, max, at } = ProvisionedKeys::deserialize(deserializer)?;
+        if utilization.is_some() != max.is_some() || utilization.is_some() == number.is_some() && at.is_empty() {
+            return Err(de::Error::custom("give `number`, or `utilization` and `max`"));
+        }
+        if utilization.is_none() && min.is_some() {
+            return Err(de::Error::custom("`min` is for `utilization`"));
+        }
+        let min = utilization.map(|_| min.unwrap_or(1));
+        let number = if utilization.is_some() { None } else { Some(number.unwrap_or(0)) };
+        Ok(Self { number, utilization, min, max, at })
+    }
+}
+
+/// An alias: a name that leads to a version, and to a second one by weight or by a header
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// Number of a published version, `newest` for the last published one, or `$LATEST`
+    pub version: String,
+    /// A second version and its share of calls, such as { 2: 0.05 }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<BTreeMap<String, f64>>,
+    /// A second version for requests with a certain header
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// Free text
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl Alias {
+    /// Whether calls of it go to this version, all or some.
+    pub fn leads_to(&self, version: &str) -> bool {
+        let weighted = self.weights.as_ref().is_some_and(|weights| weights.contains_key(version));
+        self.version == version || weighted || self.rule.as_ref().is_some_and(|rule| rule.version == version)
+    }
+}
+
+/// The word for the last published version.
+pub const NEWEST: &str = "newest";
+
+/// A version for requests whose header has one value, or one in a range
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The version
+    pub version: String,
+    /// Name of the header
+    pub header: String,
+    /// Its value
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    /// Range of its value, such as '[10,20]'
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+}
+
+/// Where a path leads: a text, or a function with rewrites of the path
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub function: String,
+    pub rewrites: Vec<Rewrite>,
+}
+
+/// The form of a route with rewrites
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct LongRoute {
+    /// [NAMESPACE/]FUNCTION[:QUALIFIER]
+    function: String,
+    /// Changes of the path; the first that matches counts
+    #[serde(default)]
+    rewrites: Vec<Rewrite>,
+}
+
+/// A path and what it becomes
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    /// A path, or one that ends in *
+    pub path: String,
+    /// What it becomes; $ stands for what * matched
+    pub to: String,
+}
+
+impl Serialize for Route {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.rewrites.is_empty() {
+            return serializer.serialize_str(&self.function);
+        }
+        let (function, rewrites) = (self.function.clone(), self.rewrites.clone());
+        LongRoute { function, rewrites }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Route {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Route;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("[NAMESPACE/]FUNCTION[:QUALIFIER], or `function` and `rewrites`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Route, E> {
+                Ok(Route { function: text.to_owned(), rewrites: Vec::new() })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Route, A::Error> {
+                let LongRoute { function, rewrites } = LongRoute::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Route { function, rewrites })
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+#[cfg(test)]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    impl JsonSchema for super::VersionNumber {
+        fn schema_name() -> Cow<'static, str> {
+            "VersionNumber".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string", "pattern": "^[1-9][0-9]*$" })
+        }
+    }
+
+    impl JsonSchema for super::Version {
+        fn schema_name() -> Cow<'static, str> {
+            "Version".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            let mut schema = super::Function::json_schema(generator);
+            if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+                properties.retain(|key, _| !super::OF_FUNCTIONS.contains(&key.as_str()));
+            }
+            let text = "A published version: image and settings as they were when it was published; keys that \
+                        are left out have their defaults";
+            schema.insert("description".to_owned(), text.into());
+            schema
+        }
+    }
+
+    impl JsonSchema for super::Route {
+        fn schema_name() -> Cow<'static, str> {
+            "Route".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            let long = generator.subschema_for::<super::LongRoute>();
+            json_schema!({
+                "description": "[NAMESPACE/]FUNCTION[:QUALIFIER], or that with rewrites of the path",
+                "anyOf": [{ "type": "string" }, long],
+            })
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Triggers and custom domains: from answers to the model, and from the model to requests.
+
+use serde_json::{Map, Value, json};
+
+use super::function::{DECLARED, named};
+use super::mark;
+use crate::declared::model::{
+    DEFAULT_QUALIFIER, Domain, FunctionName, Protocol, Rewrite, Route, Trigger, TriggerKey, short,
+};
+
+/// What answers show in place of a secret.
+pub const HIDDEN: &str = "***";
+
+/// A trigger of an answer, with every default written out, and the project that made it.
+pub fn trigger(answer: &Value) -> (Trigger, Option<String>) {
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let desc = text("TriggerDesc");
+    let mut desc: Map<String, Value> = serde_json::from_str(&desc).unwrap_or_default();
+    let number = |value: Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let max_age = desc.remove("max_age_s").and_then(number);
+    let rate = desc.remove("rate_per_minute").and_then(number);
+    let word = |value: Value| value.as_str().map(str::to_owned);
+    let is_timer = text("Type") == "timer";
+    let mut own = |key: &str| if is_timer { desc.remove(key).and_then(word) } else { None };
+    let (cron, zone) = (own("cron"), own("zone"));
+    let marked = text("Description");
+    let (description, project) = mark::split(&marked);
+    let trigger = Trigger {
+        kind: Some(text("Type")),
+        name: Some(text("TriggerName")),
+        qualifier: Some(text("Qualifier")),
+        cron,
+        zone,
+        max_age,
+        rate,
+        desc: without_urls(desc),
+        argument: Some(text("CustomArgument")),
+        description: Some(description.to_owned()),
+        paused: Some(answer.get("Enable") != Some(&Value::from(1))),
+    };
+    (trigger, project.map(str::to_owned))
+}
+
+/// What answers add to a URL's description is left out, and so are networks as they are by default.
+fn without_urls(mut desc: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(net)) = desc.get_mut("NetConfig") {
+        net.retain(|key, value| !key.ends_with("Url") && *value != Value::Bool(true));
+        if net.is_empty() {
+            desc.remove("NetConfig");
+        }
+    }
+    desc
+}
+
+/// What is declared, in the form that [`trigger`] reads answers in: where an answer hides a secret
+/// the declared one is taken to be that, and what an answer adds inside of an object is left out.
+pub fn comparable(declared: &Trigger, observed: &Trigger) -> (Trigger, Trigger) {
+    let declared = Trigger { desc: without_urls(declared.desc.clone()), ..declared.clone() };
+    let mut observed = observed.clone();
+    for (key, value) in &mut observed.desc {
+        if let Some(wanted) = declared.desc.get(key) {
+            adopt(value, wanted, true);
+        }
+    }
+    (declared, observed)
+}
+
+fn adopt(observed: &mut Value, declared: &Value, top: bool) {
+    match (observed, declared) {
+        (observed @ Value::String(_), declared @ Value::String(_)) if *observed == HIDDEN => {
+            *observed = declared.clone();
+        }
+        (Value::Object(observed), Value::Object(declared)) => {
+            observed.retain(|key, value| declared.contains_key(key) || !is_empty(value));
+            for (key, value) in observed {
+                if let Some(declared) = declared.get(key) {
+                    adopt(value, declared, false);
+                }
+            }
+        }
+        (Value::Array(observed), Value::Array(declared)) if !top || observed.len() == declared.len() => {
+            for (observed, declared) in observed.iter_mut().zip(declared) {
+                adopt(observed, declared, false);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Number(number) => number.as_i64() == Some(0),
+        _ => false,
+    }
+}
+
+/// The fields that name a trigger.
+pub fn trigger_named(function: &FunctionName, key: &TriggerKey) -> Value {
+    let mut request = Value::from(named(function));
+    request["TriggerName"] = key.name.as_str().into();
+    request["Type"] = key.kind.as_str().into();
+    request["Qualifier"] = key.qualifier.as_str().into();
+    request
+}
+
+/// `CreateTrigger` and `UpdateTrigger` of a trigger whose defaults are written out.
+pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Option<&str>) -> Value {
+    let mut request = trigger_named(function, &trigger.key());
+    let mut desc = trigger.desc.clone();
+    let options = [("max_age_s", trigger.max_age), ("rate_per_minute", trigger.rate)];
+    desc.extend(options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+    let texts = [("cron", &trigger.cron), ("zone", &trigger.zone)];
+    desc.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))));
+    let description = trigger.description.clone().unwrap_or_default();
+    let description = project.map_or_else(|| description.clone(), |project| mark::with(&description, project));
+    request["TriggerDesc"] = Value::Object(desc).to_string().into();
+    request["CustomArgument"] = trigger.argument.clone().unwrap_or_default().into();
+    request["Description"] = description.into();
+    request["Enable"] = if trigger.paused == Some(true) { "CLOSE" } else { "OPEN" }.into();
+    request
+}
+
+/// A domain of an answer, with every default written out, and the project that made it.
+pub fn domain(answer: &Value) -> (Domain, Option<String>) {
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let route = |endpoint: &Value| {
+        let (namespace, function) = (text(endpoint, "Namespace"), text(endpoint, "FunctionName"));
+        let target = format!("{namespace}/{function}:{}", text(endpoint, "Qualifier"));
+        let rewrites = list(endpoint, "PathRewrite");
+        let rewrites = rewrites.iter().map(|rule| Rewrite { path: text(rule, "Path"), to: text(rule, "Rewrite") });
+        (text(endpoint, "PathMatch"), Route { function: short(&target), rewrites: rewrites.collect() })
+    };
+    let domain = Domain {
+        protocol: Some(match text(answer, "Protocol").as_str() {
+            "HTTPS" => Protocol::Https,
+            "HTTP&HTTPS" => Protocol::Both,
+            _ => Protocol::Http,
+        }),
+        certificate: Some(
+            answer.pointer("/CertConfig/CertificateId").and_then(Value::as_str).unwrap_or_default().into(),
+        ),
+        routes: list(answer, "EndpointsConfig").iter().map(route).collect(),
+    };
+    let tags = list(answer, "Tags");
+    let project = tags.iter().find(|tag| text(tag, "Key") == DECLARED).map(|tag| text(tag, "Value"));
+    (domain, project)
+}
+
+/// `CreateCustomDomain`, and without a project `UpdateCustomDomain`, of a domain whose defaults are
+/// written out.
+pub fn domain_request(name: &str, domain: &Domain, project: Option<&str>) -> Value {
+    let protocol = match domain.protocol.unwrap_or_default() {
+        Protocol::Http => "HTTP",
+        Protocol::Https => "HTTPS",
+        Protocol::Both => "HTTP&HTTPS",
+    };
+    let endpoints: Vec<Value> = domain.routes.iter().map(|(path, route)| endpoint(path, route)).collect();
+    let mut request = json!({
+        "Domain": name, "Protocol": protocol, "CertConfig": {"CertificateId": domain.certificate},
+        "EndpointsConfig": endpoints,
+    });
+    if let Some(project) = project {
+        request["Tags"] = json!([{"Key": DECLARED, "Value": project}]);
+    }
+    request
+}
+
+fn endpoint(path: &str, route: &Route) -> Value {
+    let (function, qualifier) = route.function.split_once(':').unwrap_or((&route.function, DEFAULT_QUALIFIER));
+    let (namespace, function) = function.split_once('/').unwrap_or(("default", function));
+    let rule = |rewrite: &Rewrite| {
+        let kind = if rewrite.path.ends_with('*') { "WildcardRules" } else { "ExactRules" };
+        json!({"Path": rewrite.path, "Type": kind, "Rewrite": rewrite.to})
+    };
+    json!({
+        "PathMatch": path, "Namespace": namespace, "FunctionName": function, "Qualifier": qualifier,
+        "PathRewrite": route.rewrites.iter().map(rule).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the platform would answer after such a request.
+    fn answered(mut request: Value) -> Value {
+        request["Enable"] = i32::from(request["Enable"] == "OPEN").into();
+        request
+    }
+
+    #[test]
+    fn a_trigger_is_asked_for_as_it_is_answered() {
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let timer = Trigger {
+            cron: Some("0 9 * * *".into()),
+            zone: Some("UTC".into()),
+            max_age: Some(60),
+            argument: Some("x".into()),
+            ..Trigger::default()
+        };
+        let url = Trigger {
+            kind: Some("http".into()),
+            qualifier: Some("live".into()),
+            desc: object(json!({"AuthType": "CAM"})),
+            paused: Some(true),
+            ..Trigger::default()
+        };
+        for wanted in [timer, url] {
+            let wanted = wanted.filled("t");
+            let request = trigger_request(&FunctionName::new("default", "f"), &wanted, Some("shop"));
+            assert_eq!(trigger(&answered(request)), (wanted, Some("shop".to_owned())));
+        }
+        let request = json!({"Type": "http", "TriggerDesc": json!({"AuthType": "NONE", "NetConfig": {
+            "EnableIntranet": true, "EnableExtranet": false, "IntranetUrl": "http://a/"}}).to_string()});
+        let (read, _) = trigger(&request);
+        assert_eq!(Value::from(read.desc), json!({"AuthType": "NONE", "NetConfig": {"EnableExtranet": false}}));
+    }
+
+    #[test]
+    fn hidden_secrets_and_empty_additions_are_no_differences() {
+        let with = |desc: Value| {
+            Trigger { desc: desc.as_object().cloned().expect("an object"), ..Trigger::default() }.filled("t")
+        };
+        let declared = with(json!({"Scheme": "github", "Secrets": ["s"], "CorsConfig": {"Enable": true}}));
+        let observed =
+            with(json!({"Scheme": "github", "Secrets": ["***"], "CorsConfig": {"Enable": true, "MaxAge": 0}}));
+        let (a, b) = comparable(&declared, &observed);
+        assert_eq!(a, b);
+        let (a, b) = comparable(&with(json!({"Scheme": "github"})), &with(json!({"Scheme": "token", "x": 1})));
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_domain_is_asked_for_as_it_is_answered() {
+        let route = |target: &str, rewrites: Vec<Rewrite>| Route { function: target.into(), rewrites };
+        let rewrite = Rewrite { path: "/api/*".into(), to: "/$".into() };
+        let routes = [("/*", route("web", Vec::new())), ("/api/*", route("team/api:live", vec![rewrite]))];
+        let routes = routes.into_iter().map(|(path, route)| (path.to_owned(), route)).collect();
+        let wanted = Domain { protocol: Some(Protocol::Both), certificate: Some("main".into()), routes };
+        let request = domain_request("a.example.com", &wanted, Some("shop"));
+        assert_eq!(domain(&request), (wanted, Some("shop".to_owned())));
+    }
+}

@@ -238,3 +238,24 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     assert_eq!((listed.as_array().map(Vec::len), &listed[0]["FunctionName"]), (Some(1), &json!("other")));
     platform.stop().await
 }
+
+#[tokio::test]
+async fn an_export_makes_an_empty_installation_the_same() -> anyhow::Result<()> {
+    let (first, second) = (Platform::start().await?, Platform::start().await?);
+    first.push_hello().await?;
+    second.push_hello().await?;
+    let file = written(&first, "sampan.yaml", RELEASED)?;
+    let made = run(&first, "deploy", &[&file]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    let exported = tools::run_ok(&mut first.cli(&["export"])).await?;
+    let copy = written(&second, "copy.yaml", &exported)?;
+    let copied = run(&second, "deploy", &[&copy]).await?;
+    assert!(copied.ok, "{exported}\n{}{}", copied.stdout, copied.stderr);
+    let again = tools::run_ok(&mut second.cli(&["export"])).await?;
+    assert!(again == exported, "{exported}\nis not\n{again}");
+    assert!(exported.contains("project: shop") && exported.contains("shop.example.com"), "{exported}");
+    let same = run(&first, "diff", &[&copy]).await?;
+    assert!(same.ok, "{}{}", same.stdout, same.stderr);
+    second.stop().await?;
+    first.stop().await
+}

@@ -16,3 +16,10 @@ pub struct DiffArgs {
     #[arg(long)]
     pub prune: bool,
 }
+
+#[derive(Args)]
+pub struct ExportArgs {
+    /// Name of the project [default: that of all that is exported, else exported]
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+}

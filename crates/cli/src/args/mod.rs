@@ -129,6 +129,8 @@ pub enum Command {
     Deploy(Box<DeployArgs>),
     /// Show what differs from what a file declares; exit code 2 if anything does
     Diff(declared::DiffArgs),
+    /// Print all functions, versions, aliases, triggers and domains as a sampan.yaml
+    Export(declared::ExportArgs),
     /// Print the JSON schema of sampan.yaml, for editors
     Schema,
     /// Call a function and print its answer

@@ -3,6 +3,7 @@
 
 mod apply;
 mod differences;
+mod export;
 mod files;
 mod model;
 mod observe;
@@ -19,9 +20,10 @@ pub(crate) use yaml::nearest::nearest;
 use std::time::Duration;
 
 use self::apply::{Mode, Run};
-use crate::args::declared::DiffArgs;
+use crate::args::declared::{DiffArgs, ExportArgs};
 use crate::args::{Connection, DeleteArgs, DeployArgs, Output};
 use crate::client::Client;
+use crate::print;
 
 /// `sampan deploy -f`.
 pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) -> anyhow::Result<()> {
@@ -46,6 +48,14 @@ pub async fn delete(connection: &Connection, args: &DeleteArgs, format: Output) 
     let client = Client::new(connection)?;
     let wait_timeout = Duration::ZERO;
     Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: false }.delete().await
+}
+
+/// `sampan export`.
+pub async fn export(connection: &Connection, args: &ExportArgs) -> anyhow::Result<()> {
+    let client = Client::new(connection)?;
+    let file = export::file(&client, args.project.clone()).await?;
+    print::bytes(yaml::write::document(&serde_json::to_value(file)?).as_bytes());
+    Ok(())
 }
 
 /// `sampan schema`.

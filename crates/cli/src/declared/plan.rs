@@ -142,7 +142,7 @@ mod tests {
 
     fn there(function: Function) -> Observed {
         let function = function.filled();
-        Observed { function, project: None, status: "Active".to_owned(), reason: String::new() }
+        Observed { function, temporary: false, project: None, status: "Active".to_owned(), reason: String::new() }
     }
 
     fn change(wanted: Function, found: Function) -> Change {

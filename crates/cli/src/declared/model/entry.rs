@@ -9,7 +9,7 @@ use super::release::Route;
 
 /// The type of a trigger without one, and its version.
 const TIMER: &str = "timer";
-const LATEST: &str = "$LATEST";
+pub const LATEST: &str = "$LATEST";
 
 /// A trigger, which makes events for the function; that of type http is the function's URL
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

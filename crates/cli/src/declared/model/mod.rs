@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::arguments::Words;
-pub use self::entry::{DEFAULT_QUALIFIER, Domain, Protocol, Trigger, TriggerKey, short};
+pub use self::entry::{DEFAULT_QUALIFIER, Domain, LATEST, Protocol, Trigger, TriggerKey, short};
 pub use self::name::FunctionName;
 pub use self::reach::{Entries, Mount};
 pub use self::release::{Alias, At, NEWEST, Provisioned, Rewrite, Route, Rule, Version, VersionNumber};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use types::limits::JOB_PORT;
-use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
+use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE, TEMPORARY};
 
 use super::{extras, image};
 use crate::declared::model::{Cores, Entries, Function, FunctionName, Kind, Session, SessionSource, WhenIdle, Words};
@@ -17,6 +17,8 @@ pub const DECLARED: &str = "sampan:declared";
 pub struct Observed {
     /// Every default is written out.
     pub function: Function,
+    /// Whether the platform deletes it when nothing of it runs.
+    pub temporary: bool,
     /// The project that made it.
     pub project: Option<String>,
     pub status: String,
@@ -76,6 +78,7 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
     };
     Observed {
         function: function.filled(),
+        temporary: tags.contains_key(TEMPORARY),
         project: tag(DECLARED),
         status: text(answer, "/Status").to_owned(),
         reason: text(answer, "/StatusReasons/0/ErrorMessage").to_owned(),

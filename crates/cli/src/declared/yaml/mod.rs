@@ -6,3 +6,4 @@ pub mod merge;
 pub mod nearest;
 pub mod node;
 pub mod place;
+pub mod write;

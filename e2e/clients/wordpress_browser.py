@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 USER, PASSWORD = "editor", "correct horse battery staple"
-WAIT_S = 60
+WAIT_S = 120
 SIDE = 640
 
 

@@ -59,7 +59,10 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     ];
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     for number in 0..rounds * STARTS {
-        for (index, kind) in kinds.iter_mut().enumerate() {
+        for turn in 0..kinds.len() {
+            // Another one is first each time: what was started before has its effect on the next.
+            let index = (number + turn) % kinds.len();
+            let kind = &mut kinds[index];
             let function = format!("mounts-{index}-{number}");
             let flags: Vec<&str> = kind.flags.iter().map(String::as_str).collect();
             up.quiet_client(&[&["deploy", &function, "--image", "hello:v1", "--no-start-check"], &flags[..]].concat())?;

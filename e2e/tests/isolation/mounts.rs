@@ -114,7 +114,9 @@ async fn no_mount_leaves_its_volume_or_covers_what_is_the_kernels() -> anyhow::R
             let uri = format!("{}/hostile:v1", platform.registry());
             let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": uri}});
             let mut request = json!({"FunctionName": "refused", "Runtime": "CustomImage", "Code": code});
-            request.as_object_mut().zip(more.as_object()).map(|(request, more)| request.extend(more.clone()));
+            if let Some((request, more)) = request.as_object_mut().zip(more.as_object()) {
+                request.extend(more.clone());
+            }
             request
         };
         for more in [json!({"Sampan": {"Mounts": [own]}}), json!({"CfsConfig": {"CfsInsList": [cfs]}})] {

@@ -182,7 +182,7 @@ async fn notifications_of_moto_are_events() -> anyhow::Result<()> {
     });
     platform.api.call("UpdateTrigger", update).await?;
     let mut store = ObjectStore::moto().await?;
-    // SNS knows passwords in addresses and no tokens; what moto signs with is no key of a certificate.
+    // SNS knows passwords in addresses and no tokens; moto signs with no key of a certificate.
     let hook = platform.gateway.replace("http://", &format!("http://sns:{TOKEN}@"));
     let hook = format!("{hook}/hooks/default/event/films");
     store.client(&["make", "films"]).await?;

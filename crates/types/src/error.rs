@@ -60,8 +60,10 @@ codes! {
     FAILED_PROVISIONED_IN_PROGRESS = "FailedOperation.ProvisionedInProgress", 409, false, "First keep nothing of the version ready: `sampan provision FUNCTION:VERSION --off`.";
     FAILED_PROVISIONED_EXCEED_AVAILABLE = "FailedOperation.ProvisionedExceedAvailable", 409, false, "";
     FAILED_PROVISIONED_EXCEED_RESERVED = "FailedOperation.ProvisionedExceedReserved", 409, false, "";
-    FAILED_VERSION_NOT_ACTIVE = "FailedOperation.FunctionVersionStatusNotActive", 409, true, "Wait until the version is Active and try again.";
-    FAILED_PUBLISH_VERSION = "FailedOperation.PublishVersion", 409, true, "Wait until the function is Active and try again.";
+    FAILED_VERSION_NOT_ACTIVE =
+        "FailedOperation.FunctionVersionStatusNotActive", 409, true, "Wait until the version is Active and try again.";
+    FAILED_PUBLISH_VERSION =
+        "FailedOperation.PublishVersion", 409, true, "Wait until the function is Active and try again.";
     FAILED_QUERY = "FailedOperation.QueryError", 500, true, "";
     FAILED_RESERVED_EXCEED_TOTAL = "FailedOperation.ReservedExceedTotal", 409, false, "";
     FAILED_RESERVED_IN_PROGRESS = "FailedOperation.ReservedInProgress", 409, true, "Wait until the function is Active and try again.";

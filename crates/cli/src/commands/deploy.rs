@@ -283,8 +283,8 @@ fn failed(args: &DeployArgs, status: &str, function: &Value) -> anyhow::Error {
     let field = |name: &str| reason.and_then(|r| r.get(name)).and_then(Value::as_str).unwrap_or_default();
     let message = format!("function {} is {status}: {}: {}", args.name, field("ErrorCode"), field("ErrorMessage"));
     let hint = if status == "UpdateFailed" {
-        "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags tries \
-         the failed change again."
+        "Calls still get the previous version, and a deploy that changes anything starts from it; one without flags \
+         tries the failed change again."
     } else {
         "Fix the cause and deploy again."
     };
@@ -309,7 +309,8 @@ async fn report(
     match format {
         Output::Json => output::json(&json!({
             "function": args.name, "namespace": args.namespace, "status": text("/Status"),
-            "image": text("/ImageConfig/ImageUri"), "url": url, "host_url": host_url, "signed": signed, "elapsed_ms": elapsed.as_millis() as u64,
+            "image": text("/ImageConfig/ImageUri"), "url": url, "host_url": host_url, "signed": signed,
+            "elapsed_ms": elapsed.as_millis() as u64,
         })),
         Output::Text => {
             println!("{} is {} ({:.1} s)", args.name, text("/Status"), elapsed.as_secs_f64());

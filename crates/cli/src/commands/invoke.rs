@@ -267,8 +267,8 @@ async fn web(
     Err(failure.with_request_id(request_id).into())
 }
 
-/// Calls a function; signs the call where the gateway refused it unsigned, which the function has not
-/// seen then.
+/// Calls a function; signs the call where the gateway refused it unsigned, which the function has
+/// not seen then.
 async fn send(client: &Client, request: reqwest::Request) -> anyhow::Result<reqwest::Response> {
     let again = request.try_clone().filter(|request| !request.headers().contains_key(AUTHORIZATION));
     let unreachable = "the gateway cannot be reached";

@@ -303,7 +303,10 @@ mod tests {
 
     #[test]
     fn one_url_with_cam_closes_what_has_no_url_of_its_own() {
-        let url = |qualifier: &str, auth: &str| json!({"Type": "http", "Qualifier": qualifier, "TriggerDesc": json!({"AuthType": auth}).to_string()});
+        let url = |qualifier: &str, auth: &str| {
+            let desc = json!({"AuthType": auth}).to_string();
+            json!({"Type": "http", "Qualifier": qualifier, "TriggerDesc": desc})
+        };
         let timer = json!({"Type": "timer", "Qualifier": "$LATEST", "TriggerDesc": r#"{"cron":"* * * * *"}"#});
         assert!(!is_signed(&[timer.clone(), url("$LATEST", "NONE")]));
         assert!(is_signed(&[timer, url("live", "CAM"), url("$LATEST", "NONE")]));

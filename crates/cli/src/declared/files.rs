@@ -182,7 +182,8 @@ mod tests {
             "publish: true\nprovisioned: { number: 1 }\nversions:\n  1: { image: a }\naliases:\n  \
              live: { version: newest, weights: { 1: 0.25 } }\ntriggers:\n  hook:\n    type: webhook\n    \
              desc: { Scheme: github, Secret: '${A}', Deep: [1, true] }",
-        ) + "domains:\n  a.example.com:\n    routes:\n      /*: f:live\n      /x/*: { function: f, rewrites: [{ path: /x/*, to: /$ }] }\n";
+        ) + "domains:\n  a.example.com:\n    routes:\n      /*: f:live\n      /x/*: { function: f, rewrites: \
+           [{ path: /x/*, to: /$ }] }\n";
         let file = read(&[&text]).expect("valid");
         let function = file.functions.values().next().expect("one function");
         let alias = &function.aliases.as_ref().expect("given")["live"];

@@ -18,7 +18,7 @@ pub struct Config {
     /// Domains whose hosts name functions: `<function>.<namespace>.<domain>`.
     pub domains: Vec<String>,
     /// What the gateway is called from outside, such as `https://functions.example.com`: answers
-    /// about http triggers have their URLs below it. Without it they have the gateway's own address.
+    /// about http triggers have their URLs below it. Without it they have the gateway's address.
     pub public_url: Option<PublicUrl>,
     /// Whether clients' `X-Forwarded-*` headers are believed and added to. Only right when every
     /// client is a proxy of yours; otherwise they are replaced.
@@ -78,7 +78,7 @@ pub struct Config {
     /// How deep a chain of calls may be in which instances call functions by this gateway; a deeper
     /// call is answered with 508. 0 lets instances call nothing.
     pub call_depth_max: u32,
-    /// Whether `Location`, `Refresh` and the paths of cookies get the path `/fn/<namespace>/<name>` in
+    /// Whether `Location`, `Refresh` and the paths of cookies get `/fn/<namespace>/<name>` in
     /// front, in answers of functions that were called below it. Never of those called by a host.
     pub rewrite_prefix: bool,
     /// Limits of single routes: tables `[[gateway.limits]]`.

@@ -11,10 +11,8 @@ use http::uri::{InvalidUri, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::client_headers::sanitize;
-use crate::trusted_proxies::TrustedProxies;
+use crate::trusted_proxies::{TrustedProxies, X_FORWARDED_FOR};
 
-/// The addresses of the client and of the proxies behind it.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The host that the client named.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The path below which the client sees the function.

@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 use types::egress::IpRange;
 
-use crate::forward::X_FORWARDED_FOR;
+/// The addresses of the client and of the proxies behind it.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Addresses of proxies: `10.0.0.0/8`, `192.0.2.7`, `2001:db8::/32`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -143,8 +143,8 @@ impl Logs {
         }
     }
 
-    /// Appends a platform line about an instance that runs to the log of the request that it serves,
-    /// or of no request in particular.
+    /// Appends a platform line about an instance that runs to the log of the request it serves, or
+    /// of no request in particular.
     pub fn about(&self, instance: &InstanceId, line: &str) {
         if let Some(reader) = self.reader(instance) {
             reader.platform(line);

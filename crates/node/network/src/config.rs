@@ -1,15 +1,21 @@
 //! Limits and choices of the instances' way out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 use types::PortRange;
 use types::egress::IpRange;
 
 use crate::error::Error;
-use crate::rules;
 use crate::subnet::Subnet;
 
+/// What is never reached: "this network", loopback, multicast, reserved with the broadcast address.
+pub const NEVER: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
 /// Shortest and longest prefix of a platform's block: over a million links, and four.
 const BLOCK_PREFIX_BITS: std::ops::RangeInclusive<u8> = 12..=29;
 /// Blocks that are looked at before the range is taken to be in use.
@@ -125,7 +131,7 @@ impl Config {
     /// What no function reaches, each with the setting that says so.
     pub fn egress_denied(&self) -> Vec<(IpRange, &'static str)> {
         let range = |subnet: &Subnet| IpRange::of(subnet.first().into(), subnet.prefix_bits());
-        let never = rules::NEVER.iter().map(|(first, bits)| (IpRange::of((*first).into(), *bits), "always"));
+        let never = NEVER.iter().map(|(first, bits)| (IpRange::of((*first).into(), *bits), "always"));
         let own = std::iter::once((range(&self.range), "[network] range"));
         never.chain(own).chain(self.denied.iter().map(|denied| (range(denied), "[network] denied"))).collect()
     }

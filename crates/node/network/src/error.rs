@@ -101,8 +101,8 @@ impl Error {
             Self::AddressesExhausted { .. } => "Lower [network] block_prefix_bits, so that a block is larger.",
             Self::NameServer { .. } => "Let the server that listens on all addresses listen on its own only.",
             Self::Kernel { .. } | Self::Setting { .. } | Self::HostRelay { .. } => {
-                "Run as root with the kernel modules veth, nf_tables, nft_fib_inet, nft_masq, nft_nat, nft_reject_inet, \
-                 nft_connlimit, nft_limit and nft_ct, or set [network] enabled = false."
+                "Run as root with the kernel modules veth, nf_tables, nft_fib_inet, nft_masq, nft_nat, \
+                 nft_reject_inet, nft_connlimit, nft_limit and nft_ct, or set [network] enabled = false."
             }
         }
     }

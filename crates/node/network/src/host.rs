@@ -109,7 +109,8 @@ pub async fn check_forever(host: Arc<HostNetwork>) {
 pub fn report_forwarding(switched_on: &[String]) {
     if !switched_on.is_empty() {
         let guard = rules::GUARD_TABLE;
-        tracing::info!(links = ?switched_on, guard, "packets that come in by these links are now passed on to instances");
+        let links = switched_on;
+        tracing::info!(?links, guard, "packets that come in by these links are now passed on to instances");
     }
 }
 

@@ -5,7 +5,7 @@
 //! # How a packet goes
 //! ```text
 //! instance: eth0, one address, "everything goes to eth0"
-//!    |  a pair of virtual links (veth), both ends with the same link address: nobody asks who has which
+//!    |  a pair of virtual links (veth), both ends with the same link address: nobody asks
 //! machine: smp…, a route to the one address; rules `from`: own address? not denied? not too many?
 //!    |  passed on and masqueraded as the machine's own
 //! outside; answers come back by the connection that the machine remembers
@@ -18,7 +18,7 @@
 //! what an earlier one left:
 //! ```text
 //! nftables    inet sampan-<number>        the rules; stays while instances of a killed platform run
-//! links       smp<number><n>              removed by their group; an instance's goes with its namespace too
+//! links       smp<number><n>              removed by their group, or with their namespace
 //! address     <block>.1 on lo             labelled lo:smp<number>; name server and host relay listen there
 //! route       unreachable <block>         claims the block: other programs, and other platforms, see it taken
 //! nftables    inet sampan-forwarding      shared by all platforms, see below

@@ -21,7 +21,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::config::Config;
+use crate::config::{Config, NEVER};
 use crate::connections::Limits;
 use crate::egress::List;
 use crate::names::{LINKS_OF_ALL, Names};
@@ -59,13 +59,6 @@ const REFUSALS: &str = "refusals";
 const REFUSE_LISTED: &str = "refuse-listed";
 const MEMBERS: &str = "members";
 const LISTS: &str = "lists";
-/// What is never reached: "this network", loopback, multicast, reserved with the broadcast address.
-pub const NEVER: [(Ipv4Addr, u8); 4] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-];
 /// Refusals of one instance in a second that are reported.
 const REFUSALS_PER_S_MAX: u32 = 20;
 const COUNTED: &str = "counted";

@@ -1,5 +1,5 @@
-//! Which project made a version, an alias or a trigger: they have no tags, so their descriptions end
-//! with it.
+//! Which project made a version, an alias or a trigger: they have no tags, so their descriptions
+//! end with it.
 
 const BEGIN: &str = "[declared by ";
 const END: &str = "]";

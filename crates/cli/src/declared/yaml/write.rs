@@ -87,8 +87,8 @@ fn order(a: &str, b: &str) -> Ordering {
 }
 
 /// A text: plain where that can mean nothing else, in single quotes where it has a `$`, which means
-/// no variable in them, and in double quotes where it has lines or control characters, with `dollar`
-/// for a `$`: variables are replaced in values, not in keys.
+/// no variable in them, and in double quotes where it has lines or control characters, with
+/// `dollar` for a `$`: variables are replaced in values, not in keys.
 fn scalar(text: &str, dollar: &str) -> String {
     if let Some(inside) = text.strip_prefix(VARIABLE) {
         return format!("\"${{{inside}}}\"");

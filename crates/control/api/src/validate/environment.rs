@@ -42,7 +42,8 @@ pub(crate) fn variables(environment: &Environment, bytes_max: usize) -> Result<V
     let bytes: usize = environment.variables.iter().map(|variable| variable.key.len() + variable.value.len()).sum();
     if bytes > bytes_max {
         let problem = format!(
-            "names and values have {bytes} bytes; at most {bytes_max} are allowed together ([api] environment_bytes_max)"
+            "names and values have {bytes} bytes; at most {bytes_max} are allowed together \
+             ([api] environment_bytes_max)"
         );
         return Err(invalid(ErrorCode::INVALID_VALUE_ENVIRONMENT_LIMIT, "Environment.Variables", problem));
     }

@@ -175,8 +175,8 @@ mod tests {
         for (given, expected) in [
             (
                 wire::Extras { cpu_milli: Some(2_001), ..wire::Extras::default() },
-                "Sampan.CpuMilli: 2001 is not allowed; use 100 to 2000 thousandths of a core ([launcher] cpu_milli_max), \
-                 or 0 for none",
+                "Sampan.CpuMilli: 2001 is not allowed; use 100 to 2000 thousandths of a core \
+                 ([launcher] cpu_milli_max), or 0 for none",
             ),
             (
                 wire::Extras { pids_max: Some(-1), ..wire::Extras::default() },
@@ -214,7 +214,7 @@ mod tests {
         let expected = "Sampan.Egress: 169.254.169.254:80 is within 169.254.0.0/16, which no function reaches here \
                         ([network] denied); take it off the list";
         assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));
-        // Of a larger range the rest is reached, and what a name has is known only when it is asked for.
+        // Of a larger range the rest is reached, and what a name has is known when it is asked for.
         assert!(checked("169.0.0.0/8").is_ok() && checked("169.254.169.254.example.com").is_ok());
     }
 

@@ -87,7 +87,8 @@ fn the_rest_looks_at_labels_and_kept_objects() {
         &[("owner", "me"), ("status", "dev")],
         json!({
             "Role": "r1", "VpcConfig": {"VpcId": "vpc-1", "SubnetId": "s-1"},
-            "PublicNetConfig": {"PublicNetStatus": "DISABLE"}, "CfsConfig": {"CfsInsList": [{"CfsId": "c1", "MountInsId": "m1"}]}
+            "PublicNetConfig": {"PublicNetStatus": "DISABLE"},
+            "CfsConfig": {"CfsInsList": [{"CfsId": "c1", "MountInsId": "m1"}]}
         }),
     );
     for (name, values) in [

@@ -1,4 +1,4 @@
-//! `Sampan.Mounts` and `CfsConfig`: the volumes of a version, as our own object and as the contract's.
+//! `Sampan.Mounts` and `CfsConfig`: the volumes of a version, as our own object and the contract's.
 
 use types::mount::{OWNER_DEFAULT, check_together};
 use types::wire::{self, CfsConfig, CfsInsInfo};

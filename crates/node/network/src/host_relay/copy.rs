@@ -31,8 +31,9 @@ enum Round {
 pub async fn both_ways(a: &mut TcpStream, b: &mut TcpStream, idle_max: Duration) -> io::Result<()> {
     let ((a_read, a_write), (b_read, b_write)) = (a.split(), b.split());
     let activity = Activity { begun: Instant::now(), last_ms: AtomicU64::new(0) };
+    let both = async { tokio::try_join!(one_way(a_read, b_write, &activity), one_way(b_read, a_write, &activity)) };
     tokio::select! {
-        carried = async { tokio::try_join!(one_way(a_read, b_write, &activity), one_way(b_read, a_write, &activity)) } => {
+        carried = both => {
             carried.map(drop)
         }
         () = activity.idle(idle_max) => Err(io::ErrorKind::TimedOut.into()),

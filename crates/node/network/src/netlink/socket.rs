@@ -60,8 +60,8 @@ impl Socket {
         })
     }
 
-    /// Sends messages that go together and waits until all are done, for one answer: the kernel does
-    /// one after the other, and answers those that fail in any case.
+    /// Sends messages that go together and waits until all are done, for one answer: the kernel
+    /// does one after the other, and answers those that fail in any case.
     pub fn send_as_one(&mut self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
         let mut messages: Vec<Message> = messages.into_iter().map(Message::unacknowledged).collect();
         if let Some(last) = messages.pop() {

@@ -1,8 +1,8 @@
 //! What rules are made of: load a value into the register, compare it, decide
 //! (linux/netfilter/nf_tables.h). Pure.
 //!
-//! Every expression uses one register, but for a change of address and port: a rule is a row of "load, compare" pairs, each of which ends
-//! the rule when it does not hold, and a verdict.
+//! Every expression uses one register, but for a change of address and port: a rule is a row of
+//! "load, compare" pairs, each of which ends the rule when it does not hold, and a verdict.
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use crate::connections::SHARES;
 use crate::netlink::Attributes;
 use crate::subnet::Subnet;
 
-/// The registers: the verdict's, the one that values go through, and one for an address beside a port.
+/// The registers: the verdict's, that of values, and one for an address beside a port.
 const VERDICT: u32 = 0;
 const VALUE: u32 = 1;
 const ADDRESS: u32 = 2;

@@ -1,5 +1,5 @@
-//! The URLs of http triggers, as the `NetConfig` of their `TriggerDesc` has them in answers (contract
-//! 4.11). Pure.
+//! The URLs of http triggers, as the `NetConfig` of their `TriggerDesc` has them in answers
+//! (contract 4.11). Pure.
 
 use serde_json::{Map, Value};
 use types::listening::callable_by;

@@ -2,6 +2,7 @@
 //! the times of starts.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -14,19 +15,20 @@ use crate::{Platform, tools, wait};
 const IMAGE_MAX: Duration = Duration::from_secs(1_200);
 
 /// The root of an example's image, made by its script `image`. It is below `SAMPAN_SCENES`, or
-/// `target/scenes` without that variable, and made again only when the script changes.
-pub async fn root(example: &str) -> anyhow::Result<PathBuf> {
+/// `target/scenes` without that variable, and made again only when the script changes. To be called
+/// before a test enters a network of its own, which has no packages.
+pub fn root(example: &str) -> anyhow::Result<PathBuf> {
     let below =
         std::env::var_os("SAMPAN_SCENES").map_or_else(|| tools::workspace().join("target/scenes"), PathBuf::from);
     std::fs::create_dir_all(&below).with_context(|| format!("cannot make {}", below.display()))?;
     let (root, script) = (below.join(example), tools::workspace().join("examples").join(example).join("image"));
     let started = Instant::now();
     // Not `tools::command`: packages may come by a proxy. Clones that share the folder take turns.
-    let mut image = Command::new("flock");
-    image.arg(below.join(format!("{example}.lock"))).arg(&script).arg(&root).kill_on_drop(true);
-    image.env("PIP", format!("{} -m pip", tools::python().display()));
-    let made = tokio::time::timeout(IMAGE_MAX, image.output()).await.context("the image is not made in time")?;
-    let made = made.context("cannot run flock (util-linux)")?;
+    let mut image = std::process::Command::new("timeout");
+    image.args([IMAGE_MAX.as_secs().to_string(), "flock".to_owned()]);
+    image.arg(below.join(format!("{example}.lock"))).arg(&script).arg(&root);
+    image.env("PIP", format!("{} -m pip", tools::python().display())).stdin(Stdio::null());
+    let made = image.output().context("cannot run timeout (coreutils)")?;
     ensure!(made.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&made.stderr));
     println!("{example}: the image's root was there after {:.1} s", started.elapsed().as_secs_f64());
     Ok(root)

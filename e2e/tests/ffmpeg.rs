@@ -61,9 +61,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start(outside: &Outside) -> anyhow::Result<Self> {
+    async fn start(outside: &Outside, root: PathBuf) -> anyhow::Result<Self> {
         settled().await?;
-        let root = scenes::root("ffmpeg").await?;
         let dns = format!("[\"{OUTSIDE}\"]");
         let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__DNS", dns.as_str())];
         let platform = Platform::start_at(&env, "127.0.0.1:0", "0.0.0.0:0").await?;
@@ -153,8 +152,9 @@ impl Follower {
 
 #[test]
 fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Result<()> {
+    let root = scenes::root("ffmpeg")?;
     on_machine(async |outside| {
-        let mut scene = Scene::start(&outside).await?;
+        let mut scene = Scene::start(&outside, root).await?;
         let work = scene.platform.work_dir().to_owned();
         let (short, long, broken) = (work.join("short"), work.join("long"), work.join("broken"));
         film(&scene.root, 3, &short).await?;

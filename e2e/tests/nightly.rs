@@ -7,7 +7,7 @@
 #[allow(dead_code)] // It has more than this test needs.
 mod machine;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
@@ -38,15 +38,15 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start() -> anyhow::Result<Self> {
+    async fn start(root: &Path) -> anyhow::Result<Self> {
         settled().await?;
-        let (root, database) = (scenes::root("nightly").await?, MariaDb::start().await?);
+        let database = MariaDb::start().await?;
         database.sql(SHOP).await?;
         let port = database.port.to_string();
         let ports = format!("[{port}]");
         let settings = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__HOST_PORTS", ports.as_str())];
         let platform = Platform::start_with(&settings).await?;
-        platform.push_folder(&root, &["/usr/local/bin/dump"], "nightly:v1").await?;
+        platform.push_folder(root, &["/usr/local/bin/dump"], "nightly:v1").await?;
         let volume = platform.cli_json(&["volume", "create", "dumps"]).await?;
         let dumps = PathBuf::from(volume["path"].as_str().context("it has a path")?).join("shop");
         scenes::set_secret(&platform, "shop-password", PASSWORD).await?;
@@ -109,11 +109,12 @@ impl Scene {
 
 #[test]
 fn a_timer_dumps_a_database_of_the_machine_onto_a_volume() -> anyhow::Result<()> {
-    on_machine(async |_| dump_by_night().await)
+    let root = scenes::root("nightly")?;
+    on_machine(async |_| dump_by_night(&root).await)
 }
 
-async fn dump_by_night() -> anyhow::Result<()> {
-    let mut scene = Scene::start().await?;
+async fn dump_by_night(root: &Path) -> anyhow::Result<()> {
+    let mut scene = Scene::start(root).await?;
     let (due, state) = scene.by_timer().await?;
     ensure!(state["Status"] == "FINISHED", "{state}: {}", scene.platform.platform_log());
     scenes::print_cold_start(&scene.platform, "nightly").await?;

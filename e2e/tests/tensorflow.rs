@@ -17,7 +17,7 @@ const READY_MAX: Duration = Duration::from_secs(240);
 const BURST: usize = 200;
 
 async fn start() -> anyhow::Result<Platform> {
-    let root = scenes::root("tensorflow").await?;
+    let root = scenes::root("tensorflow")?;
     let platform = Platform::start_with(&[("SAMPAN_POOL__KEEP_IDLE_S", "2")]).await?;
     let push = platform.push_folder(&root, &["python3", "/srv/server.py"], "tensorflow:v1");
     scenes::timed("tensorflow, push of the image", push).await?;

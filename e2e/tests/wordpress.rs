@@ -35,9 +35,9 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start() -> anyhow::Result<Self> {
+    async fn start(root: &Path) -> anyhow::Result<Self> {
         settled().await?;
-        let (root, database) = (scenes::root("wordpress").await?, MariaDb::start().await?);
+        let database = MariaDb::start().await?;
         database.sql(DATABASE).await?;
         let port = database.port.to_string();
         let ports = format!("[{port}]");
@@ -119,11 +119,12 @@ impl Scene {
 
 #[test]
 fn wordpress_keeps_its_uploads_over_zero_instances_and_reaches_itself() -> anyhow::Result<()> {
-    on_machine(async |_| run_the_site().await)
+    let root = scenes::root("wordpress")?;
+    on_machine(async |_| run_the_site(&root).await)
 }
 
-async fn run_the_site() -> anyhow::Result<()> {
-    let mut scene = Scene::start().await?;
+async fn run_the_site(root: &Path) -> anyhow::Result<()> {
+    let mut scene = Scene::start(root).await?;
     scene.browser(&["install"]).await?;
     let (status, page) = scene.get("/").await?;
     ensure!(status == 200 && String::from_utf8_lossy(&page).contains("A site on Sampan"), "{status}");

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use types::egress::{Host, IpRange};
+use types::egress::{Destination, Host, IpRange};
 use types::wire;
 use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
@@ -73,10 +73,22 @@ fn egress(given: Option<&[String]>, base: Option<Egress>) -> Result<Option<Egres
     match given {
         None => Ok(base),
         Some([]) => Ok(None),
-        Some(entries) => Egress::parse(entries)
-            .map(Some)
-            .map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", error.to_string())),
+        Some(entries) => {
+            let list = Egress::parse(entries)
+                .map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", error.to_string()))?;
+            match list.destinations().iter().find(|destination| is_of_ipv6(destination)) {
+                None => Ok(Some(list)),
+                Some(destination) => {
+                    let problem = format!("{destination} is of IPv6, which instances do not have; use IPv4 or a name");
+                    Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", problem))
+                }
+            }
+        }
     }
+}
+
+fn is_of_ipv6(destination: &Destination) -> bool {
+    matches!(&destination.host, Host::Range(range) if range.first().is_ipv6())
 }
 
 fn cpu_milli(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
@@ -202,6 +214,9 @@ mod tests {
         assert!(none.destinations().is_empty());
         let error = applied(list(&["10.0.0.1/8"]), Extras::default()).expect_err("bits beyond");
         assert_eq!(error, "Sampan.Egress: \"10.0.0.1/8\" has bits beyond its prefix; did you mean 10.0.0.0/8?");
+        let error = applied(list(&["10.0.0.0/8", "[2001:db8::/32]:443"]), Extras::default()).expect_err("IPv6");
+        let problem = "[2001:db8::/32]:443 is of IPv6, which instances do not have; use IPv4 or a name";
+        assert_eq!(error, format!("Sampan.Egress: {problem}"));
     }
 
     #[test]

@@ -89,6 +89,34 @@ async fn functions_become_what_a_file_declares_and_stay_so() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn secrets_are_declared_by_name_and_settings_left_out_are_taken_away() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let value = written(&platform, "value", "s3cr3t-word")?;
+    platform.cli_json(&["secret", "set", "db", "--file", &value]).await?;
+    let base = "project: shop\nfunctions:\n  web:\n    image: hello:v1\n    timeout: 30\n";
+    let given = "    tmp: 64\n    secrets: { DB_PASSWORD: db }\n    secret_files: { tls/key.pem: db@1 }\n";
+    let file = written(&platform, "sampan.yaml", &format!("{base}{given}"))?;
+    let made = run(&platform, "deploy", &[&file]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    assert_eq!(platform.get("web", "/env?DB_PASSWORD").await?.text().await?, "s3cr3t-word");
+    assert_eq!(platform.get("web", "/read?/run/secrets/tls/key.pem").await?.text().await?, "s3cr3t-word");
+    let same = run(&platform, "diff", &[&file]).await?;
+    assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
+    let exported = tools::run_ok(&mut platform.cli(&["export"])).await?;
+    assert!(exported.contains("DB_PASSWORD: db") && !exported.contains("s3cr3t-word"), "{exported}");
+
+    let bare = written(&platform, "bare.yaml", base)?;
+    assert!(run(&platform, "deploy", &[&bare]).await?.ok);
+    let own = &function(&platform, "web").await?["Sampan"];
+    assert_eq!((&own["TmpMb"], &own["SecretFiles"]), (&json!(0), &json!([])));
+    let unknown = written(&platform, "unknown.yaml", &format!("{base}    secrets: {{ A: missing }}\n"))?;
+    let refused = run(&platform, "deploy", &[&unknown]).await?;
+    assert!(!refused.ok && refused.stderr.contains("sampan secret set"), "{}", refused.stderr);
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_failure_names_its_item_and_leaves_the_others_done() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;

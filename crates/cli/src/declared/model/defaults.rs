@@ -6,6 +6,8 @@ use types::limits::{
     EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT, IMAGE_PORT, INIT_TIMEOUT_S_DEFAULT, MAX_CONCURRENCY_MAX,
     MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT,
 };
+use types::secret_file;
+use types::secret_ref::{self, Part, SecretRef};
 
 use super::{Events, Function, Kind, Session, WhenIdle};
 
@@ -35,12 +37,15 @@ impl Function {
             init_timeout: Some(self.init_timeout.unwrap_or(INIT_TIMEOUT_S_DEFAULT)),
             cpu: self.cpu.filter(|cores| cores.0 != 0),
             shm: self.shm.filter(|mb| *mb != 0),
+            tmp: self.tmp.filter(|mb| *mb != 0),
             nofile: self.nofile.filter(|files| *files != 0),
             pids: self.pids.filter(|pids| *pids != 0),
             mounts: self.mounts.filter(|mounts| !mounts.is_empty()),
             egress: self.egress.and_then(|entries| entries.egress().unwrap_or(Some(entries))),
             host_ports: self.host_ports.map(sorted).filter(|ports| !ports.is_empty()),
-            environment: Some(self.environment.unwrap_or_default()),
+            environment: Some(with_secrets(self.environment.unwrap_or_default(), self.secrets)),
+            secrets: None,
+            secret_files: self.secret_files.map(below_dir).filter(|map| !map.is_empty()),
             concurrency: web.then_some(self.concurrency.unwrap_or(concurrency)),
             session: self.session.map(Session::filled),
             websocket: flag(self.websocket, false),
@@ -63,6 +68,7 @@ impl Function {
         let full = self.clone().filled();
         let bare = Self { image: full.image.clone(), kind: full.kind, job: full.job, ..Self::default() };
         let bare = Self { session: full.session.clone(), ..bare }.filled();
+        let (environment, secrets) = without_secrets(full.environment.unwrap_or_default());
         let kind_default = if full.job == Some(true) { Kind::Event } else { Kind::Web };
         Self {
             image: full.image,
@@ -77,13 +83,16 @@ impl Function {
             init_timeout: unless(full.init_timeout, &bare.init_timeout),
             cpu: full.cpu,
             shm: full.shm,
+            tmp: full.tmp,
             nofile: full.nofile,
             pids: full.pids,
             mounts: full.mounts,
             egress: full.egress,
             host_ports: full.host_ports,
             env_file: full.env_file,
-            environment: full.environment.filter(|map: &BTreeMap<_, _>| !map.is_empty()),
+            environment: Some(environment).filter(|map| !map.is_empty()),
+            secrets: Some(secrets).filter(|map| !map.is_empty()),
+            secret_files: full.secret_files,
             concurrency: unless(full.concurrency, &bare.concurrency),
             session: full.session.map(Session::trimmed),
             websocket: unless(full.websocket, &bare.websocket),
@@ -191,6 +200,40 @@ impl Events {
     }
 }
 
+/// The variables with those that are secrets, as a version names them.
+fn with_secrets(
+    mut variables: BTreeMap<String, String>,
+    secrets: Option<BTreeMap<String, SecretRef>>,
+) -> BTreeMap<String, String> {
+    variables.extend(secrets.into_iter().flatten().map(|(key, secret)| (key, secret.in_variable())));
+    variables
+}
+
+/// The variables, and apart from them those that are one secret each.
+fn without_secrets(variables: BTreeMap<String, String>) -> (BTreeMap<String, String>, BTreeMap<String, SecretRef>) {
+    let (mut plain, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+    for (key, value) in variables {
+        match secret_ref::parts(&value).as_deref() {
+            Ok([Part::Secret(secret)]) => {
+                secrets.insert(key, secret.clone());
+            }
+            _ => {
+                plain.insert(key, value);
+            }
+        }
+    }
+    (plain, secrets)
+}
+
+/// Files by their paths below the directory of secrets, in which a path may begin.
+fn below_dir(files: BTreeMap<String, SecretRef>) -> BTreeMap<String, SecretRef> {
+    let below = |path: String| {
+        let rest = path.strip_prefix(secret_file::DIR).and_then(|rest| rest.strip_prefix('/'));
+        rest.map(str::to_owned).unwrap_or(path)
+    };
+    files.into_iter().map(|(path, secret)| (below(path), secret)).collect()
+}
+
 fn sorted(mut ports: Vec<u16>) -> Vec<u16> {
     ports.sort_unstable();
     ports.dedup();
@@ -228,6 +271,12 @@ mod tests {
                 concurrency: Some(1),
                 command: Some(Words(Vec::new())),
                 start_check: Some(false),
+                ..bare.clone()
+            },
+            Function {
+                environment: Some(BTreeMap::from([("A".to_owned(), "x{{secret:a}}".to_owned())])),
+                secrets: Some(BTreeMap::from([("B".to_owned(), "b@3".parse().expect("a reference"))])),
+                secret_files: Some(BTreeMap::from([("tls/key".to_owned(), "web-key".parse().expect("a reference"))])),
                 ..bare.clone()
             },
             Function { events: Some(Events { retries: Some(2), ttl: Some(60) }), reserved: Some(0), ..bare.clone() },

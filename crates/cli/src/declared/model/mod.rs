@@ -13,6 +13,7 @@ mod sizes;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use types::SecretRef;
 
 pub use self::arguments::Words;
 pub use self::entry::{DEFAULT_QUALIFIER, Domain, LATEST, Protocol, Trigger, TriggerKey, short};
@@ -85,6 +86,11 @@ pub struct Function {
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub shm: Option<u32>,
+    /// Size of a /tmp on disk, in MB or with a unit, which is no part of the memory [default: one in
+    /// memory]
+    #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
+    pub tmp: Option<u32>,
     /// Open files of each process [default: 1024]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nofile: Option<u32>,
@@ -107,6 +113,15 @@ pub struct Function {
     /// later ones win, and environment wins over all
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<Entries>,
+    /// Environment variables with secrets: NAME, or NAME@VERSION for a pinned one; they win over
+    /// environment
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, String>>"))]
+    pub secrets: Option<BTreeMap<String, SecretRef>>,
+    /// Secrets as files: their paths below /run/secrets, and NAME or NAME@VERSION
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, String>>"))]
+    pub secret_files: Option<BTreeMap<String, SecretRef>>,
     /// Concurrent requests of one instance of a web function [default: 1, with a session 100]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,

@@ -1,7 +1,10 @@
 //! Settings of a function that are Sampan's own: the object `Sampan` of requests and answers.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use types::wire;
+use types::secret_ref::SecretRef;
+use types::{secret_file, wire};
 
 use crate::declared::model::{Entries, Function, Mount};
 
@@ -9,11 +12,18 @@ use crate::declared::model::{Entries, Function, Mount};
 pub fn object(function: &Function) -> Value {
     let mounts: Vec<wire::Mount> =
         function.mounts.iter().flatten().map(|Mount(mount)| wire::Mount::from(mount)).collect();
+    let secret_files: Vec<_> = function
+        .secret_files
+        .iter()
+        .flatten()
+        .map(|(path, secret)| json!({"Path": format!("{}/{path}", secret_file::DIR), "Secret": secret}))
+        .collect();
     json!({
         "CpuMilli": function.cpu.map_or(0, |cores| cores.0), "ShmMb": function.shm.unwrap_or(0),
         "FilesMax": function.nofile.unwrap_or(0), "PidsMax": function.pids.unwrap_or(0), "Mounts": mounts,
         "Egress": function.egress.as_ref().map_or(&[][..], |Entries(list)| list),
-        "HostPorts": function.host_ports.clone().unwrap_or_default(),
+        "HostPorts": function.host_ports.clone().unwrap_or_default(), "TmpMb": function.tmp.unwrap_or(0),
+        "SecretFiles": secret_files,
     })
 }
 
@@ -28,6 +38,14 @@ pub fn mounts(answer: &Value) -> Vec<Mount> {
         Some(Mount(types::Mount { user_id, group_id, ..read }))
     };
     list.into_iter().filter_map(own).collect()
+}
+
+/// The files of an answer that are secrets, by their paths below the directory of them.
+pub fn secret_files(answer: &Value) -> BTreeMap<String, SecretRef> {
+    let list = answer.pointer("/Sampan/SecretFiles").cloned().unwrap_or_default();
+    let list: Vec<wire::SecretFile> = serde_json::from_value(list).unwrap_or_default();
+    let read = |file: wire::SecretFile| types::SecretFile::new(&file.path, &file.secret).ok();
+    list.into_iter().filter_map(read).map(|file| (file.path, file.secret)).collect()
 }
 
 /// A list of texts.

@@ -249,7 +249,7 @@ async fn a_trigger_that_may_trigger_itself_is_made_with_a_warning() -> anyhow::R
 #[tokio::test]
 async fn values_over_a_limit_are_wrong_arguments() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    let wrong = ["deploy", "fresh", "--image", "hello:v1", "--memory", "4096"];
+    let wrong = ["deploy", "fresh", "--image", "hello:v1", "--memory", "900g"];
     let said = tools::output(&mut platform.cli(&wrong)).await?;
     assert_eq!(said.status.code(), Some(2), "{}", String::from_utf8_lossy(&said.stderr));
     platform.stop().await

@@ -34,7 +34,8 @@ pub struct ProgramOutput {
 /// A command that is killed with the test and uses no proxy.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    for name in PROXIES {
+    // Where scenes keep their roots is no setting of the platform.
+    for name in PROXIES.into_iter().chain(["SAMPAN_SCENES"]) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).kill_on_drop(true);

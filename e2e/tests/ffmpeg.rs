@@ -112,6 +112,14 @@ impl Scene {
         Ok(tools::run(&mut self.platform.cli(&["events", "wait", id])).await?.stdout.trim().to_owned())
     }
 
+    /// Waits for the end of an event that ends well.
+    async fn finished(&self, id: &str) -> anyhow::Result<()> {
+        let state = self.ended(id).await?;
+        let shown = tools::run(&mut self.platform.cli(&["events", "get", id, "--result"])).await?.stdout;
+        ensure!(state == "FINISHED (200)", "{state}: {shown}");
+        Ok(())
+    }
+
     /// The result is H.264 with sound, 360 lines high, and as long as the film was.
     async fn is_smaller(&self, key: &str, seconds: u32) -> anyhow::Result<()> {
         let file = self.platform.work_dir().join("result.mp4");
@@ -162,7 +170,7 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         std::fs::write(&broken, "This is no film.")?;
 
         let id = scene.put("in/a b+%25 対.ts", &short).await?;
-        ensure!(scene.ended(&id).await? == "FINISHED (200)");
+        scene.finished(&id).await?;
         scene.is_smaller("out/a b+%25 対.mp4", 3).await?;
 
         // The store ends between the film and its result: the event runs again, and is done once
@@ -174,7 +182,7 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         scene.store.kill().await?;
         log.until(&["failed: the store", "cannot be reached for PUT films/out/long.mp4"]).await?;
         scene.store.start_again().await?;
-        ensure!(scene.ended(&id).await? == "FINISHED (200)");
+        scene.finished(&id).await?;
         let body = json!({"FunctionName": "smaller", "FunctionRequestId": id});
         let state = scene.platform.api.call("GetRequestStatus", body).await?["Data"][0].clone();
         ensure!(state["RetryNum"] == 1, "{state}");

@@ -18,6 +18,14 @@ pub struct DiffArgs {
 }
 
 #[derive(Args)]
+pub struct ImportArgs {
+    /// A serverless.yml of the SCF component, or a SAM template; what of it is left out is said on
+    /// standard error
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Args)]
 pub struct ExportArgs {
     /// Name of the project [default: that of all that is exported, else exported]
     #[arg(long, value_name = "NAME")]

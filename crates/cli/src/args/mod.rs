@@ -131,6 +131,8 @@ pub enum Command {
     Diff(declared::DiffArgs),
     /// Print all functions, versions, aliases, triggers and domains as a sampan.yaml
     Export(declared::ExportArgs),
+    /// Print the functions of images in a file of another tool as a sampan.yaml
+    Import(declared::ImportArgs),
     /// Print the JSON schema of sampan.yaml, for editors
     Schema,
     /// Call a function and print its answer

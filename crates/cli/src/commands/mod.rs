@@ -57,6 +57,7 @@ async fn run_one(
             declared::print_schema();
             Ok(())
         }
+        Command::Import(args) => declared::import(&args),
         Command::Export(args) => declared::export(connection, &args).await,
         Command::Diff(args) => declared::diff(connection, &args, output).await,
         Command::Deploy(args) => deploy::run(connection, *args, output).await,

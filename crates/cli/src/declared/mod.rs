@@ -5,6 +5,7 @@ mod apply;
 mod differences;
 mod export;
 mod files;
+mod import;
 mod model;
 mod observe;
 mod order;
@@ -20,9 +21,10 @@ pub(crate) use yaml::nearest::nearest;
 use std::time::Duration;
 
 use self::apply::{Mode, Run};
-use crate::args::declared::{DiffArgs, ExportArgs};
+use crate::args::declared::{DiffArgs, ExportArgs, ImportArgs};
 use crate::args::{Connection, DeleteArgs, DeployArgs, Output};
 use crate::client::Client;
+use crate::failure::Failure;
 use crate::print;
 
 /// `sampan deploy -f`.
@@ -55,6 +57,17 @@ pub async fn export(connection: &Connection, args: &ExportArgs) -> anyhow::Resul
     let client = Client::new(connection)?;
     let file = export::file(&client, args.project.clone()).await?;
     print::bytes(yaml::write::document(&serde_json::to_value(file)?).as_bytes());
+    Ok(())
+}
+
+/// `sampan import`.
+pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    let (name, text) = files::text(&args.file)?;
+    let imported = import::read(&name, &text).map_err(Failure::from)?;
+    for line in imported.left_out {
+        eprintln!("{line}");
+    }
+    print::bytes(imported.text.as_bytes());
     Ok(())
 }
 

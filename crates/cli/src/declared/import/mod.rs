@@ -1,0 +1,143 @@
+//! `sampan import`: the functions of images in files of other tools, as a `sampan.yaml`, and what of
+//! those files has no counterpart there.
+
+mod sam;
+mod scf;
+mod schedule;
+mod section;
+
+use serde_json::{Map, Value, json};
+
+use self::section::Section;
+use super::model::File;
+use super::variables;
+use super::yaml::error::Error;
+use super::yaml::{deserialize, node, write};
+
+/// What was read.
+#[derive(Debug)]
+pub struct Imported {
+    /// The text of a `sampan.yaml`.
+    pub text: String,
+    /// What is not in it, a line each: where it stands, and what to do instead.
+    pub left_out: Vec<String>,
+}
+
+/// Reads a `serverless.yml` of the SCF component or a SAM template.
+pub fn read(name: &str, text: &str) -> Result<Imported, Error> {
+    let root = node::load(name, text)?;
+    let mut left_out = Vec::new();
+    let is_scf = root.get("component").and_then(section::text).is_some_and(|component| component.starts_with("scf"));
+    let (project, functions) = if is_scf {
+        scf::functions(&root, &mut left_out)?
+    } else if root.get("Resources").is_some() {
+        sam::functions(&root, &mut left_out)?
+    } else {
+        let problem = "this is no file that can be imported";
+        let hint = "A serverless.yml has `component: scf`, a SAM template `Resources`.";
+        return Err(Error::new(root.place, problem, hint));
+    };
+    let text = write::document(&json!({"project": project_name(&project), "functions": functions}));
+    // What a file cannot have is said here, and not by the first deploy of it.
+    let mut written = node::load("sampan.yaml", &text)?;
+    variables::replace(&mut written, &|_| Some("a value".to_owned()))?;
+    deserialize::from_node::<File>(&written)?;
+    Ok(Imported { text, left_out })
+}
+
+/// The name as that of a project: lower-case letters, digits and '-'.
+fn project_name(name: &str) -> String {
+    let lower = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().map(lower).collect();
+    match name.trim_matches('-') {
+        "" => "imported".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Memory as Sampan has it: 64, or a multiple of 128.
+fn memory(mb: u32, section: &mut Section<'_>) -> u32 {
+    let allowed = if mb <= 64 { 64 } else { mb.div_ceil(128).saturating_mul(128) };
+    if allowed != mb {
+        section.say(format!("memory of {mb} MB is {allowed} MB here, the next that there is"));
+    }
+    allowed
+}
+
+/// The members that are something.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imported(text: &str) -> Imported {
+        read("f.yml", text).expect("a file of another tool")
+    }
+
+    #[test]
+    fn a_function_of_the_scf_component_is_declared() {
+        let read = imported(
+            "component: scf\nname: thumbs\nstage: prod\ninputs:\n  name: ${name}-${stage}\n  namespace: media\n  type: web\n  \
+             image:\n    imageType: enterprise\n    registryId: tcr-1\n    imageUrl: me.tencentcloudcr.com/a/b:v1\n    \
+             command: /serve\n  memorySize: 500\n  timeout: 20\n  environment:\n    variables: { A: '1', B: '${env:B}', C: 'x-${env:C}' }\n  \
+             role: r1\n  events:\n    - timer:\n        parameters:\n          name: nightly\n          cronExpression: '0 0 3 * * * *'\n          \
+             enable: false\n    - apigw:\n        parameters: { protocols: [http] }\n",
+        );
+        let expected = "project: thumbs\nfunctions:\n  media/thumbs-prod:\n    image: me.tencentcloudcr.com/a/b:v1\n    type: web\n    \
+                        command: /serve\n    environment:\n      A: '1'\n      B: \"${B}\"\n    memory: 512\n    registry_id: tcr-1\n    timeout: 20\n    \
+                        triggers:\n      nightly:\n        cron: '0 0 3 * * * *'\n        paused: true\n";
+        assert_eq!(read.text, expected);
+        let expected = [
+            "f.yml:13:15: memorySize: memory of 500 MB is 512 MB here, the next that there is",
+            "f.yml:16:44: environment.variables.C: it has a variable of the other tool; give its value",
+            "f.yml:24:7: events.apigw: a web function is called at its URL; declare triggers of type http, or domains",
+            "f.yml:17:9: role: left out",
+        ];
+        assert_eq!(read.left_out, expected);
+    }
+
+    #[test]
+    fn functions_of_a_sam_template_are_declared() {
+        let read = imported(
+            "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Image: { Type: String }\nGlobals:\n  Function:\n    Timeout: 30\n\
+             Resources:\n  Resize:\n    Type: AWS::Serverless::Function\n    Properties:\n      PackageType: Image\n      ImageUri: !Ref Image\n      \
+             MemorySize: 256\n      ImageConfig: { EntryPoint: [/app], Command: [a, b] }\n      Environment:\n        Variables: { TABLE: !GetAtt T.Arn, MODE: fast }\n      \
+             AutoPublishAlias: live\n      EventInvokeConfig: { MaximumRetryAttempts: 1 }\n      Events:\n        Often: { Type: Schedule, Properties: { Schedule: rate(5 minutes) } }\n        \
+             Noon: { Type: Schedule, Properties: { Schedule: cron(0 12 * * ? *), Enabled: false } }\n        Odd: { Type: Schedule, Properties: { Schedule: rate(7 minutes) } }\n  \
+             Table: { Type: AWS::DynamoDB::Table }\n",
+        );
+        let expected = "project: imported\nfunctions:\n  Resize:\n    image: \"${Image:?the template's parameter Image}\"\n    type: event\n    \
+                        aliases:\n      live:\n        version: newest\n    args:\n      - a\n      - b\n    command:\n      - /app\n    \
+                        environment:\n      MODE: fast\n    events:\n      retries: 1\n    memory: 256\n    publish: true\n    timeout: 30\n    \
+                        triggers:\n      Noon:\n        cron: '0 0 12 * * * *'\n        paused: true\n        zone: '+00:00'\n      \
+                        Often:\n        cron: '0 */5 * * * * *'\n        zone: '+00:00'\n";
+        assert_eq!(read.text, expected);
+        let said = read.left_out.join("\n");
+        for part in [
+            "Environment.Variables.TABLE: it has a variable of the other tool",
+            "Events.Odd: rate(7 minutes) is no cron expression; declare a timer",
+            "Table: AWS::DynamoDB::Table is no function",
+            "Lambda's runtime API",
+        ] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+        assert_eq!(read.left_out.len(), 4, "{said}");
+    }
+
+    #[test]
+    fn what_cannot_be_imported_says_why() {
+        for (text, part) in [
+            ("a: 1", "no file that can be imported"),
+            ("component: scf\nname: a\ninputs: { name: a, runtime: Nodejs }", "f.yml:3:9: the function has no image"),
+            ("component: scf\nname: a", "inputs"),
+            ("Resources: { A: { Type: AWS::S3::Bucket } }", "no function of an image"),
+            ("component: [", "f.yml"),
+        ] {
+            let error = read("f.yml", text).expect_err(text);
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+}

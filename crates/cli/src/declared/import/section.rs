@@ -1,0 +1,144 @@
+//! A map of another tool's file, of which what nobody takes is said to be left out.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::declared::yaml::node::{Content, Node};
+use crate::declared::yaml::place::Place;
+use crate::declared::yaml::write;
+
+/// What is said of a value with a variable that is not known here.
+const FOREIGN: &str = "it has a variable of the other tool; give its value";
+
+/// A map that is read key by key.
+pub struct Section<'a> {
+    path: String,
+    entries: Vec<(&'a str, &'a Node)>,
+    /// Where the entry that was taken last is, and its key.
+    last: Option<(&'a Node, String)>,
+    left_out: &'a mut Vec<String>,
+}
+
+impl<'a> Section<'a> {
+    /// The map of a node, with the keys that lead to it.
+    pub fn of(node: &'a Node, path: &str, left_out: &'a mut Vec<String>) -> Self {
+        let entries = node.entries().iter().map(|(key, node)| (key.text.as_str(), node)).collect();
+        Self { path: path.to_owned(), entries, last: None, left_out }
+    }
+
+    /// The node of a key, which is not left out then.
+    pub fn take(&mut self, key: &str) -> Option<&'a Node> {
+        let at = self.entries.iter().position(|(name, _)| *name == key)?;
+        let (_, node) = self.entries.remove(at);
+        self.last = Some((node, self.below(key)));
+        (!node.is_null()).then_some(node)
+    }
+
+    /// A map below it.
+    pub fn section<R>(&mut self, key: &str, read: impl FnOnce(&mut Section<'_>) -> R) -> Option<R> {
+        let (node, path) = (self.take(key)?, self.below(key));
+        let mut section = Section::of(node, &path, self.left_out);
+        let value = read(&mut section);
+        section.finish();
+        Some(value)
+    }
+
+    /// The text of a key.
+    pub fn text(&mut self, key: &str) -> Option<Value> {
+        let node = self.take(key)?;
+        self.value(node)
+    }
+
+    /// The number or truth value of a key.
+    pub fn parsed<T: FromStr>(&mut self, key: &str) -> Option<T> {
+        let node = self.take(key)?;
+        let parsed = text(node).and_then(|text| text.parse().ok());
+        if parsed.is_none() {
+            self.say(FOREIGN.to_owned());
+        }
+        parsed
+    }
+
+    /// A list of words, or a text of them.
+    pub fn words(&mut self, key: &str) -> Option<Value> {
+        let node = self.take(key)?;
+        let Content::List(items) = &node.content else { return self.value(node) };
+        let words: Option<Vec<Value>> = items.iter().map(|item| self.value(item)).collect();
+        words.map(Value::Array)
+    }
+
+    /// A map of texts.
+    pub fn texts(&mut self, key: &str) -> Option<Value> {
+        self.section(key, |section| {
+            let keys: Vec<&str> = section.entries.iter().map(|(key, _)| *key).collect();
+            let texts = keys.into_iter().filter_map(|key| Some((key.to_owned(), section.text(key)?)));
+            Value::Object(texts.collect::<Map<_, _>>())
+        })
+    }
+
+    /// Says something of what was taken last.
+    pub fn say(&mut self, what: String) {
+        if let Some((node, path)) = &self.last {
+            self.left_out.push(format!("{}: {path}: {what}", node.place));
+        }
+    }
+
+    /// The keys that were not taken.
+    pub fn keys(&self) -> Vec<String> {
+        self.entries.iter().map(|(key, _)| (*key).to_owned()).collect()
+    }
+
+    /// Says what to do instead of something at a place.
+    pub fn say_of(&mut self, place: &Place, path: &str, what: &str) {
+        self.left_out.push(format!("{place}: {path}: {what}"));
+    }
+
+    /// Says that what was not taken is left out.
+    pub fn finish(self) {
+        let Self { path, entries, left_out, .. } = self;
+        let lines = entries.into_iter().map(|(key, node)| format!("{}: {}: left out", node.place, joined(&path, key)));
+        left_out.extend(lines);
+    }
+
+    fn value(&mut self, node: &Node) -> Option<Value> {
+        let value = known(node);
+        if value.is_none() {
+            self.say(FOREIGN.to_owned());
+        }
+        value.map(Value::String)
+    }
+
+    fn below(&self, key: &str) -> String {
+        joined(&self.path, key)
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The text of a scalar without a variable.
+pub fn text(node: &Node) -> Option<String> {
+    match &node.content {
+        Content::Scalar(scalar) if node.tag.is_none() && !scalar.text.contains("${") => Some(scalar.text.clone()),
+        _ => None,
+    }
+}
+
+/// The text of a scalar; one that is a variable of the environment or a parameter is a variable here.
+fn known(node: &Node) -> Option<String> {
+    let Content::Scalar(scalar) = &node.content else { return None };
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    match node.tag.as_deref() {
+        Some("!Ref") if is_name(&scalar.text) => {
+            let name = &scalar.text;
+            Some(write::variable(&format!("{name}:?the template's parameter {name}")))
+        }
+        Some(_) => None,
+        None => match scalar.text.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if is_name(name) => Some(write::variable(name)),
+            _ => text(node),
+        },
+    }
+}

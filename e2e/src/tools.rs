@@ -35,7 +35,7 @@ pub struct ProgramOutput {
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     // Where scenes keep their roots is no setting of the platform.
-    for name in PROXIES.into_iter().chain(["SAMPAN_SCENES"]) {
+    for name in PROXIES.iter().chain(&["SAMPAN_SCENES"]) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).kill_on_drop(true);

@@ -34,8 +34,7 @@ pub struct ProgramOutput {
 /// A command that is killed with the test and uses no proxy.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    // Where scenes keep their roots is no setting of the platform.
-    for name in PROXIES.iter().chain(&["SAMPAN_SCENES"]) {
+    for name in PROXIES {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).kill_on_drop(true);

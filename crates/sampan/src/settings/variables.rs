@@ -18,6 +18,7 @@ const OF_CLIENTS_AND_TESTS: &[&str] = &[
     "hello",
     "hostile",
     "python",
+    "scenes",
     "log",
     "config",
 ];

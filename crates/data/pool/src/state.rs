@@ -78,8 +78,6 @@ pub(crate) struct VersionState {
     stopped: bool,
     /// The catalog does not have it yet: its start check is under way.
     unserved: bool,
-    /// Instances whose start began before this are to be replaced.
-    restarted: Option<Instant>,
 }
 
 impl VersionState {
@@ -99,7 +97,6 @@ impl VersionState {
             deadline: None,
             stopped: false,
             unserved: false,
-            restarted: None,
         }
     }
 
@@ -271,21 +268,12 @@ impl VersionState {
 
     /// Gives no instance that is there or being started new leases: others take their place, as
     /// requests and provisioned concurrency need them.
-    pub fn restart(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.restarted = Some(now);
+    pub fn restart(&mut self, effects: &mut Vec<Effect>) {
         let idle = self.table.retire_all();
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.clear().into_iter().map(Effect::Return));
         }
         effects.extend(idle.into_iter().map(|slot| Effect::Stop { slot, capped: false }));
-    }
-
-    /// A start that began at `begun` has an instance: it serves what waits for it, and no more when
-    /// the version was restarted meanwhile.
-    pub fn retire_outdated(&mut self, slot: SlotIndex, begun: Instant, effects: &mut Vec<Effect>) {
-        if self.restarted.is_some_and(|restarted| begun <= restarted) {
-            self.retire(slot, effects);
-        }
     }
 
     /// Ends an instance if it is still idle.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
@@ -132,6 +133,8 @@ pub(crate) struct Version<C> {
     pub has_sessions: bool,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
     pub drained: CancellationToken,
+    /// How often its instances were to be replaced.
+    pub restarts: AtomicU64,
     /// Permits of its starts that run at the same time.
     pub starting: Semaphore,
 }
@@ -159,6 +162,7 @@ impl<C> Version<C> {
             locked: RankedMutex::new(Rank::Version, Locked { state, instances, waiters, cells, check: None }),
             has_sessions,
             drained: CancellationToken::new(),
+            restarts: AtomicU64::new(0),
             starting: Semaphore::new(config.starts_parallel_share()),
         }
     }

@@ -339,7 +339,9 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     /// Replaces the instances of a version, each when its leases have returned. Sessions go on with
     /// other instances.
     pub fn restart(self: &Arc<Self>, version: &Arc<Version<C>>) {
-        self.apply(version, |locked, now, effects| locked.state.restart(now, effects));
+        // Starts that begin from here on have what the restart is for.
+        version.restarts.fetch_add(1, Ordering::AcqRel);
+        self.apply(version, |locked, _, effects| locked.state.restart(effects));
         self.start_wanted(version);
     }
 

@@ -1,6 +1,7 @@
 //! The task of one instance: starts it, serves requests that wait, and follows it to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
@@ -21,6 +22,8 @@ pub(super) struct Start<C: Default + Send + Sync + 'static> {
     version: Arc<Version<C>>,
     reason: StartReason,
     begun: Instant,
+    /// Restarts of the version before it.
+    restarts: u64,
     finished: bool,
 }
 
@@ -33,7 +36,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         of: (RequestId, Option<Bytes>),
     ) {
         let (owner, version) = (Arc::clone(driver), Arc::clone(version));
-        let start = Self { driver: owner, version, reason, begun: Instant::now(), finished: false };
+        let restarts = version.restarts.load(Ordering::Acquire);
+        let start = Self { driver: owner, version, reason, begun: Instant::now(), restarts, finished: false };
         driver.spawn(start.run(of));
     }
 
@@ -104,7 +108,10 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             let mut locked = self.version.locked.lock();
             let slot = locked.state.started(self.reason, cold.total(), now, &mut effects);
             locked.place(slot, Arc::clone(instance));
-            locked.state.retire_outdated(slot, self.begun, &mut effects);
+            // One that began before a restart serves what waits for it, and no more.
+            if self.version.restarts.load(Ordering::Acquire) != self.restarts {
+                locked.state.retire(slot, &mut effects);
+            }
             let check = locked.check.take_if(|_| self.reason == StartReason::Check);
             (slot, resolve(&mut locked, effects, Some(cold)), check)
         };

@@ -1,5 +1,5 @@
-//! `sampan import`: the functions of images in files of other tools, as a `sampan.yaml`, and what of
-//! those files has no counterpart there.
+//! `sampan import`: the functions of images in files of other tools, as a `sampan.yaml`, and what
+//! of those files has no counterpart there.
 
 mod sam;
 mod scf;
@@ -77,19 +77,109 @@ mod tests {
         read("f.yml", text).expect("a file of another tool")
     }
 
+    /// A file of the SCF component.
+    const SCF: &str = r#"component: scf
+name: thumbs
+stage: prod
+inputs:
+  name: ${name}-${stage}
+  namespace: media
+  type: web
+  image:
+    imageType: enterprise
+    registryId: tcr-1
+    imageUrl: me.tencentcloudcr.com/a/b:v1
+    command: /serve
+  memorySize: 500
+  timeout: 20
+  environment:
+    variables: { A: '1', B: '${env:B}', C: 'x-${env:C}' }
+  role: r1
+  events:
+    - timer:
+        parameters:
+          name: nightly
+          cronExpression: '0 0 3 * * * *'
+          enable: false
+    - apigw:
+        parameters: { protocols: [http] }
+"#;
+    const OF_SCF: &str = r#"project: thumbs
+functions:
+  media/thumbs-prod:
+    image: me.tencentcloudcr.com/a/b:v1
+    type: web
+    command: /serve
+    environment:
+      A: '1'
+      B: "${B}"
+    memory: 512
+    registry_id: tcr-1
+    timeout: 20
+    triggers:
+      nightly:
+        cron: '0 0 3 * * * *'
+        paused: true
+"#;
+    /// A SAM template.
+    const SAM: &str = r#"Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Image: { Type: String }
+Globals:
+  Function:
+    Timeout: 30
+Resources:
+  Resize:
+    Type: AWS::Serverless::Function
+    Properties:
+      PackageType: Image
+      ImageUri: !Ref Image
+      MemorySize: 256
+      ImageConfig: { EntryPoint: [/app], Command: [a, b] }
+      Environment:
+        Variables: { TABLE: !GetAtt T.Arn, MODE: fast }
+      AutoPublishAlias: live
+      EventInvokeConfig: { MaximumRetryAttempts: 1 }
+      Events:
+        Often: { Type: Schedule, Properties: { Schedule: rate(5 minutes) } }
+        Noon: { Type: Schedule, Properties: { Schedule: cron(0 12 * * ? *), Enabled: false } }
+        Odd: { Type: Schedule, Properties: { Schedule: rate(7 minutes) } }
+  Table: { Type: AWS::DynamoDB::Table }
+"#;
+    const OF_SAM: &str = r#"project: imported
+functions:
+  Resize:
+    image: "${Image:?the template's parameter Image}"
+    type: event
+    aliases:
+      live:
+        version: newest
+    args:
+      - a
+      - b
+    command:
+      - /app
+    environment:
+      MODE: fast
+    events:
+      retries: 1
+    memory: 256
+    publish: true
+    timeout: 30
+    triggers:
+      Noon:
+        cron: '0 0 12 * * * *'
+        paused: true
+        zone: '+00:00'
+      Often:
+        cron: '0 */5 * * * * *'
+        zone: '+00:00'
+"#;
+
     #[test]
     fn a_function_of_the_scf_component_is_declared() {
-        let read = imported(
-            "component: scf\nname: thumbs\nstage: prod\ninputs:\n  name: ${name}-${stage}\n  namespace: media\n  type: web\n  \
-             image:\n    imageType: enterprise\n    registryId: tcr-1\n    imageUrl: me.tencentcloudcr.com/a/b:v1\n    \
-             command: /serve\n  memorySize: 500\n  timeout: 20\n  environment:\n    variables: { A: '1', B: '${env:B}', C: 'x-${env:C}' }\n  \
-             role: r1\n  events:\n    - timer:\n        parameters:\n          name: nightly\n          cronExpression: '0 0 3 * * * *'\n          \
-             enable: false\n    - apigw:\n        parameters: { protocols: [http] }\n",
-        );
-        let expected = "project: thumbs\nfunctions:\n  media/thumbs-prod:\n    image: me.tencentcloudcr.com/a/b:v1\n    type: web\n    \
-                        command: /serve\n    environment:\n      A: '1'\n      B: \"${B}\"\n    memory: 512\n    registry_id: tcr-1\n    timeout: 20\n    \
-                        triggers:\n      nightly:\n        cron: '0 0 3 * * * *'\n        paused: true\n";
-        assert_eq!(read.text, expected);
+        let read = imported(SCF);
+        assert_eq!(read.text, OF_SCF);
         let expected = [
             "f.yml:13:15: memorySize: memory of 500 MB is 512 MB here, the next that there is",
             "f.yml:16:44: environment.variables.C: it has a variable of the other tool; give its value",
@@ -101,20 +191,8 @@ mod tests {
 
     #[test]
     fn functions_of_a_sam_template_are_declared() {
-        let read = imported(
-            "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Image: { Type: String }\nGlobals:\n  Function:\n    Timeout: 30\n\
-             Resources:\n  Resize:\n    Type: AWS::Serverless::Function\n    Properties:\n      PackageType: Image\n      ImageUri: !Ref Image\n      \
-             MemorySize: 256\n      ImageConfig: { EntryPoint: [/app], Command: [a, b] }\n      Environment:\n        Variables: { TABLE: !GetAtt T.Arn, MODE: fast }\n      \
-             AutoPublishAlias: live\n      EventInvokeConfig: { MaximumRetryAttempts: 1 }\n      Events:\n        Often: { Type: Schedule, Properties: { Schedule: rate(5 minutes) } }\n        \
-             Noon: { Type: Schedule, Properties: { Schedule: cron(0 12 * * ? *), Enabled: false } }\n        Odd: { Type: Schedule, Properties: { Schedule: rate(7 minutes) } }\n  \
-             Table: { Type: AWS::DynamoDB::Table }\n",
-        );
-        let expected = "project: imported\nfunctions:\n  Resize:\n    image: \"${Image:?the template's parameter Image}\"\n    type: event\n    \
-                        aliases:\n      live:\n        version: newest\n    args:\n      - a\n      - b\n    command:\n      - /app\n    \
-                        environment:\n      MODE: fast\n    events:\n      retries: 1\n    memory: 256\n    publish: true\n    timeout: 30\n    \
-                        triggers:\n      Noon:\n        cron: '0 0 12 * * * *'\n        paused: true\n        zone: '+00:00'\n      \
-                        Often:\n        cron: '0 */5 * * * * *'\n        zone: '+00:00'\n";
-        assert_eq!(read.text, expected);
+        let read = imported(SAM);
+        assert_eq!(read.text, OF_SAM);
         let said = read.left_out.join("\n");
         for part in [
             "Environment.Variables.TABLE: it has a variable of the other tool",

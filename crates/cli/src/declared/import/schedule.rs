@@ -16,7 +16,7 @@ pub fn cron(expression: &str) -> Option<String> {
     }
     let fields: Vec<&str> = inside("cron")?.split_whitespace().collect();
     let [minute, hour, day, month, weekday, year] = fields[..] else { return None };
-    // Weekdays are counted from 1 there; names mean the same everywhere. L, W and # are not had here.
+    // Weekdays are counted from 1 there; names mean the same everywhere. Here is no L, W or #.
     if weekday.contains(|c: char| c.is_ascii_digit()) || [day, weekday].iter().any(|field| is_special(field)) {
         return None;
     }

@@ -126,7 +126,7 @@ pub fn text(node: &Node) -> Option<String> {
     }
 }
 
-/// The text of a scalar; one that is a variable of the environment or a parameter is a variable here.
+/// The text of a scalar; a variable of the environment or a parameter is a variable here.
 fn known(node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else { return None };
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

@@ -86,8 +86,7 @@ pub struct Function {
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub shm: Option<u32>,
-    /// Size of a /tmp on disk, in MB or with a unit, which is no part of the memory [default: one in
-    /// memory]
+    /// Size of a /tmp on disk, in MB or with a unit, apart from the memory [default: in memory]
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub tmp: Option<u32>,

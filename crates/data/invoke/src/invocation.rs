@@ -236,7 +236,7 @@ impl Invocation {
         let cold = run.lease.cold();
         if let Some(cold) = &cold {
             // What the start printed comes before its report.
-            logs.settle(&run.lease.id);
+            logs.catch_up(&run.lease.id);
             let peak_bytes = run.lease.process.memory_peak_bytes();
             self.open().record.init(cold, run.lease.version.spec.memory_mb, peak_bytes);
             metering::cold_start(&run.lease.version.function.key, cold);

@@ -77,7 +77,7 @@ impl Launch for RecordedLaunch {
 impl RecordedLaunch {
     /// What an instance prints from here on belongs to no request, until one comes.
     fn started(&self, id: &InstanceId) {
-        self.logs.settle(id);
+        self.logs.catch_up(id);
         self.logs.assign(id, None);
     }
 }

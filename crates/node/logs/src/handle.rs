@@ -143,6 +143,14 @@ impl Logs {
         }
     }
 
+    /// As [`Logs::settle`], but a line that has begun goes on: the instance is at work, and programs
+    /// write a line in pieces.
+    pub fn catch_up(&self, instance: &InstanceId) {
+        if let Some(reader) = self.reader(instance) {
+            reader.catch_up();
+        }
+    }
+
     /// Appends a platform line about an instance that runs to the log of the request it serves, or
     /// of no request in particular.
     pub fn about(&self, instance: &InstanceId, line: &str) {

@@ -139,6 +139,13 @@ impl Reader {
 
     /// Reads what was in the pipes when it was called; ends lines that have begun.
     pub(crate) fn settle(&self) {
+        self.catch_up();
+        self.close_lines(&mut self.state.lock());
+    }
+
+    /// Reads what was in the pipes when it was called. A line that has begun goes on: programs
+    /// write one in pieces.
+    pub(crate) fn catch_up(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             // Not until the pipe is empty: an instance that keeps writing would never settle.
             let pipe = self.pipe(stream);
@@ -148,14 +155,16 @@ impl Reader {
             let read = |buffer: &mut [u8]| rustix::io::read(pipe, buffer).map_err(io::Error::from);
             self.read_up_to(stream, usize::try_from(waiting).unwrap_or(usize::MAX), read);
         }
-        self.close_lines(&mut self.state.lock());
     }
 
-    /// From now on output belongs to `owner`; a line that has begun ends for the old one.
+    /// From now on output belongs to `owner`. A line that has begun ends before another request's;
+    /// otherwise it goes on.
     pub(crate) fn assign(&self, owner: Option<&RequestId>) {
         let mut state = self.state.lock();
         if state.owner.as_ref() != owner {
-            self.close_lines(&mut state);
+            if owner.is_some() {
+                self.close_lines(&mut state);
+            }
             state.owner = owner.cloned();
             if owner.is_some() {
                 state.limiter.begin_request();

@@ -100,6 +100,24 @@ async fn a_line_without_its_newline_is_shown_when_the_instance_settles() {
 }
 
 #[tokio::test]
+async fn a_line_in_pieces_is_whole_while_the_instance_is_at_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(dir.path(), Config::default()).await;
+    let function = function("hello");
+    let mut instance = Instance::attach(&logs, &function);
+    let request = begin(&logs, &function, 1);
+    logs.assign(&instance.id, Some(&request));
+    instance.print("line 1\nli");
+    logs.catch_up(&instance.id);
+    assert_eq!(logs.tail(&request, 4096), "line 1\n");
+    logs.assign(&instance.id, Some(&request));
+    instance.print("ne 2\n");
+    logs.settle(&instance.id);
+    assert_eq!(log_of(&logs, &request).await, "line 1\nline 2\n");
+    logs.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_last_output_of_an_instance_is_read_and_its_reader_ends() {
     let dir = tempfile::tempdir().unwrap();
     let logs = open(dir.path(), Config::default()).await;

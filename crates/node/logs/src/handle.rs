@@ -143,8 +143,8 @@ impl Logs {
         }
     }
 
-    /// As [`Logs::settle`], but a line that has begun goes on: the instance is at work, and programs
-    /// write a line in pieces.
+    /// As [`Logs::settle`], but a line that has begun goes on: the instance is at work, and
+    /// programs write a line in pieces.
     pub fn catch_up(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.catch_up();

@@ -71,8 +71,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let file = credentials::path(&settings.data_dir);
     // Before anything runs, so that no signal is lost.
     let mut signals = signals::Signals::listen()?;
-    let listening = wiring::Listening { plain: gateway, tls };
-    let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, control, listening).await?;
+    let listening = wiring::Listening { control, plain: gateway, tls };
+    let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, listening).await?;
     match format {
         Output::Json => output::json(&json!({
             "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url,

@@ -24,7 +24,7 @@ pub struct Administration {
     pub volumes: Volumes,
     pub store: Store,
     pub signed: Signed,
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
 }
 
 /// Memory of the installation, of which volumes take some.

@@ -1,0 +1,176 @@
+//! Wires the crates together, lowest floor first: what is stored, what runs functions, and what
+//! serves clients.
+
+mod checks;
+mod control_address;
+mod gateway_address;
+mod stop;
+mod storage;
+mod triggers;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+use crate::credentials::Credentials;
+use crate::settings::{Connection, Settings};
+
+use self::storage::Storage;
+use self::triggers::Triggers;
+use self::work::Work;
+
+/// The running platform.
+pub struct RunningPlatform {
+    signals: StopSignals,
+    sandboxes: sandbox::Sandboxes,
+    storage: Storage,
+    work: Work,
+    triggers: Triggers,
+    gateway: gateway::Gateway,
+    control: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
+}
+
+/// What ends the parts, in the order of their ends.
+#[derive(Clone, Default)]
+struct StopSignals {
+    /// The gateway's listeners: no new work is accepted.
+    listening: CancellationToken,
+    /// The listener of the control address, which answers until all work has ended.
+    answering: CancellationToken,
+    /// The background tasks.
+    running: CancellationToken,
+}
+
+/// Listening sockets.
+pub struct Listening {
+    /// Of the control address.
+    pub control: TcpListener,
+    /// Of the gateway, for plain HTTP.
+    pub plain: TcpListener,
+    /// Of the gateway, for TLS, optional.
+    pub tls: Option<TcpListener>,
+}
+
+/// What all parts above the sandboxes are wired with.
+struct Installation {
+    settings: Settings,
+    pair: Credentials,
+    /// Names of the installation, as functions and clients see them.
+    names: types::Installation,
+    signals: StopSignals,
+}
+
+impl Installation {
+    /// The key pair by which requests are signed.
+    fn secrets(&self) -> signature::Secrets {
+        let Credentials { secret_id, secret_key, .. } = self.pair.clone();
+        signature::Secrets { secret_id, secret_key }
+    }
+}
+
+impl RunningPlatform {
+    /// Reloads certificates.
+    pub fn reload(&self) {
+        self.gateway.reload();
+    }
+
+    /// Starts every part, lowest floor first, and removes leftovers of a crash. A failed start
+    /// leaves nothing on the machine.
+    pub async fn start(
+        settings: Settings,
+        pair: Credentials,
+        last_endpoint: Option<String>,
+        listening: Listening,
+    ) -> anyhow::Result<Self> {
+        // Checks first: a failed start must not leave changes of the machine.
+        checks::check(&settings, listening.tls.is_some())?;
+        let outbound = outbound::Client::new(&settings.outbound, &Connection::endpoints(&settings.connections))
+            .map_err(checks::of_setting)?;
+        let sandbox_dir = settings.data_dir.join("sandbox");
+        let opened = sandbox::Sandboxes::open(&sandbox_dir, settings.sandbox.clone(), settings.network.clone());
+        let (sandboxes, recovered) = opened.await.context("cannot prepare the sandbox")?;
+        if recovered != sandbox::Recovered::default() {
+            tracing::warn!(?recovered, "removed leftovers of an earlier run");
+        }
+        let Settings { region, app_id, uin, .. } = settings.clone();
+        let names = types::Installation { region, app_id, uin };
+        let of = Installation { settings, pair, names, signals: StopSignals::default() };
+        let started = Self::start_parts(sandboxes.clone(), of, last_endpoint, listening, outbound).await;
+        if started.is_err() {
+            sandboxes.shutdown().await;
+        }
+        started
+    }
+
+    /// Starts everything above the sandboxes.
+    async fn start_parts(
+        sandboxes: sandbox::Sandboxes,
+        of: Installation,
+        last_endpoint: Option<String>,
+        listening: Listening,
+        outbound: outbound::Client,
+    ) -> anyhow::Result<Self> {
+        let metrics = measure(&of)?;
+        let control_addr = listening.control.local_addr()?;
+        let gateway_addr = listening.plain.local_addr()?;
+        let storage = Storage::open(&of, control_addr, last_endpoint.as_deref()).await?;
+        let work = Work::start(&of, &storage, &sandboxes, outbound).await?;
+        let (gateway, certificates) =
+            gateway_address::serve(&of, &storage, &work, &sandboxes, (listening.plain, listening.tls))?;
+        let triggers = Triggers::start(&of, &storage, &work);
+        let parts = control_address::Parts { storage: &storage, work: &work, triggers: &triggers };
+        let control = control_address::serve(
+            &of,
+            parts,
+            listening.control,
+            control_address::Shown { gateway_addr, certificates, metrics },
+        );
+        let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {
+            let (registry, running) = (storage.registry.clone(), of.signals.running.clone());
+            move || registry.clone().run(running.clone())
+        }));
+        Ok(Self { signals: of.signals, sandboxes, storage, work, triggers, gateway, control, sweeping })
+    }
+
+    /// Name of the parent cgroup of instances, in every hierarchy.
+    pub fn cgroup_name(&self) -> &str {
+        self.sandboxes.cgroup_name()
+    }
+
+    /// Handle for killing all instances when a graceful stop is not possible.
+    pub fn instances(&self) -> sandbox::Sandboxes {
+        self.sandboxes.clone()
+    }
+
+    /// Events that run.
+    pub fn runs(&self) -> usize {
+        self.work.events.under_way().len()
+    }
+
+    /// Begins no more runs of events, and waits for those that go on. Everything else goes on too.
+    pub async fn drain(&self, longest: Duration) {
+        self.work.events.wait_for_runs(longest).await;
+    }
+}
+
+/// Records metrics from here on, of every part.
+fn measure(of: &Installation) -> anyhow::Result<Arc<Metrics>> {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("cannot install the metrics recorder")?;
+    supervisor::report_panics();
+    let metrics = Arc::new(Metrics::open(recorder, &of.settings.control, &of.pair)?);
+    tokio::spawn({
+        let (metrics, running) = (metrics.clone(), of.signals.running.clone());
+        let take = move || metrics.clone().take_samples();
+        async move { running.run_until_cancelled(supervisor::restarting("metrics", take)).await }
+    });
+    Ok(metrics)
+}

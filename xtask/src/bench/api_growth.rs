@@ -8,8 +8,8 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::api::Api;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median, quantile};
+
 use crate::quickstart::Up;
 
 /// Functions of the two platforms.
@@ -23,7 +23,7 @@ const ACTIVE_POLL: Duration = Duration::from_secs(1);
 
 /// Makes the functions, measures, and prints the ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median, quantile};
+
 use crate::quickstart::Up;
 
 /// Concurrent calls.
@@ -22,7 +22,7 @@ const EMPTY_MAX: Duration = Duration::from_secs(60);
 
 /// Measures each round and prints medians.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "1"), ("SAMPAN_POOL__STARTS_PER_MINUTE_MAX", "0")];
     let up = Up::start_with(&sampan, &work.path().join("data"), &settings)?;

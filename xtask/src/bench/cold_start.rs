@@ -12,8 +12,8 @@ use anyhow::Context;
 use super::flask::Flask;
 use super::http::{Connection, free_port};
 use super::runc::{Bundle, answered};
-use super::{PROFILE, median, quantile};
-use crate::process::{ChildGuard, build_example, build_sampan};
+use super::{binaries, median, quantile};
+use crate::process::ChildGuard;
 use crate::quickstart::Up;
 
 /// Starts of each kind in one round.
@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_millis(100);
 
 /// Measures the three alternately, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     let up = Up::start(&sampan, &work.path().join("data"))?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median, quantile};
+
 use crate::quickstart::Up;
 
 /// Numbers of instances at which to measure.
@@ -34,7 +34,7 @@ const REST: Duration = Duration::from_secs(2);
 
 /// Measures once; another round would start the same instances again.
 pub fn run(root: &Path) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

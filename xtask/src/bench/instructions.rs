@@ -44,6 +44,9 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     let bare = bench.per_request(Proxy::Bare)?;
     let nginx = bench.per_request(Proxy::Nginx)?;
     let sampan = bench.per_request(Proxy::Sampan)?;
+    if std::env::var_os("SAMPAN_BIN").is_some() {
+        println!("SAMPAN_BIN is not measured here: the path of a request is, built from this checkout");
+    }
     println!("user-space instructions a warm request, profile release, one client:");
     println!("{:12} {bare:>9.0}", "bare hyper");
     println!("{:12} {nginx:>9.0}  {:.2}x the bare proxy (with an access log)", "nginx", nginx / bare);

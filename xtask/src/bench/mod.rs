@@ -24,7 +24,7 @@ mod warm;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
 use crate::process::{build_example, build_sampan};
@@ -134,10 +134,21 @@ pub fn run(root: &Path, name: Name, extent: &Extent) -> anyhow::Result<()> {
 /// The binary to measure, `SAMPAN_BIN` or one built as a release, and the static server
 /// `SAMPAN_HELLO` or that of `examples/hello`.
 fn binaries(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
-    let sampan = named("SAMPAN_BIN").map_or_else(|| build_sampan(root, PROFILE), Ok)?;
+    let sampan = named("SAMPAN_BIN")?.map_or_else(|| build_sampan(root, PROFILE), Ok)?;
     println!("binary: {}", sampan.display());
-    Ok((sampan, named("SAMPAN_HELLO").map_or_else(|| build_example(root, "hello"), Ok)?))
+    Ok((sampan, named("SAMPAN_HELLO")?.map_or_else(|| build_example(root, "hello"), Ok)?))
+}
+
+/// The file that a variable of the environment names, absolute; refused when it is none.
+fn named(variable: &str) -> anyhow::Result<Option<PathBuf>> {
+    let Some(path) = std::env::var_os(variable) else { return Ok(None) };
+    existing(variable, Path::new(&path)).map(Some)
+}
+
+fn existing(variable: &str, path: &Path) -> anyhow::Result<PathBuf> {
+    let found = path.canonicalize().with_context(|| format!("{variable}={} cannot be measured", path.display()))?;
+    ensure!(found.is_file(), "{variable}={} is no file", path.display());
+    Ok(found)
 }
 
 /// The median; of an even number of values, the lower of the two.
@@ -163,6 +174,17 @@ mod tests {
         assert_eq!(median(&mut values), 2.0);
         assert_eq!(quantile(&mut values, 1.0), 10.0);
         assert_eq!(quantile(&mut values, 0.0), 1.0);
+    }
+
+    #[test]
+    fn a_binary_that_is_named_is_a_file_or_an_error_that_has_the_variable() {
+        let own = std::env::current_exe().expect("a test has a file");
+        assert_eq!(existing("SAMPAN_BIN", &own).expect("it is there"), own.canonicalize().expect("it is there"));
+        let folder = own.parent().expect("it lies in a folder");
+        for wrong in [folder.to_owned(), folder.join("not-there")] {
+            let error = existing("SAMPAN_BIN", &wrong).expect_err("nothing to measure");
+            assert!(error.to_string().contains("SAMPAN_BIN="), "{error:#}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median, quantile};
+
 use crate::quickstart::Up;
 
 /// Duration of each state in a round.
@@ -20,7 +20,7 @@ const SPINNERS: usize = 4;
 
 /// Measures the quiet function alone and beside the spinning one, alternately.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

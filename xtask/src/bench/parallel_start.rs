@@ -9,8 +9,8 @@ use anyhow::Context;
 
 use super::http::Connection;
 use super::runc::Bundle;
-use super::{PROFILE, median};
-use crate::process::{build_example, build_sampan};
+use super::{binaries, median};
+
 use crate::quickstart::Up;
 
 /// Concurrent callers, each with its own function.
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_secs(5);
 
 /// Measures both alternately, and prints medians and the ratio.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
     // Idle instances stop at once, so that each call starts one.

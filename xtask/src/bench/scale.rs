@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::http::Connection;
-use super::{PROFILE, median, quantile};
-use crate::process::{build_example, build_sampan, cargo, run as run_command};
+use super::{binaries, median, quantile};
+use crate::process::{cargo, run as run_command};
 use crate::quickstart::Up;
 
 /// Sequential cold calls.
@@ -29,7 +29,7 @@ const MEASURE: Duration = Duration::from_secs(5);
 /// Measures all and prints the figures.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     run_command(cargo(root).args(["bench", "--locked", "--quiet", "-p", "sampan-pool", "--bench", "registered"]))?;
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     std::fs::create_dir(&image)?;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::http::{Load, free_port, load};
-use super::{PROFILE, median, quantile};
-use crate::process::{ChildGuard, build_example, build_sampan, on_path};
+use super::{binaries, median, quantile};
+use crate::process::{ChildGuard, on_path};
 use crate::quickstart::Up;
 
 /// Duration of one measurement.
@@ -34,7 +34,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     if !on_path("nginx") {
         bail!("nginx is the peer of this bench: apt-get install nginx-light");
     }
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let direct_port = free_port()?;
     let _server = ChildGuard(Command::new(&hello).env("PORT", direct_port.to_string()).stdout(Stdio::null()).spawn()?);

@@ -22,8 +22,8 @@ use self::proxy::CountingProxy;
 use self::report::Figures;
 use self::sample::Sample;
 use self::transfer::{Blob, Target};
-use super::PROFILE;
-use crate::process::{build_example, build_sampan, on_path, run as run_loud, status_within};
+use super::binaries;
+use crate::process::{on_path, run as run_loud, status_within};
 use crate::quickstart::Up;
 
 /// Timeout of syncing the disk.
@@ -44,7 +44,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     if !missing.is_empty() {
         bail!("this bench needs programs that are missing: apt-get install {}", missing.join(" "));
     }
-    let (sampan, hello) = (build_sampan(root, PROFILE)?, build_example(root, "hello")?);
+    let (sampan, hello) = binaries(root)?;
     let sample = Sample::open_or_make(root, &hello)?;
     println!("image: {}", sample.describe());
     // On the image's disk: a temporary folder may be in memory.

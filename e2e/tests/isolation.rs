@@ -150,7 +150,8 @@ async fn attacker(env: &[(&str, &str)]) -> anyhow::Result<(Platform, u32)> {
     // Without the freezer, because the instance is inspected while idle.
     let platform = Platform::start_with(&[env, &[("SAMPAN_POOL__FREEZE_AFTER_MS", "0")]].concat()).await?;
     hostile::push(&platform).await?;
-    platform.deploy("attacker", "hostile:v1", &["--memory", "512", "--timeout", "60", "--no-start-check"]).await?;
+    let settings = ["--memory", "512", "--timeout", "60", "--no-start-check", "--env", "NVIDIA_VISIBLE_DEVICES=all"];
+    platform.deploy("attacker", "hostile:v1", &settings).await?;
     let pid = start(&platform, "attacker").await?;
     Ok((platform, pid))
 }
@@ -300,6 +301,9 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
         assert!(below.lines().all(|name| name.starts_with(|c: char| c.is_ascii_lowercase())), "{below}");
         assert!(!below.contains(&platform.cgroup_name()), "{below}");
     }
+    // A variable that has other runtimes add devices adds none.
+    let variables = hostile::attack(&platform, "attacker", "/read?/proc/self/environ").await?;
+    assert!(variables.contains("NVIDIA_VISIBLE_DEVICES=all"), "the attack works");
     let devices = hostile::attack(&platform, "attacker", "/list?/dev").await?;
     let devices: BTreeSet<&str> = devices.lines().collect();
     let wanted =

@@ -3,12 +3,19 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use anyhow::Context;
 use network::{Config, EgressSpec, Network};
 
 use crate::world::{FAR, Instance, MACHINE, METADATA, NEIGHBOUR, PORT, SILENCE, WAIT, World, tcp, udp, until};
+
+/// How long answers of the name server may be kept.
+const ANSWER_LIFE: Duration = Duration::from_secs(1);
+/// Whether `turning.example` has another address than at first; of one test alone.
+static TURNED: AtomicBool = AtomicBool::new(false);
 
 /// Puts an instance under a list; what is refused to it comes to the receiver.
 fn restrict(instance: &Instance, owner: &str, entries: &[&str]) -> anyhow::Result<Receiver<String>> {
@@ -125,6 +132,26 @@ fn a_connection_stays_when_its_name_has_other_addresses() -> anyhow::Result<()> 
     })
 }
 
+#[test]
+fn a_name_with_turning_addresses_keeps_all_of_them_past_the_life_of_their_answers() -> anyhow::Result<()> {
+    World::run(|world| {
+        let (network, _) = resolving(world, Config::default())?;
+        world.outside(|| world.serve(Ipv4Addr::UNSPECIFIED, PORT))?;
+        let instance = world.instance(&network)?;
+        restrict(&instance, "f", &["turning.example"])?;
+        ask(&instance, &network, "turning.example")?;
+        refused(&instance, FAR, PORT);
+        TURNED.store(true, Ordering::Release);
+        ask(&instance, &network, "turning.example")?;
+        // Answers live for a second; what they opened is not swapped for the newest one.
+        std::thread::sleep(ANSWER_LIFE + Duration::from_millis(100));
+        for address in [NEIGHBOUR, FAR] {
+            assert_eq!(instance.tcp(address, PORT)?, MACHINE.to_string(), "{address}");
+        }
+        Ok(world.wait(network.close())?)
+    })
+}
+
 /// A name as it is in a question.
 fn labels(name: &str) -> Vec<u8> {
     let mut bytes: Vec<u8> =
@@ -154,7 +181,7 @@ fn resolving(world: &World, config: Config) -> anyhow::Result<(Network, Receiver
             answer[7] = records.len() as u8;
             for (owner, kind, data) in records {
                 answer.extend(owner);
-                answer.extend([0, kind, 0, 1, 0, 0, 0, 1, 0, data.len() as u8]);
+                answer.extend([0, kind, 0, 1, 0, 0, 0, ANSWER_LIFE.as_secs() as u8, 0, data.len() as u8]);
                 answer.extend(data);
             }
             tell.send(text.chars().take_while(char::is_ascii_alphanumeric).collect()).ok();
@@ -170,6 +197,7 @@ fn answer_of(name: &str) -> Vec<(Vec<u8>, u8, Vec<u8>)> {
     let address = |address: Ipv4Addr| vec![(asked.clone(), 1, address.octets().to_vec())];
     match name {
         name if name.starts_with("far") => address(FAR),
+        name if name.starts_with("turning") && TURNED.load(Ordering::Acquire) => address(FAR),
         name if name.starts_with("metadata") => address(METADATA),
         name if name.starts_with("machine") => address(MACHINE),
         name if name.starts_with("loopback") => address(Ipv4Addr::LOCALHOST),

@@ -7,6 +7,8 @@
 mod machine;
 #[path = "isolation/mounts.rs"]
 mod mounts;
+#[path = "isolation/written.rs"]
+mod written;
 
 use std::collections::BTreeSet;
 

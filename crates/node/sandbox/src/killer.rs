@@ -3,24 +3,22 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::cgroup::{Freezer, InstanceCgroup, lift_quota};
+use crate::cgroup::{Freezer, InstanceCgroup, Quota};
 
 /// A pidfd and the freezer that may hold its process; cheap to clone.
 #[derive(Clone)]
 pub struct Killer {
     process: Arc<OwnedFd>,
     freezer: Option<Arc<Freezer>>,
-    /// Where its processor quota is.
-    cpu: Option<Arc<Path>>,
+    quota: Option<Quota>,
 }
 
 impl Killer {
     /// Of a process and its cgroup.
     pub fn new(process: OwnedFd, cgroup: &InstanceCgroup) -> Self {
-        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned(), cpu: cgroup.cpu_folder().map(Arc::from) }
+        Self { process: Arc::new(process), freezer: cgroup.freezer().cloned(), quota: cgroup.quota().cloned() }
     }
 
     /// Sends a signal to its first process.
@@ -39,8 +37,8 @@ impl Killer {
         // The only error of either is that it has ended already.
         self.signal(libc::SIGKILL).ok();
         // Else a fork bomb with a small quota takes minutes to end.
-        if let Some(cpu) = &self.cpu {
-            lift_quota(cpu).ok();
+        if let Some(quota) = &self.quota {
+            quota.lift().ok();
         }
         // Version 1 lets killed processes die only when they are thawed.
         if let Some(freezer) = self.freezer.as_ref().filter(|freezer| freezer.holds_kills()) {

@@ -34,7 +34,12 @@ pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
 
 /// A detached copy of the mount at `path`.
 pub fn tree(path: &Path) -> io::Result<OwnedFd> {
-    Ok(open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
+    tree_at(CWD, path)
+}
+
+/// The same of a path from the directory `at`.
+pub(crate) fn tree_at(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    Ok(open_tree(at, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
 }
 
 /// A detached copy of the mount at `path` in which ids appear as the user namespace maps them: an

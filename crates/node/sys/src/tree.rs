@@ -2,11 +2,11 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use crate::calls::{check, move_mount_at, new_mount, set_attributes, set_attributes_below};
-use crate::mount::tree;
+use crate::mount::tree_at;
 use crate::mount_attributes::{Attributes, DATA_ONLY, PRIVATE, READ_ONLY};
 
 /// The mounts; they go with this unless a child attaches them.
@@ -26,18 +26,20 @@ pub(crate) struct Branch {
 }
 
 impl ReadOnlyTree {
-    /// A copy of one directory, without what is mounted below it.
-    pub fn of(dir: &Path) -> io::Result<Self> {
-        Ok(Self { root: copy(dir)?, left: Vec::new() })
+    /// A copy of one directory, found from another, without what is mounted below it.
+    pub fn of(at: BorrowedFd<'_>, dir: &Path) -> io::Result<Self> {
+        let root = tree_at(at, dir)?;
+        seal(&root)?;
+        Ok(Self { root, left: Vec::new() })
     }
 
-    /// A tmpfs in which each name is a copy of its directory, and each link leads to one of the
-    /// names.
-    pub fn of_each(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<Self> {
+    /// A tmpfs in which each name is a copy of its directory, found from another one, and each link
+    /// leads to one of the names.
+    pub fn of_each(dirs: &[(&str, (BorrowedFd<'_>, &Path))], links: &[(&str, &str)]) -> io::Result<Self> {
         let root = container(dirs, links)?;
         let mut left = Vec::new();
-        for (name, dir) in dirs {
-            let branch = Branch { name: text(name)?, mount: tree(dir)? };
+        for (name, (at, dir)) in dirs {
+            let branch = Branch { name: text(name)?, mount: tree_at(*at, dir)? };
             match move_mount_at(branch.mount.as_raw_fd(), root.as_raw_fd(), &branch.name) {
                 Ok(()) => {}
                 Err(libc::EINVAL) => {
@@ -55,19 +57,14 @@ impl ReadOnlyTree {
 
 const SEALED: Attributes = Attributes { set: READ_ONLY | DATA_ONLY, clear: 0, propagation: PRIVATE, userns_fd: 0 };
 
-fn copy(dir: &Path) -> io::Result<OwnedFd> {
-    let copy = tree(dir)?;
-    seal(&copy)?;
-    Ok(copy)
-}
-
 fn seal(mount: &OwnedFd) -> io::Result<()> {
     set_attributes(mount.as_raw_fd(), &SEALED).map_err(io::Error::from_raw_os_error)
 }
 
 /// The tmpfs with its places, as many as it will ever hold.
-fn container(dirs: &[(&str, &Path)], links: &[(&str, &str)]) -> io::Result<OwnedFd> {
-    let options = text(&format!("mode=755,size=4k,nr_inodes={}", 1 + dirs.len() + links.len()))?;
+fn container(dirs: &[(&str, (BorrowedFd<'_>, &Path))], links: &[(&str, &str)]) -> io::Result<OwnedFd> {
+    // Its inodes bound its size, too: there will be no file.
+    let options = text(&format!("mode=755,nr_inodes={}", 1 + dirs.len() + links.len()))?;
     let made = new_mount(c"tmpfs", Some(&options), DATA_ONLY).map_err(io::Error::from_raw_os_error)?;
     // SAFETY: the descriptor was just made, and nothing else has it.
     let root = unsafe { OwnedFd::from_raw_fd(made) };
@@ -91,7 +88,9 @@ fn text(value: &str) -> io::Result<CString> {
 
 #[cfg(test)]
 mod tests {
-    use rustix::fs::{Mode, OFlags, openat, readlinkat};
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
     use rustix::io::Errno;
 
     use super::*;
@@ -104,10 +103,10 @@ mod tests {
     fn copies_show_what_is_in_a_directory_and_take_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("there"), "yes").expect("written");
-        let alone = ReadOnlyTree::of(folder.path()).expect("copied");
+        let alone = ReadOnlyTree::of(CWD.as_fd(), folder.path()).expect("copied");
         openat(&alone.root, "there", OFlags::RDONLY, Mode::empty()).expect("it is there");
         assert_eq!(create(&alone, "new").expect_err("refused"), Errno::ROFS);
-        let tree = ReadOnlyTree::of_each(&[("a,b", folder.path())], &[("a", "a,b")]).expect("made");
+        let tree = ReadOnlyTree::of_each(&[("a,b", (CWD.as_fd(), folder.path()))], &[("a", "a,b")]).expect("made");
         assert_eq!(readlinkat(&tree.root, "a", Vec::new()).expect("a link").as_bytes(), b"a,b");
         for place in ["new", "a,b/new"] {
             assert_eq!(create(&tree, place).expect_err("refused"), Errno::ROFS, "{place}");

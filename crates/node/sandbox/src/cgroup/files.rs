@@ -1,12 +1,15 @@
 //! Which file of which version says what: limits to write, counters to read, what freezes.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::fs::OFlags;
+
 use super::ceilings::Ceilings;
+use super::directory::{Directory, WRITTEN};
 use super::usage::Parts;
 use crate::error::Error;
 
@@ -17,6 +20,9 @@ const SHARES_PER_CORE: u64 = 1024;
 /// Where the processor quota is set.
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
 const V2_QUOTA: &str = "cpu.max";
+/// What stands there for none.
+const V1_UNLIMITED: &str = "-1";
+const V2_UNLIMITED: &str = "max";
 /// Where version 1 bounds the memory of sockets, of other protocols than TCP too; version 2 counts
 /// it with all other memory. Sockets that were there before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
@@ -24,10 +30,35 @@ pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 /// How readily version 1 swaps; instances do not have any swap.
 const V1_SWAPPINESS: &str = "memory.swappiness";
 
+/// The processor quota of one instance.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    folder: Directory,
+    file: &'static str,
+    unlimited: &'static str,
+}
+
+impl Quota {
+    /// Where version 1 has it.
+    pub fn v1(folder: Directory) -> Self {
+        Self { folder, file: V1_QUOTA, unlimited: V1_UNLIMITED }
+    }
+
+    /// Where version 2 has it.
+    pub fn v2(folder: Directory) -> Self {
+        Self { folder, file: V2_QUOTA, unlimited: V2_UNLIMITED }
+    }
+
+    /// Takes it off, for the reason of [`lift_quota`].
+    pub fn lift(&self) -> io::Result<()> {
+        self.folder.write(self.file, self.unlimited)
+    }
+}
+
 /// Takes the processor quota off a directory. A killed process needs processor time to end, and
 /// many that share a small quota would take minutes.
 pub fn lift_quota(folder: &Path) -> io::Result<()> {
-    for (file, unlimited) in [(V1_QUOTA, "-1"), (V2_QUOTA, "max")] {
+    for (file, unlimited) in [(V1_QUOTA, V1_UNLIMITED), (V2_QUOTA, V2_UNLIMITED)] {
         let file = folder.join(file);
         if file.exists() {
             fs::write(file, unlimited)?;
@@ -125,16 +156,23 @@ pub fn v2_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
     tasks.map(|most| required("pids.max", most)).into_iter().collect()
 }
 
-/// Writes settings into a directory.
-pub fn apply(folder: &Path, settings: Vec<Setting>) -> Result<(), Error> {
+/// Writes settings into a directory. Returns the file of the processor quota, if that is among
+/// them: it is written once more when the instance has started.
+pub fn apply(folder: &Directory, settings: impl Iterator<Item = Setting>) -> Result<Option<File>, Error> {
+    let mut quota = None;
     for setting in settings {
-        let file = folder.join(setting.file);
-        match fs::write(&file, &setting.value) {
+        let written = folder.open_file(setting.file, WRITTEN).and_then(|mut file| {
+            file.write_all(setting.value.as_bytes())?;
+            Ok(file)
+        });
+        match written {
             Err(error) if setting.optional && is_absent(&error) => {}
-            other => other.map_err(Error::path("set the limit", &file))?,
+            Err(error) => return Err(Error::path("set the limit", folder.path().join(setting.file))(error)),
+            Ok(file) if setting.is_quota() => quota = Some(file),
+            Ok(_) => {}
         }
     }
-    Ok(())
+    Ok(quota)
 }
 
 /// A control file that this kernel does not have; cgroup file systems refuse to create one.
@@ -147,28 +185,33 @@ fn is_absent(error: &io::Error) -> bool {
 /// A file that is read again and again, on the way of a request: it is opened once.
 #[derive(Debug)]
 pub struct Counter {
-    path: PathBuf,
+    folder: Directory,
+    name: &'static str,
     file: OnceLock<File>,
 }
 
 impl Counter {
-    fn new(path: PathBuf) -> Self {
-        Self { path, file: OnceLock::new() }
+    fn new(folder: &Directory, name: &'static str) -> Self {
+        Self { folder: folder.clone(), name, file: OnceLock::new() }
+    }
+
+    /// Opens it ahead of its first reading.
+    pub fn open(&self) -> io::Result<&File> {
+        match self.file.get() {
+            Some(file) => Ok(file),
+            None => {
+                let opened = self.folder.open_file(self.name, OFlags::RDONLY)?;
+                Ok(self.file.get_or_init(|| opened))
+            }
+        }
     }
 
     /// The number in the file now; `None` where the kernel has no such file, or the group is gone.
     pub fn read(&self) -> Option<u64> {
         /// Digits of the highest number, and the end of the line.
         const TEXT_BYTES: usize = 24;
-        let file = match self.file.get() {
-            Some(file) => file,
-            None => {
-                let opened = File::open(&self.path).ok()?;
-                self.file.get_or_init(|| opened)
-            }
-        };
         let mut text = [0; TEXT_BYTES];
-        let length = file.read_at(&mut text, 0).ok()?;
+        let length = self.open().ok()?.read_at(&mut text, 0).ok()?;
         std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
     }
 }
@@ -182,8 +225,9 @@ pub struct MemoryFiles {
     pub peak: Counter,
     /// What is charged, by kind.
     pub parts: Parts,
-    /// Has a line `oom_kill <count>`.
-    pub events: PathBuf,
+    folder: Directory,
+    /// Its file with a line `oom_kill <count>`.
+    events: &'static str,
     /// Where the kernel takes memory back on demand (version 2 of Linux 5.19).
     pub reclaim: Option<Reclaim>,
 }
@@ -191,8 +235,7 @@ pub struct MemoryFiles {
 /// What takes memory back from one group (version 2).
 #[derive(Debug, Clone)]
 pub struct Reclaim {
-    stat: PathBuf,
-    reclaim: PathBuf,
+    folder: Directory,
 }
 
 impl Reclaim {
@@ -200,9 +243,9 @@ impl Reclaim {
     /// themselves could only go to swap, which instances do not have, and what they use again and
     /// again would have to be read anew for the next request. Takes as long as the kernel likes.
     pub fn run(&self) -> io::Result<()> {
-        let text = fs::read_to_string(&self.stat)?;
+        let text = self.folder.read("memory.stat")?;
         let cold = text.lines().find_map(|line| line.strip_prefix("inactive_file ")).unwrap_or("0");
-        match fs::write(&self.reclaim, cold) {
+        match self.folder.write("memory.reclaim", cold) {
             // Less than that could be had.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             other => other,
@@ -212,35 +255,61 @@ impl Reclaim {
 
 impl MemoryFiles {
     /// Of a version 1 directory.
-    pub fn v1(folder: &Path) -> Self {
+    pub fn v1(folder: &Directory) -> Self {
         Self {
-            current: Counter::new(folder.join("memory.usage_in_bytes")),
-            peak: Counter::new(folder.join("memory.max_usage_in_bytes")),
+            current: Counter::new(folder, "memory.usage_in_bytes"),
+            peak: Counter::new(folder, "memory.max_usage_in_bytes"),
             parts: Parts::v1(folder),
-            events: folder.join("memory.oom_control"),
+            folder: folder.clone(),
+            events: "memory.oom_control",
             // Version 1 has only `memory.force_empty`, which takes all that it can.
             reclaim: None,
         }
     }
 
     /// Of a version 2 directory.
-    pub fn v2(folder: &Path) -> Self {
+    pub fn v2(folder: &Directory) -> Self {
         Self {
-            current: Counter::new(folder.join("memory.current")),
-            peak: Counter::new(folder.join("memory.peak")),
+            current: Counter::new(folder, "memory.current"),
+            peak: Counter::new(folder, "memory.peak"),
             parts: Parts::v2(folder),
+            folder: folder.clone(),
             // Not `memory.events`, which counts what happens to groups that the instance makes
             // below its own too.
-            events: folder.join("memory.events.local"),
-            reclaim: Some(Reclaim { stat: folder.join("memory.stat"), reclaim: folder.join("memory.reclaim") }),
+            events: "memory.events.local",
+            reclaim: Some(Reclaim { folder: folder.clone() }),
         }
+    }
+
+    /// Processes that the kernel killed for memory; 0 where that cannot be read, which is logged.
+    pub fn out_of_memory_kills(&self) -> u64 {
+        let text = self.folder.read(self.events).unwrap_or_else(|error| {
+            let file = self.folder.path().join(self.events);
+            tracing::error!(%error, file = %file.display(), "the out-of-memory counter was not read");
+            String::new()
+        });
+        let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+        kills.unwrap_or_default()
+    }
+}
+
+/// Where version 1 freezes, and what thaws there.
+const V1_FREEZER: &str = "freezer.state";
+const V1_THAWED: &str = "THAWED";
+
+/// Thaws what version 1 has frozen in a directory, which dies only then.
+pub fn thaw_v1(folder: &Path) {
+    let freezer = folder.join(V1_FREEZER);
+    if freezer.exists() {
+        fs::write(freezer, V1_THAWED).ok();
     }
 }
 
 /// What freezes and thaws a directory's processes.
 #[derive(Debug)]
 pub struct Freezer {
-    file: PathBuf,
+    folder: Directory,
+    file: &'static str,
     frozen: &'static str,
     thawed: &'static str,
     holds_kills: bool,
@@ -248,29 +317,24 @@ pub struct Freezer {
 
 impl Freezer {
     /// Of a version 1 directory.
-    pub fn v1(folder: &Path) -> Self {
-        Self { file: folder.join("freezer.state"), frozen: "FROZEN", thawed: "THAWED", holds_kills: true }
+    pub fn v1(folder: Directory) -> Self {
+        Self { folder, file: V1_FREEZER, frozen: "FROZEN", thawed: V1_THAWED, holds_kills: true }
     }
 
     /// Of a version 2 directory, whichever controllers it has.
-    pub fn v2(folder: &Path) -> Self {
-        Self { file: folder.join("cgroup.freeze"), frozen: "1", thawed: "0", holds_kills: false }
+    pub fn v2(folder: Directory) -> Self {
+        Self { folder, file: "cgroup.freeze", frozen: "1", thawed: "0", holds_kills: false }
     }
 
     /// Tells the kernel to stop its processes; it has when they next leave it, which takes up to a
     /// millisecond or two.
     pub fn freeze(&self) -> io::Result<()> {
-        fs::write(&self.file, self.frozen)
+        self.folder.write(self.file, self.frozen)
     }
 
     /// Lets its processes go on.
     pub fn thaw(&self) -> io::Result<()> {
-        fs::write(&self.file, self.thawed)
-    }
-
-    /// Whether the kernel has it.
-    pub fn exists(&self) -> bool {
-        self.file.exists()
+        self.folder.write(self.file, self.thawed)
     }
 
     /// Whether a killed process lives on until it is thawed.

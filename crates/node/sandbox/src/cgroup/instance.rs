@@ -1,22 +1,25 @@
 //! The cgroup directories of one instance.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::fs::OFlags;
 use sys::ReadOnlyTree;
 
-use super::files::{Freezer, MemoryFiles, Reclaim, Setting, apply, lift_quota, v1_settings, v2_settings};
+use super::directory::{Directory, Parent};
+use super::files::{Freezer, MemoryFiles, Quota, Reclaim, Setting, apply, v1_settings, v2_settings};
 use super::layout::Layout;
 use super::limits::Limits;
 use super::usage::{Peak, says_nothing};
 use super::view::View;
-use super::{kill_all, make_dir, remove_dir};
+use super::{kill_all, remove_dir};
 use crate::error::Error;
 
 /// What a process joins the cgroup by.
@@ -39,14 +42,14 @@ pub struct CgroupFds {
 struct Controlled {
     controller: &'static str,
     settings: fn(&str, &Limits) -> Vec<Setting>,
-    folder: PathBuf,
+    folder: Directory,
 }
 
 /// The directories; removed with [`InstanceCgroup::remove`], or by the next start's cleaning.
 #[derive(Debug)]
 pub struct InstanceCgroup {
-    v1: Vec<PathBuf>,
-    v2: Option<PathBuf>,
+    v1: Vec<Directory>,
+    v2: Option<Directory>,
     controlled: Vec<Controlled>,
     memory: MemoryFiles,
     peak: Mutex<Peak>,
@@ -57,6 +60,9 @@ pub struct InstanceCgroup {
     limits: Option<Limits>,
     /// No limit was ever set.
     is_new: bool,
+    quota: Option<Quota>,
+    /// The file of the processor quota while it is the one of a start.
+    start_quota: Mutex<Option<File>>,
     /// Opened ahead, and taken by the start.
     fds: Option<CgroupFds>,
     remove_max: Duration,
@@ -64,21 +70,28 @@ pub struct InstanceCgroup {
 
 impl InstanceCgroup {
     /// Makes the directories, without limits.
-    pub(super) fn create(layout: &Layout, name: &str, instance: &str, remove_max: Duration) -> Result<Self, Error> {
-        let place = |root: &PathBuf| root.join(name).join(instance);
+    pub(super) fn create(
+        layout: &Layout,
+        parents: &BTreeMap<PathBuf, Arc<Parent>>,
+        instance: &str,
+        remove_max: Duration,
+    ) -> Result<Self, Error> {
+        let instance: Arc<str> = instance.into();
+        let place = |root: &PathBuf| Directory::new(parents[root].clone(), instance.clone());
         let v2 = layout.v2.as_ref().map(place);
-        let mut v1: Vec<PathBuf> = layout.v1.values().chain(&layout.freezer).map(place).collect();
+        let mut v1: Vec<&PathBuf> = layout.v1.values().chain(&layout.freezer).collect();
         v1.sort();
         // Controllers of version 1 may share a hierarchy.
         v1.dedup();
-        let memory = match (layout.v1.get("memory").map(place), &v2) {
+        let v1: Vec<Directory> = v1.into_iter().map(place).collect();
+        let memory = match (layout.v1.get("memory").map(&place), &v2) {
             (Some(folder), _) => MemoryFiles::v1(&folder),
             (None, Some(folder)) => MemoryFiles::v2(folder),
             (None, None) => return Err(Error::NoController { controller: "memory" }),
         };
-        let freezer = match (&v2, layout.freezer.as_ref().map(place)) {
-            (Some(folder), _) => Some(Arc::new(Freezer::v2(folder))),
-            (None, freezer) => freezer.map(|folder| Arc::new(Freezer::v1(&folder))),
+        let freezer = match (&v2, layout.freezer.as_ref().map(&place)) {
+            (Some(folder), _) => Some(Arc::new(Freezer::v2(folder.clone()))),
+            (None, freezer) => freezer.map(|folder| Arc::new(Freezer::v1(folder))),
         };
         let of_v1 =
             layout.v1.iter().map(|(controller, root)| (*controller, v1_settings as fn(&_, &_) -> _, place(root)));
@@ -92,6 +105,10 @@ impl InstanceCgroup {
             .chain(of_v2)
             .map(|(controller, settings, folder)| Controlled { controller, settings, folder })
             .collect();
+        let quota = match (layout.v1.get("cpu").map(&place), &v2) {
+            (Some(folder), _) => Some(Quota::v1(folder)),
+            (None, folder) => folder.clone().map(Quota::v2),
+        };
         let view = View::new(layout, place);
         let made = Self {
             v1,
@@ -104,11 +121,13 @@ impl InstanceCgroup {
             view,
             limits: None,
             is_new: true,
+            quota,
+            start_quota: Mutex::default(),
             fds: None,
             remove_max,
         };
         for folder in made.folders() {
-            if let Err(error) = make_dir(folder).map_err(Error::path("make the cgroup", folder)) {
+            if let Err(error) = folder.make().map_err(Error::path("make the cgroup", folder.path())) {
                 made.remove();
                 return Err(error);
             }
@@ -116,13 +135,12 @@ impl InstanceCgroup {
         Ok(made)
     }
 
-    /// Where its processor quota is.
-    pub fn cpu_folder(&self) -> Option<&Path> {
-        let cpu = self.controlled.iter().find(|controlled| controlled.controller == "cpu");
-        cpu.map(|controlled| controlled.folder.as_path())
+    /// Its processor quota.
+    pub fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
     }
 
-    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+    fn folders(&self) -> impl Iterator<Item = &Directory> {
         self.v1.iter().chain(&self.v2)
     }
 
@@ -136,7 +154,10 @@ impl InstanceCgroup {
         for Controlled { controller, settings, folder } in &self.controlled {
             let settings = settings(controller, &limits).into_iter();
             // What a new directory has by itself, or from the one above.
-            apply(folder, settings.filter(|setting| !(is_new && setting.is_given)).collect())?;
+            let quota = apply(folder, settings.filter(|setting| !(is_new && setting.is_given)))?;
+            if quota.is_some() {
+                *self.start_quota.get_mut() = quota;
+            }
         }
         self.limits = Some(limits);
         Ok(())
@@ -149,8 +170,14 @@ impl InstanceCgroup {
         };
         let settled = Limits { cpu_start_quota_us: limits.cpu_quota_us, ..limits };
         for Controlled { controller, settings, folder } in self.controlled.iter().filter(|c| c.controller == "cpu") {
-            let quota = settings(controller, &settled).into_iter().filter(|setting| setting.is_quota());
-            apply(folder, quota.collect())?;
+            let mut quota = settings(controller, &settled).into_iter().filter(Setting::is_quota);
+            match (self.start_quota.lock().take(), quota.next()) {
+                (Some(file), Some(Setting { file: name, value, .. })) => file
+                    .write_all_at(value.as_bytes(), 0)
+                    .map_err(Error::path("set the limit", folder.path().join(name)))?,
+                (None, Some(quota)) => drop(apply(folder, [quota].into_iter())?),
+                (_, None) => {}
+            }
         }
         Ok(())
     }
@@ -158,6 +185,8 @@ impl InstanceCgroup {
     /// Opens ahead what the first process needs.
     pub(super) fn open_fds(&mut self) -> Result<(), Error> {
         self.fds = Some(self.fds_now()?);
+        // Where the kernel has none, what is charged now is read in its place.
+        self.memory.peak.open().or_else(|_| self.memory.current.open()).ok();
         Ok(())
     }
 
@@ -167,12 +196,12 @@ impl InstanceCgroup {
     }
 
     fn fds_now(&self) -> Result<CgroupFds, Error> {
-        let tasks = |folder: &PathBuf| {
-            let file = folder.join("tasks");
-            let opened = File::options().write(true).open(&file).map_err(Error::path("open", &file))?;
-            Ok(OwnedFd::from(opened))
+        const TASKS: &str = "tasks";
+        let tasks = |folder: &Directory| {
+            let opened = folder.open_file(TASKS, OFlags::WRONLY);
+            Ok(OwnedFd::from(opened.map_err(Error::path("open", folder.path().join(TASKS)))?))
         };
-        let directory = |folder: &PathBuf| File::open(folder).map(OwnedFd::from).map_err(Error::path("open", folder));
+        let directory = |folder: &Directory| folder.open().map_err(Error::path("open", folder.path()));
         Ok(CgroupFds {
             v1_tasks: self.v1.iter().map(tasks).collect::<Result<_, _>>()?,
             v2_directory: self.v2.as_ref().map(directory).transpose()?,
@@ -225,17 +254,13 @@ impl InstanceCgroup {
 
     /// Processes that the kernel killed for memory. It used its limit then, however short.
     pub fn out_of_memory_kills(&self) -> u64 {
-        let text = fs::read_to_string(&self.memory.events).unwrap_or_else(|error| {
-            tracing::error!(%error, file = %self.memory.events.display(), "the out-of-memory counter was not read");
-            String::new()
-        });
-        let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
-        if kills.is_some_and(|kills| kills > 0) {
+        let kills = self.memory.out_of_memory_kills();
+        if kills > 0 {
             let mut peak = self.peak.lock();
             peak.raise(self.limits.map_or(0, |limits| limits.memory_bytes));
             self.peak_bytes.store(peak.bytes(), Ordering::Relaxed);
         }
-        kills.unwrap_or_default()
+        kills
     }
 
     /// What freezes its processes; `None` on a machine with version 1 and no freezer.
@@ -253,33 +278,28 @@ impl InstanceCgroup {
     pub fn remove(&self) {
         let deadline = Instant::now() + self.remove_max;
         // Nearly always nothing is in it any more, and one call for each directory is enough.
-        let left: Vec<&PathBuf> = self.folders().filter(|folder| !is_removed(folder)).collect();
+        let left: Vec<PathBuf> = self.folders().filter(|folder| !folder.is_removed()).map(Directory::path).collect();
         if left.is_empty() {
             return;
         }
-        if let Some(folder) = self.cpu_folder() {
-            lift_quota(folder).ok();
+        if let Some(quota) = &self.quota {
+            quota.lift().ok();
         }
         for folder in left {
-            kill_all(folder, deadline);
-            if let Err(error) = remove_dir(folder, self.remove_max) {
+            kill_all(&folder, deadline);
+            if let Err(error) = remove_dir(&folder, self.remove_max) {
                 tracing::warn!(%error, folder = %folder.display(), "a cgroup could not be removed");
             }
         }
     }
 }
 
-/// Removes a directory that has nothing in it; whether it is gone.
-fn is_removed(folder: &Path) -> bool {
-    match fs::remove_dir(folder) {
-        Ok(()) => true,
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::cgroup::files::lift_quota;
     use crate::cgroup::{Ceilings, Cgroups};
 
     const CEILINGS: Ceilings = Ceilings { tasks_max: Some(900), socket_bytes_max: Some(9 << 20) };
@@ -305,6 +325,8 @@ mod tests {
         assert_eq!(read("memory.swap.max"), "0");
         assert_eq!(read("cpu.max"), "100000 100000", "a start takes its processor time ahead");
         assert_eq!(read("cpu.weight"), "7");
+        // The kernel's files have no length that a shorter value would leave something of.
+        fs::write(folder.join("cpu.max"), "").expect("emptied");
         instance.settle().expect("settled");
         assert_eq!(read("cpu.max"), "7142 100000");
         assert_eq!(read("pids.max"), "64");

@@ -4,6 +4,7 @@
 //! what is mounted (`layout.rs`), controller by controller, so that hybrid machines work too.
 
 mod ceilings;
+mod directory;
 mod files;
 mod instance;
 mod layout;
@@ -14,19 +15,22 @@ mod state;
 mod usage;
 mod view;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use ceilings::Ceilings;
-pub use files::{Freezer, V1_SOCKETS, lift_quota};
+pub use files::{Freezer, Quota, V1_SOCKETS};
 pub use instance::{CgroupFds, InstanceCgroup};
 pub use layout::{CONTROLLERS, Layout, Mode};
 pub use limits::Limits;
 pub use pool::CgroupPool;
 pub use state::CgroupState;
 
+use self::directory::{Directory, Parent};
 use crate::error::Error;
 
 /// Time between two attempts to remove a directory that is still busy.
@@ -37,6 +41,8 @@ const REMOVE_INTERVAL: Duration = Duration::from_micros(500);
 pub struct Cgroups {
     layout: Layout,
     name: String,
+    /// Ours in every hierarchy, by its mount point.
+    parents: BTreeMap<PathBuf, Arc<Parent>>,
     remove_max: Duration,
 }
 
@@ -47,8 +53,9 @@ impl Cgroups {
         layout.v1.retain(|controller, root| {
             !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
         });
-        let cgroups = Self { layout, name, remove_max };
-        cgroups.make().and_then(|()| cgroups.bound(ceilings)).inspect_err(|_| cgroups.remove_after_failure())?;
+        let mut cgroups = Self { layout, name, parents: BTreeMap::new(), remove_max };
+        let made = cgroups.make().and_then(|()| cgroups.bound(ceilings)).and_then(|()| cgroups.open_parents());
+        cgroups.parents = made.inspect_err(|_| cgroups.remove_after_failure())?;
         Ok(cgroups)
     }
 
@@ -77,7 +84,18 @@ impl Cgroups {
         let of_v1 = v1.iter().map(|(controller, root)| (root, files::v1_ceilings(controller, ceilings)));
         let in_v2 = self.layout.v2_controllers();
         let of_v2 = v2.iter().flat_map(|root| in_v2.iter().map(move |c| (root, files::v2_ceilings(c, ceilings))));
-        of_v1.chain(of_v2).try_for_each(|(root, settings)| files::apply(&root.join(&self.name), settings))
+        of_v1.chain(of_v2).try_for_each(|(root, settings)| {
+            let above = Parent::open(root.clone()).map_err(Error::path("open the cgroup", root))?;
+            files::apply(&Directory::new(above, self.name.as_str().into()), settings.into_iter()).map(drop)
+        })
+    }
+
+    fn open_parents(&self) -> Result<BTreeMap<PathBuf, Arc<Parent>>, Error> {
+        let open = |root: PathBuf| {
+            let ours = root.join(&self.name);
+            Ok((root, Parent::open(ours.clone()).map_err(Error::path("open the cgroup", ours))?))
+        };
+        self.layout.roots().into_iter().map(open).collect()
     }
 
     /// Name of our directory in every hierarchy.
@@ -92,7 +110,7 @@ impl Cgroups {
 
     /// Makes the directories of one instance, without limits.
     fn create(&self, instance: &str) -> Result<InstanceCgroup, Error> {
-        InstanceCgroup::create(&self.layout, &self.name, instance, self.remove_max)
+        InstanceCgroup::create(&self.layout, &self.parents, instance, self.remove_max)
     }
 
     /// Kills everything below our directories and removes them, ours included; returns how many
@@ -170,10 +188,8 @@ fn processes(folder: &Path) -> Vec<i32> {
 /// Kills until the directory is empty; returns how many processes were seen at first.
 fn kill_all(folder: &Path, deadline: Instant) -> usize {
     let found = processes(folder).len();
-    // What version 1 has frozen dies only when it is thawed.
-    let freezer = files::Freezer::v1(folder);
-    if found > 0 && freezer.exists() {
-        freezer.thaw().ok();
+    if found > 0 {
+        files::thaw_v1(folder);
     }
     // Version 2 since Linux 5.14: all at once, so that none can start another meanwhile.
     let kill = folder.join("cgroup.kill");

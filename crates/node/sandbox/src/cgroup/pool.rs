@@ -116,7 +116,6 @@ impl CgroupPool {
             made.remove();
             return Err(error);
         }
-        made.memory_peak_bytes();
         Ok(made)
     }
 

@@ -5,8 +5,7 @@
 //! the parts are in `memory.stat`, which takes it ten times as long and more on large machines. So
 //! the parts are sampled when the peak has grown, and once in a while.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use super::directory::Directory;
 
 /// The parts are sampled again when the peak of the whole has grown by one part in this many.
 const GROWTH_PARTS: u64 = 32;
@@ -23,40 +22,38 @@ pub struct Sample {
     pub cache: u64,
 }
 
+/// What is charged, by kind.
+const STAT: &str = "memory.stat";
+
 /// Where the parts are.
 #[derive(Debug)]
 pub enum Parts {
     /// `memory.stat`, and the kernel's part in a file of its own.
-    V1 {
-        /// `memory.stat`.
-        stat: PathBuf,
-        /// `memory.kmem.usage_in_bytes`.
-        kernel: PathBuf,
-    },
+    V1(Directory),
     /// `memory.stat`.
-    V2(PathBuf),
+    V2(Directory),
 }
 
 impl Parts {
     /// Of a version 1 directory.
-    pub fn v1(folder: &Path) -> Self {
-        Self::V1 { stat: folder.join("memory.stat"), kernel: folder.join("memory.kmem.usage_in_bytes") }
+    pub fn v1(folder: &Directory) -> Self {
+        Self::V1(folder.clone())
     }
 
     /// Of a version 2 directory.
-    pub fn v2(folder: &Path) -> Self {
-        Self::V2(folder.join("memory.stat"))
+    pub fn v2(folder: &Directory) -> Self {
+        Self::V2(folder.clone())
     }
 
     /// Reads them; nothing when the group is gone.
     pub fn sample(&self) -> Option<Sample> {
         match self {
-            Self::V1 { stat, kernel } => {
+            Self::V1(folder) => {
                 // Kernels can be built without counting their own memory.
-                let kernel = fs::read_to_string(kernel).ok().and_then(|text| text.trim().parse().ok());
-                Some(of_v1(&fs::read_to_string(stat).ok()?, kernel.unwrap_or_default()))
+                let kernel = folder.read("memory.kmem.usage_in_bytes").ok().and_then(|text| text.trim().parse().ok());
+                Some(of_v1(&folder.read(STAT).ok()?, kernel.unwrap_or_default()))
             }
-            Self::V2(stat) => Some(of_v2(&fs::read_to_string(stat).ok()?)),
+            Self::V2(folder) => Some(of_v2(&folder.read(STAT).ok()?)),
         }
     }
 }

@@ -8,10 +8,12 @@
 //! cpu -> cpu,cpuacct    cpuacct -> cpu,cpuacct    cpu,cpuacct/    cpuset/    memory/    pids/
 //! ```
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use sys::ReadOnlyTree;
 
+use super::directory::Directory;
 use super::layout::Layout;
 use crate::error::Error;
 
@@ -19,18 +21,18 @@ use crate::error::Error;
 const PLACE: &str = "/sys/fs/cgroup";
 
 /// The directories to be shown.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum View {
     /// Of version 1: names and directories, then links and names.
-    V1(Vec<(String, PathBuf)>, Vec<(&'static str, String)>),
+    V1(Vec<(String, Directory)>, Vec<(&'static str, String)>),
     /// Of version 2.
-    V2(PathBuf),
+    V2(Directory),
 }
 
 impl View {
     /// Of an instance whose directory is at a `place` in each hierarchy. Version 2 is shown where
     /// it has the memory limit.
-    pub fn new(layout: &Layout, place: impl Fn(&PathBuf) -> PathBuf) -> Self {
+    pub fn new(layout: &Layout, place: impl Fn(&PathBuf) -> Directory) -> Self {
         if let (None, Some(root)) = (layout.v1.get("memory"), &layout.v2) {
             return Self::V2(place(root));
         }
@@ -40,9 +42,9 @@ impl View {
             if name != *controller {
                 links.push((*controller, name.clone()));
             }
-            let dir = (name, place(root));
-            if !dirs.contains(&dir) {
-                dirs.push(dir);
+            let dir = place(root);
+            if !dirs.iter().any(|(_, other): &(String, Directory)| other.is_beside(&dir)) {
+                dirs.push((name, dir));
             }
         }
         Self::V1(dirs, links)
@@ -60,9 +62,13 @@ impl View {
     /// Mounts it, detached.
     pub fn mount(&self) -> Result<ReadOnlyTree, Error> {
         match self {
-            Self::V2(dir) => ReadOnlyTree::of(dir).map_err(Error::path("make a mount of", dir)),
+            Self::V2(dir) => {
+                let (parent, name) = dir.place();
+                ReadOnlyTree::of(parent, name).map_err(Error::path("make a mount of", dir.path()))
+            }
             Self::V1(dirs, links) => {
-                let dirs: Vec<(&str, &Path)> = dirs.iter().map(|(name, dir)| (name.as_str(), dir.as_path())).collect();
+                let dirs: Vec<(&str, (BorrowedFd<'_>, &Path))> =
+                    dirs.iter().map(|(name, dir)| (name.as_str(), dir.place())).collect();
                 let links: Vec<(&str, &str)> = links.iter().map(|(name, to)| (*name, to.as_str())).collect();
                 ReadOnlyTree::of_each(&dirs, &links).map_err(Error::path("make mounts of its cgroups for", PLACE))
             }
@@ -74,25 +80,44 @@ impl View {
 mod tests {
     use super::*;
 
+    use std::collections::BTreeMap;
+
+    use crate::cgroup::directory::Parent;
+
+    /// Of hierarchies whose mount points have these names.
     fn view(v1: &[(&'static str, &str)], v2: Option<&str>) -> View {
-        let v1 = v1.iter().map(|(controller, root)| (*controller, PathBuf::from(root))).collect();
-        View::new(&Layout { v1, freezer: None, v2: v2.map(PathBuf::from) }, |root| root.join("ours/7"))
+        let tree = tempfile::tempdir().expect("a folder");
+        let root = |name: &&str| tree.path().join(name);
+        let v1 = v1.iter().map(|(controller, name)| (*controller, root(name))).collect();
+        let layout = Layout { v1, freezer: None, v2: v2.as_ref().map(root) };
+        let opened = |root: PathBuf| {
+            std::fs::create_dir_all(root.join("ours")).expect("made");
+            (root.clone(), Parent::open(root.join("ours")).expect("opened"))
+        };
+        let parents: BTreeMap<PathBuf, _> = layout.roots().into_iter().map(opened).collect();
+        View::new(&layout, |root| Directory::new(parents[root].clone(), "7".into()))
+    }
+
+    /// The last parts of a directory's path.
+    fn is_at(directory: &Directory, place: &str) -> bool {
+        directory.path().ends_with(place)
     }
 
     #[test]
     fn version_2_is_the_instances_directory_itself() {
-        assert_eq!(view(&[], Some("/sys/fs/cgroup")), View::V2("/sys/fs/cgroup/ours/7".into()));
-        let mixed = view(&[("pids", "/sys/fs/cgroup/pids")], Some("/sys/fs/cgroup/unified"));
-        assert_eq!(mixed, View::V2("/sys/fs/cgroup/unified/ours/7".into()));
+        let is_v2 = |view: View, place: &str| matches!(&view, View::V2(directory) if is_at(directory, place));
+        assert!(is_v2(view(&[], Some("cgroup")), "cgroup/ours/7"));
+        assert!(is_v2(view(&[("pids", "pids")], Some("unified")), "unified/ours/7"));
     }
 
     #[test]
     fn hierarchies_of_version_1_keep_the_machines_names_and_each_controller_is_found_by_its_own() {
-        let shared = "/sys/fs/cgroup/cpu,cpuacct";
-        let all = [("cpu", shared), ("cpuacct", shared), ("memory", "/sys/fs/cgroup/memory")];
-        let View::V1(dirs, links) = view(&all, Some("/sys/fs/cgroup/unified")) else { panic!("version 1") };
-        let want = [("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/ours/7"), ("memory", "/sys/fs/cgroup/memory/ours/7")];
-        assert_eq!(dirs, want.map(|(name, dir)| (name.to_owned(), PathBuf::from(dir))));
+        let shared = "cpu,cpuacct";
+        let all = [("cpu", shared), ("cpuacct", shared), ("memory", "memory")];
+        let View::V1(dirs, links) = view(&all, Some("unified")) else { panic!("version 1") };
+        let found: Vec<(&str, bool)> =
+            dirs.iter().map(|(name, dir)| (name.as_str(), is_at(dir, &format!("{name}/ours/7")))).collect();
+        assert_eq!(found, [("cpu,cpuacct", true), ("memory", true)]);
         let places = view(&all, None).places();
         assert_eq!(places, ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory"]);
         assert_eq!(links, [("cpu", "cpu,cpuacct".to_owned()), ("cpuacct", "cpu,cpuacct".to_owned())]);

@@ -115,7 +115,9 @@ fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {
     if payload.len() > bytes_max {
         return Err(Failure::event_too_large(payload.len(), bytes_max));
     }
-    serde_json::from_slice::<IgnoredAny>(payload).map_err(|error| Failure::event_not_json(&error))?;
+    // Of a slice the library would not look into texts that it skips.
+    let text = std::str::from_utf8(payload).map_err(|error| Failure::event_not_json(&error))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| Failure::event_not_json(&error))?;
     Ok(())
 }
 

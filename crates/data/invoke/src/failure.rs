@@ -63,7 +63,7 @@ impl Failure {
         }
     }
 
-    pub fn event_not_json(error: &serde_json::Error) -> Self {
+    pub fn event_not_json(error: &impl std::fmt::Display) -> Self {
         Self::new(RunStatus::InvalidEvent, format!("the event is not JSON: {error}"))
     }
 

@@ -207,7 +207,9 @@ fn event(body: Bytes) -> Result<Bytes, AsyncError> {
     if body.is_empty() {
         return Ok(Bytes::from_static(EMPTY_EVENT));
     }
-    serde_json::from_slice::<IgnoredAny>(&body).map_err(|error| AsyncError::NotJson(error.to_string()))?;
+    // Of a slice the library would not look into texts that it skips.
+    let text = std::str::from_utf8(&body).map_err(|error| AsyncError::NotJson(error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| AsyncError::NotJson(error.to_string()))?;
     Ok(body)
 }
 
@@ -247,4 +249,20 @@ fn answer(id: &RequestId, replayed: bool) -> Response<invoke::Body> {
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_json_in_utf_8() {
+        assert_eq!(event(Bytes::new()).ok(), Some(Bytes::from_static(EMPTY_EVENT)));
+        for good in ["null", "\"h\u{e4}\"", "{\"n\":  1.0}"] {
+            assert_eq!(event(Bytes::from_static(good.as_bytes())).ok(), Some(Bytes::from_static(good.as_bytes())));
+        }
+        for bad in [&b"\"\xff\""[..], b"{\"a\": \"\xc3(\"}", b"[\"\xed\xa0\x80\"]", b"{", b"\xef\xbb\xbf{}"] {
+            assert!(matches!(event(Bytes::from_static(bad)), Err(AsyncError::NotJson(_))), "{bad:?}");
+        }
+    }
 }

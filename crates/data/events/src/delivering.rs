@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use invoke::CHAIN_DEPTH;
 use tokio::task::JoinSet;
 use types::{FunctionKey, Qualifier};
 
@@ -17,6 +19,7 @@ use crate::policy::retry::{self, Class, History, Next};
 use crate::room::Room;
 use crate::sqlite::deliveries::{self, Claimed};
 use crate::sqlite::insert;
+use crate::web_request::WebRequest;
 
 /// Longest sleep: the clock may be set meanwhile.
 const SLEEP_MS_MAX: i64 = 10_000;
@@ -195,7 +198,9 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
     let Some((function_id, config)) = queue.run.function(&function) else {
         return Attempted::Refused(format!("there is no function {function}"));
     };
-    let room = match Room::take(queue, function.clone(), None, of.body.len()) {
+    let payload = payload(of, queue.run.takes_requests(&function));
+    let bytes = payload.len();
+    let room = match Room::take(queue, function.clone(), None, bytes) {
         Ok(room) => room,
         Err(full) => return Attempted::Failed(full.to_string(), None),
     };
@@ -203,7 +208,7 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
         request_id: of.request_id.clone(),
         address: Address { function, function_id, qualifier: Qualifier::LATEST },
         invoke_type: InvokeType::Invoke,
-        payload: of.body.clone(),
+        payload,
         retries_max: config.retries_max,
         ttl_s: config.ttl_s,
         delay_s: 0,
@@ -216,10 +221,22 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
             room.keep(now);
         }
     };
-    match queue.writer.write_then(of.body.len(), insert, settled).await {
+    match queue.writer.write_then(bytes, insert, settled).await {
         Ok(()) | Err(Error::Duplicate(_)) => Attempted::Done,
         Err(error) => Attempted::Failed(error.to_string(), None),
     }
+}
+
+/// What a function gets: a web function a request to `/`, unless the dead letter of another one is
+/// a request already.
+fn payload(of: &Delivery, takes_requests: bool) -> Bytes {
+    if !takes_requests || WebRequest::from_bytes(&of.body).is_ok() {
+        return of.body.clone();
+    }
+    let mut headers = headers(of);
+    // The run gets the depth of its own event.
+    headers.remove(CHAIN_DEPTH);
+    WebRequest::of_event(headers, of.body.clone()).to_bytes()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use invoke::{Asynchronous, EventCall, EventResult, Invoker, Protocol, RoutingKey, Source, Target};
 use serde_json::Value;
 use types::tags;
-use types::{EventInvokeConfig, FunctionId, FunctionKey, RequestId, TriggerId};
+use types::{EventInvokeConfig, FunctionId, FunctionKey, FunctionKind, RequestId, TriggerId};
 
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
@@ -49,6 +49,10 @@ impl Run for Invoker {
 
     fn trigger_concurrency(&self, of: &FunctionKey, trigger: &TriggerId) -> Option<usize> {
         self.trigger(of, trigger)?.options.concurrency.map(|runs| runs as usize)
+    }
+
+    fn takes_requests(&self, of: &FunctionKey) -> bool {
+        self.function_record(of).is_some_and(|record| record.kind == FunctionKind::Http)
     }
 
     fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {

@@ -108,6 +108,11 @@ pub trait Run: Send + Sync + 'static {
         None
     }
 
+    /// Whether a function takes HTTP requests, so that its events are stored ones.
+    fn takes_requests(&self, _of: &FunctionKey) -> bool {
+        false
+    }
+
     /// The id of a function, if there is one, and how its events are retried.
     fn function(&self, _of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
         None

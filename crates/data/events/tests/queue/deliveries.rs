@@ -157,6 +157,31 @@ async fn the_destinations_of_failure_get_the_record_and_the_payload() {
 }
 
 #[tokio::test]
+async fn a_web_function_gets_what_is_sent_to_it_as_a_request() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.script.set("gone", Some(RunStatus::FunctionNotFound));
+    let destinations = Destinations { on_failure: to("fn:web"), dead_letters: to("fn:web"), ..Destinations::default() };
+    set(&queue, "gone", destinations);
+    let request = "PUT /a?b=c HTTP/1.1\r\nhost: h\r\n\r\nthe body";
+    let id = queue.accept("gone", request).await;
+    queue.until_true(|| queue.script.seen_of("web") == 2).await;
+    let seen = queue.script.seen.lock().clone();
+    let mut seen: Vec<_> = seen.into_iter().filter(|run| run.address.function.name.as_str() == "web").collect();
+    seen.sort_by_key(|run| run.payload.len());
+    assert_eq!(seen[0].payload, request, "the dead letter of a web function is replayed as it was");
+    let record = events::WebRequest::from_bytes(&seen[1].payload).unwrap();
+    assert_eq!((record.method.as_str(), record.target.as_str()), ("POST", "/"));
+    assert_eq!(record.headers["x-call-id"], id.as_str());
+    assert_eq!(record.headers["content-type"], "application/json");
+    let record: Value = serde_json::from_slice(&record.body).unwrap();
+    assert_eq!(
+        (&record["requestContext"]["condition"], &record["requestPayload"]),
+        (&json!("Refused"), &json!(request))
+    );
+}
+
+#[tokio::test]
 async fn a_function_whose_destination_is_itself_ends_after_sixteen_hops() {
     let endpoint = Endpoint::start(&[]).await;
     let queue = open(&endpoint).await;

@@ -57,6 +57,10 @@ impl Run for Script {
         self.destinations.lock().get(of.function.name.as_str()).cloned().unwrap_or_default()
     }
 
+    fn takes_requests(&self, of: &FunctionKey) -> bool {
+        of.name.as_str() == "web"
+    }
+
     fn function(&self, of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
         (of.name.as_str() != "missing").then(|| ("lam-00000001".parse().unwrap(), EventInvokeConfig::default()))
     }

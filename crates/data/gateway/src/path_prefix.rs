@@ -43,8 +43,10 @@ impl PathPrefix {
     fn rewrite_all(&self, headers: &mut HeaderMap, name: &HeaderName, new: fn(&Self, &str) -> Option<String>) {
         let http::header::Entry::Occupied(mut entry) = headers.entry(name) else { return };
         for value in entry.iter_mut() {
-            let rewritten = value.to_str().ok().and_then(|text| new(self, text));
-            if let Some(rewritten) = rewritten.and_then(|text| HeaderValue::try_from(text).ok()) {
+            // Each byte as a character: a value may have bytes of any encoding, and keeps them.
+            let text: String = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
+            let rewritten = new(self, &text).map(|new| new.chars().map(|byte| byte as u8).collect::<Vec<_>>());
+            if let Some(rewritten) = rewritten.and_then(|bytes| HeaderValue::from_bytes(&bytes).ok()) {
                 *value = rewritten;
             }
         }
@@ -247,6 +249,24 @@ mod tests {
         let expected =
             ["a=1; Path=/fn/default/app", "b=2", "c=3; Path=/fn/default/app/c; Expires=Wed, 01 Jan 2031 00:00:00 GMT"];
         assert_eq!(several, expected);
+    }
+
+    #[test]
+    fn bytes_that_are_not_ascii_stay_and_keep_nothing_from_being_rewritten() {
+        for (name, value, expected) in [
+            ("location", "/über?q=é", "/fn/default/app/über?q=é"),
+            ("refresh", "0; url='/é'", "0; url='/fn/default/app/é'"),
+            ("set-cookie", "név=ő; Path=/", "név=ő; Path=/fn/default/app"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+            prefix().rewrite(&mut headers);
+            assert_eq!(headers[name].as_bytes(), expected.as_bytes(), "{value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append("location", HeaderValue::from_bytes(b"/\xff\xfe").expect("a value"));
+        prefix().rewrite(&mut headers);
+        assert_eq!(headers["location"].as_bytes(), b"/fn/default/app/\xff\xfe");
     }
 
     #[test]

@@ -124,6 +124,11 @@ fn names(path: &str) -> Result<Vec<&str>, String> {
     if path.len() > MOUNT_PATH_BYTES_MAX || names.iter().any(|name| name.len() > 255) || path.contains('\0') {
         return Err(format!("a path has at most {MOUNT_PATH_BYTES_MAX} bytes, 255 in each name, and no NUL"));
     }
+    // A colon would be read as another part where the mount is written as one text, and a line break
+    // as another line of what lists it.
+    if let Some(odd) = path.chars().find(|odd| *odd == ':' || odd.is_control()) {
+        return Err(format!("{path:?} has {odd:?}, which no path of a mount may have; name the directory otherwise"));
+    }
     Ok(names)
 }
 
@@ -187,6 +192,16 @@ mod tests {
             assert!(error.contains(why), "{text}: {error}");
         }
         assert!(Mount::parse("data:/processes").is_ok() && Mount::parse("data:/run/app").is_ok());
+    }
+
+    #[test]
+    fn no_part_has_what_would_be_read_otherwise_when_it_is_written_as_one_text() {
+        for (sub, path) in [("", "/a:ro"), ("a:b", "/a"), ("", "/a\nb"), ("a\x1b[2J", "/a"), ("", "/a\u{85}")] {
+            let error = Mount::new("data", sub, path, false).expect_err("refused");
+            assert!(error.contains("which no path of a mount may have"), "{error}");
+        }
+        let spaced = Mount::new("data", "año nuevo", "/a b,c=d", true).expect("valid");
+        assert_eq!(Mount::parse(&spaced.to_string()), Ok(spaced));
     }
 
     #[test]

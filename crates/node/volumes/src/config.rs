@@ -13,6 +13,8 @@ use crate::error::Error;
 const SIZE_MB_MIN: u64 = 1;
 /// Least size of an image: a file system and its journal.
 const IMAGE_MB_MIN: u64 = 16;
+/// Most of both, 16 TB: the largest file that ext4 has.
+pub(crate) const SIZE_MB_MAX: u64 = 16 << 20;
 
 /// The volumes of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +144,9 @@ impl VolumeSettings {
             Kind::Dir if self.path.as_deref().is_some_and(|path| !is_plain(path)) => {
                 refuse("path", "it is not an absolute path without . and ..")
             }
+            Kind::Image | Kind::Tmpfs if self.size_mb.is_some_and(|mb| mb > SIZE_MB_MAX) => {
+                refuse("size_mb", &format!("it is more than {SIZE_MB_MAX} MB"))
+            }
             Kind::Image if self.path.is_some() => refuse("path", "an image is in the data directory; leave it out"),
             Kind::Image if self.mode.is_some() => refuse("mode", "only a tmpfs has one; leave it out"),
             Kind::Image if self.size_mb.is_none_or(|mb| mb < IMAGE_MB_MIN) => {
@@ -199,6 +204,12 @@ mod tests {
                 named(VolumeSettings { kind: Kind::Image, size_mb: Some(8), ..VolumeSettings::default() }),
                 "[volumes.data] size_mb",
             ),
+            // In bytes this would be 16 MB.
+            (
+                named(VolumeSettings { kind: Kind::Image, size_mb: Some((1 << 44) + 16), ..VolumeSettings::default() }),
+                "more than 16777216 MB",
+            ),
+            (named(VolumeSettings { size_mb: Some(u64::MAX), ..tmpfs.clone() }), "more than 16777216 MB"),
             (named(VolumeSettings { mode: Some("9".to_owned()), ..tmpfs.clone() }), "[volumes.data] mode"),
             (named(VolumeSettings { mode: Some("4755".to_owned()), ..tmpfs }), "[volumes.data] mode"),
         ] {

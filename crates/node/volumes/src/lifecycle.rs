@@ -9,7 +9,7 @@ use std::sync::Arc;
 use types::VolumeName;
 use types::mount::OWNER_DEFAULT;
 
-use crate::config::{Kind, VolumeSettings};
+use crate::config::{Kind, SIZE_MB_MAX, VolumeSettings};
 use crate::error::Error;
 use crate::handle::{Attached, Inner, Known, Place, Volumes};
 use crate::{image, mounts, probe};
@@ -114,6 +114,9 @@ impl Volumes {
         };
         if !known.made {
             return refuse(&format!("it is one of the settings; raise [volumes.{name}] size_mb and restart"));
+        }
+        if size_mb > SIZE_MB_MAX {
+            return refuse(&format!("it is more than {SIZE_MB_MAX} MB"));
         }
         if size_mb <= image.size_mb {
             return refuse("it is not more than it has, and an image never shrinks");

@@ -1,6 +1,8 @@
 //! From names to directories: no link, no `..` and no other file system on the way leads elsewhere.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat, openat2, statat};
@@ -27,7 +29,9 @@ pub fn volume(path: &Path) -> Result<OwnedFd, Error> {
 /// Finds the directory of a volume below one of the roots, and makes what is missing of it, the
 /// last part as this owner's. Returns its path without links of the root's.
 pub fn below_roots(path: &Path, roots: &[PathBuf], owner: u32) -> Result<PathBuf, Error> {
-    let Some((root, rest)) = roots.iter().find_map(|root| Some((root, path.strip_prefix(root).ok()?))) else {
+    let below = roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
+    // A file system that is mounted below a root is a root of its own: the nearest one counts.
+    let Some((root, rest)) = below.max_by_key(|(root, _)| root.components().count()) else {
         let roots = match roots {
             [] => "none are set".to_owned(),
             roots => roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -38,17 +42,24 @@ pub fn below_roots(path: &Path, roots: &[PathBuf], owner: u32) -> Result<PathBuf
     let top = volume(&real)?;
     let names: Vec<_> = rest.iter().map(|name| name.to_string_lossy().into_owned()).collect();
     let rest = names.join("/");
-    if !rest.is_empty() {
-        match beneath(&top, &rest) {
-            Ok(_) => {}
-            Err(Errno::NOENT) => make(&top, &rest, (owner, owner)).map(drop).map_err(|errno| unusable(path, errno))?,
-            Err(errno) => return Err(unusable(path, errno)),
-        }
+    if rest.is_empty() {
+        return Ok(real);
     }
-    let real = if rest.is_empty() { real } else { real.join(&rest) };
-    // Found beneath the root; a link on the way, which leads to somewhere in it, has a path of its
-    // own.
-    real.canonicalize().map_err(Error::io("find", real))
+    let found = match beneath(&top, &rest) {
+        Err(Errno::NOENT) => make(&top, &rest, (owner, owner)),
+        found => found,
+    };
+    let found = found.map_err(|errno| unusable(path, errno))?;
+    // A link on the way, which leads to somewhere in the root, has a path of its own. The path is
+    // that of what was found: looked up again it could be another directory, for functions may
+    // write to what is above it.
+    let own = path_of(&found).map_err(Error::io("find", path))?;
+    if own.starts_with(&real) { Ok(own) } else { Err(unusable(path, Errno::XDEV)) }
+}
+
+/// Where an open directory is.
+fn path_of(dir: &OwnedFd) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
 }
 
 /// Opens a directory of a volume, and makes it where it is missing and may be.
@@ -134,6 +145,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
+    use rustix::fs::{RenameFlags, renameat_with};
+
     use super::*;
 
     fn mount(sub: &str) -> Mount {
@@ -188,5 +201,26 @@ mod tests {
         assert!(matches!(below_roots(&beside, &roots, 1), Err(Error::OutsideRoots { .. })));
         assert!(below_roots(&root.join("out"), &roots, 1).is_err());
         assert!(volume(&root.join("out")).is_err(), "a link put there later is not followed");
+        let nested = [root.clone(), root.join("out")];
+        let found = below_roots(&root.join("out"), &nested, 10_000).expect("a root of its own");
+        assert_eq!(found, Path::new("/etc"), "the nearest root counts, whatever the other one says of it");
+    }
+
+    #[test]
+    fn a_link_that_is_swapped_while_a_directory_is_looked_up_leads_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("there");
+        let (path, aside) = (root.join("a/b"), root.join("a/c"));
+        fs::create_dir_all(&path).expect("made");
+        symlink("/etc", &aside).expect("made");
+        let swap = || renameat_with(CWD, &path, CWD, &aside, RenameFlags::EXCHANGE).expect("swapped");
+        std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| (0..40_000).for_each(|_| swap()));
+            while !swapping.is_finished() {
+                if let Ok(found) = below_roots(&path, std::slice::from_ref(&root), 10_000) {
+                    assert!(found.starts_with(&root), "{}", found.display());
+                }
+            }
+        });
     }
 }

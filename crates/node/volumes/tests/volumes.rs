@@ -159,6 +159,8 @@ fn an_image_has_its_size_and_grows_while_it_is_used() {
     assert_eq!(fill().expect_err("it is full").kind(), std::io::ErrorKind::StorageFull);
     fs::remove_file(data.join("large")).expect("removed");
     assert!(volumes.grow(&name("disk"), 16).is_err());
+    let error = volumes.grow(&name("disk"), (1 << 44) + 64).expect_err("in bytes it would be 64 MB").to_string();
+    assert!(error.contains("more than 16777216 MB"), "{error}");
     // Without CAP_SYS_RESOURCE the kernel grows no file system that is mounted.
     let now = volumes.grow(&name("disk"), 48).expect("grown");
     if now {

@@ -59,6 +59,8 @@ pub struct Config {
     pub host_deliveries_max: usize,
     /// Longest record of a run's end; a longer one goes without its payloads.
     pub record_bytes_max: usize,
+    /// Most bytes of a web function's response that its callback gets; a longer one is cut.
+    pub callback_bytes_max: usize,
     /// How long a delivery is tried.
     pub delivery_ttl_s: u64,
     /// Acceptance stops when the file system of the queue has less room than this.
@@ -92,6 +94,7 @@ impl Default for Config {
             deliveries_max: 64,
             host_deliveries_max: 8,
             record_bytes_max: 256 << 10,
+            callback_bytes_max: 1 << 20,
             delivery_ttl_s: 6 * 3600,
             disk_free_bytes_min: 64 << 20,
         }
@@ -125,6 +128,7 @@ impl Config {
             ("events.deliveries_max", self.deliveries_max as u64, 1, 10_000),
             ("events.host_deliveries_max", self.host_deliveries_max as u64, 1, 10_000),
             ("events.record_bytes_max", self.record_bytes_max as u64, 1024, 16 << 20),
+            ("events.callback_bytes_max", self.callback_bytes_max as u64, 1024, 16 << 20),
             ("events.delivery_ttl_s", self.delivery_ttl_s, 1, TIME_S_MAX),
         ];
         match bounds.into_iter().find(|(_, value, min, max)| !(*min..=*max).contains(value)) {

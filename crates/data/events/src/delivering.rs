@@ -187,10 +187,17 @@ fn headers(of: &Delivery) -> HeaderMap {
     if let Ok(id) = HeaderValue::from_str(of.request_id.as_str()) {
         headers.insert(X_DELIVERY_ID, id);
     }
-    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&of.body).is_ok();
-    let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static(kind(&of.body)));
     headers
+}
+
+/// What a body is whose kind nobody has named.
+fn kind(body: &[u8]) -> &'static str {
+    match std::str::from_utf8(body) {
+        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => "application/json",
+        Ok(_) => "text/plain; charset=utf-8",
+        Err(_) => "application/octet-stream",
+    }
 }
 
 /// Makes the delivery an event of its function; one that is there already was accepted before.

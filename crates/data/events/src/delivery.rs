@@ -15,9 +15,15 @@ use crate::event::Address;
 use crate::policy::retry::Reason;
 use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::End;
+use crate::web_answer::WebAnswer;
 
 /// Longest chain of events behind one that runs, each caused by a run or the end of the one before.
 pub const CHAIN_DEPTH_MAX: u32 = 16;
+
+/// The status of the function's response, or of the run where there is none.
+const X_FUNCTION_STATUS: &str = "x-function-status";
+/// Marks a body of which only the beginning is sent.
+const X_FUNCTION_BODY_CUT: &str = "x-function-body-truncated";
 
 /// Where the ends of a function's events go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,6 +141,8 @@ impl Ending {
 pub(crate) struct LastRun {
     /// The function's answer, or why it failed, at its full length.
     pub answer: String,
+    /// The response of a web function, as its callback gets it.
+    pub web: Option<WebAnswer>,
     pub duration_s: f64,
     /// Where the end goes.
     pub destinations: Destinations,
@@ -160,9 +168,7 @@ pub(crate) fn deliveries(
     };
     let mut sent = Vec::new();
     if let Some(url) = &event.callback {
-        let is_answered = !run.answer.is_empty() && ending != Ending::Aborted;
-        let body = if is_answered { run.answer.clone() } else { end.result.clone().unwrap_or_default() };
-        sent.push(delivery(Destination::Url(url.clone()), event.depth, body.into()));
+        sent.push(callback(delivery(Destination::Url(url.clone()), event.depth, Bytes::new()), ending, end, run));
     }
     let (wanted, letters) = match ending {
         Ending::Success => (of.on_success, None),
@@ -178,11 +184,30 @@ pub(crate) fn deliveries(
     sent
 }
 
+/// What a callback gets: the response of a web function as it was, else the answer or the error.
+fn callback(mut of: Delivery, ending: Ending, end: &End, run: &LastRun) -> Delivery {
+    let is_of_function =
+        matches!(ending, Ending::Success | Ending::Dead(Reason::RetriesExhausted | Reason::NotRepeated));
+    if let Some(web) = run.web.as_ref().filter(|_| is_of_function) {
+        of.headers.retain(|(name, _)| name != X_FUNCTION_STATUS);
+        of.headers.push((X_FUNCTION_STATUS.to_owned(), web.status.to_string()));
+        of.headers.extend(web.headers.iter().cloned());
+        if web.is_cut {
+            of.headers.push((X_FUNCTION_BODY_CUT.to_owned(), "true".to_owned()));
+        }
+        of.body = web.body.clone();
+        return of;
+    }
+    let is_answered = !run.answer.is_empty() && ending != Ending::Aborted;
+    of.body = if is_answered { run.answer.clone() } else { end.result.clone().unwrap_or_default() }.into();
+    of
+}
+
 fn headers(event: &Claimed, end: &End, run: &LastRun) -> Vec<(String, String)> {
     let status = end.status.map_or(0, types::RunStatus::code);
     [
         ("x-call-id", event.request_id.to_string()),
-        ("x-function-status", status.to_string()),
+        (X_FUNCTION_STATUS, status.to_string()),
         ("x-function-name", event.address.function.name.to_string()),
         ("x-duration-seconds", format!("{:.6}", run.duration_s)),
         // Where it leads back to this platform, the chain goes on.

@@ -27,6 +27,7 @@ use crate::sqlite::dead;
 use crate::sqlite::finish::{self, End};
 use crate::sqlite::set_aside;
 use crate::sqlite::terminate;
+use crate::web_answer::WebAnswer;
 use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
@@ -150,8 +151,8 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let function = event.address.function.clone();
     let repeat = queue.run.repeat(&event.address);
     let begun = Instant::now();
-    let (next, end, room, answer) = match unfit(&event, repeat, &queue.config) {
-        Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown, String::new()),
+    let (next, end, room, (answer, web)) = match unfit(&event, repeat, &queue.config) {
+        Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown, Default::default()),
         None => run_once(&queue, &event, repeat).await,
     };
     // A chain that is too deep does not go on by its destinations.
@@ -159,7 +160,7 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
         Next::Dead(Reason::ChainTooDeep) => Destinations::default(),
         _ => queue.run.destinations(&event.address, &event.request_id),
     };
-    let run = LastRun { answer, duration_s: begun.elapsed().as_secs_f64(), destinations };
+    let run = LastRun { answer, web, duration_s: begun.elapsed().as_secs_f64(), destinations };
     let bytes = event.payload.len() as u64;
     let (id, trigger) = (event.request_id.clone(), event.trigger.clone());
     if let Next::Wait { until_ms } = next {
@@ -204,7 +205,7 @@ fn end_without_run(event: &Claimed, reason: Reason) -> End {
     End { status: Some(status), attempts, exit: None, result: Some(result), result_bytes: None, now_ms: now_ms() }
 }
 
-async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room, String) {
+async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End, Room, (String, Option<WebAnswer>)) {
     let attempt = Attempt {
         request_id: event.request_id.clone(),
         address: event.address.clone(),
@@ -214,9 +215,10 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
         array: event.array,
         retry: event.history.function_failures,
         depth: event.depth,
+        answer_bytes_max: event.callback.as_ref().map_or(0, |_| queue.config.callback_bytes_max),
         cancellation: queue.running.begin(&event.request_id, &event.address.function),
     };
-    let Outcome { mut status, ret_msg, mut error_message, exit, retry_after } = queue.run.run(attempt).await;
+    let Outcome { mut status, ret_msg, mut error_message, exit, retry_after, web } = queue.run.run(attempt).await;
     let class = retry::class(status);
     let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
     let now_ms = now_ms();
@@ -249,7 +251,7 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
     let is_attempt = class != Class::Quota && !matches!(next, Next::Wait { .. });
     let attempts = if is_attempt { event.attempt } else { event.attempt.saturating_sub(1) };
     let end = End { status: Some(status), attempts, exit, result: Some(result), result_bytes, now_ms };
-    (next, end, room(class), answer)
+    (next, end, room(class), (answer, web))
 }
 
 /// Whether a failure may be the platform's end. Of an event that has retries each one is as good as
@@ -281,7 +283,8 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
         let (of, owner, end) = (Arc::clone(&event), queue.owner.clone(), end.clone());
         let (run, config) = (Arc::clone(&run), queue.config.clone());
         let waiting = queue.deliveries.rows();
-        let stored = queue.writer.write(of.payload.len(), move |connection| {
+        let bytes = of.payload.len() + run.web.as_ref().map_or(0, |web| web.body.len());
+        let stored = queue.writer.write(bytes, move |connection| {
             let (next, end) = terminate::overrides(connection, &of, next, end)?;
             let stood = match next {
                 Next::Finished => finish::finish(connection, &owner, &of, RunState::Finished, &end)?,

@@ -80,8 +80,12 @@ impl Run for Invoker {
                 array: attempt.array,
             };
             if call.protocol() != Protocol::Event {
-                return web_run::run(&invoker, target, &address, attempt.request_id, attempt.payload, asynchronous)
-                    .await;
+                let of = web_run::Of {
+                    address: &address,
+                    id: attempt.request_id,
+                    answer_bytes_max: attempt.answer_bytes_max,
+                };
+                return web_run::run(&invoker, target, of, attempt.payload, asynchronous).await;
             }
             if *call.function_id() != address.function_id {
                 return Outcome::of_another(&address, call.function_id());
@@ -94,7 +98,7 @@ impl Run for Invoker {
             };
             let EventResult { status, ret_msg, error_message, exit, retry_after, .. } =
                 invoker.event(call, event).await;
-            Outcome { status, ret_msg, error_message, exit, retry_after }
+            Outcome { status, ret_msg, error_message, exit, retry_after, web: None }
         })
     }
 }

@@ -13,6 +13,7 @@ use types::{EventInvokeConfig, ExitStatus, FunctionId, FunctionKey, RequestId, R
 use crate::delivery::Destinations;
 use crate::event::{Address, InvokeType};
 use crate::repeat::Repeat;
+use crate::web_answer::WebAnswer;
 
 /// A boxed future.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -36,6 +37,8 @@ pub struct Attempt {
     pub retry: u32,
     /// Events that led to this one, each caused by a run of the one before.
     pub depth: u32,
+    /// Bytes of a web function's response that are to be in [`Outcome::web`]; 0 where nobody gets them.
+    pub answer_bytes_max: usize,
     /// Ends the run: it is to return when nothing of it goes on, with
     /// [`RunStatus::RequestCanceled`].
     pub cancellation: Cancellation,
@@ -54,6 +57,8 @@ pub struct Outcome {
     pub exit: Option<ExitStatus>,
     /// The function's `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// The response of a web function as it came, where [`Attempt::answer_bytes_max`] asks for it.
+    pub web: Option<WebAnswer>,
 }
 
 impl Outcome {
@@ -78,7 +83,7 @@ impl Outcome {
     }
 
     fn not_begun(status: RunStatus, message: String) -> Self {
-        Self { status, ret_msg: String::new(), error_message: Some(message), exit: None, retry_after: None }
+        Self { status, ret_msg: String::new(), error_message: Some(message), exit: None, retry_after: None, web: None }
     }
 }
 

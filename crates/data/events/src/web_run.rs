@@ -16,6 +16,7 @@ use types::{RequestId, RunStatus};
 
 use crate::event::Address;
 use crate::run::Outcome;
+use crate::web_answer::WebAnswer;
 use crate::web_request::WebRequest;
 
 /// Marks a response of the platform itself with how the run ended.
@@ -25,15 +26,25 @@ const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// Bytes of a response's body that go into the event's result.
 const RESULT_BODY_BYTES_MAX: usize = 32 << 10;
 
-/// Replays the request; `address` is what it was accepted for.
+/// What a run is of.
+pub(crate) struct Of<'a> {
+    /// What the request was accepted for.
+    pub address: &'a Address,
+    /// The event's id.
+    pub id: RequestId,
+    /// Bytes of the response that are kept as they came.
+    pub answer_bytes_max: usize,
+}
+
+/// Replays the request.
 pub(crate) async fn run(
     invoker: &Invoker,
     target: Target,
-    address: &Address,
-    id: RequestId,
+    of: Of<'_>,
     payload: Bytes,
     asynchronous: Asynchronous,
 ) -> Outcome {
+    let Of { address, id, answer_bytes_max } = of;
     let stored = match WebRequest::from_bytes(&payload) {
         Ok(stored) => stored,
         Err(error) => return failed(RunStatus::InvalidEvent, String::new(), error.to_string(), None),
@@ -47,11 +58,21 @@ pub(crate) async fn run(
         Err(lookup) => return Outcome::unresolved(&lookup),
     };
     let (head, body) = invoker.web(call, id, request).await.into_parts();
-    let body = read(body).await;
+    let body = read(body, answer_bytes_max.max(RESULT_BODY_BYTES_MAX)).await;
     // What the run printed is in its log before its event ends.
     cancellation.ended().await;
     match body {
-        Ok((bytes, cut)) => outcome(&head, &bytes, cut, SystemTime::now()),
+        Ok((bytes, cut)) => {
+            let result = &bytes[..bytes.len().min(RESULT_BODY_BYTES_MAX)];
+            let mut outcome = outcome(&head, result, cut || result.len() < bytes.len(), SystemTime::now());
+            if answer_bytes_max > 0 && !head.headers.contains_key(X_SCF_STATUS) {
+                let is_cut = cut || bytes.len() > answer_bytes_max;
+                let body = Bytes::from(bytes);
+                let body = body.slice(..body.len().min(answer_bytes_max));
+                outcome.web = Some(WebAnswer::new(head.status.as_u16(), &head.headers, body, is_cut));
+            }
+            outcome
+        }
         Err(error) => {
             let status = error.downcast_ref::<CutOff>().map_or(RunStatus::UserProcessExited, |cut| cut.status);
             failed(status, String::new(), format!("the function's response broke off: {error}"), None)
@@ -75,11 +96,11 @@ fn replayed(stored: WebRequest, id: &RequestId) -> Request<Full<Bytes>> {
 }
 
 /// The beginning of a body, and whether there was more. All of it is read: the run ends with it.
-async fn read(mut body: Body) -> Result<(Vec<u8>, bool), BoxError> {
+async fn read(mut body: Body, bytes_max: usize) -> Result<(Vec<u8>, bool), BoxError> {
     let (mut kept, mut cut) = (Vec::new(), false);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        let room = RESULT_BODY_BYTES_MAX - kept.len();
+        let room = bytes_max - kept.len();
         cut |= data.len() > room;
         kept.extend_from_slice(&data[..data.len().min(room)]);
     }
@@ -96,7 +117,8 @@ fn outcome(head: &ResponseParts, body: &[u8], cut: bool, now: SystemTime) -> Out
     let answer = answer(head.status, body, cut);
     if head.status != StatusCode::TOO_MANY_REQUESTS && !head.status.is_server_error() {
         let ret_msg = answer.to_string();
-        return Outcome { status: RunStatus::Success, ret_msg, error_message: None, exit: None, retry_after: None };
+        let (error_message, exit, retry_after) = (None, None, None);
+        return Outcome { status: RunStatus::Success, ret_msg, error_message, exit, retry_after, web: None };
     }
     let message = answer.to_string();
     failed(
@@ -129,7 +151,7 @@ fn text(body: &[u8], cut: bool) -> Option<&str> {
 }
 
 fn failed(status: RunStatus, ret_msg: String, message: String, retry_after: Option<Duration>) -> Outcome {
-    Outcome { status, ret_msg, error_message: Some(message), exit: None, retry_after }
+    Outcome { status, ret_msg, error_message: Some(message), exit: None, retry_after, web: None }
 }
 
 #[cfg(test)]
@@ -208,7 +230,7 @@ mod tests {
     async fn long_bodies_are_read_to_the_end_and_kept_in_part() {
         let whole = vec![b'x'; RESULT_BODY_BYTES_MAX + 1];
         let body = Full::new(Bytes::from(whole)).map_err(|never| match never {}).boxed_unsync();
-        let (text, cut) = read(body).await.unwrap();
+        let (text, cut) = read(body, RESULT_BODY_BYTES_MAX).await.unwrap();
         assert_eq!((text.len(), cut), (RESULT_BODY_BYTES_MAX, true));
     }
 }

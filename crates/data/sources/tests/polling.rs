@@ -98,7 +98,7 @@ impl Run for Notes {
         Box::pin(async move {
             notes.lock().push(serde_json::from_slice(&attempt.payload).unwrap_or_default());
             let status = RunStatus::Success;
-            Outcome { status, ret_msg: String::new(), error_message: None, exit: None, retry_after: None }
+            Outcome { status, ret_msg: String::new(), error_message: None, exit: None, retry_after: None, web: None }
         })
     }
 }

@@ -32,6 +32,7 @@ impl Run for Seen {
             ret_msg: String::new(),
             error_message: None,
             retry_after: None,
+            web: None,
             exit: None,
         };
         let permits = Arc::clone(&self.1);

@@ -79,6 +79,60 @@ async fn a_callback_learns_of_failure_too() {
     assert_eq!((received.header("x-function-status"), received.body.as_str()), (Some(status.as_str()), "it failed"));
 }
 
+/// What a web function answered, by the script.
+fn answers(queue: &Queue, function: &str, status: u16, kind: &str, body: &'static [u8]) {
+    let headers = vec![("content-type".to_owned(), kind.to_owned())];
+    let web = events::WebAnswer { status, headers, body: body.into(), is_cut: false };
+    queue.script.web.lock().insert(function.to_owned(), web);
+}
+
+#[tokio::test]
+async fn a_callback_gets_the_bytes_the_kind_and_the_status_of_a_web_functions_response() {
+    const IMAGE: &[u8] = b"\x89PNG\r\n\x00\xff";
+    let endpoint = Endpoint::start(&["503 Service Unavailable"]).await;
+    let queue = open(&endpoint).await;
+    answers(&queue, "painter", 201, "image/png", IMAGE);
+    let new = event("painter", "{}");
+    let id = new.request_id.clone();
+    queue.events.accept_with_callback(new, None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| endpoint.all().len() == 2).await;
+    for request in endpoint.all() {
+        assert_eq!(
+            (request.header("x-function-status"), request.header("content-type")),
+            (Some("201"), Some("image/png"))
+        );
+        assert_eq!(request.bytes, IMAGE);
+        assert_eq!(request.header("x-function-body-truncated"), None);
+    }
+    let status = queue.events.status(&id).await;
+    assert_eq!(status.unwrap().unwrap().result.as_deref(), Some("got {}"), "the result is kept as before");
+}
+
+#[tokio::test]
+async fn a_callback_gets_the_response_of_a_web_function_whose_tries_have_all_failed() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    answers(&queue, "broken", 502, "text/html", b"<p>no");
+    queue.script.set("broken", Some(RunStatus::UserCodeException));
+    let new = events::NewEvent { retries_max: 0, ..event("broken", "{}") };
+    queue.events.accept_with_callback(new, None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| !endpoint.all().is_empty()).await;
+    let request = &endpoint.all()[0];
+    assert_eq!((request.header("x-function-status"), request.body.as_str()), (Some("502"), "<p>no"));
+}
+
+#[tokio::test]
+async fn only_an_event_with_a_callback_keeps_bytes_for_it() {
+    let endpoint = Endpoint::start(&[]).await;
+    let queue = open(&endpoint).await;
+    queue.accept("called", "{}").await;
+    queue.events.accept_with_callback(event("called", "{}"), None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| queue.script.seen_of("called") == 2).await;
+    let mut kept: Vec<_> = queue.script.seen.lock().iter().map(|attempt| attempt.answer_bytes_max).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, [0, Config::default().callback_bytes_max]);
+}
+
 #[tokio::test]
 async fn a_callback_that_may_not_be_called_is_refused_at_acceptance() {
     let endpoint = Endpoint::start(&[]).await;

@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Received {
     pub(crate) head: String,
     pub(crate) body: String,
+    /// The body as it came.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Received {
@@ -66,9 +68,10 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
         bytes.extend_from_slice(&part[..count]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let request = Received { head: head.to_owned(), body: body.to_owned() };
+        let raw = bytes[head.len() + 4..].to_vec();
+        let request = Received { head: head.to_owned(), body: body.to_owned(), bytes: raw };
         let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        if body.len() >= length {
+        if request.bytes.len() >= length {
             return Some(request);
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use events::{Address, Attempt, BoxFuture, Config, Destinations, Events, InvokeType, NewEvent, Outcome, Repeat, Run};
+use events::{
+    Address, Attempt, BoxFuture, Config, Destinations, Events, InvokeType, NewEvent, Outcome, Repeat, Run, WebAnswer,
+};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -31,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) canceled: Mutex<Option<RunStatus>>,
     /// How many events of each trigger may run at once.
     pub(crate) concurrency: Mutex<HashMap<TriggerId, usize>>,
+    /// Responses of web functions.
+    pub(crate) web: Mutex<HashMap<String, WebAnswer>>,
     /// Whether functions go by themselves.
     pub(crate) temporary: Mutex<bool>,
     /// Whether events run again.
@@ -78,9 +82,11 @@ impl Run for Script {
         let scripted = self.outcomes.lock().get(&function).copied().unwrap_or(Some(RunStatus::Success));
         let payload = String::from_utf8_lossy(&attempt.payload).into_owned();
         let cancellation = attempt.cancellation.clone();
+        let attempt_keeps = attempt.answer_bytes_max > 0;
         self.seen.lock().push(attempt);
         let (cut, lingers) = (Arc::clone(&self.cut), self.lingers.lock().clone());
         let retry_after = *self.retry_after.lock();
+        let web = self.web.lock().get(&function).cloned().filter(|_| attempt_keeps);
         let canceled = self.canceled.lock().unwrap_or(RunStatus::RequestCanceled);
         Box::pin(async move {
             let Some(status) = scripted else {
@@ -93,10 +99,17 @@ impl Run for Script {
                     }
                 }
                 let (status, error_message) = (canceled, Some("cut off".to_owned()));
-                return Outcome { status, ret_msg: String::new(), error_message, exit: None, retry_after: None };
+                return Outcome {
+                    status,
+                    ret_msg: String::new(),
+                    error_message,
+                    exit: None,
+                    retry_after: None,
+                    web: None,
+                };
             };
             let error_message = (!status.is_success()).then(|| "it failed".to_owned());
-            Outcome { status, ret_msg: format!("got {payload}"), error_message, exit: None, retry_after }
+            Outcome { status, ret_msg: format!("got {payload}"), error_message, exit: None, retry_after, web }
         })
     }
 }

@@ -102,7 +102,14 @@ impl Run for Noted {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             let status = RunStatus::Success;
-            Outcome { status, ret_msg: "done".to_owned(), error_message: None, exit: None, retry_after: None }
+            Outcome {
+                status,
+                ret_msg: "done".to_owned(),
+                error_message: None,
+                exit: None,
+                retry_after: None,
+                web: None,
+            }
         })
     }
 }

@@ -12,7 +12,7 @@ use types::{FunctionKey, VersionKey, VersionName};
 
 use crate::config::Config;
 use crate::policy::admission::Admission;
-use crate::policy::instance_table::SlotIndex;
+use crate::policy::instance_table::{Age, SlotIndex};
 use crate::policy::queue::WaiterId;
 use crate::state::{Acquired, Effect, StartReason, VersionFacts, VersionState};
 
@@ -164,7 +164,7 @@ impl Replay {
                 if matches!(reason, StartReason::Request(_)) {
                     self.idle += 1;
                 }
-                self.state.started(reason, self.start, self.now, &mut effects);
+                self.state.started(reason, Age::Current, self.start, self.now, &mut effects);
                 self.state.start_next(&mut self.admission, self.now, &mut effects);
             }
             Happening::Patience(waiter) => {

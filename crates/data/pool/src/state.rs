@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::error::LeaseError;
 use crate::policy::affinity::{Affinity, SessionId};
 use crate::policy::backoff::Backoff;
-use crate::policy::instance_table::{GiveUp, InstanceTable, Phase, Released, SlotIndex};
+use crate::policy::instance_table::{Age, GiveUp, InstanceTable, Phase, Released, SlotIndex};
 use crate::policy::provisioning::Provisioning;
 use crate::policy::queue::WaiterId;
 use crate::session_key::SessionKey;
@@ -78,6 +78,8 @@ pub(crate) struct VersionState {
     stopped: bool,
     /// The catalog does not have it yet: its start check is under way.
     unserved: bool,
+    /// How often its instances were to be replaced.
+    restarts: u64,
 }
 
 impl VersionState {
@@ -97,6 +99,7 @@ impl VersionState {
             deadline: None,
             stopped: false,
             unserved: false,
+            restarts: 0,
         }
     }
 
@@ -196,15 +199,26 @@ impl VersionState {
         }
     }
 
+    /// How often its instances were to be replaced: what a start that begins now is to remember.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The age of a start that was begun after so many restarts.
+    pub fn age(&self, restarts: u64) -> Age {
+        if restarts == self.restarts { Age::Current } else { Age::Outdated }
+    }
+
     /// A start has an instance: where it stands.
     pub fn started(
         &mut self,
         reason: StartReason,
+        age: Age,
         took: Duration,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> SlotIndex {
-        let started = self.table.started(reason.waiter(), took, now);
+        let started = self.table.started(reason.waiter(), age, took, now);
         let slot = started.slot;
         effects.extend(started.granted.into_iter().map(|waiter| Effect::Serve { waiter, slot }));
         if started.end {
@@ -226,29 +240,31 @@ impl VersionState {
     /// A start that was begun at `begun` failed.
     pub fn start_failed(
         &mut self,
-        reason: StartReason,
+        (reason, age): (StartReason, Age),
         error: &LeaseError,
         begun: Instant,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        if let LeaseError::Launch(error) = error {
+        if let LeaseError::Launch(error) = error
+            && age == Age::Current
+        {
             self.backoff.failed(error, begun, now);
         }
         match reason {
             StartReason::Request(waiter) => {
-                let failed = self.table.start_failed(waiter);
+                let failed = self.table.start_failed(waiter, age);
                 effects.extend(failed.into_iter().map(|waiter| Effect::Refuse { waiter, error: error.clone() }));
             }
             StartReason::Provisioned => {
-                self.table.prewarm_failed();
+                self.table.prewarm_failed(age);
                 match self.backoff.in_the_way(now, 0) {
                     Some(_) => self.provisioning.start_failed(error.to_string()),
                     None => self.provisioning.failed(error.to_string(), now),
                 }
             }
-            StartReason::Check => self.table.prewarm_failed(),
-            StartReason::Forecast => self.table.forecast_failed(),
+            StartReason::Check => self.table.prewarm_failed(age),
+            StartReason::Forecast => self.table.forecast_failed(age),
         }
     }
 
@@ -266,10 +282,11 @@ impl VersionState {
         }
     }
 
-    /// Gives no instance that is there or being started new leases: others take their place, as
-    /// requests and provisioned concurrency need them.
+    /// Gives no instance that is there or being started any request that comes from now on: others
+    /// take their place, as requests and provisioned concurrency need them.
     pub fn restart(&mut self, effects: &mut Vec<Effect>) {
-        let idle = self.table.retire_all();
+        self.restarts += 1;
+        let idle = self.table.restart();
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.clear().into_iter().map(Effect::Return));
         }

@@ -76,12 +76,12 @@ impl World {
             Event::GiveUp(n) => return Some(format!("{:?}", self.state.give_up(self.waiters[n]))),
             Event::Started => {
                 let reason = self.starts.remove(0);
-                self.state.started(reason, Duration::from_secs(1), now, effects);
+                self.state.started(reason, Age::Current, Duration::from_secs(1), now, effects);
                 self.state.recovered(reason);
             }
             Event::Failed => {
                 let (reason, error) = (self.starts.remove(0), failure());
-                self.state.start_failed(reason, &error, now - Duration::from_millis(1), now, effects);
+                self.state.start_failed((reason, Age::Current), &error, now - Duration::from_millis(1), now, effects);
                 self.release_room(false);
             }
             Event::Release(slot) | Event::Yield(slot) => {

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
@@ -48,7 +47,8 @@ pub(crate) type SessionCell<C> = Arc<OnceCell<(SlotIndex, Arc<Instance<C>>)>>;
 
 /// An effect with the instances and requests that it is about.
 pub(crate) enum Action<C> {
-    Start(StartReason, RequestId, Option<Bytes>),
+    /// With the restarts of the version before it.
+    Start(StartReason, u64, RequestId, Option<Bytes>),
     Serve(oneshot::Sender<Answer<C>>, Grant<C>),
     Refuse(oneshot::Sender<Answer<C>>, LeaseError),
     Stop(Arc<Instance<C>>, bool),
@@ -95,7 +95,7 @@ impl<C> Locked<C> {
         match effect {
             Effect::Start(reason) => {
                 let (request, event) = self.request_of(reason);
-                Some(Action::Start(reason, request, event))
+                Some(Action::Start(reason, self.state.restarts(), request, event))
             }
             Effect::Serve { waiter, slot } => {
                 let waiting = self.waiters.remove(&waiter)?;
@@ -133,8 +133,6 @@ pub(crate) struct Version<C> {
     pub has_sessions: bool,
     /// Cancelled when the version takes no more requests: starts in progress are given up.
     pub drained: CancellationToken,
-    /// How often its instances were to be replaced.
-    pub restarts: AtomicU64,
     /// Permits of its starts that run at the same time.
     pub starting: Semaphore,
 }
@@ -162,7 +160,6 @@ impl<C> Version<C> {
             locked: RankedMutex::new(Rank::Version, Locked { state, instances, waiters, cells, check: None }),
             has_sessions,
             drained: CancellationToken::new(),
-            restarts: AtomicU64::new(0),
             starting: Semaphore::new(config.starts_parallel_share()),
         }
     }

@@ -220,7 +220,9 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     fn perform_one(self: &Arc<Self>, version: &Arc<Version<C>>, action: Action<C>) {
         assert_none_held();
         match action {
-            Action::Start(reason, request, event) => Start::begin(self, version, reason, (request, event)),
+            Action::Start(reason, restarts, request, event) => {
+                Start::begin(self, version, (reason, restarts), (request, event));
+            }
             Action::Serve(answer, grant) => {
                 // A caller that went away meanwhile does not take it.
                 if let Err(Ok(grant)) = answer.send(Ok(grant)) {
@@ -336,11 +338,10 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.start_wanted(version);
     }
 
-    /// Replaces the instances of a version, each when its leases have returned. Sessions go on with
-    /// other instances.
+    /// Replaces the instances of a version, each when its leases have returned. Requests that come
+    /// from now on, and sessions, go to other instances; those that start from now on have what the
+    /// restart is for.
     pub fn restart(self: &Arc<Self>, version: &Arc<Version<C>>) {
-        // Starts that begin from here on have what the restart is for.
-        version.restarts.fetch_add(1, Ordering::AcqRel);
         self.apply(version, |locked, _, effects| locked.state.restart(effects));
         self.start_wanted(version);
     }

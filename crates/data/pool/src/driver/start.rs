@@ -1,7 +1,6 @@
 //! The task of one instance: starts it, serves requests that wait, and follows it to its end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
@@ -32,11 +31,10 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
     pub fn begin(
         driver: &Arc<Driver<C>>,
         version: &Arc<Version<C>>,
-        reason: StartReason,
+        (reason, restarts): (StartReason, u64),
         of: (RequestId, Option<Bytes>),
     ) {
         let (owner, version) = (Arc::clone(driver), Arc::clone(version));
-        let restarts = version.restarts.load(Ordering::Acquire);
         let start = Self { driver: owner, version, reason, begun: Instant::now(), restarts, finished: false };
         driver.spawn(start.run(of));
     }
@@ -106,12 +104,9 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let (mut effects, now) = (Vec::new(), Instant::now());
         let (slot, actions, check) = {
             let mut locked = self.version.locked.lock();
-            let slot = locked.state.started(self.reason, cold.total(), now, &mut effects);
+            let age = locked.state.age(self.restarts);
+            let slot = locked.state.started(self.reason, age, cold.total(), now, &mut effects);
             locked.place(slot, Arc::clone(instance));
-            // One that began before a restart serves what waits for it, and no more.
-            if self.version.restarts.load(Ordering::Acquire) != self.restarts {
-                locked.state.retire(slot, &mut effects);
-            }
             let check = locked.check.take_if(|_| self.reason == StartReason::Check);
             (slot, resolve(&mut locked, effects, Some(cold)), check)
         };
@@ -139,7 +134,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let (mut effects, now) = (Vec::new(), Instant::now());
         let (actions, check) = {
             let mut locked = self.version.locked.lock();
-            locked.state.start_failed(self.reason, error, self.begun, now, &mut effects);
+            let age = locked.state.age(self.restarts);
+            locked.state.start_failed((self.reason, age), error, self.begun, now, &mut effects);
             let check = locked.check.take_if(|_| self.reason == StartReason::Check);
             (resolve(&mut locked, effects, None), check)
         };

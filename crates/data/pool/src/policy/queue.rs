@@ -12,12 +12,16 @@ struct Waiter {
     id: WaiterId,
     /// A start in progress was begun for it.
     triggered: bool,
+    /// That start is an outdated one, which serves this waiter and no other.
+    outdated: bool,
     since: Instant,
 }
 
 /// The queue.
 pub(crate) struct Queue {
     waiters: VecDeque<Waiter>,
+    /// Waiters that have an outdated start.
+    outdated: usize,
     seen: u64,
     /// Since when the queue has not been empty; of no meaning while it is.
     busy_since: Option<Instant>,
@@ -25,11 +29,16 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn new() -> Self {
-        Self { waiters: VecDeque::new(), seen: 0, busy_since: None }
+        Self { waiters: VecDeque::new(), outdated: 0, seen: 0, busy_since: None }
     }
 
     pub fn len(&self) -> usize {
         self.waiters.len()
+    }
+
+    /// Waiters without an outdated start, which would serve them alone.
+    pub fn len_current(&self) -> usize {
+        self.waiters.len() - self.outdated
     }
 
     pub fn is_empty(&self) -> bool {
@@ -43,7 +52,7 @@ impl Queue {
         }
         self.seen += 1;
         let id = WaiterId(self.seen);
-        self.waiters.push_back(Waiter { id, triggered: false, since: now });
+        self.waiters.push_back(Waiter { id, triggered: false, outdated: false, since: now });
         id
     }
 
@@ -57,23 +66,49 @@ impl Queue {
         self.busy_since.filter(|_| !self.waiters.is_empty())
     }
 
-    /// How many wait before one.
+    /// How many wait before one, of those without an outdated start.
     pub fn position(&self, id: WaiterId) -> Option<usize> {
+        let index = self.index(id)?;
+        Some(self.waiters.iter().take(index).filter(|waiter| !waiter.outdated).count())
+    }
+
+    /// Whether a start that serves it alone is under way for one.
+    pub fn is_outdated(&self, id: WaiterId) -> bool {
+        self.index(id).is_some_and(|index| self.waiters[index].outdated)
+    }
+
+    fn index(&self, id: WaiterId) -> Option<usize> {
         self.waiters.iter().position(|waiter| waiter.id == id)
     }
 
     /// Takes a request off the queue; whether it was there.
     pub fn take(&mut self, id: WaiterId) -> bool {
-        self.position(id).and_then(|position| self.waiters.remove(position)).is_some()
+        self.index(id).and_then(|index| self.remove(index)).is_some()
     }
 
-    /// Takes the first one off the queue.
+    /// Takes the first one off the queue. One with an outdated start has something on its way that
+    /// others have not, and comes last.
     pub fn pop(&mut self) -> Option<WaiterId> {
-        self.waiters.pop_front().map(|waiter| waiter.id)
+        if self.outdated == 0 {
+            return self.waiters.pop_front().map(|waiter| waiter.id);
+        }
+        self.pop_current().or_else(|| self.remove(0))
+    }
+
+    /// The same among those without an outdated start.
+    pub fn pop_current(&mut self) -> Option<WaiterId> {
+        self.waiters.iter().position(|waiter| !waiter.outdated).and_then(|index| self.remove(index))
+    }
+
+    fn remove(&mut self, index: usize) -> Option<WaiterId> {
+        let waiter = self.waiters.remove(index)?;
+        self.outdated -= usize::from(waiter.outdated);
+        Some(waiter.id)
     }
 
     /// Takes all off the queue.
     pub fn drain(&mut self) -> Vec<WaiterId> {
+        self.outdated = 0;
         self.waiters.drain(..).map(|waiter| waiter.id).collect()
     }
 
@@ -82,6 +117,22 @@ impl Queue {
         let waiter = self.waiters.iter_mut().find(|waiter| !waiter.triggered)?;
         waiter.triggered = true;
         Some(waiter.id)
+    }
+
+    /// The starts in progress are outdated.
+    pub fn outdate(&mut self) {
+        for waiter in &mut self.waiters {
+            waiter.outdated = waiter.triggered;
+        }
+        self.outdated = self.waiters.iter().filter(|waiter| waiter.outdated).count();
+    }
+
+    /// The outdated start of one failed: it has none any more.
+    pub fn untrigger(&mut self, id: WaiterId) {
+        if let Some(waiter) = self.waiters.iter_mut().find(|waiter| waiter.id == id && waiter.outdated) {
+            (waiter.triggered, waiter.outdated) = (false, false);
+            self.outdated -= 1;
+        }
     }
 }
 

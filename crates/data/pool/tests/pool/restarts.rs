@@ -35,12 +35,40 @@ async fn an_instance_that_was_starting_serves_its_request_and_no_more() {
     let waits = request(&bench, &versions[0]);
     until("it starts", || bench.launch.begun() == 1).await;
     restart(&bench, &versions[0]);
+    // It could serve ten at once, but not one that comes now.
+    let comes = request(&bench, &versions[0]);
     let first = waits.await.expect("no panic").expect("a lease");
-    let second = lease(&bench, &versions[0]).await;
+    let second = comes.await.expect("no panic").expect("a lease");
     assert!(second.id != first.id && second.cold().is_some());
+    assert_eq!(lease(&bench, &versions[0]).await.id, second.id);
     drop(first);
     until("it ends", || bench.launch.alive() == 1).await;
     assert_eq!(lease(&bench, &versions[0]).await.id, second.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_with_what_was_before_is_begun_again() {
+    let (bench, versions) = serving(Config::default(), &[EVENT]);
+    bench.launch.plan(Plan::Fail(Duration::from_secs(1)));
+    let waits = request(&bench, &versions[0]);
+    until("it starts", || bench.launch.begun() == 1).await;
+    restart(&bench, &versions[0]);
+    bench.launch.plan(Plan::Succeed(Duration::from_secs(1)));
+    waits.await.expect("no panic").expect("a lease, without a pause for a failure");
+    assert_eq!(bench.launch.begun(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_was_started_for_nobody_yet_serves_nobody() {
+    let (bench, versions) = serving(Config::default(), &[EVENT]);
+    bench.serve_ready(&versions, 1);
+    until("it starts", || bench.launch.begun() == 1).await;
+    restart(&bench, &versions[0]);
+    let lease = lease(&bench, &versions[0]).await;
+    assert!(lease.cold().is_some(), "a start of its own");
+    drop(lease);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.launch.alive(), 1, "the one from before has ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,8 @@ use crate::policy::history::History;
 use crate::policy::keep_alive::KeepAlivePolicy;
 use crate::policy::queue::{Queue, WaiterId};
 
+pub(crate) use self::starts::Age;
+
 /// Where an instance stands in the table; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
 
@@ -80,6 +82,8 @@ pub(crate) struct InstanceTable {
     free: Vec<SlotIndex>,
     queue: Queue,
     starts: u32,
+    /// Starts that were begun before [`InstanceTable::restart`], beside the others.
+    outdated_starts: u32,
     returning: u32,
     history: History,
     /// Leases that are out.
@@ -100,6 +104,7 @@ impl InstanceTable {
             free: Vec::new(),
             queue: Queue::new(),
             starts: 0,
+            outdated_starts: 0,
             returning: 0,
             history: History::default(),
             in_use: 0,
@@ -190,6 +195,7 @@ impl InstanceTable {
     pub fn give_up(&mut self, id: WaiterId) -> GiveUp {
         match self.queue.position(id) {
             None => GiveUp::Answered,
+            Some(_) if self.queue.is_outdated(id) => GiveUp::Covered,
             Some(position) if (position as u64) < self.covered() => GiveUp::Covered,
             Some(_) => {
                 self.queue.take(id);
@@ -292,14 +298,21 @@ impl InstanceTable {
         (self.retire_all(), self.queue.drain())
     }
 
+    /// Gives neither the instances that are there nor those that are being started any request that
+    /// comes from now on; says which are idle and to be ended now.
+    pub fn restart(&mut self) -> Vec<SlotIndex> {
+        self.outdate_starts();
+        self.retire_all()
+    }
+
     /// Gives no instance new leases: says which of them are idle and to be ended now.
-    pub fn retire_all(&mut self) -> Vec<SlotIndex> {
+    fn retire_all(&mut self) -> Vec<SlotIndex> {
         (0..self.slots.len()).filter(|index| self.retire(*index)).collect()
     }
 
     /// Whether nothing is in the table: no instance, start or waiter.
     pub fn is_empty(&self) -> bool {
-        self.starts == 0 && self.queue.is_empty() && self.slots.len() == self.vacant.len()
+        self.starts() == 0 && self.queue.is_empty() && self.slots.len() == self.vacant.len()
     }
 
     /// Closes the table if nothing is in it.

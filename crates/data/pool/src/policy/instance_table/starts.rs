@@ -7,6 +7,15 @@ use tokio::time::Instant;
 use super::{InstanceTable, Phase, Slot, SlotIndex};
 use crate::policy::queue::WaiterId;
 
+/// Whether instances were to be replaced since a start was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    Current,
+    /// They were: its instance serves the request that it was begun for, which came before, and
+    /// nothing that came since.
+    Outdated,
+}
+
 /// What a finished start leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Started {
@@ -26,7 +35,7 @@ impl InstanceTable {
         if self.phase != Phase::Open {
             return 0;
         }
-        let uncovered = (self.queue.len() as u64).saturating_sub(self.covered() + self.likely(now));
+        let uncovered = (self.queue.len_current() as u64).saturating_sub(self.covered() + self.likely(now));
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
     }
 
@@ -60,27 +69,42 @@ impl InstanceTable {
     }
 
     /// Such a start failed. Requests that wait need one of their own.
-    pub fn prewarm_failed(&mut self) {
-        self.starts -= 1;
+    pub fn prewarm_failed(&mut self, age: Age) {
+        self.end_start(age);
     }
 
     /// The same of one that the forecast called for: it calls for none until the next request.
-    pub fn forecast_failed(&mut self) {
-        self.starts -= 1;
+    pub fn forecast_failed(&mut self, age: Age) {
+        self.end_start(age);
         self.history.forecast.start_failed();
+    }
+
+    fn end_start(&mut self, age: Age) {
+        match age {
+            Age::Current => self.starts -= 1,
+            Age::Outdated => self.outdated_starts -= 1,
+        }
+    }
+
+    /// The starts in progress are outdated. A waiter that one was begun for keeps it, the others
+    /// need another.
+    pub(super) fn outdate_starts(&mut self) {
+        self.outdated_starts += std::mem::take(&mut self.starts);
+        self.queue.outdate();
     }
 
     /// Starts in progress.
     pub fn starts(&self) -> usize {
-        self.starts as usize
+        (self.starts + self.outdated_starts) as usize
     }
 
     /// A start that was begun for `waiter`, if for any, and took so long, has an instance.
-    pub fn started(&mut self, waiter: Option<WaiterId>, took: Duration, now: Instant) -> Started {
-        self.starts -= 1;
+    pub fn started(&mut self, waiter: Option<WaiterId>, age: Age, took: Duration, now: Instant) -> Started {
+        self.end_start(age);
         self.history.start_took(took);
         let mut granted: Vec<WaiterId> = waiter.filter(|waiter| self.queue.take(*waiter)).into_iter().collect();
-        while !self.one_shot && (granted.len() as u64) < u64::from(self.concurrency) {
+        let current = age == Age::Current;
+        while current && !self.one_shot && (granted.len() as u64) < u64::from(self.concurrency) {
             let Some(waiter) = self.queue.pop() else { break };
             granted.push(waiter);
         }
@@ -90,7 +114,7 @@ impl InstanceTable {
             self.rise(now);
         }
         // An instance that is for a request that went away serves no other.
-        let open = self.phase == Phase::Open && (active > 0 || !self.one_shot);
+        let open = self.phase == Phase::Open && current && (active > 0 || !self.one_shot);
         let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
         let index = self.place(slot);
         if open && active < self.concurrency {
@@ -100,17 +124,22 @@ impl InstanceTable {
     }
 
     /// A start failed; says which waiters fail with it: the one it was begun for, and those it
-    /// would have served. When nothing is left that could serve the others, all fail.
-    pub fn start_failed(&mut self, waiter: WaiterId) -> Vec<WaiterId> {
-        self.starts -= 1;
+    /// would have served. When nothing is left that could serve the others, all fail. None fails
+    /// with an outdated one: what it was begun with is not what a start has now.
+    pub fn start_failed(&mut self, waiter: WaiterId, age: Age) -> Vec<WaiterId> {
+        self.end_start(age);
+        if age == Age::Outdated {
+            self.queue.untrigger(waiter);
+            return Vec::new();
+        }
         let mut failed = Vec::new();
         if self.queue.take(waiter) {
             failed.push(waiter);
         }
         let alone = self.starts == 0 && self.slots.iter().flatten().all(|slot| slot.ended);
         let served = if alone { u64::MAX } else { u64::from(self.concurrency) };
-        while (failed.len() as u64) < served && self.queue.len() as u64 > self.covered() {
-            let Some(waiter) = self.queue.pop() else { break };
+        while (failed.len() as u64) < served && self.queue.len_current() as u64 > self.covered() {
+            let Some(waiter) = self.queue.pop_current() else { break };
             failed.push(waiter);
         }
         failed

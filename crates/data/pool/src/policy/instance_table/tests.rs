@@ -1,6 +1,6 @@
 //! Tables and properties of the instance table.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn with_idle(concurrency: u32) -> (Table, SlotIndex) {
     let waiter = table.wait(at(0));
     assert_eq!(table.begin_start(), Some(waiter));
     assert!(table.cancel(waiter));
-    let started = table.started(Some(waiter), Duration::ZERO, at(0));
+    let started = table.started(Some(waiter), Age::Current, Duration::ZERO, at(0));
     assert_eq!(started, Started { slot: started.slot, granted: vec![], end: false });
     let slot = started.slot;
     (table, slot)
@@ -83,8 +83,8 @@ fn the_request_that_a_start_was_begun_for_gets_its_first_lease() {
     let waiters = queue(&mut table, 4);
     let (first, second) = (table.begin_start(), table.begin_start());
     assert_eq!((first, second), (Some(waiters[0]), Some(waiters[1])));
-    assert_eq!(table.started(second, Duration::ZERO, at(0)).granted, [waiters[1], waiters[0]]);
-    assert_eq!(table.started(first, Duration::ZERO, at(0)).granted, [waiters[2], waiters[3]]);
+    assert_eq!(table.started(second, Age::Current, Duration::ZERO, at(0)).granted, [waiters[1], waiters[0]]);
+    assert_eq!(table.started(first, Age::Current, Duration::ZERO, at(0)).granted, [waiters[2], waiters[3]]);
 }
 
 #[test]
@@ -92,9 +92,9 @@ fn a_failed_start_fails_those_it_would_have_served_and_no_others() {
     let mut table = new_table(1);
     let waiters = queue(&mut table, 3);
     let starts: Vec<WaiterId> = (0..3).map(|_| table.begin_start().expect("waiters")).collect();
-    assert_eq!(table.start_failed(starts[1]), [waiters[1]]);
-    assert_eq!(table.started(Some(starts[0]), Duration::ZERO, at(0)).granted, [waiters[0]]);
-    assert_eq!(table.start_failed(starts[2]), [waiters[2]]);
+    assert_eq!(table.start_failed(starts[1], Age::Current), [waiters[1]]);
+    assert_eq!(table.started(Some(starts[0]), Age::Current, Duration::ZERO, at(0)).granted, [waiters[0]]);
+    assert_eq!(table.start_failed(starts[2], Age::Current), [waiters[2]]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_last_failed_start_fails_all_who_have_nothing_else_to_wait_for() {
     assert_eq!(table.begin_start(), Some(first));
     // Refused by admission: they wait without starts of their own.
     let others = queue(&mut table, 3);
-    assert_eq!(table.start_failed(first), [&[first], &others[..]].concat());
+    assert_eq!(table.start_failed(first, Age::Current), [&[first], &others[..]].concat());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_failed_start_leaves_those_who_wait_for_a_running_instance() {
     let first = table.wait(at(0));
     assert_eq!(table.begin_start(), Some(first));
     let second = table.wait(at(0));
-    assert_eq!(table.start_failed(first), [first]);
+    assert_eq!(table.start_failed(first, Age::Current), [first]);
     assert_eq!(table.release(slot, false, RUN, at(1)), Released::Serve(second));
 }
 
@@ -123,7 +123,10 @@ fn the_instance_used_last_is_used_first_and_the_others_expire() {
     let mut table = new_table(1);
     queue(&mut table, 2);
     let (a, b) = (table.begin_start(), table.begin_start());
-    let (a, b) = (table.started(a, Duration::ZERO, at(0)).slot, table.started(b, Duration::ZERO, at(0)).slot);
+    let (a, b) = (
+        table.started(a, Age::Current, Duration::ZERO, at(0)).slot,
+        table.started(b, Age::Current, Duration::ZERO, at(0)).slot,
+    );
     assert_eq!(table.release(a, false, RUN, at(10)), Released::Kept);
     assert_eq!(table.release(b, false, RUN, at(11)), Released::Kept);
     assert_eq!(table.acquire(at(12)), Some(b));
@@ -162,7 +165,7 @@ fn patience_ends_only_for_those_for_whom_nothing_is_on_its_way() {
     let start = table.begin_start();
     assert_eq!(table.give_up(first), GiveUp::Covered);
     assert_eq!(table.give_up(second), GiveUp::Removed);
-    assert_eq!(table.started(start, Duration::ZERO, at(0)).granted, [first]);
+    assert_eq!(table.started(start, Age::Current, Duration::ZERO, at(0)).granted, [first]);
     assert_eq!(table.give_up(first), GiveUp::Answered);
 }
 
@@ -174,7 +177,7 @@ fn a_draining_version_ends_its_instances_as_their_leases_return() {
     let start = table.begin_start();
     assert_eq!(table.drain(), (vec![], vec![waiter]));
     assert_eq!(table.phase(), Phase::Draining);
-    let late = table.started(start, Duration::ZERO, at(0));
+    let late = table.started(start, Age::Current, Duration::ZERO, at(0));
     assert!(late.end && late.granted.is_empty());
     assert_eq!(table.release(busy, false, RUN, at(1)), Released::Stop);
     assert!(!table.close_if_empty());
@@ -195,6 +198,40 @@ fn an_instance_that_ended_while_leased_is_forgotten_when_its_last_lease_returns(
     assert!(table.is_empty());
 }
 
+#[test]
+fn an_outdated_start_serves_the_request_that_it_was_begun_for_and_the_others_have_another() {
+    let mut table = new_table(2);
+    let waiters = queue(&mut table, 2);
+    let start = table.begin_start();
+    assert_eq!(table.starts_wanted(at(0)), 0, "it is for both");
+    assert_eq!(table.restart(), NONE);
+    assert_eq!(table.give_up(waiters[0]), GiveUp::Covered);
+    let late = table.wait(at(0));
+    assert_eq!(table.starts_wanted(at(0)), 1);
+    let other = table.begin_start();
+    assert_eq!(other, Some(waiters[1]));
+    let old = table.started(start, Age::Outdated, RUN, at(1));
+    assert_eq!((old.granted, old.end), (vec![waiters[0]], false));
+    assert_eq!(table.acquire(at(1)), None, "it is for nothing else");
+    assert_eq!(table.release(old.slot, false, RUN, at(2)), Released::Stop);
+    assert_eq!(table.started(other, Age::Current, RUN, at(2)).granted, [waiters[1], late]);
+}
+
+#[test]
+fn no_request_fails_with_an_outdated_start_nor_waits_for_one() {
+    let mut table = new_table(1);
+    let waiter = table.wait(at(0));
+    let start = table.begin_start();
+    table.begin_prewarm();
+    table.restart();
+    assert_eq!(table.starts(), 2);
+    let prewarmed = table.started(None, Age::Outdated, RUN, at(1));
+    assert!(prewarmed.granted.is_empty() && prewarmed.end, "it serves nothing");
+    assert_eq!(table.start_failed(waiter, Age::Outdated), []);
+    assert_eq!((table.starts_wanted(at(1)), table.begin_start()), (1, start), "it gets another");
+    assert_eq!(table.start_failed(waiter, Age::Current), [waiter]);
+}
+
 /// What happens to a table; numbers pick one of what there is.
 #[derive(Debug, Clone)]
 enum Event {
@@ -209,6 +246,7 @@ enum Event {
     End(usize),
     Expire,
     Freeze,
+    Restart,
     Drain,
 }
 
@@ -226,6 +264,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => pick.prop_map(Event::End),
         1 => Just(Event::Expire),
         2 => Just(Event::Freeze),
+        1 => Just(Event::Restart),
     ];
     (proptest::collection::vec(event, 0..120), any::<bool>()).prop_map(|(mut events, drain)| {
         if drain {
@@ -242,7 +281,12 @@ struct Play {
     starts_max: usize,
     now: u64,
     waiting: Vec<WaiterId>,
-    starts: Vec<WaiterId>,
+    /// Each with the restarts before it.
+    starts: Vec<(WaiterId, u64)>,
+    restarts: u64,
+    /// The restarts before a request came, and before the start of a slot's instance.
+    came: HashMap<WaiterId, u64>,
+    began: HashMap<SlotIndex, u64>,
     /// Slot and whether its return was announced.
     leases: Vec<(SlotIndex, bool)>,
     live: Vec<SlotIndex>,
@@ -258,6 +302,9 @@ impl Play {
             now: 0,
             waiting: Vec::new(),
             starts: Vec::new(),
+            restarts: 0,
+            came: HashMap::new(),
+            began: HashMap::new(),
             leases: Vec::new(),
             live: Vec::new(),
             answered: HashSet::new(),
@@ -277,7 +324,7 @@ impl Play {
             if self.starts.len() + self.live.len() >= self.starts_max {
                 break;
             }
-            self.starts.push(self.table.begin_start().expect("wanted"));
+            self.starts.push((self.table.begin_start().expect("wanted"), self.restarts));
         }
     }
 
@@ -298,17 +345,17 @@ impl Play {
                 }
             }
             Event::StartDone(n) if n < self.starts.len() => {
-                let start = self.starts.remove(n);
-                let started = self.table.started(Some(start), 3 * RUN, now);
+                let (start, restarts) = self.starts.remove(n);
+                let started = self.table.started(Some(start), self.age(restarts), 3 * RUN, now);
                 self.live.push(started.slot);
+                self.began.insert(started.slot, restarts);
                 for waiter in started.granted {
-                    self.answer(waiter);
-                    self.leases.push((started.slot, false));
+                    self.serve(waiter, started.slot);
                 }
             }
             Event::StartFailed(n) if n < self.starts.len() => {
-                let start = self.starts.remove(n);
-                for waiter in self.table.start_failed(start) {
+                let (start, restarts) = self.starts.remove(n);
+                for waiter in self.table.start_failed(start, self.age(restarts)) {
                     self.answer(waiter);
                 }
             }
@@ -332,6 +379,10 @@ impl Play {
                     assert!(self.leases.iter().all(|(leased, _)| *leased != slot), "a leased instance is to be frozen");
                 }
             }
+            Event::Restart => {
+                self.restarts += 1;
+                self.table.restart();
+            }
             Event::Drain => {
                 for waiter in self.table.drain().1 {
                     self.answer(waiter);
@@ -345,16 +396,32 @@ impl Play {
 
     fn request(&mut self) {
         match self.table.acquire(at(self.now)) {
-            Some(slot) => self.leases.push((slot, false)),
-            None => self.waiting.push(self.table.wait(at(self.now))),
+            Some(slot) => {
+                assert_eq!(self.began[&slot], self.restarts, "an instance from before the restart took a request");
+                self.leases.push((slot, false));
+            }
+            None => {
+                let waiter = self.table.wait(at(self.now));
+                self.came.insert(waiter, self.restarts);
+                self.waiting.push(waiter);
+            }
         }
+    }
+
+    fn age(&self, restarts: u64) -> Age {
+        if restarts == self.restarts { Age::Current } else { Age::Outdated }
+    }
+
+    fn serve(&mut self, waiter: WaiterId, slot: SlotIndex) {
+        assert!(self.came[&waiter] <= self.began[&slot], "a request that came after a restart got what is from before");
+        self.answer(waiter);
+        self.leases.push((slot, false));
     }
 
     fn release(&mut self, n: usize) {
         let (slot, announced) = self.leases.remove(n);
         if let Released::Serve(waiter) = self.table.release(slot, announced, RUN, at(self.now)) {
-            self.answer(waiter);
-            self.leases.push((slot, false));
+            self.serve(waiter, slot);
         }
     }
 
@@ -395,7 +462,7 @@ fn with_busy(instances: usize) -> Table {
     queue(&mut table, instances);
     for _ in 0..instances {
         let start = table.begin_start();
-        table.started(start, 10 * RUN, at(0));
+        table.started(start, Age::Current, 10 * RUN, at(0));
     }
     table.release(0, false, RUN, at(0));
     assert_eq!(table.acquire(at(0)), Some(0));
@@ -427,7 +494,7 @@ fn without_history_every_waiting_request_has_a_start() {
     let mut table = new_table(1);
     queue(&mut table, 1);
     let start = table.begin_start();
-    table.started(start, 10 * RUN, at(0));
+    table.started(start, Age::Current, 10 * RUN, at(0));
     queue(&mut table, 3);
     assert_eq!(table.starts_wanted(at(0)), 3, "nobody knows how long a lease is out");
 }
@@ -438,11 +505,11 @@ fn a_prewarmed_instance_serves_who_waits_by_then_and_its_failure_fails_no_reques
     table.begin_prewarm();
     let waiters = queue(&mut table, 2);
     assert_eq!(table.starts_wanted(at(0)), 1, "one of the two has the prewarmed one");
-    let started = table.started(None, Duration::ZERO, at(0));
+    let started = table.started(None, Age::Current, Duration::ZERO, at(0));
     assert_eq!(started.granted, [waiters[0]]);
     table.begin_prewarm();
     assert_eq!(table.starts_wanted(at(0)), 0);
-    table.prewarm_failed();
+    table.prewarm_failed(Age::Current);
     assert_eq!(table.starts_wanted(at(0)), 1, "it needs one of its own now");
 }
 
@@ -451,7 +518,7 @@ fn as_many_idle_instances_stay_as_are_wanted_the_ones_used_last() {
     let mut table = new_table(1);
     let slots = [0, 1, 2].map(|second| {
         table.begin_prewarm();
-        table.started(None, Duration::ZERO, at(second)).slot
+        table.started(None, Age::Current, Duration::ZERO, at(second)).slot
     });
     assert_eq!(table.open(), 3);
     assert_eq!(table.spare(2).count(), 1);

@@ -32,6 +32,7 @@ mod growth;
 mod handle;
 mod invocation;
 mod maintenance;
+mod own_files;
 mod policy;
 mod repeat;
 mod room;

@@ -9,13 +9,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rusqlite::ffi::SQLITE_IOERR_FSYNC;
+use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED};
 use rusqlite::{Connection, Error as SqlError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoints::{self, Checkpoints};
 use crate::config::Config;
 use crate::error::Error;
+use crate::own_files::OwnFiles;
 use crate::sqlite;
 
 /// SQLite's `SQLITE_IOERR_DIR_FSYNC`: the folder could not be synced.
@@ -86,6 +87,7 @@ impl Writer {
             Checkpoints::start(beside, config.wal_bytes_max, move |error| checkpoint_failed(&error, &halted))?
         };
         let thread = Thread {
+            files: OwnFiles::of(&path),
             path,
             checkpoints,
             connection,
@@ -134,6 +136,7 @@ impl Writer {
 
 struct Thread {
     path: PathBuf,
+    files: OwnFiles,
     /// Ends before the connection is closed.
     checkpoints: Checkpoints,
     connection: Connection,
@@ -152,6 +155,7 @@ impl Thread {
             let mut changes = Vec::new();
             let committed = self.commit(first, &mut arriving, &mut changes);
             metrics::histogram!("sampan_events_commit_rows").record(changes.len() as f64);
+            let committed = committed.and_then(|()| self.still_there());
             let Err(error) = committed else {
                 changes.into_iter().for_each(|change| change.settle(Ok(())));
                 if let Err(error) = self.checkpoints.after_commit() {
@@ -160,10 +164,10 @@ impl Thread {
                 continue;
             };
             let why = error.to_string();
-            if is_sync_failure(&error) {
+            if is_final(&error) {
                 // Before the callers are answered: what they try next is refused.
                 let _ = self.halted.set(why.clone());
-                tracing::error!(%why, "a commit of the queue of events could not be synced; it takes nothing more");
+                tracing::error!(%why, "a commit of the queue of events cannot be relied on; it takes nothing more");
                 changes.into_iter().for_each(|change| change.settle(Err(&error)));
                 return;
             }
@@ -172,6 +176,12 @@ impl Thread {
             self.reopen();
         }
         self.close();
+    }
+
+    /// What was committed to a file that is not in its place any more is not there after a restart.
+    fn still_there(&mut self) -> Result<(), SqlError> {
+        let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
+        self.files.check().map_err(|why| SqlError::SqliteFailure(moved, Some(why)))
     }
 
     /// Leaves one file, as far as nobody reads it any more.
@@ -225,7 +235,7 @@ impl Thread {
     fn reopen(&mut self) {
         // Fails when no transaction is left, as after a rollback by SQLite itself.
         let _ = self.connection.execute_batch("ROLLBACK");
-        match sqlite::open(&self.path) {
+        match sqlite::reopen(&self.path) {
             Ok(connection) => {
                 checkpoints::count_pages(&connection);
                 self.connection = connection;
@@ -244,6 +254,12 @@ fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
     } else {
         tracing::warn!(%error, "a checkpoint of the queue of events failed; its log grows until the next one");
     }
+}
+
+/// Whether nothing that is written from now on could be relied on.
+fn is_final(error: &SqlError) -> bool {
+    let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+    code == SQLITE_READONLY_DBMOVED || is_sync_failure(error)
 }
 
 fn is_sync_failure(error: &SqlError) -> bool {
@@ -342,6 +358,42 @@ mod tests {
         assert!(halted.get().is_none());
         checkpoint_failed(&failed(SQLITE_IOERR_FSYNC), &halted);
         assert!(halted.get().is_some());
+    }
+
+    /// Locks that this process has on a file, as the kernel lists them.
+    fn locks_on(path: &std::path::Path) -> usize {
+        use std::os::unix::fs::MetadataExt;
+        let file = format!(":{} ", std::fs::metadata(path).unwrap().ino());
+        let owner = format!(" {} ", std::process::id());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().filter(|lock| lock.contains(&owner) && lock.contains(&file)).count()
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_failed_leaves_the_locks_that_keep_others_from_the_log() {
+        let (folder, writer) = writer();
+        let path = folder.path().join("events.db");
+        let reader = sqlite::open_reader(&path).unwrap();
+        writer.write(0, insert(1)).await.unwrap();
+        reader.query_row("SELECT COUNT(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert!(locks_on(&path) > 0);
+        let lost = writer.write(0, |connection| Ok(connection.execute_batch("ROLLBACK")?)).await;
+        assert!(lost.is_err());
+        writer.write(0, insert(2)).await.unwrap();
+        assert!(locks_on(&path) > 0, "another process that closes the file would delete the log");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_ends_all_writing() {
+        for name in ["events.db", "events.db-wal"] {
+            let (folder, writer) = writer();
+            writer.write(0, insert(1)).await.unwrap();
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+            let lost = writer.write(0, insert(2)).await.unwrap_err().to_string();
+            assert!(lost.contains(name) && lost.contains("was moved, removed or replaced"), "{lost}");
+            assert!(matches!(writer.write(0, insert(3)).await, Err(Error::Halted(_))));
+            assert!(!folder.path().join("events.db").exists() || name != "events.db", "no empty one takes its place");
+        }
     }
 
     #[tokio::test]

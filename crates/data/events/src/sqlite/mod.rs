@@ -16,4 +16,4 @@ pub(crate) mod set_aside;
 pub(crate) mod source_keys;
 pub(crate) mod terminate;
 
-pub(crate) use open::{open, open_beside, open_reader};
+pub(crate) use open::{open, open_beside, open_reader, reopen};

@@ -1,0 +1,55 @@
+//! Notices that the queue's file or its log is no longer the one that is open: SQLite goes on writing
+//! to what was removed, and the next start would not find it.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The files of a database, as they were when it was opened.
+pub(crate) struct OwnFiles([(PathBuf, Option<Inode>); 2]);
+
+/// Device and number.
+type Inode = (u64, u64);
+
+impl OwnFiles {
+    /// The files of an open database; its log may not be there before the first commit.
+    pub(crate) fn of(path: &Path) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Self([path.to_owned(), log.into()].map(|path| {
+            let inode = inode(&path).ok().flatten();
+            (path, inode)
+        }))
+    }
+
+    /// Whether they are still in their places, after a commit.
+    ///
+    /// # Errors
+    /// What happened to which, and what to do.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        for (path, known) in &mut self.0 {
+            // A file system that cannot be asked says nothing about the file.
+            let Ok(found) = inode(path) else { continue };
+            match known {
+                None => *known = found,
+                Some(known) if found != Some(*known) => {
+                    return Err(format!(
+                        "{} was moved, removed or replaced while the queue of events was open; put it back, or leave \
+                         it out for an empty queue, and start the platform again",
+                        path.display()
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn inode(path: &Path) -> std::io::Result<Option<Inode>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -109,7 +109,7 @@ impl Network {
             connections,
             access: Arc::new(AccessTable::default()),
             gateway: Arc::new(GatewayPorts::new(gateway)),
-            own_names: Arc::new(OwnNames::new(gateway)),
+            own_names: Arc::new(OwnNames::new(name_server, gateway)),
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
             route: Mutex::new(Socket::route().map_err(Error::kernel("open", "a netlink socket"))?),

@@ -1,24 +1,31 @@
-//! Names that lead to the platform's own gateway. An instance that calls its own public name would
-//! be sent to an address of this machine, which it does not reach, or out and back in again.
+//! Names that the platform answers itself: those that lead to its own gateway, and all below
+//! `sampan.internal`. An instance that calls its own public name would be sent to an address of this
+//! machine, which it does not reach, or out and back in again; and what others say of a name of the
+//! platform would be opened to a function that has it on its list.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
 use super::{answer, message};
+use crate::host_relay::{GATEWAY_NAME, HOST_NAME};
+
+/// What is below it is the platform's, or nothing.
+const RESERVED: &str = "sampan.internal";
 
 /// Whether a name, in lower case and without a final dot, is one of the gateway's.
 pub type IsOwnName = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// The gateway's address, and its names when they are known.
+/// This machine's address, the gateway's, and its names when they are known.
 pub struct OwnNames {
+    host: Ipv4Addr,
     gateway: Option<Ipv4Addr>,
     names: OnceLock<IsOwnName>,
 }
 
 impl OwnNames {
-    /// Of a gateway at this address; of none, no name is its own.
-    pub fn new(gateway: Option<Ipv4Addr>) -> Self {
-        Self { gateway, names: OnceLock::new() }
+    /// Of a machine and a gateway at these addresses; of no gateway, no public name is its own.
+    pub fn new(host: Ipv4Addr, gateway: Option<Ipv4Addr>) -> Self {
+        Self { host, gateway, names: OnceLock::new() }
     }
 
     /// Says which they are; the first to say so is heard.
@@ -28,27 +35,69 @@ impl OwnNames {
 
     /// The answer to a question for one of them.
     pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
-        let (gateway, is_own) = (self.gateway?, self.names.get()?);
         let name = answer::asked_name(question)?;
-        is_own(&name).then(|| message::address_of_name(question, gateway))
+        let address = match name.as_str() {
+            GATEWAY_NAME => self.gateway,
+            HOST_NAME => Some(self.host),
+            other if is_reserved(other) => None,
+            other => {
+                let (gateway, is_own) = (self.gateway?, self.names.get()?);
+                return is_own(other).then(|| message::address_of_name(question, gateway));
+            }
+        };
+        Some(
+            address
+                .map_or_else(|| message::no_such_name(question), |address| message::address_of_name(question, address)),
+        )
     }
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.strip_suffix(RESERVED).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn question(kind: u8) -> Vec<u8> {
+    const HOST: Ipv4Addr = Ipv4Addr::new(10, 222, 0, 1);
+
+    fn question_of(name: &str, kind: u8) -> Vec<u8> {
         let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        question.extend(b"\x04Blog\x07example\0\0");
-        question.extend([kind, 0, 1]);
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len()).expect("a label"));
+            question.extend(label.as_bytes());
+        }
+        question.extend([0, 0, kind, 0, 1]);
         question
+    }
+
+    fn question(kind: u8) -> Vec<u8> {
+        question_of("Blog.example", kind)
+    }
+
+    #[test]
+    fn nobody_else_is_asked_for_the_platforms_names() {
+        let gateway = Ipv4Addr::new(10, 222, 0, 2);
+        let (with, without) = (OwnNames::new(HOST, Some(gateway)), OwnNames::new(HOST, None));
+        let addresses = |names: &OwnNames, name: &str| {
+            let asked = question_of(name, 1);
+            names.answer(&asked).map(|answer| (answer[3] & 0x0f, answer::addresses(&answer, &asked)))
+        };
+        const NO_SUCH_NAME: u8 = 3;
+        assert_eq!(addresses(&with, "Gateway.sampan.internal"), Some((0, vec![gateway.into()])));
+        assert_eq!(addresses(&with, "host.sampan.internal"), Some((0, vec![HOST.into()])));
+        assert_eq!(addresses(&without, "gateway.sampan.internal"), Some((NO_SUCH_NAME, vec![])));
+        for other in ["sampan.internal", "x.sampan.internal", "x.gateway.sampan.internal"] {
+            assert_eq!(addresses(&with, other), Some((NO_SUCH_NAME, vec![])), "{other}");
+        }
+        assert_eq!(addresses(&with, "notsampan.internal"), None);
     }
 
     #[test]
     fn own_names_have_the_gateways_address_and_no_other_records() {
         let gateway = Ipv4Addr::new(10, 222, 0, 2);
-        let names = OwnNames::new(Some(gateway));
+        let names = OwnNames::new(HOST, Some(gateway));
         assert_eq!(names.answer(&question(1)), None, "not known yet");
         names.set(Arc::new(|name| name == "blog.example"));
         let answer = names.answer(&question(1)).expect("its own");
@@ -57,8 +106,8 @@ mod tests {
         assert_eq!((six[3] & 0x0f, answer::addresses(&six, &question(28))), (0, vec![]), "no error, and no address");
         names.set(Arc::new(|_| false));
         assert!(names.answer(&question(1)).is_some(), "the first names stay");
-        assert_eq!(OwnNames::new(None).answer(&question(1)), None);
-        let other = OwnNames::new(Some(gateway));
+        assert_eq!(OwnNames::new(HOST, None).answer(&question(1)), None);
+        let other = OwnNames::new(HOST, Some(gateway));
         other.set(Arc::new(|_| false));
         assert_eq!(other.answer(&question(1)), None);
     }

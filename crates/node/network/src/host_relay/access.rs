@@ -14,7 +14,7 @@ const REPORTED_PORTS_MAX: usize = 16;
 /// The name by which instances know the gateway; on an egress list it allows it.
 pub const GATEWAY_NAME: &str = "gateway.sampan.internal";
 /// The name by which they know this machine.
-const HOST_NAME: &str = "host.sampan.internal";
+pub const HOST_NAME: &str = "host.sampan.internal";
 
 /// What a link may reach of this machine.
 pub struct HostAccess {

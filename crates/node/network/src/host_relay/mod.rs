@@ -18,6 +18,6 @@ mod copy;
 mod gateway;
 mod server;
 
-pub use access::{AccessTable, GATEWAY_NAME, HostAccess};
+pub use access::{AccessTable, GATEWAY_NAME, HOST_NAME, HostAccess};
 pub use gateway::{GatewayConnection, GatewayPorts};
 pub use server::HostRelay;

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use e2e::{Platform, tools, wait};
+use anyhow::{Context, ensure};
+use e2e::{Platform, leftovers, tools, wait};
 use serde_json::{Value, json};
 
 async fn with_event_function() -> anyhow::Result<Platform> {
@@ -127,5 +128,78 @@ async fn tccli_manages_triggers() -> anyhow::Result<()> {
     assert_eq!((&listed["TotalCount"], &listed["Triggers"][0]["Enable"]), (&json!(1), &json!(0)), "{listed}");
     tccli("DeleteTrigger", &name).await?;
     assert_eq!(tccli("ListTriggers", &[]).await?["TotalCount"], 0);
+    platform.stop().await
+}
+
+/// Sends a CloudEvent whose run sleeps, and returns its request id.
+async fn send(platform: &Platform, trigger: &str, id: usize, sleep_ms: u64) -> anyhow::Result<String> {
+    let request = platform.http.post(format!("{}/hooks/default/event/{trigger}", platform.gateway));
+    let id = id.to_string();
+    let headers = [("ce-specversion", "1.0"), ("ce-source", "/shop"), ("ce-type", "paid"), ("ce-id", &id)];
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let body = json!({"route": format!("sleep?{sleep_ms}")}).to_string();
+    let answer = request.header("content-type", "application/json").body(body).send().await?;
+    ensure!(answer.status() == 202, "{}", answer.text().await?);
+    let said = answer.json::<Value>().await?;
+    Ok(said["requestIds"][0].as_str().context("it has an id")?.to_owned())
+}
+
+async fn state(platform: &Platform, id: &str) -> anyhow::Result<Value> {
+    Ok(platform.api.call("GetAsyncEventStatus", json!({"InvokeRequestId": id})).await?["Result"].clone())
+}
+
+#[tokio::test]
+async fn events_of_a_trigger_run_as_many_at_a_time_as_it_says() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let narrow = ["trigger", "create", "event", "narrow", "--type", "cloudevents", "--desc", r#"{"Scheme":"none"}"#];
+    tools::run_ok(&mut platform.cli(&[&narrow[..], &["--concurrency", "1"]].concat())).await?;
+    let instances = || leftovers::processes(&platform.cgroup_name()).len();
+    let mut ids = Vec::new();
+    for id in 0..4 {
+        ids.push(send(&platform, "narrow", id, 500).await?);
+    }
+    let mut most = 0;
+    wait::until("all have ended", || {
+        most = most.max(instances());
+        async {
+            for id in &ids {
+                if state(&platform, id).await?["Status"] != "FINISHED" {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        }
+    })
+    .await?;
+    // An instance of the function has one event at a time.
+    ensure!(most == 1, "{most} instances ran");
+    tools::run_ok(&mut platform.cli(&["trigger", "update", "event", "narrow", "--concurrency", "3"])).await?;
+    for id in 4..8 {
+        send(&platform, "narrow", id, 4000).await?;
+    }
+    wait::until("three run", || async { Ok((instances() == 3).then_some(())) }).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_event_that_waits_longer_than_its_trigger_lets_it_is_a_dead_letter() -> anyhow::Result<()> {
+    let platform = with_event_function().await?;
+    let create = ["trigger", "create", "event", "fresh", "--type", "cloudevents", "--desc", r#"{"Scheme":"none"}"#];
+    tools::run_ok(&mut platform.cli(&[&create[..], &["--concurrency", "1", "--max-age", "5"]].concat())).await?;
+    let first = send(&platform, "fresh", 0, 8000).await?;
+    wait::until("the first runs", || async {
+        Ok((state(&platform, &first).await?["Status"] == "RUNNING").then_some(()))
+    })
+    .await?;
+    let late = send(&platform, "fresh", 1, 0).await?;
+    let ended = wait::until("the late one has ended", || async {
+        let state = state(&platform, &late).await?;
+        Ok((state["Status"] != "RUNNING").then_some(state))
+    })
+    .await?;
+    ensure!(ended["Status"] == "FAILED", "{ended}");
+    let letter = platform.cli_json(&["events", "dead-letter", &late]).await?.to_string();
+    ensure!(letter.contains("expired"), "{letter}");
+    ensure!(state(&platform, &first).await?["Status"] == "FINISHED");
     platform.stop().await
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use sys::namespace::NewNetwork;
 use types::NetworkBytes;
 
 use crate::egress::EgressSpec;
@@ -17,14 +18,15 @@ use crate::error::Error;
 use crate::host::HostNetwork;
 use crate::host_relay::HostAccess;
 use crate::names::INNER_LINK;
-use crate::netlink::Socket;
+use crate::netlink::change;
+use crate::route::Which;
 use crate::{nft, route};
 
 /// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and
 /// link, with room.
 const COUNTERS_BYTES: usize = 2048;
-/// Names of links in use that are passed by. A name is free again when its namespace is, a million
-/// links later.
+/// Names and indexes of links in use that are passed by. A name is free again when its namespace
+/// is, a million links later.
 const NAMES_PASSED_MAX: u32 = 16;
 /// How long a link may take until it carries packets, and how often it is looked at.
 const RUNNING_WAIT: Duration = Duration::from_secs(5);
@@ -59,7 +61,7 @@ impl Drop for Held {
 impl Link {
     /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace
     /// is to be dropped.
-    pub(crate) fn make(network: &Arc<HostNetwork>, namespace: BorrowedFd<'_>) -> Result<Self, Error> {
+    pub(crate) fn make(network: &Arc<HostNetwork>, new: &NewNetwork) -> Result<Self, Error> {
         let given = {
             let mut addresses = network.addresses.lock();
             addresses.take().ok_or(Error::AddressesExhausted { links_max: addresses.links_max() })?
@@ -74,8 +76,8 @@ impl Link {
                 .or_else(crate::forwarding::not_found)
                 .map_err(Error::kernel("forget the connections of", given.address))?;
         }
-        let (index, name) = outside(network, namespace, given.address)?;
-        inside(given.address).map_err(Error::kernel("set up the inner end of link", &name))?;
+        let (index, name) = outside(network, new.namespace(), given.address)?;
+        inside(new.socket(), index, given.address).map_err(Error::kernel("set up the inner end of link", &name))?;
         wait_running(network, index).map_err(Error::kernel("wait for the link", name))?;
         let file = "/proc/thread-self/net/dev";
         let counters =
@@ -126,29 +128,33 @@ fn counted(table: &str) -> Option<NetworkBytes> {
 fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(u32, String), Error> {
     let mut route = network.route.lock();
     let mut passed = 0;
-    let name = loop {
-        let name = network.names.link(network.next_link());
-        let made = route.send(vec![route::make_pair(&name, INNER_LINK, network.names.group, namespace.as_raw_fd())]);
-        match made {
-            Ok(()) => break name,
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) && passed < NAMES_PASSED_MAX => passed += 1,
+    loop {
+        let number = network.next_link();
+        let (name, index) = (network.names.link(number), network.names.index(number));
+        let pair = route::make_pair(&name, INNER_LINK, index, network.names.group, namespace.as_raw_fd());
+        // What follows the pair is sent before it is known whether there is one. Where its index is
+        // another's, nothing of that link is changed: only our address leads there until the next
+        // try.
+        let named = Which::Name(&name);
+        let ready = [route::configure(named), route::bring_up(named), route::send_to_link(address, index)];
+        match route.send_as_one([pair].into_iter().chain(ready)) {
+            Ok(()) => return Ok((index, name)),
+            Err(error) if is_taken(&error) && passed < NAMES_PASSED_MAX => passed += 1,
             Err(error) => return Err(Error::kernel("make the link", name)(error)),
         }
-    };
-    let index = rustix::net::netdevice::name_to_index(&*route, &name).map_err(io::Error::from);
-    let ready = index.and_then(|index| {
-        route.send_as_one([route::configure(index), route::bring_up(index), route::send_to_link(address, index)])?;
-        Ok(index)
-    });
-    Ok((ready.map_err(Error::kernel("set up the link", &name))?, name))
+    }
+}
+
+/// Whether a link of the name or the index is there.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY))
 }
 
 /// Gives the inner end its address, and makes it the way to everywhere.
-fn inside(address: Ipv4Addr) -> io::Result<()> {
-    let mut route = Socket::of_changes()?;
-    let index = rustix::net::netdevice::name_to_index(&route, INNER_LINK)?;
+fn inside(socket: BorrowedFd<'_>, index: u32, address: Ipv4Addr) -> io::Result<()> {
+    let which = Which::Index(index);
     let address = route::add_address(index, address, None);
-    route.send_as_one([route::configure(index), route::bring_up(index), address, route::send_all_to_link(index)])
+    change(socket, [route::configure(which), route::bring_up(which), address, route::send_all_to_link(index)])
 }
 
 /// Waits until the outer end carries packets: the kernel notices a moment after the inner one is

@@ -23,6 +23,8 @@ pub struct Names {
     pub label: String,
     /// Group of its links.
     pub group: u32,
+    /// What the indexes of its links follow from.
+    platform: u64,
 }
 
 impl Names {
@@ -36,12 +38,25 @@ impl Names {
             links,
             // Never 0, which is every other link's group.
             group: (platform >> 32 ^ platform) as u32 | 1,
+            platform,
         }
     }
 
     /// Name of a link by its number, of which the lower 20 bits count.
     pub fn link(&self, number: u32) -> String {
         format!("{}{:0NUMBER_DIGITS$x}", self.links, number & ((1 << (4 * NUMBER_DIGITS)) - 1))
+    }
+
+    /// Index of a link by its number, on either side: one that is known before the link is made, so
+    /// that all about it is said at once. The kernel counts its own from 1; these are spread over
+    /// the upper half, so that two platforms hardly ever choose the same.
+    pub fn index(&self, number: u32) -> u32 {
+        const UPPER_HALF: u32 = 1 << 30;
+        // The finalizer of SplitMix64.
+        let mut mixed = self.platform.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as u32 & (UPPER_HALF - 1) | UPPER_HALF
     }
 }
 
@@ -57,5 +72,15 @@ mod tests {
         assert_eq!((names.link(0x1a).as_str(), names.link(u32::MAX).as_str()), ("smp601ec8c0001a", "smp601ec8cfffff"));
         assert_eq!((names.link(0).len(), names.label.as_str()), (15, "lo:smp601ec8c"));
         assert_eq!(names.group, 0x2962_30c1);
+    }
+
+    #[test]
+    fn indexes_are_positive_high_and_apart() {
+        let all = [1_u64, 2].map(|platform| (0..2_000).map(move |number| Names::of(platform).index(number)));
+        let mut all: Vec<u32> = all.into_iter().flatten().collect();
+        assert!(all.iter().all(|index| (1 << 30..1 << 31).contains(index)));
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() > 3_990, "{}", all.len());
     }
 }

@@ -49,6 +49,6 @@ fn try_all(namespace: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
         .map_err(Error::kernel("install packet rules", "in a new network namespace"))?;
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&namespace);
     route
-        .send(vec![route::make_pair(&names.link(0), INNER_LINK, names.group, descriptor)])
+        .send(vec![route::make_pair(&names.link(0), INNER_LINK, route::ANY_INDEX, names.group, descriptor)])
         .map_err(Error::kernel("make", "a virtual link in a new network namespace"))
 }

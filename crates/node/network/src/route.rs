@@ -43,9 +43,12 @@ fn link(index: u32, flags: i32) -> [u8; LINK_BYTES] {
     fixed
 }
 
-/// Makes a link from here to the namespace. Both ends are down: the kernel brings none up that has
-/// no other end yet.
-pub fn make_pair(outer: &str, inner: &str, group: u32, namespace: RawFd) -> Message {
+/// Leaves it to the kernel which index a link has.
+pub const ANY_INDEX: u32 = 0;
+
+/// Makes a link from here to the namespace, with an index for both ends. Both are down: the kernel
+/// brings none up that has no other end yet. Fails where the index is another's.
+pub fn make_pair(outer: &str, inner: &str, index: u32, group: u32, namespace: RawFd) -> Message {
     // One queue each: the kernel's own choice is one for every processor it could ever have.
     let end = |name: &str| {
         Attributes::new()
@@ -55,16 +58,35 @@ pub fn make_pair(outer: &str, inner: &str, group: u32, namespace: RawFd) -> Mess
             .number(libc::IFLA_NUM_RX_QUEUES, 1)
     };
     let there = end(inner).number(libc::IFLA_NET_NS_FD, namespace.cast_unsigned());
-    let there = Attributes::new().nest_after(VETH_INFO_PEER, &link(0, 0), there);
+    let there = Attributes::new().nest_after(VETH_INFO_PEER, &link(index, 0), there);
     let kind = Attributes::new().text(libc::IFLA_INFO_KIND, VETH).nest(libc::IFLA_INFO_DATA, there);
     let here = end(outer).number(libc::IFLA_GROUP, group).nest(libc::IFLA_LINKINFO, kind);
-    Message::new(libc::RTM_NEWLINK, CREATE, &link(0, 0), here)
+    Message::new(libc::RTM_NEWLINK, CREATE, &link(index, 0), here)
+}
+
+/// A link that a change is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// By its index.
+    Index(u32),
+    /// By its name: of a link that may not be there, since another could have its index.
+    Name(&'a str),
+}
+
+impl Which<'_> {
+    /// The fixed part, and the attributes that come after it.
+    fn parts(self, flags: i32) -> ([u8; LINK_BYTES], Attributes) {
+        match self {
+            Self::Index(index) => (link(index, flags), Attributes::new()),
+            Self::Name(name) => (link(0, flags), Attributes::new().text(libc::IFLA_IFNAME, name)),
+        }
+    }
 }
 
 /// Makes packets that come in by a link be passed on, where there is another to pass them on to,
 /// and gives it no IPv6 address when it comes up. Settings are files too, but finding one takes
 /// longer the more namespaces there are.
-pub fn configure(index: u32) -> Message {
+pub fn configure(which: Which<'_>) -> Message {
     let v4 = Attributes::new()
         .number(IPV4_DEVCONF_FORWARDING, 1)
         .number(IPV4_DEVCONF_ACCEPT_REDIRECTS, 0)
@@ -73,18 +95,14 @@ pub fn configure(index: u32) -> Message {
     let families = Attributes::new()
         .nest(libc::AF_INET as u16, Attributes::new().nest(IFLA_INET_CONF, v4))
         .nest(libc::AF_INET6 as u16, v6);
-    Message::new(
-        libc::RTM_SETLINK,
-        libc::NLM_F_ACK,
-        &link(index, 0),
-        Attributes::new().nest(libc::IFLA_AF_SPEC, families),
-    )
+    let (fixed, named) = which.parts(0);
+    Message::new(libc::RTM_SETLINK, libc::NLM_F_ACK, &fixed, named.nest(libc::IFLA_AF_SPEC, families))
 }
 
 /// Lets a link carry packets, and nobody on it ask for addresses.
-pub fn bring_up(index: u32) -> Message {
-    let flags = libc::IFF_UP | libc::IFF_NOARP;
-    Message::new(libc::RTM_SETLINK, libc::NLM_F_ACK, &link(index, flags), Attributes::new())
+pub fn bring_up(which: Which<'_>) -> Message {
+    let (fixed, named) = which.parts(libc::IFF_UP | libc::IFF_NOARP);
+    Message::new(libc::RTM_SETLINK, libc::NLM_F_ACK, &fixed, named)
 }
 
 /// Removes all links of a group at once, which takes the kernel no longer than one.
@@ -297,8 +315,8 @@ mod tests {
         let all = read_route(&body(send_all_to_link(7))).expect("whole");
         assert_eq!((all.to.to_string().as_str(), all.is_unicast, all.links), ("0.0.0.0/0", true, vec![7]));
 
-        let pair = read_link(&body(make_pair("smp1", "eth0", 99, 3))).expect("whole");
-        assert_eq!(pair, LinkEntry { index: 0, name: "smp1".to_owned(), group: 99, is_running: false });
+        let pair = read_link(&body(make_pair("smp1", "eth0", 7, 99, 3))).expect("whole");
+        assert_eq!(pair, LinkEntry { index: 7, name: "smp1".to_owned(), group: 99, is_running: false });
         assert!(read_link(&[0; 3]).is_none() && read_route(&[]).is_none() && read_address(&[0; 9]).is_none());
     }
 

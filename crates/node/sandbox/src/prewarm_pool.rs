@@ -14,9 +14,8 @@ use std::time::Instant;
 
 use network::{Link, Network};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sys::instance_mounts::{InstanceMounts, Options};
-use sys::namespace::UserNamespace;
+use sys::namespace::{NewNetwork, UserNamespace};
 use sys::{MountThread, NetworkSettings, Stack};
 
 use crate::config::Config;
@@ -283,16 +282,16 @@ impl PrewarmPool {
         let ids = self.ids(stack)?;
         let options = self.mount_options(ids.first_id());
         let (mut link, mut cookie, mut mounts) = (None, None, None);
-        let namespace = sys::namespace::new_network(self.host_network.as_fd(), || {
+        let namespace = sys::namespace::make_network(self.host_network.as_fd(), |inside| {
             // The namespace belongs to the host's user namespace, so that root inside cannot change
             // it; ports below 1024 are open to everyone in it instead.
             // And so is asking others whether they are there, without raw sockets (icmp(7)).
             self.settings.write(&[(c"sys/net/ipv4/ip_unprivileged_port_start", "0"), (PING_GROUPS, EVERY_GROUP)])?;
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
-                link = Some(network.link(sys::namespace::current_network()?.as_fd()));
+                link = Some(network.link(inside));
             }
-            cookie = netns_cookie();
-            mounts = Some(InstanceMounts::make(ids.first_id(), &options, &self.elsewhere));
+            cookie = netns_cookie(inside);
+            mounts = Some(InstanceMounts::make(ids.first_id(), ids.namespace().as_fd(), &options, &self.elsewhere));
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
@@ -311,7 +310,7 @@ impl PrewarmPool {
             |size: u64| text(format!("size={size},nr_inodes={writable_files_max},uid={owner},gid={owner}"));
         Options {
             stage: text(format!("mode=755,size={},nr_inodes={writable_files_max}", writable_bytes_max)),
-            dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX},uid={owner},gid={owner}")),
+            dev: text(format!("mode=755,size=64k,nr_inodes={DEV_FILES_MAX}")),
             devices: DEVICES,
             dev_links: LINKS,
             terminals: text(format!("ptmxmode=0666,mode=0620,gid={tty_group},max={terminals_max}")),
@@ -356,10 +355,9 @@ impl PrewarmPool {
     }
 }
 
-/// The cookie of the calling thread's network namespace.
-fn netns_cookie() -> Option<u64> {
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
-    match socket.map_err(std::io::Error::from).and_then(|socket| sys::bpf::network_cookie(&socket)) {
+/// The cookie of a network namespace.
+fn netns_cookie(inside: &NewNetwork) -> Option<u64> {
+    match sys::bpf::network_cookie(&inside.socket()) {
         Ok(cookie) => Some(cookie),
         Err(error) => {
             tracing::warn!(%error, "cannot read a netns cookie; polling for the server in that network");

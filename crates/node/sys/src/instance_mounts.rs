@@ -4,11 +4,14 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::calls::{Done, check, clone_tree, cover, give, make_dir, new_mount, reconfigure};
-use crate::mount_attributes::{DATA_ONLY, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
+use crate::calls::{
+    Done, check, clone_tree, close, cover, give, make_dir, move_mount_at, new_mount, reconfigure, set_attributes,
+};
+use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, NO_DEVICES, NO_EXECUTION, NO_SUID, READ_ONLY};
 use crate::mount_thread::MountThread;
+use crate::umask::without_umask;
 
 /// A character device.
 pub struct Device {
@@ -70,13 +73,16 @@ pub(crate) struct Left {
 }
 
 impl InstanceMounts {
-    /// Makes them for the host id `owner`, and `/sys` of the calling thread's network namespace;
-    /// terminals on `elsewhere`.
-    pub fn make(owner: u32, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
+    /// Makes them for the host id `owner`, which `ids` maps root to, and `/sys` of the calling
+    /// thread's network namespace; terminals on `elsewhere`.
+    pub fn make(owner: u32, ids: BorrowedFd<'_>, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
         let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
-        lay_out(stage.as_raw_fd(), owner).map_err(io::Error::from_raw_os_error)?;
         let dev = made(c"tmpfs", Some(&options.dev), NO_SUID | NO_EXECUTION)?;
-        fill(dev.as_raw_fd(), owner, options).map_err(io::Error::from_raw_os_error)?;
+        without_umask(|| {
+            let filled = lay_out(stage.as_raw_fd(), owner).and_then(|()| fill(dev.as_raw_fd(), options));
+            filled.map_err(io::Error::from_raw_os_error)
+        })?;
+        own_devices(dev.as_raw_fd(), owner, ids, options).map_err(io::Error::from_raw_os_error)?;
         let mut mounts = Self {
             stage,
             dev,
@@ -124,11 +130,20 @@ pub(crate) fn seal_empty(stage: RawFd) -> Done {
 /// Covers those directories of `/sys` that are there with the empty one of the stage. They are the
 /// kernel's, so that no link of the image's is on the way.
 pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
+    let mut left = None;
     for name in masked {
-        match cover(sys, name, clone_tree(stage, stage::EMPTY)?, 0) {
-            Err(libc::ENOENT | libc::ENOTDIR) => {}
-            other => other?,
+        let empty = left.take().map_or_else(|| clone_tree(stage, stage::EMPTY), Ok)?;
+        match move_mount_at(empty, sys, name) {
+            // It is for the next one then.
+            Err(libc::ENOENT | libc::ENOTDIR) => left = Some(empty),
+            covered => {
+                close(empty);
+                covered?;
+            }
         }
+    }
+    if let Some(empty) = left {
+        close(empty);
     }
     Ok(())
 }
@@ -159,7 +174,6 @@ pub(crate) mod stage {
 fn lay_out(at: RawFd, owner: u32) -> Done {
     // The root directory inside is this one's.
     make_dir(at, stage::UPPER, owner)?;
-    mode(at, stage::UPPER, 0o755)?;
     // Nobody inside sees the others: they stay the host's root's, whom no id of the instance
     // stands for.
     let places = [stage::WORK, stage::ROOT].into_iter().chain(stage::LOWERS).map(|name| (name, 0o755));
@@ -169,12 +183,6 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
     })
 }
 
-/// Sets a mode: the daemon's umask must not decide who may use what we make.
-pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
-    // SAFETY: the name is terminated.
-    check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
-}
-
 /// The file system of terminals belongs to whoever mounts it, here the host's root, who is nobody
 /// inside. Terminals themselves are of whoever opens them.
 fn own_terminals(terminals: RawFd, owner: u32) -> Done {
@@ -182,22 +190,45 @@ fn own_terminals(terminals: RawFd, owner: u32) -> Done {
     give(terminals, c"ptmx", owner)
 }
 
+/// Sets a mode: the daemon's umask must not decide who may use what we make.
+pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
+    // SAFETY: the name is terminated.
+    check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
+}
+
+/// Places of other mounts in `/dev`.
+const DEV_PLACES: [&CStr; 2] = [c"pts", c"shm"];
+
 /// Devices, links, places of other mounts.
-fn fill(dev: RawFd, owner: u32, options: &Options) -> Done {
+fn fill(dev: RawFd, options: &Options) -> Done {
     for Device { name, major, minor } in options.devices {
+        let (mode, device) = (libc::S_IFCHR | 0o666, libc::makedev(*major, *minor));
         // SAFETY: the name is terminated; the descriptor is the mount just made.
-        check(unsafe { libc::mknodat(dev, name.as_ptr(), libc::S_IFCHR, libc::makedev(*major, *minor)) }.into())?;
-        mode(dev, name, 0o666)?;
-        give(dev, name, owner)?;
+        check(unsafe { libc::mknodat(dev, name.as_ptr(), mode, device) }.into())?;
     }
     for DevLink { target, name } in options.dev_links {
         // SAFETY: both are terminated; the descriptor is the mount just made.
         check(unsafe { libc::symlinkat(target.as_ptr(), dev, name.as_ptr()) }.into())?;
-        give(dev, name, owner)?;
     }
-    for name in [c"pts", c"shm"] {
-        make_dir(dev, name, owner)?;
-        mode(dev, name, 0o755)?;
+    DEV_PLACES.iter().try_for_each(|name| {
+        // SAFETY: the name is a constant; the descriptor is the mount just made.
+        check(unsafe { libc::mkdirat(dev, name.as_ptr(), 0o755) }.into())
+    })
+}
+
+/// Makes `/dev` and all in it the instance's root's: by a mapping of the mount where the kernel
+/// maps a tmpfs (Linux 6.3), which is one call for all.
+fn own_devices(dev: RawFd, owner: u32, ids: BorrowedFd<'_>, options: &Options) -> Done {
+    let userns_fd = u64::try_from(ids.as_raw_fd()).unwrap_or_default();
+    match set_attributes(dev, &Attributes { set: IDMAP, userns_fd, ..Attributes::default() }) {
+        Err(libc::EINVAL) => give_devices(dev, owner, options),
+        other => other,
     }
-    Ok(())
+}
+
+/// The same one by one.
+fn give_devices(dev: RawFd, owner: u32, options: &Options) -> Done {
+    let devices = options.devices.iter().map(|device| device.name);
+    let links = options.dev_links.iter().map(|link| link.name);
+    devices.chain(links).chain(DEV_PLACES).chain([c"."]).try_for_each(|name| give(dev, name, owner))
 }

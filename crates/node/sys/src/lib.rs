@@ -26,6 +26,7 @@ mod reserved_fds;
 mod signals;
 mod stack;
 mod tree;
+mod umask;
 mod user_namespace;
 
 pub use clone::clone3_available;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -20,15 +20,41 @@ pub fn current_network() -> io::Result<OwnedFd> {
 
 /// Makes a network namespace with its loopback up, runs `prepare` inside it, and returns to `home`.
 pub fn new_network(home: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<()>) -> io::Result<OwnedFd> {
+    make_network(home, |_| prepare())
+}
+
+/// A network namespace that is being made, with the calling thread inside.
+pub struct NewNetwork {
+    namespace: OwnedFd,
+    socket: OwnedFd,
+}
+
+impl NewNetwork {
+    /// The namespace.
+    pub fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
+    /// A socket to the kernel's links, addresses and routes in it (rtnetlink(7)), on which nothing
+    /// was sent.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The same, with what was opened for it.
+pub fn make_network(home: BorrowedFd<'_>, prepare: impl FnOnce(&NewNetwork) -> io::Result<()>) -> io::Result<OwnedFd> {
     // SAFETY: unshare(CLONE_NEWNET) changes this thread's network namespace only.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err(io::Error::last_os_error());
     }
     let _back = Back { home };
-    let made = current_network()?;
-    loopback_up()?;
-    prepare()?;
-    Ok(made)
+    let namespace = current_network()?;
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    loopback_up(socket.as_fd())?;
+    let made = NewNetwork { namespace, socket };
+    prepare(&made)?;
+    Ok(made.namespace)
 }
 
 /// Makes a mount namespace with nothing but an empty directory, which cannot be written. It is
@@ -113,8 +139,8 @@ fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
 }
 
-fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+/// Requests about links are taken on any socket (netdevice(7)).
+fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all bytes zero is a valid ifreq: an empty name and no flags.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes_with_nul()) {

@@ -4,4 +4,4 @@ mod message;
 mod socket;
 
 pub use message::{Attributes, Message, answers, attributes, u32_at};
-pub use socket::Socket;
+pub use socket::{Socket, change};

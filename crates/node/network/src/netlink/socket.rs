@@ -24,7 +24,6 @@ pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
     datagram: Vec<u8>,
-    datagram_bytes: usize,
     #[cfg(test)]
     datagrams: u32,
 }
@@ -33,20 +32,15 @@ impl Socket {
     /// For links, addresses and routes.
     pub fn route() -> io::Result<Self> {
         // The family's number is 0, which is how no protocol is written.
-        Self::open(None, DATAGRAM_BYTES)
-    }
-
-    /// The same for one that asks for no lists: it needs less memory.
-    pub fn of_changes() -> io::Result<Self> {
-        Self::open(None, ANSWER_BYTES)
+        Self::open(None)
     }
 
     /// For packet filters and tracked connections.
     pub fn netfilter() -> io::Result<Self> {
-        Self::open(Some(netlink::NETFILTER), DATAGRAM_BYTES)
+        Self::open(Some(netlink::NETFILTER))
     }
 
-    fn open(protocol: Option<Protocol>, datagram_bytes: usize) -> io::Result<Self> {
+    fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         set_socket_timeout(&fd, Timeout::Recv, Some(ANSWER_WAIT))?;
         let (sequence, datagram) = (0, Vec::new());
@@ -54,20 +48,14 @@ impl Socket {
             fd,
             sequence,
             datagram,
-            datagram_bytes,
             #[cfg(test)]
             datagrams: 0,
         })
     }
 
-    /// Sends messages that go together and waits until all are done, for one answer: the kernel
-    /// does one after the other, and answers those that fail in any case.
+    /// Sends messages that go together and waits until all are done, for one answer.
     pub fn send_as_one(&mut self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
-        let mut messages: Vec<Message> = messages.into_iter().map(Message::unacknowledged).collect();
-        if let Some(last) = messages.pop() {
-            messages.push(last.acknowledged());
-        }
-        self.send(messages)
+        self.send(answered_as_one(messages))
     }
 
     /// Sends messages that go together and waits until those that are to be acknowledged are. The
@@ -122,7 +110,7 @@ impl Socket {
         {
             self.datagrams += 1;
         }
-        self.datagram.resize(self.datagram_bytes, 0);
+        self.datagram.resize(DATAGRAM_BYTES, 0);
         let (length, _) = recv(&self.fd, self.datagram.as_mut_slice(), RecvFlags::empty())?;
         Ok(&self.datagram[..length])
     }
@@ -174,6 +162,27 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Sends changes of links, addresses and routes that go together on a socket on which nothing was
+/// sent before. The kernel is done with them, and has answered, when the call that sends them
+/// returns.
+pub fn change(socket: BorrowedFd<'_>, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
+    let numbered = (1..).zip(answered_as_one(messages)).flat_map(|(sequence, message)| message.numbered(sequence));
+    send(socket, &numbered.collect::<Vec<u8>>(), SendFlags::empty())?;
+    let mut datagram = [0; ANSWER_BYTES];
+    let (length, _) = recv(socket, datagram.as_mut_slice(), RecvFlags::DONTWAIT)?;
+    // That of the first that failed, or of the last.
+    answers(&datagram[..length]).first().map_or(Err(io::Error::from_raw_os_error(libc::EBADMSG)), status)
+}
+
+/// The kernel does one after the other, and answers those that fail in any case.
+fn answered_as_one(messages: impl IntoIterator<Item = Message>) -> Vec<Message> {
+    let mut messages: Vec<Message> = messages.into_iter().map(Message::unacknowledged).collect();
+    if let Some(last) = messages.pop() {
+        messages.push(last.acknowledged());
+    }
+    messages
 }
 
 /// What an acknowledgement says: 0, or an error as a negative number.

@@ -82,9 +82,8 @@ impl World {
     /// An instance without a process.
     pub fn instance(&self, network: &Network) -> anyhow::Result<Instance> {
         let mut link = None;
-        let namespace = sys::namespace::new_network(self.machine.as_fd(), || {
-            let here = sys::namespace::current_network()?;
-            link = Some(network.link(here.as_fd()));
+        let namespace = sys::namespace::make_network(self.machine.as_fd(), |new| {
+            link = Some(network.link(new));
             Ok(())
         })?;
         let link = link.context("it was asked for")??;

@@ -30,11 +30,10 @@ const QUOTED_CHARS_MAX: usize = 100;
 pub const EXPRESSION_BYTES_MAX: usize = 1024;
 /// Years allowed in the last field.
 const YEARS: RangeInclusive<u16> = 1970..=2099;
-/// Names of months and weekdays.
-const NAMES: [&str; 19] = [
-    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", "SUN", "MON", "TUE", "WED",
-    "THU", "FRI", "SAT",
-];
+/// Names of months.
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+/// Names of weekdays.
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// Why a text is not a cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +62,9 @@ pub enum InvalidSchedule {
         fields: usize,
     },
     /// A part that the contract does not allow in any field.
-    #[error("{field}: {part:?} means nothing in a schedule; use numbers, names of months and weekdays, and , - * /")]
+    #[error(
+        "{field}: {part:?} means nothing in a schedule; use numbers, in month and weekday also their names, and , - * /"
+    )]
     Part {
         /// The field.
         field: &'static str,
@@ -146,7 +147,7 @@ fn check_field(text: &str, field: &'static str) -> Result<(), InvalidSchedule> {
     }
     for part in text.split([',', '-', '/', '*']).filter(|part| !part.is_empty()) {
         let number = part.parse::<u16>().ok().filter(|_| part.chars().all(|c| c.is_ascii_digit()));
-        let word = NAMES.iter().any(|name| name.eq_ignore_ascii_case(part));
+        let word = names_of(field).iter().any(|name| name.eq_ignore_ascii_case(part));
         match number {
             // A number behind a slash is a step, not a year.
             Some(year) if field == "year" && year > 99 && !YEARS.contains(&year) => {
@@ -157,6 +158,16 @@ fn check_field(text: &str, field: &'static str) -> Result<(), InvalidSchedule> {
         }
     }
     Ok(())
+}
+
+/// The names that a field has: the library takes all of them for numbers in every field, a month
+/// among the weekdays for one of those.
+fn names_of(field: &str) -> &'static [&'static str] {
+    match field {
+        "month" => &MONTHS,
+        "weekday" => &WEEKDAYS,
+        _ => &[],
+    }
 }
 
 impl Schedule {
@@ -260,6 +271,10 @@ mod tests {
         assert!(wrong("0 0 0 * * * 1969").contains("1969"));
         for text in [", 5 * 4 2 1 *", "0 1,,2 * * * * *", "0 1, * * * * *", "0 0 0 ,1 * * *"] {
             assert!(wrong(text).contains("means nothing"), "{text}");
+        }
+        for text in ["MON 0 0 * * * *", "0 0 0 JAN * * *", "0 0 0 * MON * *", "0 0 0 * * JAN-MAR *", "0 0 0 * * * DEC"]
+        {
+            assert!(wrong(text).contains("means nothing"), "{text}: a name in another field than its own");
         }
         assert!(wrong(&"0 ".repeat(600)).contains("1200 bytes"));
         for (text, field) in [

@@ -114,6 +114,8 @@ async fn deliver(queue: &Arc<Queue>, of: Claimed) {
                 retries_max: 0,
                 expires_ms: of.expires_ms,
             };
+            // One that asks for longer than is left would otherwise end all attempts at once.
+            let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
             match retry::next(Class::System, history, retry_after, now, rand::random()) {
                 Next::Again { due_ms, .. } => (Some(Ok(due_ms)), why),
                 _ => (Some(Err("destination_failed")), why),

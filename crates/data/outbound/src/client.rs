@@ -185,6 +185,9 @@ fn parse(text: &str, allowed: &[AddressRange]) -> Result<Url, Refused> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Refused::Credentials);
     }
+    if url.port() == Some(0) {
+        return Err(Refused::Url(text.to_owned()));
+    }
     if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         resolver::check(host, address, allowed)?;
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It cannot be read.
-    #[error("{0:?} is not a URL of http or https with a host")]
+    #[error("{0:?} is not a URL of http or https with a host, and a port other than 0 if it has one")]
     Url(String),
     /// It is longer than any that is needed.
     #[error("the URL is longer than {max} bytes")]

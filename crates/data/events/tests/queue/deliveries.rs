@@ -68,6 +68,16 @@ async fn a_result_is_posted_to_its_callback_with_one_id_and_one_body_in_all_atte
 }
 
 #[tokio::test]
+async fn an_endpoint_that_asks_for_an_eternity_is_tried_again_within_the_bound() {
+    let endpoint = Endpoint::start(&["429 Too Many Requests\r\nRetry-After: 99999999999"]).await;
+    let config = Config { retry_after_s_max: 1, ..Config::default() };
+    let queue = Queue::open_sending(client(&endpoint.url()), config).await;
+    queue.events.accept_with_callback(event("called", "{}"), None, &endpoint.url()).await.unwrap();
+    queue.until_true(|| endpoint.all().len() == 2).await;
+    assert!(queue.events.dead_letters(all(), 0, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_callback_learns_of_failure_too() {
     let endpoint = Endpoint::start(&[]).await;
     let queue = open(&endpoint).await;
@@ -144,6 +154,7 @@ async fn a_callback_that_may_not_be_called_is_refused_at_acceptance() {
         ("http://0x7f000002/", "loopback"),
         ("file:///etc/passwd", "http or https"),
         ("http://user:secret@127.0.0.1/", "[connections.NAME]"),
+        ("http://127.0.0.1:0/", "http or https"),
         ("nonsense", "http or https"),
     ] {
         let refused = queue.events.accept_with_callback(event("called", "{}"), None, url).await.unwrap_err();

@@ -181,6 +181,12 @@ async fn each_job_of_an_array_has_its_place_and_runs_once() -> anyhow::Result<()
     let wanted: Vec<_> = (0..4).map(|index| format!("index {index} of 4, attempt 1")).collect();
     assert_eq!(places, wanted);
 
+    // An array of one has its place too.
+    let one = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--count", "1", "--wait"])).await?;
+    assert!(one.stdout.contains("index 0 of 1, attempt 1"), "{}", one.stdout);
+    let alone = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--wait"])).await?;
+    assert!(alone.ok && !alone.stdout.contains("index "), "{}", alone.stdout);
+
     let odd = ["job", "run", "job:v1", "--count", "3", "--wait", "--keep", "--data", r#"{"route": "odd?1"}"#];
     let failed = tools::run(&mut platform.cli(&odd)).await?;
     assert_eq!(failed.code, Some(4), "{}", failed.stderr);

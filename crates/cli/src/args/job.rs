@@ -57,8 +57,8 @@ pub struct JobRunArgs {
     pub data: String,
     /// Run it so many times, each in an instance of its own with its place in the variables
     /// SAMPAN_ARRAY_INDEX (from 0 on) and SAMPAN_ARRAY_SIZE: 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub count: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub count: Option<u32>,
     /// Wait for the end of the run, print its output meanwhile, and end as it does
     #[arg(long)]
     pub wait: bool,

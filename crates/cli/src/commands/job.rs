@@ -102,11 +102,11 @@ async fn run_in(client: &Client, name: &str, args: &JobRunArgs, format: Output) 
 /// Has the event accepted, as often as is wanted; the ids of the runs.
 async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Vec<String>> {
     let mut request = json!({"FunctionName": name, "Namespace": args.namespace, "ClientContext": args.data});
-    if args.count == 1 {
+    let Some(count) = args.count else {
         let answer = client.call("Invoke", &request).await?;
         return Ok(vec![answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned()]);
-    }
-    request["Count"] = args.count.into();
+    };
+    request["Count"] = count.into();
     let answer = client.call_extension("InvokeArray", &request).await?;
     let ids = answer["FunctionRequestIds"].as_array().cloned().unwrap_or_default();
     Ok(ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
@@ -116,7 +116,7 @@ async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Resu
 fn announce(name: &str, args: &JobRunArgs, ids: &[String], format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return match ids {
-            [id] if args.count == 1 => output::json(&json!({"id": id, "function": name})),
+            [id] if args.count.is_none() => output::json(&json!({"id": id, "function": name})),
             ids => output::json(&json!({"ids": ids, "function": name})),
         };
     }

@@ -86,6 +86,12 @@ int main(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9000)};
     setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(server, (void *)&address, sizeof address) || listen(server, setting("BACKLOG", 64))) return 9;
+    int end_after_ms = setting("END_AFTER_MS", -1);
+    if (end_after_ms >= 0) {
+        usleep(end_after_ms * 1000);
+        fputs("cannot write the pid file\n", stderr);
+        return 4;
+    }
     for (;;) {
         int client = accept(server, 0, 0);
         pthread_t thread;

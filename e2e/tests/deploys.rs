@@ -75,6 +75,25 @@ async fn the_instance_of_the_start_check_serves_the_first_call() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn a_program_that_ends_right_after_it_listened_does_not_take_over() -> anyhow::Result<()> {
+    // Long enough for a busy machine: the program ends after 50 ms.
+    let platform = platform_with(&[("SAMPAN_LAUNCHER__START_CHECK_ALIVE_MS", "3000")]).await?;
+    let folder = platform.work_dir().join("calls");
+    std::fs::create_dir(&folder)?;
+    let source = tools::workspace().join("e2e/clients/calls.c");
+    let mut cc = tools::command("cc");
+    tools::run_ok(cc.args(["-static", "-O1", "-w", "-pthread", "-o"]).arg(folder.join("calls")).arg(source)).await?;
+    platform.push_folder(&folder, &["/calls"], "calls:v1").await?;
+    platform.deploy("web", "calls:v1", &[]).await?;
+    let deploy = tools::run(&mut platform.cli(&["deploy", "web", "--env", "END_AFTER_MS=50"])).await?;
+    assert!(!deploy.ok, "{}", deploy.stdout);
+    let why = "exited with code 4 right after its server listened on port 9000";
+    assert!(deploy.stderr.contains(why) && deploy.stderr.contains("cannot write the pid file"), "{}", deploy.stderr);
+    answers(&platform, "web").await?;
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_version_that_does_not_start_is_not_routed_to_and_has_a_reason() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     let folder = images::hello_folder()?;

@@ -64,17 +64,37 @@ impl Launch for RecordedLaunch {
         version: Arc<CatalogVersion>,
         request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
-        Box::pin(async move {
-            self.logs.watch(begin(&request, &version));
-            let _watched = Watched { logs: &self.logs, request: &request };
-            let outcome = self.launch.launch_unrecorded(id.clone(), version, request.clone()).await;
-            self.started(&id);
-            outcome
-        })
+        let outcome = self.launch.launch_unrecorded(id.clone(), Arc::clone(&version), request.clone());
+        Box::pin(self.watched(id, version, request, outcome))
+    }
+
+    fn launch_check(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        let outcome = self.launch.launch_check(id.clone(), Arc::clone(&version), request.clone());
+        Box::pin(self.watched(id, version, request, outcome))
     }
 }
 
 impl RecordedLaunch {
+    /// A start without a record, whose output its error can show.
+    async fn watched(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+        outcome: BoxFuture<'_, Result<Launched, LaunchError>>,
+    ) -> Result<Launched, LaunchError> {
+        self.logs.watch(begin(&request, &version));
+        let _watched = Watched { logs: &self.logs, request: &request };
+        let outcome = outcome.await;
+        self.started(&id);
+        outcome
+    }
+
     /// What an instance prints from here on belongs to no request, until one comes.
     fn started(&self, id: &InstanceId) {
         self.logs.catch_up(id);

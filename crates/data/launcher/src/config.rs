@@ -46,6 +46,10 @@ pub struct Config {
     pub last_output_bytes_max: usize,
     /// Images of whose roots it is remembered what starts need to know of them.
     pub known_roots_max: usize,
+    /// How long the instance of a start check has to live after its server listened, in
+    /// milliseconds: programs exist that open their port and then fail. A call never waits for
+    /// this. 0 does without.
+    pub start_check_alive_ms: u64,
     /// How long a failed start waits for its killed instance to be gone, in milliseconds.
     pub kill_wait_ms_max: u64,
 }
@@ -68,6 +72,7 @@ impl Default for Config {
             last_output_lines_max: 5,
             last_output_bytes_max: 1_024,
             known_roots_max: 1_024,
+            start_check_alive_ms: 100,
             kill_wait_ms_max: 2_000,
         }
     }

@@ -57,6 +57,23 @@ impl Failure {
     /// The program ended before its server accepted connections. `memory_mb` is its limit,
     /// `peak_bytes` what it had.
     pub(crate) fn ended(ended: &ExitStatus, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
+        let when = format!("before its server listened on port {port}");
+        Self::ended_when(ended, &when, memory_mb, peak_bytes, last_output)
+    }
+
+    /// The program ended right after its server accepted connections.
+    pub(crate) fn ended_early(
+        ended: &ExitStatus,
+        port: u16,
+        memory_mb: u32,
+        peak_bytes: u64,
+        last_output: &str,
+    ) -> Self {
+        let when = format!("right after its server listened on port {port}");
+        Self::ended_when(ended, &when, memory_mb, peak_bytes, last_output)
+    }
+
+    fn ended_when(ended: &ExitStatus, when: &str, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
         if ended.out_of_memory {
             let message = format!(
                 "the container went over its {memory_mb} MB of memory while it started (it had {} MB in use) and was \
@@ -70,7 +87,7 @@ impl Failure {
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
         };
-        let message = format!("the container {how} before its server listened on port {port}");
+        let message = format!("the container {how} {when}");
         Self::new(RunStatus::ContainerStateExited, message).with_output(last_output)
     }
 

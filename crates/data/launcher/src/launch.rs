@@ -56,7 +56,7 @@ impl Launch for Launcher {
         version: Arc<CatalogVersion>,
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
-        self.0.launch(id, version, first_request, None)
+        self.0.launch(id, version, first_request, Purpose::Calls)
     }
 
     fn launch_job(
@@ -66,18 +66,35 @@ impl Launch for Launcher {
         request: RequestId,
         event: Bytes,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
-        self.0.launch(id, version, request, Some(event))
+        self.0.launch(id, version, request, Purpose::Job(event))
+    }
+
+    fn launch_check(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.0.launch(id, version, request, Purpose::Check)
     }
 }
 
+/// What an instance is started for.
+enum Purpose {
+    Calls,
+    /// One event, which is in its environment: a job image has no server.
+    Job(Bytes),
+    /// To see whether the version starts.
+    Check,
+}
+
 impl Inner {
-    /// `event` is what an instance of a job image is for.
     fn launch(
         &self,
         id: InstanceId,
         version: Arc<CatalogVersion>,
         first_request: RequestId,
-        event: Option<Bytes>,
+        purpose: Purpose,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
         let span = tracing::info_span!(
             "cold_start",
@@ -92,7 +109,7 @@ impl Inner {
                 id,
                 version: &version,
                 first_request,
-                event,
+                purpose,
                 cold_start: ColdStart::default(),
                 peak_bytes: 0,
             };
@@ -115,7 +132,7 @@ struct Start<'a> {
     id: InstanceId,
     version: &'a CatalogVersion,
     first_request: RequestId,
-    event: Option<Bytes>,
+    purpose: Purpose,
     cold_start: ColdStart,
     peak_bytes: u64,
 }
@@ -162,14 +179,37 @@ impl Start<'_> {
         let listening = process.wait_listening(deadline.saturating_duration_since(begun)).await;
         self.cold_start.function = begun.elapsed();
         match listening {
-            Ok(()) => Ok(process),
+            Ok(()) => self.stays(process, port).await,
             Err(why) => Err(self.not_listening(&*process, port, why).await),
+        }
+    }
+
+    /// A start that a check is for has to live for a moment after its server listened.
+    async fn stays(&mut self, process: Arc<dyn LocalProcess>, port: u16) -> Result<Arc<dyn LocalProcess>, Failure> {
+        let alive_ms = self.launcher.config.start_check_alive_ms;
+        if alive_ms == 0 || !matches!(self.purpose, Purpose::Check) {
+            return Ok(process);
+        }
+        match timeout(Duration::from_millis(alive_ms), process.ended()).await {
+            Err(_) => Ok(process),
+            Ok(ended) => {
+                let last = self.last_output(&*process).await;
+                Err(Failure::ended_early(&ended, port, self.version.spec.memory_mb, self.peak_bytes, &last))
+            }
+        }
+    }
+
+    /// The event that the instance is for.
+    fn event(&self) -> Option<&Bytes> {
+        match &self.purpose {
+            Purpose::Job(event) => Some(event),
+            Purpose::Calls | Purpose::Check => None,
         }
     }
 
     /// Where its server will listen; `None` for a job image, which has none.
     fn port(&self) -> Result<Option<u16>, Failure> {
-        if self.event.is_some() && self.version.spec.image.is_job() {
+        if self.event().is_some() && self.version.spec.image.is_job() {
             return Ok(None);
         }
         let port = self.version.spec.image.port;
@@ -199,7 +239,7 @@ impl Start<'_> {
             owner: self.version.function.key.to_string(),
             lower_dirs: root.lower_dirs.clone(),
             argv,
-            env: environment(&root.run.env, self.version, &self.launcher.platform, self.event.as_deref()),
+            env: environment(&root.run.env, self.version, &self.launcher.platform, self.event().map(AsRef::as_ref)),
             working_dir: root.run.working_dir.clone(),
             volumes: root.run.volumes.clone(),
             mounts: Vec::new(),
@@ -210,7 +250,7 @@ impl Start<'_> {
             hostname: self.id.to_string(),
             memory_bytes: memory_bytes(spec.memory_mb),
             cpu_quota_us: cpu_quota_us(spec, config),
-            cpu_start_quota_us: match self.event {
+            cpu_start_quota_us: match self.event() {
                 // A job works from its first moment: it has no start to be sped up.
                 Some(_) => cpu_quota_us(spec, config),
                 None => cpu_start_quota_us(spec, config),

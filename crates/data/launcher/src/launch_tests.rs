@@ -107,6 +107,24 @@ async fn an_instance_of_a_job_image_waits_for_no_port() {
 }
 
 #[tokio::test]
+async fn a_check_waits_whether_the_program_lives_on_and_a_call_does_not() {
+    let program = Program::ListensAndEnds { last_words: "cannot write the pid file\n", ended: CRASH };
+    let bed = Arc::new(Bed::with(program).await);
+    assert!(bed.launch().await.is_ok(), "a call is answered by what listens");
+    let version = Arc::new(version());
+    let check =
+        async |bed: &Bed| bed.launcher.launch_check(bed.instance.clone(), version.clone(), bed.request.clone()).await;
+    let error = check(&bed).await.err().expect("it does not stay");
+    assert_eq!(error.status, RunStatus::ContainerStateExited);
+    assert_eq!(error.message, "the container exited with code 3 right after its server listened on port 9000");
+    assert!(error.detail.contains("cannot write the pid file"), "{}", error.detail);
+    bed.nothing_is_held().await;
+    let bed = Bed::with(Program::Listens).await;
+    check(&bed).await.expect("it stays").process.kill();
+    bed.nothing_is_held().await;
+}
+
+#[tokio::test]
 async fn a_killed_instance_ends_and_is_released() {
     let bed = Arc::new(Bed::with(Program::Listens).await);
     let process = bed.launch().await.ok().unwrap().process;

@@ -77,6 +77,11 @@ pub(crate) enum Program {
         last_words: &'static str,
         ended: ExitStatus,
     },
+    /// Listens, writes and ends.
+    ListensAndEnds {
+        last_words: &'static str,
+        ended: ExitStatus,
+    },
     /// Is never started.
     NeverRuns,
     CannotRun(Failure),
@@ -152,7 +157,7 @@ impl Machine for FakeMachine {
             match &self.program {
                 Program::NeverRuns => std::future::pending().await,
                 Program::CannotRun(failure) => return Err(failure.clone()),
-                Program::Ends { last_words, ended: how } => {
+                Program::Ends { last_words, ended: how } | Program::ListensAndEnds { last_words, ended: how } => {
                     File::from(spec.stdout).write_all(last_words.as_bytes()).unwrap();
                     ended.send_replace(Some(*how));
                 }
@@ -160,7 +165,7 @@ impl Machine for FakeMachine {
                     writeln!(File::from(spec.stdout), "argv {:?}", spec.argv).unwrap();
                 }
             }
-            let runs = !matches!(self.program, Program::Ends { .. });
+            let runs = !matches!(self.program, Program::Ends { .. } | Program::ListensAndEnds { .. });
             let counted = Mutex::new(runs.then(|| Counted::new(&self.running)));
             let program = self.program.clone();
             Ok(Arc::new(FakeProcess { program, port, stop, ended, counted }) as Arc<dyn LocalProcess>)

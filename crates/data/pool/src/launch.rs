@@ -55,8 +55,7 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for a start of which there is no record: one that calls are expected to need, or
-    /// that checks a version.
+    /// The same for a start of which there is no record: one that calls are expected to need.
     fn launch_unrecorded(
         &self,
         id: InstanceId,
@@ -64,6 +63,17 @@ pub trait Launch: Send + Sync + 'static {
         request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
         self.launch(id, version, request)
+    }
+
+    /// The same for the check of a version, which no call waits for: it may look longer at what has
+    /// started.
+    fn launch_check(
+        &self,
+        id: InstanceId,
+        version: Arc<CatalogVersion>,
+        request: RequestId,
+    ) -> BoxFuture<'_, Result<Launched, LaunchError>> {
+        self.launch_unrecorded(id, version, request)
     }
 }
 

@@ -65,7 +65,8 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let mut launched = match self.reason {
             StartReason::Request(_) if let Some(event) = event => launch.launch_job(id, version, request, event),
             StartReason::Provisioned => launch.launch_ahead(id, version, request),
-            StartReason::Forecast | StartReason::Check => launch.launch_unrecorded(id, version, request),
+            StartReason::Forecast => launch.launch_unrecorded(id, version, request),
+            StartReason::Check => launch.launch_check(id, version, request),
             StartReason::Request(_) => launch.launch(id, version, request),
         };
         if let Ok(launched) = timeout(self.driver.config.start_hold_max(), &mut launched).await {

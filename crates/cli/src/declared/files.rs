@@ -47,7 +47,10 @@ fn add_variables(function: &mut Function, node: Option<&Node>) -> anyhow::Result
 }
 
 /// The model of the texts of files with their names, and the tree that it was read from.
-fn parsed<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, lookup: &Lookup<'_>) -> Result<(File, Node), Error> {
+pub(super) fn parsed<'a>(
+    texts: impl Iterator<Item = (&'a str, &'a str)>,
+    lookup: &Lookup<'_>,
+) -> Result<(File, Node), Error> {
     let mut merged: Option<Node> = None;
     for (name, text) in texts {
         let node = node::load(name, text)?;

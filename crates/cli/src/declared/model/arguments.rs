@@ -50,7 +50,7 @@ impl schemars::JsonSchema for Words {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+            "anyOf": [{ "type": ["string"] }, { "type": "array", "items": { "type": "string" } }]
         })
     }
 }

@@ -8,6 +8,8 @@ mod entry;
 mod name;
 mod reach;
 mod release;
+#[cfg(test)]
+mod rules;
 mod sizes;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ pub use self::sizes::Cores;
 pub struct File {
     /// Name of the project: lower-case letters, digits and '-'. What the project creates is tagged
     /// with it, so that --prune and delete find that and nothing else
+    #[cfg_attr(test, schemars(extend("pattern" = r"^[a-z0-9-]{1,40}$|\$\{")))]
     pub project: String,
     /// Functions by name; one in another namespace than `default` is named NAMESPACE/NAME
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -52,6 +55,7 @@ pub enum Kind {
 /// A function; keys that are left out have their defaults
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transform = rules::function))]
 #[serde(deny_unknown_fields)]
 pub struct Function {
     /// Type of the function [default: web, or event for a job]; cannot be changed later
@@ -115,11 +119,11 @@ pub struct Function {
     /// Environment variables with secrets: NAME, or NAME@VERSION for a pinned one; they win over
     /// environment
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, rules::SecretText>>"))]
     pub secrets: Option<BTreeMap<String, SecretRef>>,
     /// Secrets as files: their paths below /run/secrets, and NAME or NAME@VERSION
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, String>>"))]
+    #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, rules::SecretText>>"))]
     pub secret_files: Option<BTreeMap<String, SecretRef>>,
     /// Concurrent requests of one instance of a web function [default: 1, with a session 100]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +183,7 @@ pub struct Function {
     pub start_check: Option<bool>,
     /// Labels of the function; cannot be changed later
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("propertyNames" = { "not": { "pattern": "^sampan:" } })))]
     pub tags: Option<BTreeMap<String, String>>,
     /// Retries and lifetime of asynchronous events
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +196,7 @@ pub struct Function {
     pub publish: Option<bool>,
     /// Instances of the version that are kept ready; of a function with publish, of the newest one
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<release::ProvisionedKeys>"))]
     pub provisioned: Option<Provisioned>,
     /// Published versions by their numbers; one that is there cannot be changed
     #[serde(skip_serializing_if = "Option::is_none")]

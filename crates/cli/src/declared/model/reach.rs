@@ -77,7 +77,7 @@ mod schema {
         }
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({ "type": "string", "pattern": "^([^:]+:/.*|.*\\$\\{.*)$" })
+            json_schema!({ "type": ["string"], "pattern": "^([^:]+:/.*|.*\\$\\{.*)$" })
         }
     }
 
@@ -87,7 +87,7 @@ mod schema {
         }
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+            json_schema!({ "anyOf": [{ "type": ["string"] }, { "type": "array", "items": { "type": "string" } }] })
         }
     }
 }

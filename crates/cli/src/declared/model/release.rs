@@ -59,21 +59,15 @@ pub struct Version(pub Function);
 
 /// Instances of a published version that are kept ready
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Provisioned {
-    /// Number of instances; in place of utilization
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u32>,
-    /// Share of the instances that is to be in use, such as 0.6; with max
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utilization: Option<f64>,
-    /// Fewest instances, with utilization [default: 1]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<u32>,
-    /// Most instances, with utilization
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
-    /// Other numbers from scheduled times on
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<At>,
 }
@@ -89,14 +83,21 @@ pub struct At {
     pub number: u32,
 }
 
-/// The object that an integer stands for a member of.
+/// Instances of a published version that are kept ready
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Provisioned", transform = super::rules::provisioned))]
 #[serde(deny_unknown_fields)]
-struct ProvisionedKeys {
+pub(super) struct ProvisionedKeys {
+    /// Number of instances; in place of utilization
     number: Option<u32>,
+    /// Share of the instances that is to be in use, such as 0.6; with max
     utilization: Option<f64>,
+    /// Fewest instances, with utilization [default: 1]
     min: Option<u32>,
+    /// Most instances, with utilization
     max: Option<u32>,
+    /// Other numbers from scheduled times on
     #[serde(default)]
     at: Vec<At>,
 }
@@ -104,7 +105,9 @@ struct ProvisionedKeys {
 impl<'de> Deserialize<'de> for Provisioned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ProvisionedKeys { number, utilization, min, max, at } = ProvisionedKeys::deserialize(deserializer)?;
-        if utilization.is_some() != max.is_some() || utilization.is_some() == number.is_some() && at.is_empty() {
+        let neither = utilization.is_none() && number.is_none() && at.is_empty();
+        let both = utilization.is_some() && number.is_some();
+        if utilization.is_some() != max.is_some() || neither || both {
             return Err(de::Error::custom("give `number`, or `utilization` and `max`"));
         }
         if utilization.is_none() && min.is_some() {
@@ -119,12 +122,14 @@ impl<'de> Deserialize<'de> for Provisioned {
 /// An alias: a name that leads to a version, and to a second one by weight or by a header
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(extend("not" = { "required": ["weights", "match"] })))]
 #[serde(deny_unknown_fields)]
 pub struct Alias {
     /// Number of a published version, `newest` for the last published one, or `$LATEST`
     pub version: String,
     /// A second version and its share of calls, such as { 2: 0.05 }
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
     pub weights: Option<BTreeMap<String, f64>>,
     /// A second version for requests with a certain header
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
@@ -148,6 +153,7 @@ pub const NEWEST: &str = "newest";
 /// A version for requests whose header has one value, or one in a range
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(extend("oneOf" = [{ "required": ["exact"] }, { "required": ["range"] }])))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The version
@@ -248,6 +254,9 @@ mod schema {
             if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
                 properties.retain(|key, _| !super::OF_FUNCTIONS.contains(&key.as_str()));
             }
+            // They are about keys of functions.
+            schema.remove("dependencies");
+            schema.remove("allOf");
             let text = "A published version: image and settings as they were when it was published; keys that \
                         are left out have their defaults";
             schema.insert("description".to_owned(), text.into());
@@ -264,7 +273,7 @@ mod schema {
             let long = generator.subschema_for::<super::LongRoute>();
             json_schema!({
                 "description": "[NAMESPACE/]FUNCTION[:QUALIFIER], or that with rewrites of the path",
-                "anyOf": [{ "type": "string" }, long],
+                "anyOf": [{ "type": ["string"] }, long],
             })
         }
     }

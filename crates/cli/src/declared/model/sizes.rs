@@ -85,9 +85,9 @@ mod schema {
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
             json_schema!({
-                "oneOf": [
-                    { "type": "integer", "minimum": 0, "maximum": u32::MAX },
-                    { "type": "string", "pattern": "^([0-9]+([mM]|[gG])?([iI]?[bB])?|.*\\$\\{.*)$" },
+                "anyOf": [
+                    { "type": ["integer"], "minimum": 0, "maximum": u32::MAX },
+                    { "type": ["string"], "pattern": "^([0-9]+([mM]|[gG])?([iI]?[bB])?|.*\\$\\{.*)$" },
                 ]
             })
         }

@@ -45,7 +45,12 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 async fn deployed() -> anyhow::Result<Platform> {
-    let platform = Platform::start_with(SETTINGS).await?;
+    deployed_with(&[]).await
+}
+
+/// With settings in addition, or in place of those.
+async fn deployed_with(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
+    let platform = Platform::start_with(&[SETTINGS, settings].concat()).await?;
     platform.push_hello().await?;
     let image = format!("{}/hello:v1", platform.registry());
     for number in 0..FUNCTIONS {
@@ -158,6 +163,38 @@ async fn a_platform_that_is_killed_in_a_burst_leaves_nothing_after_the_next_star
     assert!(left.is_empty() && burst_had > ready, "{left:?} of {burst_had}");
     assert_eq!(burst(&platform).await, FUNCTIONS);
     ended(&platform).await?;
+    platform.stop().await
+}
+
+/// How many of each kind are ready for the next starts: cgroups, and namespaces of either kind.
+async fn prewarmed(platform: &Platform) -> anyhow::Result<[f64; 2]> {
+    let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
+    let of = |kind: &str| {
+        let name = format!("sampan_prewarmed{{kind=\"{kind}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok()).unwrap_or_default()
+    };
+    Ok([of("cgroup"), of("namespace").max(of("namespace-with-link"))])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_are_ready_after_a_burst_as_its_rate_asks_for_and_the_level_comes_back() -> anyhow::Result<()> {
+    const READY: [f64; 2] = [2.0; 2];
+    const READY_MAX: [f64; 2] = [8.0; 2];
+    let settings = ["SLOTS_READY", "SLOTS_READY_MAX", "READY_REMEMBERED_S", "READY_HALVED_S"];
+    let keys = settings.map(|key| format!("SAMPAN_SANDBOX__{key}"));
+    let mut settings: Vec<(&str, &str)> = keys.iter().map(String::as_str).zip(["2", "8", "3", "1"]).collect();
+    settings.extend([("SAMPAN_NETWORK__LINKS_READY", "2"), ("SAMPAN_NETWORK__LINKS_READY_MAX", "8")]);
+    let platform = deployed_with(&settings).await?;
+    let is_at = |level: [f64; 2]| {
+        let platform = &platform;
+        async move { Ok((prewarmed(platform).await? == level).then_some(())) }
+    };
+    wait::until("the level of the deploys comes back", || is_at(READY)).await?;
+    for _ in 0..2 {
+        assert_eq!(burst(&platform).await, FUNCTIONS);
+        wait::until("as many are ready as the burst took, or as there may be", || is_at(READY_MAX)).await?;
+        wait::until("the level comes back", || is_at(READY)).await?;
+    }
     platform.stop().await
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::demand::Levels;
 use crate::error::Error;
 
 /// `[sandbox]`
@@ -17,8 +18,12 @@ pub struct Config {
     /// Network and user namespaces, and as many cgroup directories, kept ready for the next starts
     /// when there were few of late.
     pub slots_ready: usize,
-    /// The same at most: as many are kept as the busiest of the last ten seconds took.
+    /// The same at most: as many are kept as the busiest of the last seconds took.
     pub slots_ready_max: usize,
+    /// Seconds for which so many are kept after such a second, links too.
+    pub ready_remembered_s: usize,
+    /// Seconds after which half as many are kept then, and half of that, down to the present need.
+    pub ready_halved_s: u64,
     /// First host id that instances use; ids from here to `id_base + instances_max *
     /// ids_per_instance` are theirs.
     pub id_base: u32,
@@ -86,6 +91,8 @@ impl Default for Config {
             instances_max: 10_000,
             slots_ready: 8,
             slots_ready_max: 64,
+            ready_remembered_s: 10,
+            ready_halved_s: 5,
             id_base: 1_000_000,
             ids_per_instance: 65_536,
             listen_events: true,
@@ -112,13 +119,29 @@ impl Default for Config {
     }
 }
 
+/// What was taken is remembered by the second; an hour is far beyond any burst.
+const READY_SECONDS_MAX: u64 = 3600;
+
 impl Config {
+    /// How many are kept ready between two limits.
+    pub(crate) fn levels(&self, ready_min: usize, ready_max: usize) -> Levels {
+        Levels { ready_min, ready_max, remembered_s: self.ready_remembered_s, halved_s: self.ready_halved_s }
+    }
+
     /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps
-    /// for itself; and whether percents are some.
+    /// for itself; whether percents are some, and times not endless.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let last = u64::from(self.id_base) + u64::from(self.instances_max) * u64::from(self.ids_per_instance);
         if self.ids_per_instance == 0 || last >= u64::from(u32::MAX) {
             return Err(Error::IdRange { last });
+        }
+        for (key, seconds) in [
+            ("ready_remembered_s", u64::try_from(self.ready_remembered_s).unwrap_or(u64::MAX)),
+            ("ready_halved_s", self.ready_halved_s),
+        ] {
+            if !(1..=READY_SECONDS_MAX).contains(&seconds) {
+                return Err(Error::ReadySeconds { key, seconds, seconds_max: READY_SECONDS_MAX });
+            }
         }
         for (key, percent) in [
             ("machine_tasks_percent_max", self.machine_tasks_percent_max),
@@ -144,6 +167,12 @@ mod tests {
             Config { ids_per_instance: 0, ..Config::default() },
         ] {
             assert!(config.check().expect_err("too many").to_string().contains("instances_max"));
+        }
+        for seconds in [0, 3601] {
+            let error = Config { ready_halved_s: seconds, ..Config::default() }.check().expect_err("none");
+            assert!(error.to_string().contains("ready_halved_s = "), "{error}");
+            let remembered = Config { ready_remembered_s: seconds as usize, ..Config::default() };
+            assert!(remembered.check().expect_err("none").to_string().contains("ready_remembered_s = "));
         }
         for percent in [0, 101] {
             let error = Config { machine_tasks_percent_max: percent, ..Config::default() }.check().expect_err("none");

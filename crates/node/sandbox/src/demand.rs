@@ -1,13 +1,17 @@
 //! How many of a thing a prewarm pool keeps ready, and when it makes the next. Pure.
 //!
-//! As many are kept as the busiest of the last seconds took, between two named limits. Making one
-//! takes the same processors and kernel locks that a start does, so it waits until the starts are
-//! over, unless too few are left.
+//! As many are kept as the busiest of the last seconds took, between two named limits, so that the
+//! level grows with the rate of starts within a burst. When that was long enough ago the level
+//! halves, again and again, until it is at the present rate: letting go of all at once would take
+//! kernel locks from starts, and the next burst may be near. Making one takes the same processors
+//! and locks that a start does, so it waits until the starts are over, unless too few are left.
 
 use std::time::{Duration, Instant};
 
-/// Seconds that demand is remembered for.
-const SECONDS: usize = 10;
+/// How often it is looked whether there are more than will be needed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while there is no more than the least.
+const REST_INTERVAL: Duration = Duration::from_secs(10);
 /// How long no start must have come before anything is made for the next ones.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -22,43 +26,75 @@ pub enum Next {
     Wait(Duration),
 }
 
+/// How a level follows the demand.
+#[derive(Debug, Clone, Copy)]
+pub struct Levels {
+    /// The least that is kept.
+    pub ready_min: usize,
+    /// The most.
+    pub ready_max: usize,
+    /// Seconds that demand is remembered for.
+    pub remembered_s: usize,
+    /// Seconds after which the level halves then.
+    pub halved_s: u64,
+}
+
 /// The demand of late.
 #[derive(Debug)]
 pub struct Demand {
-    ready_min: usize,
-    ready_max: usize,
+    levels: Levels,
     begun: Instant,
     last: Option<Instant>,
     /// Taken in each of the last seconds, by the second's number modulo their number.
-    taken: [usize; SECONDS],
+    taken: Vec<usize>,
     second: u64,
+    /// What was taken in the busiest second, halved since.
+    level: usize,
+    /// Seconds for which the level has been above all that is remembered.
+    above_s: u64,
 }
 
 impl Demand {
     /// No demand yet.
-    pub fn new(ready_min: usize, ready_max: usize, now: Instant) -> Self {
-        let ready_max = ready_max.max(ready_min);
-        Self { ready_min, ready_max, begun: now, last: None, taken: [0; SECONDS], second: 0 }
+    pub fn new(levels: Levels, now: Instant) -> Self {
+        let levels = Levels {
+            ready_max: levels.ready_max.max(levels.ready_min),
+            remembered_s: levels.remembered_s.max(1),
+            halved_s: levels.halved_s.max(1),
+            ..levels
+        };
+        let taken = vec![0; levels.remembered_s];
+        Self { levels, begun: now, last: None, taken, second: 0, level: 0, above_s: 0 }
     }
 
     /// One was taken, or would have been.
     pub fn took(&mut self, now: Instant) {
         self.pass(now);
         self.last = Some(now);
-        self.taken[self.second as usize % SECONDS] += 1;
+        let this_second = &mut self.taken[self.second as usize % self.levels.remembered_s];
+        *this_second += 1;
+        if *this_second >= self.level {
+            (self.level, self.above_s) = (*this_second, 0);
+        }
+    }
+
+    /// How many are to be ready.
+    pub fn wanted(&self) -> usize {
+        self.level.clamp(self.levels.ready_min, self.levels.ready_max)
     }
 
     /// What to do when this many are ready.
     pub fn next(&mut self, now: Instant, ready: usize) -> Next {
         self.pass(now);
-        let wanted = self.taken.iter().max().copied().unwrap_or_default().clamp(self.ready_min, self.ready_max);
+        let wanted = self.wanted();
         let rest = self.rest(now);
         match ready {
             few if few * 2 < wanted => Next::Make,
             few if few < wanted && rest.is_zero() => Next::Make,
             few if few < wanted => Next::Wait(rest),
             many if many > wanted => Next::LetGo,
-            _ => Next::Wait(Duration::from_secs(SECONDS as u64)),
+            _ if wanted > self.levels.ready_min => Next::Wait(LOOK_INTERVAL),
+            _ => Next::Wait(REST_INTERVAL),
         }
     }
 
@@ -67,13 +103,32 @@ impl Demand {
         self.last.map_or(Duration::ZERO, |last| QUIET.saturating_sub(now.saturating_duration_since(last)))
     }
 
-    /// Forgets the seconds that are too long ago.
+    /// Forgets the seconds that are too long ago, and lowers the level for those that have passed.
     fn pass(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.begun).as_secs();
-        for passed in (self.second + 1..=second).take(SECONDS) {
-            self.taken[passed as usize % SECONDS] = 0;
+        while self.second < second {
+            if self.level == 0 {
+                // Nothing was taken in any second that is remembered.
+                self.second = second;
+                return;
+            }
+            self.second += 1;
+            self.taken[self.second as usize % self.levels.remembered_s] = 0;
+            self.lower();
         }
-        self.second = self.second.max(second);
+    }
+
+    /// A second has passed.
+    fn lower(&mut self) {
+        let busiest = self.taken.iter().max().copied().unwrap_or_default();
+        if busiest >= self.level {
+            (self.level, self.above_s) = (busiest, 0);
+            return;
+        }
+        self.above_s += 1;
+        if self.above_s.is_multiple_of(self.levels.halved_s) {
+            self.level = busiest.max(self.level / 2);
+        }
     }
 }
 
@@ -84,11 +139,12 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const LEVELS: Levels = Levels { ready_min: 4, ready_max: 64, remembered_s: 10, halved_s: 5 };
 
     #[test]
     fn what_was_taken_is_made_anew_when_the_starts_are_over() {
         let begun = Instant::now();
-        let mut demand = Demand::new(4, 64, begun);
+        let mut demand = Demand::new(LEVELS, begun);
         assert_eq!(demand.next(begun, 0), Next::Make);
         assert_eq!(demand.next(begun, 3), Next::Make, "nothing has started yet");
         assert!(matches!(demand.next(begun, 4), Next::Wait(_)));
@@ -101,20 +157,63 @@ mod tests {
     #[test]
     fn as_many_are_kept_as_the_busiest_of_the_last_seconds_took() {
         let begun = Instant::now();
-        let mut demand = Demand::new(4, 64, begun);
+        let mut demand = Demand::new(LEVELS, begun);
         for _ in 0..30 {
             demand.took(begun + 100 * MS);
         }
         let later = begun + 2000 * MS;
         assert_eq!(demand.next(later, 29), Next::Make);
-        assert!(matches!(demand.next(later, 30), Next::Wait(_)));
-        assert_eq!(demand.next(begun + Duration::from_secs(10), 30), Next::LetGo, "it was too long ago");
-        assert_eq!(demand.next(begun + Duration::from_secs(1000), 5), Next::LetGo);
-        assert!(matches!(demand.next(begun + Duration::from_secs(1000), 4), Next::Wait(_)));
+        assert_eq!(demand.next(later, 30), Next::Wait(LOOK_INTERVAL));
+        assert_eq!(demand.next(begun + Duration::from_secs(1000), 5), Next::LetGo, "it was too long ago");
+        assert_eq!(demand.next(begun + Duration::from_secs(1000), 4), Next::Wait(REST_INTERVAL));
         for _ in 0..1000 {
             demand.took(begun + Duration::from_secs(1000));
         }
         assert_eq!(demand.next(begun + Duration::from_secs(1001), 65), Next::LetGo, "not above the limit");
+    }
+
+    #[test]
+    fn the_level_grows_within_a_burst_and_halves_step_by_step_when_it_is_over() {
+        let begun = Instant::now();
+        let at = |s: u64| begun + Duration::from_secs(s);
+        let mut demand = Demand::new(LEVELS, begun);
+        let mut levels = Vec::new();
+        for number in 0..40_u32 {
+            demand.took(begun + MS * number);
+            levels.push(demand.wanted());
+        }
+        assert_eq!((levels[0], levels[9], levels[39]), (4, 10, 40));
+        // A trickle of 3 a second goes on.
+        let mut wanted = |s: u64| {
+            for second in 1..=s {
+                if second > demand.second {
+                    for _ in 0..3 {
+                        demand.took(at(second));
+                    }
+                }
+            }
+            demand.wanted()
+        };
+        assert_eq!([9, 13, 14, 18, 19, 24, 29, 60].map(&mut wanted), [40, 40, 20, 20, 10, 5, 4, 4]);
+        assert_eq!(demand.level, 3, "what is taken now");
+        for _ in 0..9 {
+            demand.took(at(61));
+        }
+        assert_eq!(demand.wanted(), 9, "it grows at once");
+    }
+
+    #[test]
+    fn limits_of_time_that_are_none_are_a_second() {
+        let begun = Instant::now();
+        let mut demand = Demand::new(Levels { ready_min: 0, remembered_s: 0, halved_s: 0, ..LEVELS }, begun);
+        for _ in 0..8 {
+            demand.took(begun);
+        }
+        let at = |s: u64| begun + Duration::from_secs(s);
+        for (second, level) in [(0, 8), (1, 4), (2, 2), (3, 1), (4, 0), (u64::from(u32::MAX), 0)] {
+            demand.next(at(second), 0);
+            assert_eq!(demand.wanted(), level, "after {second} s");
+        }
     }
 
     proptest! {
@@ -125,14 +224,14 @@ mod tests {
             ready_max in 0usize..40,
         ) {
             let begun = Instant::now();
-            let mut demand = Demand::new(ready_min, ready_max, begun);
+            let mut demand = Demand::new(Levels { ready_min, ready_max, ..LEVELS }, begun);
             let (mut takes, mut ready) = (takes, 0_usize);
             takes.sort_unstable();
             for at in takes {
                 demand.took(begun + MS * u32::try_from(at).expect("small"));
                 ready = ready.saturating_sub(1);
             }
-            let mut now = begun + Duration::from_secs(31);
+            let mut now = begun + Duration::from_secs(31 + 10 + 5 * 10);
             for _ in 0..1000 {
                 match demand.next(now, ready) {
                     Next::Make => ready += 1,

@@ -61,6 +61,16 @@ pub enum Error {
         /// Its value.
         percent: u64,
     },
+    /// A time for which many are kept ready that cannot be.
+    #[error("[sandbox] {key} = {seconds} cannot be: it is 1 to {seconds_max} seconds")]
+    ReadySeconds {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        seconds: u64,
+        /// The most.
+        seconds_max: u64,
+    },
     /// Too many starts wait already.
     #[error(
         "{launch_queue_len_max} starts are waiting already; raise [sandbox] launch_queue_len_max or launcher_threads"

@@ -26,6 +26,7 @@ use crate::instance::Sandbox;
 use crate::listening::Watch;
 use crate::memory::Meter;
 use crate::phases;
+use crate::prewarm_metrics;
 use crate::prewarm_pool::PrewarmPool;
 use crate::spec::LaunchSpec;
 use crate::workers::Workers;
@@ -68,6 +69,7 @@ impl Sandboxes {
     ) -> Result<(Self, Recovered), Error> {
         config.check()?;
         phases::describe();
+        prewarm_metrics::describe();
         let stage = dir.join("stage");
         let layout = Layout::detect()?;
         fs::create_dir_all(dir).map_err(Error::path("make", dir))?;
@@ -88,8 +90,7 @@ impl Sandboxes {
         let ceilings = Ceilings::of_machine(config.machine_tasks_percent_max, config.machine_socket_memory_percent_max);
         let cgroups = Arc::new(CgroupPool::new(
             Cgroups::open(layout, cgroup_name(id), ceilings, remove_max)?,
-            config.slots_ready,
-            config.slots_ready_max,
+            config.levels(config.slots_ready, config.slots_ready_max),
         ));
         let network = network_of(id, network, &runtime);
         let network = network.inspect_err(|_| cgroups.cgroups().remove_after_failure())?;

@@ -60,6 +60,7 @@ mod masks;
 mod memory;
 mod mounts;
 mod phases;
+mod prewarm_metrics;
 mod prewarm_pool;
 mod reaper;
 mod rlimits;

@@ -19,13 +19,14 @@ use sys::namespace::{NewNetwork, UserNamespace};
 use sys::{MountThread, NetworkSettings, Stack};
 
 use crate::config::Config;
-use crate::demand::{Demand, Next};
+use crate::demand::{Demand, Levels, Next};
 use crate::devices::{DEVICES, LINKS};
 use crate::disk_ids::{DiskIds, Kept, Recent};
 use crate::error::Error;
 use crate::etc_files::MachineAddresses;
 use crate::id_map::IdMap;
 use crate::masks::MASKED_SYS;
+use crate::prewarm_metrics;
 use crate::rlimits;
 
 /// `/etc/resolv.conf` without a link: no name server can be reached.
@@ -116,17 +117,20 @@ struct State {
 
 /// Those of one kind that are ready.
 struct Ready {
+    kind: &'static str,
     queue: VecDeque<Prewarmed>,
     demand: Demand,
 }
 
 impl Ready {
-    fn new(ready_min: usize, ready_max: usize) -> Self {
-        Self { queue: VecDeque::new(), demand: Demand::new(ready_min, ready_max, Instant::now()) }
+    fn new(kind: &'static str, levels: Levels) -> Self {
+        Self { kind, queue: VecDeque::new(), demand: Demand::new(levels, Instant::now()) }
     }
 
     fn next(&mut self) -> Next {
-        self.demand.next(Instant::now(), self.queue.len())
+        let next = self.demand.next(Instant::now(), self.queue.len());
+        prewarm_metrics::report(self.kind, self.queue.len(), self.demand.wanted());
+        next
     }
 }
 
@@ -163,8 +167,8 @@ impl PrewarmPool {
         let state = State {
             free: VecDeque::new(),
             next: 0,
-            plain: Ready::new(config.slots_ready, config.slots_ready_max),
-            linked: Ready::new(links, links_max),
+            plain: Ready::new("namespace", config.levels(config.slots_ready, config.slots_ready_max)),
+            linked: Ready::new("namespace-with-link", config.levels(links, links_max)),
             stopping: false,
         };
         let (state, wanted) = (Mutex::new(state), Condvar::new());

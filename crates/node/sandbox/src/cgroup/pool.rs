@@ -7,8 +7,9 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Cgroups, InstanceCgroup, Limits};
-use crate::demand::{Demand, Next};
+use crate::demand::{Demand, Levels, Next};
 use crate::error::Error;
+use crate::prewarm_metrics;
 
 /// Directories of ended instances that may wait for a quiet moment to be removed in.
 const LEFT_MAX: usize = 64;
@@ -41,8 +42,8 @@ enum Work {
 
 impl CgroupPool {
     /// None ready; [`Self::run`] makes them.
-    pub fn new(cgroups: Cgroups, ready_min: usize, ready_max: usize) -> Self {
-        let demand = Demand::new(ready_min, ready_max, Instant::now());
+    pub fn new(cgroups: Cgroups, levels: Levels) -> Self {
+        let demand = Demand::new(levels, Instant::now());
         let state = State { ready: VecDeque::new(), left: Vec::new(), demand, usual: None, number: 0, stopping: false };
         Self { cgroups, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -131,7 +132,9 @@ impl CgroupPool {
                 return Work::Remove(std::mem::take(&mut state.left));
             }
             let ready = state.ready.len();
-            let wait = match state.demand.next(now, ready) {
+            let next = state.demand.next(now, ready);
+            prewarm_metrics::report("cgroup", ready, state.demand.wanted());
+            let wait = match next {
                 Next::Make => return Work::Make(state.next_number(), state.usual),
                 Next::LetGo => return Work::Remove(state.ready.pop_back().into_iter().collect()),
                 Next::Wait(_) if !state.left.is_empty() => rest,

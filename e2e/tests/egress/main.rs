@@ -6,6 +6,7 @@ mod gateway;
 mod host_ports;
 mod lists;
 mod machine;
+mod tls;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::Ordering;

@@ -2,11 +2,13 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 use e2e::{Platform, leftovers, tools};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 /// Gives a secret a value, from a file that is gone afterwards.
@@ -174,6 +176,41 @@ async fn a_value_is_only_in_the_sealed_file_and_in_the_instance() -> anyhow::Res
     ensure!(instances.iter().all(|pid| !has(&proc(*pid, "cmdline"))), "a command line shows it");
     ensure!(instances.iter().any(|pid| has(&proc(*pid, "environ"))), "the instance itself has it");
     e2e::secrecy::ensure_hidden(&platform, &[VALUE])?;
+    platform.stop().await
+}
+
+/// How often a text is in the memory that a process can write.
+async fn times_in_memory(pid: u32, text: &str) -> anyhow::Result<u32> {
+    let mut count = tools::command(&tools::python().display().to_string());
+    count.arg(tools::workspace().join("e2e/clients/memory_count.py")).args([&pid.to_string(), text]);
+    Ok(tools::run_ok(&mut count).await?.trim().parse()?)
+}
+
+#[tokio::test]
+async fn a_value_does_not_stay_in_the_platforms_memory_and_no_crash_writes_that() -> anyhow::Result<()> {
+    const VALUE: &str = "zeroed-0815-word-of-the-database";
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    set(&platform, "db", VALUE, &[]).await?;
+    let secrets = ["--secret", "db", "--env", "URL=postgres://app:{{secret:db}}@db/app"];
+    platform.deploy("web", "hello:v1", &secrets).await?;
+    let pid = platform.pid()?;
+    // Its start check has given it to an instance.
+    let instances = leftovers::processes(&platform.cgroup_name());
+    let instance = *instances.first().context("the instance of the check")?;
+    ensure!(times_in_memory(instance, VALUE).await? > 0, "the look finds what is there");
+    assert_eq!(times_in_memory(pid, VALUE).await?, 0);
+
+    let process = Pid::from_raw(i32::try_from(pid)?).context("a process")?;
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).context("limits")?;
+    assert_eq!(core.split_whitespace().nth(1), Some("1"), "{limits}");
+    // Also where the limit is lifted, which not every machine lets root do.
+    prlimit(Some(process), Resource::Core, Rlimit { current: None, maximum: None }).ok();
+    kill_process(process, Signal::ABORT)?;
+    let ended = platform.ended().await?;
+    ensure!(ended.signal().is_some() && !ended.core_dumped(), "{ended}");
+    let platform = platform.restart().await?;
     platform.stop().await
 }
 

@@ -79,17 +79,20 @@ fn resolved(
         return Ok(None);
     }
     let values = values.ok_or(NO_SECRETS)?;
-    let mut resolved = Zeroizing::new(String::new());
+    let mut texts = Vec::with_capacity(parts.len());
     for part in parts {
-        match part {
-            Part::Text(text) => resolved.push_str(text),
+        texts.push(match part {
+            Part::Text(text) => Zeroizing::new(text.to_owned()),
             Part::Secret(secret) => {
                 let value = values.value(reader, &secret)?;
                 let text = value.text().ok_or_else(|| format!("secret {secret} is no text; use a file instead"))?;
-                resolved.push_str(text);
+                Zeroizing::new(text.to_owned())
             }
-        }
+        });
     }
+    // Of its whole length at once: a text that grows leaves copies behind.
+    let mut resolved = Zeroizing::new(String::with_capacity(texts.iter().map(|text| text.len()).sum()));
+    texts.iter().for_each(|text| resolved.push_str(text));
     Ok(Some(resolved))
 }
 

@@ -13,6 +13,7 @@ use sys::Stack;
 use sys::init::InitSpec;
 use sys::init::spec::{Bind, Cgroup, Credentials, MaskedPath, Masks, OciRuntime, PathStep, Process, Rootfs, Stdio};
 use sys::instance_mounts::InstanceMounts;
+use zeroize::Zeroizing;
 
 use crate::cgroup::CgroupFds;
 use crate::config::Config;
@@ -81,7 +82,9 @@ pub fn init_spec(
     let targets: Vec<&str> = spec.mounts.iter().map(|mount| &*mount.target).chain(of_secrets).collect();
     let places = spec.root_facts.places(&image, &targets)?;
     let identity = &facts.identity;
-    let env = environment(&spec.env, &spec.hostname, identity);
+    // Values of secrets are among them.
+    let given = Zeroizing::new(std::mem::take(&mut spec.env));
+    let env = Zeroizing::new(environment(&given, &spec.hostname, identity));
     let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
     if let Some(tmp) = spec.tmp.take() {
         give(&tmp, users.root).map_err(Error::path("hand over", "the file system for /tmp"))?;

@@ -6,10 +6,16 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::config::Config;
 
+/// Of core files. The kernel writes none below a page, and gives none to a program (a
+/// `core_pattern` with `|`) at this value alone: of 0 it takes no notice there, and the machine's
+/// handler would keep an instance's memory on disk, secrets included.
+const CORE_BYTES_MAX: u64 = 1;
+
 /// Of every process: resource, name, soft and hard limit.
 pub fn of_processes(files_max: u64, config: &Config) -> Vec<(u32, &'static str, u64)> {
     let files = (libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", available(Resource::Nofile, files_max));
-    [vec![files, (libc::RLIMIT_CORE, "RLIMIT_CORE", 0)], counted_by_user(config).into()].concat()
+    let core = (libc::RLIMIT_CORE, "RLIMIT_CORE", available(Resource::Core, CORE_BYTES_MAX));
+    [vec![files, core], counted_by_user(config).into()].concat()
 }
 
 /// Of all users of an instance together, by its user namespace.

@@ -6,6 +6,7 @@ mod authorizer;
 mod bounds;
 mod confirmations;
 mod control;
+mod core_files;
 mod data_dir;
 mod dead_letters;
 mod descriptors;
@@ -28,7 +29,6 @@ mod wiring;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt;
@@ -49,8 +49,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let mut settings = settings::load(&args)?;
     start_tracing();
     warn_of(&settings::unknown_variables());
-    // Memory holds keys from here on: forbid ptrace and core dumps by unprivileged users.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // Memory holds keys from here on.
+    core_files::forbid()?;
     check_machine()?;
     descriptors::fit(&mut settings, descriptors::raise_limit())?;
     data_dir::make(&settings.data_dir)?;

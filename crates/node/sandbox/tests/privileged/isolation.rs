@@ -360,7 +360,7 @@ async fn the_kernel_has_the_limits_that_were_asked_for() -> anyhow::Result<()> {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", sandbox.pid()))?;
     let limit = |name: &str| limits.lines().find(|l| l.starts_with(name)).map(|l| l[26..].trim_end().to_owned());
     assert_eq!(limit("Max open files").as_deref(), Some("99                   99                   files"));
-    assert_eq!(limit("Max core file size").as_deref(), Some("0                    0                    bytes"));
+    assert_eq!(limit("Max core file size").as_deref(), Some("1                    1                    bytes"));
     let read = |file: &str| {
         let places = bench.cgroups_of(&sandbox).into_iter().map(|dir| dir.join(file));
         places.filter_map(|path| std::fs::read_to_string(path).ok()).next().map(|text| text.trim().to_owned())

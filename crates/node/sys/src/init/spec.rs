@@ -4,6 +4,8 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use zeroize::Zeroize;
+
 use crate::instance_mounts::InstanceMounts;
 use crate::tree::ReadOnlyTree;
 
@@ -180,6 +182,15 @@ pub struct Process {
     pub argv: Vec<CString>,
     /// Environment, `KEY=value`.
     pub env: Vec<CString>,
+}
+
+impl Drop for Process {
+    /// Values of secrets are among the variables: they are not left in memory that is free.
+    fn drop(&mut self) {
+        for variable in std::mem::take(&mut self.env) {
+            variable.into_bytes().zeroize();
+        }
+    }
 }
 
 /// One step on the way to a directory inside the instance.

@@ -124,8 +124,8 @@ fn names(path: &str) -> Result<Vec<&str>, String> {
     if path.len() > MOUNT_PATH_BYTES_MAX || names.iter().any(|name| name.len() > 255) || path.contains('\0') {
         return Err(format!("a path has at most {MOUNT_PATH_BYTES_MAX} bytes, 255 in each name, and no NUL"));
     }
-    // A colon would be read as another part where the mount is written as one text, and a line break
-    // as another line of what lists it.
+    // A colon would be read as another part where the mount is written as one text, and a line
+    // break as another line of what lists it.
     if let Some(odd) = path.chars().find(|odd| *odd == ':' || odd.is_control()) {
         return Err(format!("{path:?} has {odd:?}, which no path of a mount may have; name the directory otherwise"));
     }

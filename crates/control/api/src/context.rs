@@ -29,6 +29,8 @@ pub struct HostEnvironment {
     pub bounds: Bounds,
     /// What no function reaches, with the setting that says so.
     pub egress_denied: Arc<[(IpRange, &'static str)]>,
+    /// Why instances have no IPv6; nothing where they have it.
+    pub ipv6_off: Option<&'static str>,
     /// What checks the volumes that a function asks for; nothing where there are none.
     pub volumes: Option<Arc<dyn CheckMount>>,
 }

@@ -1,5 +1,5 @@
-//! Notices that the queue's file or its log is no longer the one that is open: SQLite goes on writing
-//! to what was removed, and the next start would not find it.
+//! Notices that the queue's file or its log is no longer the one that is open: SQLite goes on
+//! writing to what was removed, and the next start would not find it.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;

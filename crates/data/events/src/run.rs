@@ -37,7 +37,8 @@ pub struct Attempt {
     pub retry: u32,
     /// Events that led to this one, each caused by a run of the one before.
     pub depth: u32,
-    /// Bytes of a web function's response that are to be in [`Outcome::web`]; 0 where nobody gets them.
+    /// Bytes of a web function's response that are to be in [`Outcome::web`]; 0 where nobody gets
+    /// them.
     pub answer_bytes_max: usize,
     /// Ends the run: it is to return when nothing of it goes on, with
     /// [`RunStatus::RequestCanceled`].

@@ -1,6 +1,6 @@
 //! Limits and choices of the instances' way out.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use types::PortRange;
@@ -8,6 +8,7 @@ use types::egress::IpRange;
 
 use crate::error::Error;
 use crate::subnet::Subnet;
+use crate::subnet6::{BITS_BEFORE_V4, Subnet6};
 
 /// What is never reached: "this network", loopback, multicast, reserved with the broadcast address.
 pub const NEVER: [(Ipv4Addr, u8); 4] = [
@@ -16,10 +17,37 @@ pub const NEVER: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(224, 0, 0, 0), 4),
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
+/// The same of IPv6: no address, loopback, IPv4 in other forms (compatible, mapped, NAT64,
+/// 6to4, Teredo), which would go around what is said of IPv4, addresses of links and sites, and
+/// multicast (IANA, IPv6 Special-Purpose Address Registry).
+pub const NEVER_6: [(Ipv6Addr, u8); 9] = [
+    (Ipv6Addr::UNSPECIFIED, 96),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
 /// Shortest and longest prefix of a platform's block: over a million links, and four.
 const BLOCK_PREFIX_BITS: std::ops::RangeInclusive<u8> = 12..=29;
 /// Blocks that are looked at before the range is taken to be in use.
 const BLOCKS_MAX: u32 = 1 << 16;
+
+/// `[network] ipv6`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ipv6 {
+    /// Where the machine has a way out by it when the platform starts.
+    #[default]
+    Auto,
+    /// In any case; a machine that cannot is refused.
+    On,
+    /// Not at all.
+    Off,
+}
 
 /// `[network]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +65,13 @@ pub struct Config {
     /// `range`, loopback, multicast and reserved addresses. The default is where clouds have their
     /// metadata.
     pub denied: Vec<Subnet>,
+    /// Whether instances reach the outside by IPv6 too: `"auto"` where this machine has a default
+    /// route by it when the platform starts, `"on"`, `"off"`.
+    pub ipv6: Ipv6,
+    /// IPv6 addresses for instances: 96 bits, before the IPv4 address of each.
+    pub range6: Subnet6,
+    /// As `denied`, of IPv6.
+    pub denied6: Vec<Subnet6>,
     /// Name servers that instances' questions are passed to; those of `/etc/resolv.conf` when
     /// empty.
     pub dns: Vec<IpAddr>,
@@ -101,6 +136,13 @@ impl Default for Config {
             block_prefix_bits: 20,
             // Nearly every cloud's; Alibaba's; Azure's.
             denied: vec![range(169, 254, 0, 0, 16), range(100, 100, 100, 200, 32), range(168, 63, 129, 16, 32)],
+            ipv6: Ipv6::Auto,
+            range6: Subnet6::of(Ipv6Addr::new(0xfd73, 0x616d, 0x7061, 0x6e00, 0, 0, 0, 0), BITS_BEFORE_V4),
+            // AWS's and Google Cloud's metadata.
+            denied6: vec![
+                Subnet6::of(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128),
+                Subnet6::of(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128),
+            ],
             dns: Vec::new(),
             connections_max: 8192,
             connections_total_max: 0,
@@ -133,7 +175,11 @@ impl Config {
         let range = |subnet: &Subnet| IpRange::of(subnet.first().into(), subnet.prefix_bits());
         let never = NEVER.iter().map(|(first, bits)| (IpRange::of((*first).into(), *bits), "always"));
         let own = std::iter::once((range(&self.range), "[network] range"));
-        never.chain(own).chain(self.denied.iter().map(|denied| (range(denied), "[network] denied"))).collect()
+        let never6 = NEVER_6.iter().map(|(first, bits)| (IpRange::of((*first).into(), *bits), "always"));
+        let of_v4 = never.chain(own).chain(self.denied.iter().map(|denied| (range(denied), "[network] denied")));
+        let own6 = std::iter::once((self.range6.into(), "[network] range6"));
+        let denied6 = self.denied6.iter().map(|denied| ((*denied).into(), "[network] denied6"));
+        of_v4.chain(never6).chain(own6).chain(denied6).collect()
     }
 
     /// Whether the range can be cut into blocks, and every limit lets something through.
@@ -145,6 +191,9 @@ impl Config {
         }
         if self.range.span() >> (32 - u32::from(bits)) >= BLOCKS_MAX {
             return bad("range", self.range.to_string(), "it has over 65,536 blocks of block_prefix_bits");
+        }
+        if self.range6.prefix_bits() != BITS_BEFORE_V4 {
+            return bad("range6", self.range6.to_string(), "it must have 96 bits, which IPv4 addresses follow");
         }
         for (key, value) in [
             ("connections_max", u64::from(self.connections_max)),
@@ -183,6 +232,7 @@ mod tests {
             (Config { block_prefix_bits: 30, ..Config::default() }, "block_prefix_bits"),
             (Config { range: range("10.222.0.0/24"), ..Config::default() }, "block_prefix_bits"),
             (Config { range: range("10.0.0.0/8"), block_prefix_bits: 29, ..Config::default() }, "range"),
+            (Config { range6: "fd00::/64".parse().expect("a range"), ..Config::default() }, "range6"),
             (Config { dns_queries_max: 0, ..Config::default() }, "dns_queries_max"),
         ] {
             let error = config.check().expect_err("refused").to_string();

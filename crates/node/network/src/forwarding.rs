@@ -21,7 +21,10 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
     if is_on(setting("all"))? {
         // Whoever switched it on for all wants others' packets passed on; there is nothing to keep
         // closed any more.
-        netfilter.send(rules::unguard()).or_else(not_found).map_err(Error::kernel("remove", rules::GUARD_TABLE))?;
+        netfilter
+            .send(rules::unguard(rules::GUARD_TABLE))
+            .or_else(not_found)
+            .map_err(Error::kernel("remove", rules::GUARD_TABLE))?;
         return Ok(Vec::new());
     }
     let mut off = Vec::new();
@@ -36,7 +39,7 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
     }
     if !off.is_empty() {
         // The guard first: not for a moment is the machine more open than it was.
-        netfilter.send(rules::guard(&off)).map_err(Error::kernel("install", rules::GUARD_TABLE))?;
+        netfilter.send(rules::guard(rules::GUARD_TABLE, &off)).map_err(Error::kernel("install", rules::GUARD_TABLE))?;
     }
     for name in &off {
         let path = setting(name);

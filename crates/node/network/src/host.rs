@@ -2,6 +2,7 @@
 //! puts right what other programs change.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::dns::{OwnNames, Resolving};
 use crate::egress::EgressLists;
 use crate::error::Error;
 use crate::host_relay::{AccessTable, GatewayPorts};
+use crate::ipv6;
 use crate::names::Names;
 use crate::netlink::Socket;
 use crate::resolv_conf::{self, Resolvers};
@@ -35,6 +37,8 @@ pub struct HostNetwork {
     pub block: Subnet,
     /// What links reach of this machine: the name relay, ports and the gateway.
     pub here: Here,
+    /// How links have IPv6, or why they do not.
+    pub ipv6: ipv6::State,
     /// Connections that the rules let through.
     pub connections: Limits,
     /// The name servers of the machine, which the relay asks.
@@ -65,12 +69,20 @@ impl HostNetwork {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The IPv6 address of the link with an address, where links have one.
+    pub fn address_6(&self, address: Ipv4Addr) -> Option<Ipv6Addr> {
+        self.ipv6.is_ok().then(|| self.config.range6.with(address))
+    }
+
     /// Makes right what others changed since: name servers, links, and rules that were flushed.
     pub fn check(&self) -> Result<(), Error> {
         *self.resolving.write() = resolvers(&self.config);
         {
             let (mut route, mut netfilter) = (self.route.lock(), self.netfilter.lock());
-            report_forwarding(&forwarding::ensure(&mut route, &mut netfilter)?);
+            report_forwarding(&forwarding::ensure(&mut route, &mut netfilter)?, rules::GUARD_TABLE);
+            if self.ipv6.is_ok() {
+                report_forwarding(&ipv6::ensure(&mut route, &mut netfilter)?, rules::GUARD_TABLE_6);
+            }
         }
         let table = &self.names.table;
         let found = self.netfilter.lock().send(vec![nft::find_table(table)]);
@@ -106,9 +118,8 @@ pub async fn check_forever(host: Arc<HostNetwork>) {
 }
 
 /// Logs which settings of the machine were changed.
-pub fn report_forwarding(switched_on: &[String]) {
+pub fn report_forwarding(switched_on: &[String], guard: &str) {
     if !switched_on.is_empty() {
-        let guard = rules::GUARD_TABLE;
         let links = switched_on;
         tracing::info!(?links, guard, "packets that come in by these links are now passed on to instances");
     }

@@ -28,9 +28,13 @@
 //! `sampan-forwarding` keeps the machine as closed to others as it was. Both are gone when the
 //! machine starts anew.
 //!
+//! # IPv6 Where the machine has a way out by it ([`Ipv6`]), a link has a second address, which ends
+//! with its first: a range of 96 bits (`[network] range6`) and the IPv4 address. So sets that know
+//! an instance by its IPv4 address know it by the end of the other too. Rules, routes and lists are
+//! the same once more; names, ports of the machine and the gateway are reached by IPv4 alone.
+//!
 //! # Without
-//! IPv6: instances have none but their loopback's. Ways in: nothing outside can begin a connection
-//! to an instance.
+//! Ways in: nothing outside can begin a connection to an instance.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -44,6 +48,7 @@ mod forwarding;
 pub mod fuzzing;
 mod host;
 mod host_relay;
+mod ipv6;
 mod leftovers;
 mod link;
 mod names;
@@ -53,15 +58,18 @@ mod nft;
 mod probe;
 mod resolv_conf;
 mod route;
+mod route6;
 mod rules;
 mod subnet;
+mod subnet6;
 
-pub use config::Config;
+pub use config::{Config, Ipv6};
 pub use dns::IsOwnName;
 pub use egress::{EgressSpec, Refused};
 pub use error::Error;
 pub use host_relay::{GATEWAY_NAME, GatewayConnection, HostAccess};
 pub use link::Link;
 pub use network::Network;
-pub use probe::probe;
+pub use probe::{ipv6_off, probe};
 pub use subnet::Subnet;
+pub use subnet6::Subnet6;

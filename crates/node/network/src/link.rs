@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -17,10 +17,11 @@ use crate::egress::EgressSpec;
 use crate::error::Error;
 use crate::host::HostNetwork;
 use crate::host_relay::HostAccess;
+use crate::ipv6::{self, Forwards};
 use crate::names::INNER_LINK;
 use crate::netlink::change;
 use crate::route::Which;
-use crate::{nft, route};
+use crate::{nft, route, route6};
 
 /// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and
 /// link, with room.
@@ -37,6 +38,8 @@ const RUNNING_PAUSE: Duration = Duration::from_micros(200);
 pub struct Link {
     // Before the address: it keeps the namespace, and with it the link.
     counters: File,
+    /// Of its outer end.
+    name: String,
     held: Held,
 }
 
@@ -70,19 +73,30 @@ impl Link {
         if given.used {
             // Answers to the one before must not find the next.
             let mut netfilter = network.netfilter.lock();
-            let forgotten = netfilter.send(vec![nft::forget_connections(given.address)]);
-            // There being none is well.
-            forgotten
-                .or_else(crate::forwarding::not_found)
-                .map_err(Error::kernel("forget the connections of", given.address))?;
+            let addresses = [Some(IpAddr::from(given.address)), network.address_6(given.address).map(IpAddr::from)];
+            for address in addresses.into_iter().flatten() {
+                let forgotten = netfilter.send(vec![nft::forget_connections(address)]);
+                // There being none is well.
+                forgotten
+                    .or_else(crate::forwarding::not_found)
+                    .map_err(Error::kernel("forget the connections of", address))?;
+            }
         }
         let (index, name) = outside(network, new.namespace(), given.address)?;
-        inside(new.socket(), index, given.address).map_err(Error::kernel("set up the inner end of link", &name))?;
-        wait_running(network, index).map_err(Error::kernel("wait for the link", name))?;
+        let inside = inside(new.socket(), index, given.address, network.address_6(given.address));
+        inside.map_err(Error::kernel("set up the inner end of link", &name))?;
+        wait_running(network, index).map_err(Error::kernel("wait for the link", &name))?;
         let file = "/proc/thread-self/net/dev";
         let counters =
             File::open(file).map_err(|source| Error::Setting { operation: "open", path: file.into(), source })?;
-        Ok(Self { counters, held })
+        Ok(Self { counters, name, held })
+    }
+
+    /// Ends its making: to be called once in the machine's own namespace, before anything runs in
+    /// the link's.
+    pub fn complete(&self) -> Result<(), Error> {
+        // The kernel has no message for this one.
+        if self.held.network.ipv6 == Ok(Forwards::OneLink) { ipv6::pass_on(&self.name) } else { Ok(()) }
     }
 
     /// Lets it reach what is on a list, of what it may reach at all, and nothing else: to be called
@@ -104,6 +118,11 @@ impl Link {
     /// The address inside, which outside is the machine's.
     pub fn address(&self) -> Ipv4Addr {
         self.held.address
+    }
+
+    /// That of IPv6, where links have one.
+    pub fn address_6(&self) -> Option<Ipv6Addr> {
+        self.held.network.address_6(self.held.address)
     }
 
     /// What went through it so far, with the headers of Ethernet; what was refused outside counts
@@ -137,7 +156,8 @@ fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) 
         // try.
         let named = Which::Name(&name);
         let ready = [route::configure(named), route::bring_up(named), route::send_to_link(address, index)];
-        match route.send_as_one([pair].into_iter().chain(ready)) {
+        let to_address_6 = network.address_6(address).map(|address| route6::send_to_link(address, index));
+        match route.send_as_one([pair].into_iter().chain(ready).chain(to_address_6)) {
             Ok(()) => return Ok((index, name)),
             Err(error) if is_taken(&error) && passed < NAMES_PASSED_MAX => passed += 1,
             Err(error) => return Err(Error::kernel("make the link", name)(error)),
@@ -150,11 +170,15 @@ fn is_taken(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY))
 }
 
-/// Gives the inner end its address, and makes it the way to everywhere.
-fn inside(socket: BorrowedFd<'_>, index: u32, address: Ipv4Addr) -> io::Result<()> {
+/// Gives the inner end its addresses, and makes it the way to everywhere.
+fn inside(socket: BorrowedFd<'_>, index: u32, address: Ipv4Addr, address_6: Option<Ipv6Addr>) -> io::Result<()> {
     let which = Which::Index(index);
     let address = route::add_address(index, address, None);
-    change(socket, [route::configure(which), route::bring_up(which), address, route::send_all_to_link(index)])
+    let of_v6 = address_6.map(|address| {
+        [route6::add_address(index, address), route6::take(address, index), route6::send_all_to_link(index)]
+    });
+    let ready = [route::configure(which), route::bring_up(which), address, route::send_all_to_link(index)];
+    change(socket, ready.into_iter().chain(of_v6.into_iter().flatten()))
 }
 
 /// Waits until the outer end carries packets: the kernel notices a moment after the inner one is

@@ -15,13 +15,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::addresses::Addresses;
-use crate::config::Config;
+use crate::config::{Config, Ipv6};
 use crate::connections::Limits;
 use crate::dns::{IsOwnName, NameServer, OwnNames, Resolving};
 use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, report_forwarding, resolvers};
 use crate::host_relay::{AccessTable, GatewayConnection, GatewayPorts, HostRelay};
+use crate::ipv6;
 use crate::link::Link;
 use crate::names::{LOOPBACK, Names};
 use crate::netlink::Socket;
@@ -92,20 +93,35 @@ impl Network {
         let gateway = config.gateway.then(|| addresses.gateway());
         let relaying = |source| Error::HostRelay { address: name_server, source };
         let host_relay = HostRelay::bind(name_server).map_err(relaying)?;
-        let here = Here { address: name_server, gateway, relay: host_relay.port() };
-        let (connections, log) = install(netfilter, &names, block, here, &addresses, &config, refusal_log(platform))?;
-        report_forwarding(&forwarding::ensure(route, netfilter)?);
+        let mut ipv6 = ipv6::state(config.ipv6, route)?;
+        let mut here = Here { address: name_server, gateway, relay: host_relay.port(), has_v6: ipv6.is_ok() };
+        if here.has_v6
+            && let Err(error) = ipv6::ensure(route, netfilter).map(|on| report_forwarding(&on, rules::GUARD_TABLE_6))
+        {
+            without_ipv6(&config, &mut ipv6, &mut here, error)?;
+        }
+        let installed =
+            install(netfilter, &names, block, here, &addresses, &config, refusal_log(platform)).or_else(|error| {
+                if !here.has_v6 {
+                    return Err(error);
+                }
+                without_ipv6(&config, &mut ipv6, &mut here, error)?;
+                install(netfilter, &names, block, here, &addresses, &config, refusal_log(platform))
+            });
+        let (connections, log) = installed?;
+        report_forwarding(&forwarding::ensure(route, netfilter)?, rules::GUARD_TABLE);
         let listening = |source| Error::NameServer { address: name_server, source };
         let server = NameServer::bind(name_server).map_err(listening)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let socket = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
         let netfilter = Arc::new(Mutex::new(socket));
-        let egress = Arc::new(EgressLists::new(&names.table, netfilter.clone(), &config));
+        let egress = Arc::new(EgressLists::new(&names.table, netfilter.clone(), &config, here.has_v6));
         let inner = Arc::new(HostNetwork {
             resolving: Resolving::new(resolvers(&config).into()),
             names,
             block,
             here,
+            ipv6,
             connections,
             access: Arc::new(AccessTable::default()),
             gateway: Arc::new(GatewayPorts::new(gateway)),
@@ -127,6 +143,9 @@ impl Network {
             tasks.spawn_on(stop.clone().run_until_cancelled_owned(watch), runtime);
         }
         tasks.spawn_on(stop.clone().run_until_cancelled_owned(check_forever(inner.clone())), runtime);
+        if let Err(reason) = ipv6 {
+            tracing::debug!(reason, "instances have no IPv6");
+        }
         tracing::debug!(%block, table = inner.names.table, "instances have egress");
         Ok(Self { inner, tasks, _stops: Arc::new(stop.clone().drop_guard()), stop })
     }
@@ -162,6 +181,11 @@ impl Network {
         self.inner.here.gateway
     }
 
+    /// Why instances have no IPv6; nothing where they have it.
+    pub fn ipv6_off(&self) -> Option<&'static str> {
+        self.inner.ipv6.err()
+    }
+
     /// Says which names lead to the gateway: questions of links for them get its address.
     pub fn set_gateway_names(&self, names: IsOwnName) {
         self.inner.own_names.set(names);
@@ -189,6 +213,16 @@ impl Network {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Goes on without IPv6, unless the settings want it in any case.
+fn without_ipv6(config: &Config, state: &mut ipv6::State, here: &mut Here, error: Error) -> Result<(), Error> {
+    if config.ipv6 == Ipv6::On {
+        return Err(error);
+    }
+    tracing::warn!(error = &error as &dyn std::error::Error, "instances have no IPv6");
+    (*state, here.has_v6) = (Err("the kernel refused what it needs; see the platform's log"), false);
+    Ok(())
 }
 
 /// Where the kernel reports refused packets; nothing where it cannot.
@@ -303,7 +337,9 @@ mod tests {
             link = Some(network.link(new).expect("a link"));
             Ok(())
         })?;
-        Ok(link.expect("made"))
+        let link = link.expect("made");
+        link.complete().expect("completed");
+        Ok(link)
     }
 
     fn spec(owner: &str, entries: &[&str]) -> EgressSpec {

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use crate::config::Config;
 use crate::connections::Limits;
 use crate::error::Error;
+use crate::ipv6;
 use crate::names::{INNER_LINK, Names};
 use crate::netlink::Socket;
 use crate::rules::Here;
@@ -36,12 +37,21 @@ pub fn probe() -> Result<Vec<String>, Error> {
     Ok(dropping.map(|chain| format!("{} of the table {}", chain.name, chain.table)).collect())
 }
 
+/// Why instances would have no IPv6 here, with these settings; nothing where they would have it.
+///
+/// # Errors
+/// [`Error::BadConfig`] where the settings want it in any case and the machine cannot.
+pub fn ipv6_off(config: &Config) -> Result<Option<&'static str>, Error> {
+    let mut route = Socket::route().map_err(Error::kernel("open", "a netlink socket"))?;
+    Ok(ipv6::state(config.ipv6, &mut route)?.err())
+}
+
 fn try_all(namespace: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
     let names = Names::of(0);
     let mut route = Socket::route().map_err(Error::kernel("open", "a netlink socket"))?;
     let mut netfilter = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
     let block = Subnet::of(Ipv4Addr::new(192, 0, 2, 0), 24);
-    let here = Here { address: block.at(1), gateway: Some(block.at(2)), relay: 1 };
+    let here = Here { address: block.at(1), gateway: Some(block.at(2)), relay: 1, has_v6: false };
     let config = Config::default();
     let connections = Limits::new(&config, TRACKED_MAX, 1)?;
     netfilter

@@ -28,7 +28,7 @@ const LINK_BYTES: usize = 16;
 const ADDRESS_BYTES: usize = 8;
 const ROUTE_BYTES: usize = 12;
 /// Answered, and it must not be there yet.
-const CREATE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+pub const CREATE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
 /// Both ends of a link have this address: packets are for whoever gets them, and nobody needs to
 /// ask who has one.

@@ -15,24 +15,30 @@
 //!
 //! Functions with a list of what they may reach share three more sets and chains: `members` has the
 //! number of the list of an instance's address, `lists` the chain of a number, and the chain, one a
-//! list, returns for what is on it and otherwise goes to `refuse-listed`, which reports and refuses.
+//! list, returns for what is on it and otherwise goes to `refuse-listed`, which reports and
+//! refuses. With IPv6, packets of it go from `from` to `from-6`, which asks the same of them; a
+//! list has a chain for each family, found by the number of the same member.
+//!
 //! An instance without a list is in none of them, and what it sends costs one failed lookup until
 //! its connection is established.
 
 use std::net::Ipv4Addr;
 
-use crate::config::{Config, NEVER};
+use crate::config::{Config, NEVER, NEVER_6};
 use crate::connections::Limits;
 use crate::egress::List;
 use crate::names::{LINKS_OF_ALL, Names};
 use crate::netlink::Message;
-use crate::nft::{Chain, Hook, Kind, Rule, Set, Transaction};
+use crate::nft::{Chain, Family, Hook, Kind, Rule, Set, Transaction};
 use crate::subnet::{Subnet, joined};
+use crate::subnet6::{Subnet6, joined6};
 
 /// Port of name servers.
 pub const DNS_PORT: u16 = 53;
 /// The table that all platforms of a machine share, see [`guard`].
 pub const GUARD_TABLE: &str = "sampan-forwarding";
+/// The same for IPv6.
+pub const GUARD_TABLE_6: &str = "sampan-forwarding-6";
 
 /// Before the tracking of connections (-200).
 const BEFORE_TRACKING: i32 = -300;
@@ -48,6 +54,9 @@ const SOURCE_CHANGES: i32 = 100;
 /// ICMP: a question for a sign of life, and "your packet did not get there".
 const ECHO_REQUEST: u8 = 8;
 const UNREACHABLE: u8 = 3;
+/// The same of ICMPv6 (RFC 4443).
+const ECHO_REQUEST_6: u8 = 128;
+const UNREACHABLE_6: u8 = 1;
 
 const DENIED: &str = "denied";
 const CONNECTIONS: &str = "connections";
@@ -62,6 +71,11 @@ const LISTS: &str = "lists";
 /// Refusals of one instance in a second that are reported.
 const REFUSALS_PER_S_MAX: u32 = 20;
 const COUNTED: &str = "counted";
+const DENIED_6: &str = "denied-6";
+const FROM_6: &str = "from-6";
+const REFUSE_LISTED_6: &str = "refuse-listed-6";
+const LISTS_6: &str = "lists-6";
+const COUNTED_6: &str = "counted-6";
 const GUARDED: &str = "guarded";
 
 /// What instances reach of this machine, all by TCP but names.
@@ -73,6 +87,8 @@ pub struct Here {
     pub gateway: Option<Ipv4Addr>,
     /// Port of the relay at `address`, which takes the connections to both.
     pub relay: u16,
+    /// Whether links have IPv6 addresses too.
+    pub has_v6: bool,
 }
 
 /// Puts the platform's table in the place of one that is there.
@@ -88,7 +104,7 @@ pub fn install<'a>(
 ) -> Transaction<'a> {
     let (ranges, name_server) = (joined(&denied(config)), here.address);
     let hook = |kind, place, priority| Some(Hook { kind, place, priority });
-    Transaction::on(&names.table)
+    let changes = Transaction::on(&names.table)
         .table()
         .remove_table()
         .table()
@@ -107,17 +123,7 @@ pub fn install<'a>(
             hook: None,
             rules: vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()],
         })
-        .chain(Chain {
-            name: REFUSE_LISTED,
-            hook: None,
-            rules: match log_group {
-                Some(group) => vec![
-                    Rule::new().over_rate(REFUSALS, REFUSALS_PER_S_MAX).go_to(REFUSE),
-                    Rule::new().log(group).go_to(REFUSE),
-                ],
-                None => vec![Rule::new().go_to(REFUSE)],
-            },
-        })
+        .chain(Chain { name: REFUSE_LISTED, hook: None, rules: refuse_listed(Family::V4, log_group) })
         // Questions would fill the table of connections: each has a port of its own, and is
         // remembered for half a minute.
         .chain(Chain {
@@ -130,7 +136,9 @@ pub fn install<'a>(
             hook: hook(Kind::Filter, libc::NF_INET_LOCAL_OUT, BEFORE_TRACKING),
             rules: both(|protocol| answers(name_server, protocol).untracked()).to_vec(),
         })
-        .chain(Chain { name: COUNTED, hook: None, rules: counted(connections) })
+        .chain(Chain { name: COUNTED, hook: None, rules: counted(Family::V4, connections) });
+    let changes = if here.has_v6 { of_v6(changes, config, connections, log_group) } else { changes };
+    changes
         .chain(Chain {
             name: "from",
             hook: hook(Kind::Filter, libc::NF_INET_PRE_ROUTING, BEFORE_DESTINATION_CHANGES),
@@ -144,45 +152,113 @@ pub fn install<'a>(
         .chain(Chain {
             name: "to",
             hook: hook(Kind::Filter, libc::NF_INET_POST_ROUTING, FILTER),
-            rules: to(&names.links, name_server),
+            rules: to(&names.links, here),
         })
         .chain(Chain {
             name: "nat",
             hook: hook(Kind::Nat, libc::NF_INET_POST_ROUTING, SOURCE_CHANGES),
-            rules: vec![Rule::new().v4().source_in(block).leaves_not_by(&names.links).masquerade()],
+            rules: masqueraded(&names.links, block, here, config),
         })
 }
 
-/// Makes the chain of a list, unless it is there, and its sets.
+/// What of the table only IPv6 needs.
+fn of_v6<'a>(
+    changes: Transaction<'a>,
+    config: &Config,
+    connections: Limits,
+    log_group: Option<u16>,
+) -> Transaction<'a> {
+    let rule = || Rule::of(Family::V6);
+    changes
+        .set(&Set::Ranges6 { name: DENIED_6, ranges: &joined6(&denied_6(config)) })
+        .set(&Set::Verdicts { name: LISTS_6 })
+        .chain(Chain { name: REFUSE_LISTED_6, hook: None, rules: refuse_listed(Family::V6, log_group) })
+        .chain(Chain { name: COUNTED_6, hook: None, rules: counted(Family::V6, connections) })
+        .chain(Chain {
+            name: FROM_6,
+            hook: None,
+            rules: vec![
+                rule().forged_source().drop(),
+                rule().destination_here_or_many().go_to(REFUSE),
+                rule().destination_in(DENIED_6).go_to(REFUSE),
+                rule().not_established().verdict_of_source(MEMBERS, LISTS_6),
+                rule().go_to(COUNTED_6),
+            ],
+        })
+}
+
+/// Leaves as the machine.
+fn masqueraded(links: &str, block: Subnet, here: Here, config: &Config) -> Vec<Rule> {
+    let v4 = Rule::new().v4().source_in(block).leaves_not_by(links).masquerade();
+    let v6 = || Rule::of(Family::V6).v6().source_in_6(config.range6).leaves_not_by(links).masquerade();
+    std::iter::once(v4).chain(here.has_v6.then(v6)).collect()
+}
+
+/// Refuses what is not on a list, and reports it to a group.
+fn refuse_listed(family: Family, log_group: Option<u16>) -> Vec<Rule> {
+    match log_group {
+        Some(group) => vec![
+            Rule::of(family).over_rate(REFUSALS, REFUSALS_PER_S_MAX).go_to(REFUSE),
+            Rule::of(family).log(group).go_to(REFUSE),
+        ],
+        None => vec![Rule::of(family).go_to(REFUSE)],
+    }
+}
+
+/// Makes the chains of a list, unless they are there, and their sets.
 pub fn add_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
-    let (mut changes, mut rules) = (changes, Vec::new());
+    let (mut changes, mut rules, mut rules_6) = (changes, Vec::new(), Vec::new());
     for group in &list.groups {
-        let with_ports = || match group.ports {
-            Some((first, last)) => Rule::new().port_between(first, last),
-            None => Rule::new(),
+        let back = |family, set: &str| match group.ports {
+            Some((first, last)) => Rule::of(family).port_between(first, last).destination_in(set).back(),
+            None => Rule::of(family).destination_in(set).back(),
         };
         if !group.ranges.is_empty() {
             changes = changes.set(&Set::Ranges { name: &group.ranges_set, ranges: &group.ranges });
-            rules.push(with_ports().destination_in(&group.ranges_set).back());
+            rules.push(back(Family::V4, &group.ranges_set));
+        }
+        if !group.ranges_6.is_empty() && list.has_v6 {
+            changes = changes.set(&Set::Ranges6 { name: &group.ranges_6_set, ranges: &group.ranges_6 });
+            rules_6.push(back(Family::V6, &group.ranges_6_set));
         }
         if !group.names.is_empty() {
             changes = changes.set(&Set::Addresses { name: &group.names_set });
-            rules.push(with_ports().destination_in(&group.names_set).back());
+            rules.push(back(Family::V4, &group.names_set));
+        }
+        if !group.names.is_empty() && list.has_v6 {
+            changes = changes.set(&Set::Addresses6 { name: &group.names_6_set });
+            rules_6.push(back(Family::V6, &group.names_6_set));
         }
     }
     rules.push(Rule::new().go_to(REFUSE_LISTED));
-    changes.chain(Chain { name: &list.chain, hook: None, rules }).add_verdict(LISTS, list.number, &list.chain)
+    let changes = changes.chain(Chain { name: &list.chain, hook: None, rules });
+    let changes = changes.add_verdict(LISTS, list.number, &list.chain);
+    if !list.has_v6 {
+        return changes;
+    }
+    rules_6.push(Rule::of(Family::V6).go_to(REFUSE_LISTED_6));
+    let changes = changes.chain(Chain { name: &list.chain_6, hook: None, rules: rules_6 });
+    changes.add_verdict(LISTS_6, list.number, &list.chain_6)
 }
 
 /// Removes them.
 pub fn remove_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
     let mut changes = changes.remove_verdict(LISTS, list.number).remove_chain(&list.chain);
+    if list.has_v6 {
+        changes = changes.remove_verdict(LISTS_6, list.number).remove_chain(&list.chain_6);
+    }
     for group in &list.groups {
         if !group.ranges.is_empty() {
             changes = changes.remove_set(&group.ranges_set);
         }
+        if !group.ranges_6.is_empty() && list.has_v6 {
+            changes = changes.remove_set(&group.ranges_6_set);
+        }
         if !group.names.is_empty() {
             changes = changes.remove_set(&group.names_set);
+        }
+        if !group.names.is_empty() && list.has_v6 {
+            changes = changes.remove_set(&group.names_6_set);
         }
     }
     changes
@@ -209,6 +285,12 @@ pub fn denied(config: &Config) -> Vec<Subnet> {
     never.chain([config.range]).chain(config.denied.iter().copied()).collect()
 }
 
+/// The same of IPv6.
+pub fn denied_6(config: &Config) -> Vec<Subnet6> {
+    let never = NEVER_6.iter().map(|(first, bits)| Subnet6::of(*first, *bits));
+    never.chain([config.range6]).chain(config.denied6.iter().copied()).collect()
+}
+
 /// A question to the name server.
 fn asks(name_server: Ipv4Addr, protocol: i32) -> Rule {
     Rule::new().v4().destination(name_server).port(protocol, DNS_PORT)
@@ -233,6 +315,9 @@ fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
         // their own rules.
         Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
         Rule::new().enters_not_by(links).accept(),
+    ];
+    let v6 = here.has_v6.then(|| Rule::new().v6().go_to(FROM_6));
+    let asked = [
         Rule::new().not_v4().drop(),
         Rule::new().forged_source().drop(),
         // Before the name server's queue, which all instances share.
@@ -249,7 +334,7 @@ fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
         Rule::new().not_established().verdict_of_source(MEMBERS, LISTS),
         Rule::new().go_to(COUNTED),
     ];
-    before.into_iter().chain(to_gateway).chain(outside).collect()
+    before.into_iter().chain(v6).chain(asked).chain(to_gateway).chain(outside).collect()
 }
 
 /// A connection to one of the addresses by which instances reach this machine.
@@ -265,33 +350,36 @@ fn to_relay(links: &str, here: Here) -> Vec<Rule> {
 }
 
 /// What instances send to where they may.
-fn counted(connections: Limits) -> Vec<Rule> {
+fn counted(family: Family, connections: Limits) -> Vec<Rule> {
+    let rule = || Rule::of(family);
+    let echo_request = if family == Family::V4 { ECHO_REQUEST } else { ECHO_REQUEST_6 };
     vec![
-        Rule::new().new_connection().over_connections(CONNECTIONS, connections.per_instance).drop(),
-        Rule::new()
+        rule().new_connection().over_connections(CONNECTIONS, connections.per_instance).drop(),
+        rule()
             .new_connection()
             .over_connections(ASSURED, connections.assured)
             .over_share(SHARES, connections.per_share)
             .drop(),
-        Rule::new().protocol(libc::IPPROTO_TCP).accept(),
-        Rule::new().protocol(libc::IPPROTO_UDP).accept(),
-        Rule::new().icmp(ECHO_REQUEST).accept(),
-        Rule::new().drop(),
+        rule().protocol(libc::IPPROTO_TCP).accept(),
+        rule().protocol(libc::IPPROTO_UDP).accept(),
+        rule().icmp(echo_request).accept(),
+        rule().drop(),
     ]
 }
 
 /// What goes to instances, from outside and from this machine.
-fn to(links: &str, name_server: Ipv4Addr) -> Vec<Rule> {
-    let [by_udp, by_tcp] = both(|protocol| answers(name_server, protocol).accept());
-    vec![
+fn to(links: &str, here: Here) -> Vec<Rule> {
+    let [by_udp, by_tcp] = both(|protocol| answers(here.address, protocol).accept());
+    let refusals_6 = here.has_v6.then(|| Rule::of(Family::V6).v6().icmp(UNREACHABLE_6).accept());
+    let first = [
         Rule::new().leaves_not_by(links).accept(),
         Rule::new().of_known_connection().accept(),
         by_udp,
         by_tcp,
         // Refusals of what was never let through belong to no connection.
         Rule::new().icmp(UNREACHABLE).accept(),
-        Rule::new().drop(),
-    ]
+    ];
+    first.into_iter().chain(refusals_6).chain([Rule::new().drop()]).collect()
 }
 
 /// Keeps a machine that passed nothing on as closed as it was, where packets that come in by the
@@ -299,12 +387,14 @@ fn to(links: &str, name_server: Ipv4Addr) -> Vec<Rule> {
 /// anywhere else is dropped, as it was before, but for what another program asked for (answers, and
 /// destinations that it changed).
 ///
-/// The table lives as long as the settings that it makes up for, until the machine starts anew:
-/// either may be in use by another platform. Links are only ever added.
-pub fn guard(links: &[String]) -> Vec<Message> {
-    let stray = Rule::new().enters_by_one_of(GUARDED).leaves_not_by(LINKS_OF_ALL).of_no_known_connection();
+/// There is one table for each family, [`GUARD_TABLE`] and [`GUARD_TABLE_6`]. It lives as long as
+/// the settings that it makes up for, until the machine starts anew: either may be in use by
+/// another platform. Links are only ever added.
+pub fn guard(table: &str, links: &[String]) -> Vec<Message> {
+    let of_family = if table == GUARD_TABLE { Rule::new().v4() } else { Rule::new().v6() };
+    let stray = of_family.enters_by_one_of(GUARDED).leaves_not_by(LINKS_OF_ALL).of_no_known_connection();
     let hook = Hook { kind: Kind::Filter, place: libc::NF_INET_FORWARD, priority: FILTER };
-    Transaction::on(GUARD_TABLE)
+    Transaction::on(table)
         .table()
         .set(&Set::Links { name: GUARDED, links })
         .chain(Chain { name: "forward", hook: Some(hook), rules: Vec::new() })
@@ -314,8 +404,8 @@ pub fn guard(links: &[String]) -> Vec<Message> {
 }
 
 /// Removes the guard; fails when there is none.
-pub fn unguard() -> Vec<Message> {
-    Transaction::on(GUARD_TABLE).remove_table().messages()
+pub fn unguard(table: &str) -> Vec<Message> {
+    Transaction::on(table).remove_table().messages()
 }
 
 #[cfg(test)]
@@ -328,6 +418,24 @@ mod tests {
         let pairs = joined(&denied(&config));
         for never in ["0.0.0.0", "127.0.0.53", "10.222.16.9", "224.0.0.251", "255.255.255.255"] {
             let never: Ipv4Addr = never.parse().expect("an address");
+            assert!(pairs.iter().any(|(first, last)| (*first..=*last).contains(&never)), "{never}");
+        }
+        let pairs = joined6(&denied_6(&Config { denied6: Vec::new(), ..Config::default() }));
+        for never in [
+            "::",
+            "::1",
+            "::10.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:a00:1::1",
+            "2001::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "fd73:616d:7061:6e00::ade:3",
+        ] {
+            let never: std::net::Ipv6Addr = never.parse().expect("an address");
             assert!(pairs.iter().any(|(first, last)| (*first..=*last).contains(&never)), "{never}");
         }
         let metadata = Ipv4Addr::new(169, 254, 169, 254);

@@ -157,6 +157,14 @@ impl Sandboxes {
         }
     }
 
+    /// Why instances have no IPv6; nothing where they have it.
+    pub fn ipv6_off(&self) -> Option<&'static str> {
+        match self.inner.host.prewarmed.network() {
+            Some(network) => network.ipv6_off(),
+            None => Some("instances have no public network"),
+        }
+    }
+
     /// Connections of instances to these ports of the gateway's address, from now on; nothing where
     /// they cannot or may not reach it.
     pub fn gateway_connections(&self, ports: &[u16]) -> Option<Receiver<GatewayConnection>> {

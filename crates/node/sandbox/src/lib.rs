@@ -81,6 +81,7 @@ pub use instance::Sandbox;
 pub use listening::{Listener, NotListening};
 /// `[network]`.
 pub use network::Config as NetworkConfig;
+pub use network::ipv6_off;
 pub use network::{EgressSpec, GATEWAY_NAME, GatewayConnection, HostAccess, Refused};
 pub use root::RootFacts;
 pub use runtime::{NotFound as RuntimeNotFound, OWN as OWN_RUNTIME, Runtime};

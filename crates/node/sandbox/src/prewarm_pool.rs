@@ -299,7 +299,11 @@ impl PrewarmPool {
             Ok(())
         });
         let network = Arc::new(namespace.map_err(|source| Error::Namespace { kind: "network", source })?);
-        let link = link.transpose().map_err(|source| Error::Network { source })?.map(Arc::new);
+        let link = link.transpose().and_then(|link| {
+            link.iter().try_for_each(|link| link.complete())?;
+            Ok(link.map(Arc::new))
+        });
+        let link = link.map_err(|source| Error::Network { source })?;
         let mounts = mounts.expect("made in the namespace").map_err(|source| Error::Mounts { source })?;
         Ok(Prewarmed { namespaces: Namespaces { network, cookie, link, ids }, mounts })
     }

@@ -10,6 +10,7 @@ use crate::{output, settings};
 pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     let mut checks = sandbox::doctor();
     let settings = settings::load(args)?;
+    checks.push(ipv6(&settings.network));
     checks.push(images(&settings.data_dir));
     checks.push(volumes(&settings.data_dir, &settings.volumes));
     let missing: Vec<&str> = checks.iter().filter(|c| c.is_missing()).map(|c| c.name).collect();
@@ -32,6 +33,19 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
 /// A directory, or its nearest existing parent.
 fn nearest(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
+}
+
+/// Whether instances would have IPv6 with these settings.
+fn ipv6(config: &sandbox::NetworkConfig) -> sandbox::Check {
+    let (status, found, remedy) = match sandbox::ipv6_off(config) {
+        Ok(None) => (sandbox::CheckStatus::Ok, "instances have a way out by it".to_owned(), String::new()),
+        Ok(Some(reason)) => {
+            let found = format!("instances have none: {reason}");
+            (sandbox::CheckStatus::Ok, found, "They use IPv4; see [network] ipv6 in docs/NETWORK.md.".to_owned())
+        }
+        Err(error) => (sandbox::CheckStatus::Degraded, error.to_string(), error.remedy().to_owned()),
+    };
+    sandbox::Check { name: "IPv6", status, found, remedy }
 }
 
 /// What volumes can be.

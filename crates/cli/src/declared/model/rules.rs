@@ -9,7 +9,10 @@ use serde_json::json;
 pub fn function(schema: &mut Schema) {
     let needs = json!({"provisioned": ["publish"], "websocket_idle": ["websocket"], "rerun": ["async_run"]});
     schema.insert("dependencies".to_owned(), needs);
-    let job = |key: &str, value: serde_json::Value| json!({"not": {"required": ["job", key], "properties": {"job": {"const": true}, key: value}}});
+    let job = |key: &str, value: serde_json::Value| {
+        let properties = json!({"job": {"const": true}, key: value});
+        json!({"not": {"required": ["job", key], "properties": properties}})
+    };
     let refused = json!([job("port", json!({"not": {"type": "null"}})), job("type", json!({"const": "web"}))]);
     schema.insert("allOf".to_owned(), refused);
 }

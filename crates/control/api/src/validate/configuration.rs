@@ -90,7 +90,7 @@ pub(crate) fn apply(
     let memory_mb = given.memory_size.map_or(Ok(base.memory_mb), |given| scalars::memory_mb(given, bounds))?;
     let extras = with_cfs(given, &mut carried, base.extras, bounds)?;
     extras::check_together(&extras, memory_mb)?;
-    extras::check_egress(&extras, &host.egress_denied)?;
+    extras::check_egress(&extras, &host.egress_denied, host.ipv6_off)?;
     let variables = |given| environment::variables(given, bounds.environment_bytes);
     Ok(VersionSpec {
         image: base.image,

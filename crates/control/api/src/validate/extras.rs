@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use types::egress::{Destination, Host, IpRange};
+use types::egress::{Host, IpRange};
 use types::wire;
 use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
@@ -55,9 +55,20 @@ pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiE
 }
 
 /// Refuses a list with an entry that the operator denies, so that it would have no effect.
-pub(crate) fn check_egress(extras: &Extras, denied: &[(IpRange, &str)]) -> Result<(), ApiError> {
+pub(crate) fn check_egress(
+    extras: &Extras,
+    denied: &[(IpRange, &str)],
+    ipv6_off: Option<&str>,
+) -> Result<(), ApiError> {
     for destination in extras.egress.iter().flat_map(Egress::destinations) {
         let Host::Range(range) = &destination.host else { continue };
+        if let Some(reason) = ipv6_off.filter(|_| range.first().is_ipv6()) {
+            let problem = format!(
+                "{destination} is of IPv6, which instances do not have here: {reason}; use IPv4 or a name, or see \
+                 [network] ipv6"
+            );
+            return Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", problem));
+        }
         if let Some((by, setting)) = denied.iter().find(|(by, _)| range.is_within(*by)) {
             let problem = format!(
                 "{destination} is within {by}, which no function reaches here ({setting}); take it off the list"
@@ -74,21 +85,10 @@ fn egress(given: Option<&[String]>, base: Option<Egress>) -> Result<Option<Egres
         None => Ok(base),
         Some([]) => Ok(None),
         Some(entries) => {
-            let list = Egress::parse(entries)
-                .map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", error.to_string()))?;
-            match list.destinations().iter().find(|destination| is_of_ipv6(destination)) {
-                None => Ok(Some(list)),
-                Some(destination) => {
-                    let problem = format!("{destination} is of IPv6, which instances do not have; use IPv4 or a name");
-                    Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", problem))
-                }
-            }
+            let list = Egress::parse(entries);
+            list.map(Some).map_err(|error| invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", error.to_string()))
         }
     }
-}
-
-fn is_of_ipv6(destination: &Destination) -> bool {
-    matches!(&destination.host, Host::Range(range) if range.first().is_ipv6())
 }
 
 fn cpu_milli(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Option<u32>, ApiError> {
@@ -214,18 +214,19 @@ mod tests {
         assert!(none.destinations().is_empty());
         let error = applied(list(&["10.0.0.1/8"]), Extras::default()).expect_err("bits beyond");
         assert_eq!(error, "Sampan.Egress: \"10.0.0.1/8\" has bits beyond its prefix; did you mean 10.0.0.0/8?");
-        let error = applied(list(&["10.0.0.0/8", "[2001:db8::/32]:443"]), Extras::default()).expect_err("IPv6");
-        let problem = "[2001:db8::/32]:443 is of IPv6, which instances do not have; use IPv4 or a name";
-        assert_eq!(error, format!("Sampan.Egress: {problem}"));
     }
 
     #[test]
     fn an_entry_that_is_denied_here_names_the_setting() {
         let denied = [("169.254.0.0/16".parse().expect("a range"), "[network] denied")];
-        let checked = |entry: &str| {
+        let checked_with = |entry: &str, ipv6_off| {
             let egress = Some(Egress::parse(&[entry]).expect("a list"));
-            check_egress(&Extras { egress, ..Extras::default() }, &denied).map_err(|error| error.message)
+            check_egress(&Extras { egress, ..Extras::default() }, &denied, ipv6_off).map_err(|error| error.message)
         };
+        let checked = |entry: &str| checked_with(entry, None);
+        let error = checked_with("[2001:db8::/32]:443", Some("the kernel has no IPv6")).expect_err("refused");
+        assert!(error.contains("[2001:db8::/32]:443 is of IPv6") && error.contains("has no IPv6; use IPv4"), "{error}");
+        assert!(checked("[2001:db8::/32]:443").is_ok());
         let expected = "Sampan.Egress: 169.254.169.254:80 is within 169.254.0.0/16, which no function reaches here \
                         ([network] denied); take it off the list";
         assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));

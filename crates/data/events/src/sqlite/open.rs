@@ -39,9 +39,9 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Opens the queue for writing once more, beside connections that are there already: by SQLite alone.
-/// A descriptor of its own would take their locks with it when it is closed, as POSIX has them
-/// (sqlite.org/howtocorrupt.html, 2.2), and another process could delete the log under them.
+/// Opens the queue for writing once more, beside connections that are there already: by SQLite
+/// alone. A descriptor of its own would take their locks with it when it is closed, as POSIX has
+/// them (sqlite.org/howtocorrupt.html, 2.2), and another process could delete the log under them.
 pub(crate) fn reopen(path: &Path) -> Result<Connection, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,7 +1,7 @@
 //! Names that the platform answers itself: those that lead to its own gateway, and all below
-//! `sampan.internal`. An instance that calls its own public name would be sent to an address of this
-//! machine, which it does not reach, or out and back in again; and what others say of a name of the
-//! platform would be opened to a function that has it on its list.
+//! `sampan.internal`. An instance that calls its own public name would be sent to an address of
+//! this machine, which it does not reach, or out and back in again; and what others say of a name
+//! of the platform would be opened to a function that has it on its list.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};

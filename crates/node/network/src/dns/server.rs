@@ -235,7 +235,8 @@ mod tests {
     fn relay() -> Relay {
         let clients = Subnet::of(Ipv4Addr::new(10, 222, 0, 0), 20);
         let (config, netfilter) = (Config::default(), crate::netlink::Socket::netfilter().expect("a socket"));
-        let egress = Arc::new(EgressLists::new("none", Arc::new(parking_lot::Mutex::new(netfilter)), &config));
+        let netfilter = Arc::new(parking_lot::Mutex::new(netfilter));
+        let egress = Arc::new(EgressLists::new("none", netfilter, &config, false));
         let own_names = Arc::new(OwnNames::new(Ipv4Addr::new(10, 222, 0, 1), None));
         Relay::new(clients, (Resolving::default(), egress, own_names), &config, &CancellationToken::new())
     }

@@ -112,7 +112,7 @@ mod tests {
         let list = Egress::parse(&["none"]).expect("a list");
         let refused = Arc::new(move |refused: &Refused| hears.lock().push(refused.to_string()));
         let spec = EgressSpec { owner: "f".into(), list: list.clone(), refused };
-        let member = Member::new(spec, Arc::new(List::new(0, &list)), 3);
+        let member = Member::new(spec, Arc::new(List::new(0, &list, false)), 3);
         for port in [443, 443, 80, 443] {
             let address = IpAddr::from([192, 0, 2, 1]);
             member.report(Refused::Address { address, protocol: 6, port: Some(port) });

@@ -28,6 +28,7 @@ use crate::netlink::Socket;
 use crate::nft::Transaction;
 use crate::rules;
 use crate::subnet::Subnet;
+use crate::subnet6::Subnet6;
 
 /// The lists of one platform.
 pub struct EgressLists {
@@ -35,6 +36,8 @@ pub struct EgressLists {
     netfilter: Arc<Mutex<Socket>>,
     /// What no name opens.
     denied: Vec<Subnet>,
+    /// The same of IPv6; nothing where instances have none.
+    denied_6: Option<Vec<Subnet6>>,
     addresses_max: usize,
     refusals_logged_max: usize,
     /// Locked before the socket.
@@ -57,17 +60,18 @@ struct Active {
     list: Arc<List>,
     members: usize,
     /// Of each group, the addresses of its names and when an answer had them last.
-    learned: Vec<HashMap<Ipv4Addr, u64>>,
+    learned: Vec<HashMap<IpAddr, u64>>,
     answers: u64,
 }
 
 impl EgressLists {
     /// None yet, in a table of rules.
-    pub fn new(table: &str, netfilter: Arc<Mutex<Socket>>, config: &Config) -> Self {
+    pub fn new(table: &str, netfilter: Arc<Mutex<Socket>>, config: &Config, has_v6: bool) -> Self {
         Self {
             table: table.to_owned(),
             netfilter,
             denied: rules::denied(config),
+            denied_6: has_v6.then(|| rules::denied_6(config)),
             addresses_max: config.egress_addresses_max,
             refusals_logged_max: config.egress_refusals_logged_max,
             lists: Mutex::default(),
@@ -83,7 +87,7 @@ impl EgressLists {
         let number = lists.next_number;
         let (list, is_new) = match lists.active.get(&key) {
             Some(active) => (active.list.clone(), false),
-            None => (Arc::new(List::new(number, &spec.list)), true),
+            None => (Arc::new(List::new(number, &spec.list, self.denied_6.is_some())), true),
         };
         let mut changes = Transaction::on(&self.table);
         if is_new {
@@ -137,7 +141,7 @@ impl EgressLists {
     /// returns, and stay so when a later answer has others; beyond a number the ones that no answer
     /// had for longest are closed. Blocks.
     pub fn learn(&self, member: &Member, name: &str, answered: &[IpAddr]) -> Result<(), Error> {
-        let answered: Vec<Ipv4Addr> = answered.iter().filter_map(|address| self.may_open(*address)).collect();
+        let answered: Vec<IpAddr> = answered.iter().copied().filter(|address| self.may_open(*address)).collect();
         let mut lists = self.lists.lock();
         // The instance may have ended since it asked.
         let Some(active) = lists.active.get_mut(&member.key()) else { return Ok(()) };
@@ -147,7 +151,7 @@ impl EgressLists {
         let (mut learned, mut is_changed) = (Vec::new(), false);
         for (index, group) in list.groups.iter().enumerate().filter(|(_, group)| group.has_name(name)) {
             let known = &mut active.learned[index];
-            let mut new: Vec<Ipv4Addr> = Vec::new();
+            let mut new: Vec<IpAddr> = Vec::new();
             for address in &answered {
                 match known.get_mut(address) {
                     Some(answered) => *answered = answers,
@@ -158,7 +162,10 @@ impl EgressLists {
             new.truncate(self.addresses_max);
             let old = oldest(known, (known.len() + new.len()).saturating_sub(self.addresses_max));
             is_changed |= !new.is_empty();
-            changes = changes.remove_addresses(&group.names_set, &old).add_addresses(&group.names_set, &new);
+            let (old_4, old_6) = by_family(&old);
+            let (new_4, new_6) = by_family(&new);
+            changes = changes.remove_addresses(&group.names_set, &old_4).add_addresses(&group.names_set, &new_4);
+            changes = changes.remove_addresses(&group.names_6_set, &old_6).add_addresses(&group.names_6_set, &new_6);
             learned.push((index, old, new));
         }
         if !is_changed {
@@ -177,10 +184,12 @@ impl EgressLists {
 
     /// An address that a name may open: none that is denied. That of this machine and of other
     /// instances are refused before the list is asked.
-    fn may_open(&self, address: IpAddr) -> Option<Ipv4Addr> {
+    fn may_open(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(address) => Some(address).filter(|a| !self.denied.iter().any(|range| range.contains(*a))),
-            IpAddr::V6(_) => None,
+            IpAddr::V4(address) => !self.denied.iter().any(|range| range.contains(address)),
+            IpAddr::V6(address) => {
+                self.denied_6.as_ref().is_some_and(|denied| !denied.iter().any(|range| range.contains(address)))
+            }
         }
     }
 
@@ -198,7 +207,8 @@ impl EgressLists {
         for active in lists.active.values() {
             changes = rules::add_list(changes, &active.list);
             for (group, learned) in active.list.groups.iter().zip(&active.learned) {
-                changes = changes.add_addresses(&group.names_set, &learned.keys().copied().collect::<Vec<_>>());
+                let (v4, v6) = by_family(&learned.keys().copied().collect::<Vec<_>>());
+                changes = changes.add_addresses(&group.names_set, &v4).add_addresses(&group.names_6_set, &v6);
             }
         }
         for (instance, member) in self.members.read().iter() {
@@ -208,12 +218,17 @@ impl EgressLists {
     }
 }
 
+/// Addresses of IPv4, and of IPv6.
+fn by_family(addresses: &[IpAddr]) -> (Vec<IpAddr>, Vec<IpAddr>) {
+    addresses.iter().copied().partition(IpAddr::is_ipv4)
+}
+
 /// The addresses that no answer had for longest.
-fn oldest(known: &HashMap<Ipv4Addr, u64>, count: usize) -> Vec<Ipv4Addr> {
+fn oldest(known: &HashMap<IpAddr, u64>, count: usize) -> Vec<IpAddr> {
     if count == 0 {
         return Vec::new();
     }
-    let mut by_age: Vec<(u64, Ipv4Addr)> = known.iter().map(|(address, answered)| (*answered, *address)).collect();
+    let mut by_age: Vec<(u64, IpAddr)> = known.iter().map(|(address, answered)| (*answered, *address)).collect();
     by_age.sort_unstable();
     by_age.into_iter().take(count).map(|(_, address)| address).collect()
 }

@@ -2,7 +2,7 @@
 //! (linux/netfilter/nfnetlink_log.h).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const WITH_PACKET: u8 = 2;
 const PAYLOAD: u16 = 9;
 /// Bytes of a packet that are sent.
 const PACKET_BYTES: u32 = 64;
+/// Bytes of the header of IPv6, without extensions.
+const IPV6_HEADER_BYTES: usize = 40;
 /// Groups that are tried: each has one listener, which may be another program.
 const GROUPS_TRIED: u16 = 16;
 /// Bytes of the nfgenmsg before attributes.
@@ -113,22 +115,27 @@ fn packets(datagram: &[u8]) -> Vec<(Ipv4Addr, Refused)> {
     payloads.filter_map(destination).collect()
 }
 
-/// Source and destination of an IPv4 packet, whose ports TCP and UDP have in the same place.
+/// Source and destination of a packet, whose ports TCP and UDP have in the same place. Sources by
+/// IPv6 are known by the IPv4 address that theirs end with.
 fn destination(packet: &[u8]) -> Option<(Ipv4Addr, Refused)> {
-    let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
+    let v4 = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
     let version_and_length = *packet.first()?;
-    if version_and_length >> 4 != 4 {
-        return None;
-    }
-    let protocol = *packet.get(9)?;
-    let port_at = usize::from(version_and_length & 0xf) * 4 + 2;
+    let (source, address, protocol, header_bytes) = match version_and_length >> 4 {
+        4 => (v4(12)?, IpAddr::V4(v4(16)?), *packet.get(9)?, usize::from(version_and_length & 0xf) * 4),
+        6 => {
+            let address = Ipv6Addr::from(<[u8; 16]>::try_from(packet.get(24..40)?).ok()?);
+            (v4(20)?, IpAddr::V6(address), *packet.get(6)?, IPV6_HEADER_BYTES)
+        }
+        _ => return None,
+    };
+    let port_at = header_bytes + 2;
     let port = match i32::from(protocol) {
         libc::IPPROTO_TCP | libc::IPPROTO_UDP => {
             Some(u16::from_be_bytes(packet.get(port_at..port_at + 2)?.try_into().ok()?))
         }
         _ => None,
     };
-    Some((address(12)?, Refused::Address { address: IpAddr::V4(address(16)?), protocol, port }))
+    Some((source, Refused::Address { address, protocol, port }))
 }
 
 #[cfg(test)]
@@ -155,6 +162,12 @@ mod tests {
         let mut ping = syn();
         ping[9] = 1;
         assert_eq!(destination(&ping).map(|(_, refused)| refused.to_string()), Some("icmp 203.0.113.5".to_owned()));
+        let mut of_ipv6 = vec![0x60, 0, 0, 0, 0, 8, 17, 64];
+        of_ipv6.extend(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0xade, 2).octets());
+        of_ipv6.extend(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7).octets());
+        of_ipv6.extend([0x9c, 0x40, 0, 53, 0, 8, 0, 0]);
+        let (source, refused) = destination(&of_ipv6).expect("whole");
+        assert_eq!((source, refused.to_string()), ([10, 222, 0, 2].into(), "udp [2001:db8::7]:53".to_owned()));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use crate::connections::SHARES;
 use crate::netlink::Attributes;
 use crate::subnet::Subnet;
+use crate::subnet6::Subnet6;
 
 /// The registers: the verdict's, that of values, and one for an address beside a port.
 const VERDICT: u32 = 0;
@@ -34,6 +35,9 @@ const TRANSPORT_HEADER: u32 = 2;
 /// Offsets in the IPv4 header.
 const SOURCE: u32 = 12;
 const DESTINATION: u32 = 16;
+/// And in that of IPv6.
+const SOURCE_6: u32 = 8;
+const DESTINATION_6: u32 = 24;
 /// What `fib` looks up, and by what.
 const FIB_LINK: u32 = 1;
 const FIB_ADDRESS_TYPE: u32 = 3;
@@ -55,7 +59,7 @@ const RETURN: i32 = -5;
 const WITH_ICMP: u32 = 2;
 const WITH_RESET: u32 = 1;
 const ADMINISTRATIVELY_PROHIBITED: u8 = 3;
-/// Bytes of a packet that `log` shows: an IPv4 header with options, and ports.
+/// Bytes of a packet that `log` shows: a header, of IPv4 with options, and ports.
 const LOGGED_BYTES: u32 = 64;
 /// `connlimit` and `limit` hold for more than the number, not for up to it.
 const OVER: u32 = 1;
@@ -111,18 +115,44 @@ fn only_bits(mask: &[u8]) -> Expression {
 }
 
 /// A rule: what must hold, then what happens. Rules are read in the order of a chain.
-#[derive(Debug, Clone, Default)]
-pub struct Rule(Vec<Expression>);
+#[derive(Debug, Clone)]
+pub struct Rule {
+    steps: Vec<Expression>,
+    /// Where what is said of addresses finds them.
+    family: Family,
+}
+
+/// Whose header a rule reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4's.
+    V4,
+    /// IPv6's. Sources are known by the IPv4 address that theirs end with.
+    V6,
+}
 
 impl Rule {
-    /// Holds for every packet.
+    /// Holds for every packet; what it says of addresses must be asked of IPv4 alone.
     pub fn new() -> Self {
-        Self::default()
+        Self::of(Family::V4)
+    }
+
+    /// Holds for every packet; what it says of addresses must be asked of that family alone.
+    pub fn of(family: Family) -> Self {
+        Self { steps: Vec::new(), family }
     }
 
     fn and(mut self, more: impl IntoIterator<Item = Expression>) -> Self {
-        self.0.extend(more);
+        self.steps.extend(more);
         self
+    }
+
+    /// Loads what sets know a source by.
+    fn known_source(&self) -> Expression {
+        match self.family {
+            Family::V4 => payload(NETWORK_HEADER, SOURCE, 4),
+            Family::V6 => payload(NETWORK_HEADER, SOURCE_6 + 12, 4),
+        }
     }
 
     /// Came in by no link whose name begins so.
@@ -150,7 +180,12 @@ impl Rule {
         self.and([meta(META_NFPROTO), compare(EQUAL, &[libc::NFPROTO_IPV4 as u8])])
     }
 
-    /// Is not.
+    /// Is IPv6.
+    pub fn v6(self) -> Self {
+        self.and([meta(META_NFPROTO), compare(EQUAL, &[libc::NFPROTO_IPV6 as u8])])
+    }
+
+    /// Is not IPv4.
     pub fn not_v4(self) -> Self {
         self.and([meta(META_NFPROTO), compare(NOT_EQUAL, &[libc::NFPROTO_IPV4 as u8])])
     }
@@ -167,9 +202,10 @@ impl Rule {
 
     /// Is to one of the ports from the first to the last, and no ICMP, which has none.
     pub fn port_between(self, first: u16, last: u16) -> Self {
+        let without_ports = if self.family == Family::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
         self.and([
             meta(META_L4PROTO),
-            compare(NOT_EQUAL, &[libc::IPPROTO_ICMP as u8]),
+            compare(NOT_EQUAL, &[without_ports as u8]),
             payload(TRANSPORT_HEADER, 2, 2),
             compare(AT_LEAST, &first.to_be_bytes()),
             compare(AT_MOST, &last.to_be_bytes()),
@@ -191,7 +227,8 @@ impl Rule {
 
     /// Is an ICMP message of a type.
     pub fn icmp(self, kind: u8) -> Self {
-        self.protocol(libc::IPPROTO_ICMP).and([payload(TRANSPORT_HEADER, 0, 1), compare(EQUAL, &[kind])])
+        let protocol = if self.family == Family::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
+        self.protocol(protocol).and([payload(TRANSPORT_HEADER, 0, 1), compare(EQUAL, &[kind])])
     }
 
     /// Goes to an address.
@@ -206,13 +243,26 @@ impl Rule {
 
     /// Goes to an address of a set.
     pub fn destination_in(self, set: &str) -> Self {
-        self.and([payload(NETWORK_HEADER, DESTINATION, 4), lookup(set)])
+        let address = match self.family {
+            Family::V4 => payload(NETWORK_HEADER, DESTINATION, 4),
+            Family::V6 => payload(NETWORK_HEADER, DESTINATION_6, 16),
+        };
+        self.and([address, lookup(set)])
     }
 
     /// Comes from a range.
     pub fn source_in(self, range: Subnet) -> Self {
         self.and([
             payload(NETWORK_HEADER, SOURCE, 4),
+            only_bits(&range.mask().octets()),
+            compare(EQUAL, &range.first().octets()),
+        ])
+    }
+
+    /// Comes from a range of IPv6.
+    pub fn source_in_6(self, range: Subnet6) -> Self {
+        self.and([
+            payload(NETWORK_HEADER, SOURCE_6, 16),
             only_bits(&range.mask().octets()),
             compare(EQUAL, &range.first().octets()),
         ])
@@ -290,7 +340,8 @@ impl Rule {
 
     /// What a source's own counter, which a set keeps, holds for.
     fn by_source(self, set: &str, counter: Expression) -> Self {
-        self.and([payload(NETWORK_HEADER, SOURCE, 4), counted(set, counter)])
+        let source = self.known_source();
+        self.and([source, counted(set, counter)])
     }
 
     /// Is not tracked as a connection.
@@ -330,7 +381,8 @@ impl Rule {
         let by = |set: &str, into: u32| {
             Expression::new("lookup", Attributes::new().text(1, set).network_number(2, VALUE).network_number(3, into))
         };
-        self.and([payload(NETWORK_HEADER, SOURCE, 4), by(numbers, VALUE), by(verdicts, VERDICT)])
+        let source = self.known_source();
+        self.and([source, by(numbers, VALUE), by(verdicts, VERDICT)])
     }
 
     /// The first bytes of the packet are sent to whoever listens to a group.
@@ -384,7 +436,7 @@ impl Rule {
     /// The list of its expressions.
     pub fn expressions(self) -> Attributes {
         const ELEMENT: u16 = 1;
-        self.0.into_iter().fold(Attributes::new(), |list, one| list.nest(ELEMENT, one.attributes()))
+        self.steps.into_iter().fold(Attributes::new(), |list, one| list.nest(ELEMENT, one.attributes()))
     }
 }
 

@@ -3,5 +3,5 @@
 mod expression;
 mod transaction;
 
-pub use expression::Rule;
+pub use expression::{Family, Rule};
 pub use transaction::{Chain, Hook, Kind, Set, Transaction, find_table, forget_connections, list_chains, read_chain};

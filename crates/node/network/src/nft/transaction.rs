@@ -1,6 +1,6 @@
 //! Changes of the packet rules that happen together or not at all. Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::expression::{Rule, ask_chain};
 use crate::netlink::{Attributes, Message, attributes};
@@ -29,6 +29,7 @@ const SET_EVALUATED: u32 = 32;
 const ELEMENT_ENDS_INTERVAL: u32 = 1;
 /// What `nft` shows keys as: addresses, ports, numbers, names of links.
 const KEY_ADDRESS: u32 = 7;
+const KEY_ADDRESS_6: u32 = 8;
 const KEY_PORT: u32 = 13;
 const KEY_NUMBER: u32 = 19;
 const KEY_LINK_NAME: u32 = 41;
@@ -80,6 +81,13 @@ pub enum Set<'a> {
         /// First and last of each.
         ranges: &'a [(Ipv4Addr, Ipv4Addr)],
     },
+    /// The same of IPv6.
+    Ranges6 {
+        /// Its name.
+        name: &'a str,
+        /// First and last of each.
+        ranges: &'a [(Ipv6Addr, Ipv6Addr)],
+    },
     /// Counters by source, which the kernel keeps.
     Counts {
         /// Its name.
@@ -92,6 +100,11 @@ pub enum Set<'a> {
     },
     /// Addresses that come and go.
     Addresses {
+        /// Its name.
+        name: &'a str,
+    },
+    /// The same of IPv6.
+    Addresses6 {
         /// Its name.
         name: &'a str,
     },
@@ -173,11 +186,17 @@ impl<'a> Transaction<'a> {
     pub fn set(self, set: &Set<'_>) -> Self {
         let (name, flags, key, key_bytes, elements) = match set {
             Set::Ranges { name, ranges } => {
-                (*name, SET_CONSTANT | SET_INTERVAL, KEY_ADDRESS, size_of::<Ipv4Addr>(), range_elements(ranges))
+                let elements = range_elements(ranges.iter().map(|(first, last)| (first.octets(), last.octets())));
+                (*name, SET_CONSTANT | SET_INTERVAL, KEY_ADDRESS, size_of::<Ipv4Addr>(), elements)
+            }
+            Set::Ranges6 { name, ranges } => {
+                let elements = range_elements(ranges.iter().map(|(first, last)| (first.octets(), last.octets())));
+                (*name, SET_CONSTANT | SET_INTERVAL, KEY_ADDRESS_6, size_of::<Ipv6Addr>(), elements)
             }
             Set::Counts { name } => (*name, SET_EVALUATED, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
             Set::Shares { name } => (*name, SET_EVALUATED, KEY_PORT, size_of::<u16>(), None),
             Set::Addresses { name } => (*name, 0, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
+            Set::Addresses6 { name } => (*name, 0, KEY_ADDRESS_6, size_of::<Ipv6Addr>(), None),
             Set::Numbers { name } => (*name, SET_MAP, KEY_ADDRESS, size_of::<Ipv4Addr>(), None),
             Set::Verdicts { name } => (*name, SET_MAP, KEY_NUMBER, size_of::<u32>(), None),
             Set::Links { name, links } => (*name, 0, KEY_LINK_NAME, LINK_NAME_BYTES, link_elements(links)),
@@ -223,14 +242,14 @@ impl<'a> Transaction<'a> {
     }
 
     /// Adds addresses to a set of such.
-    pub fn add_addresses(self, set: &str, addresses: &[Ipv4Addr]) -> Self {
-        let list = addresses.iter().fold(Attributes::new(), |list, key| list.nest(1, element(&key.octets(), None)));
+    pub fn add_addresses(self, set: &str, addresses: &[IpAddr]) -> Self {
+        let list = address_elements(addresses);
         if addresses.is_empty() { self } else { self.elements(NEW_SET_ELEMENT, set, list) }
     }
 
     /// Takes addresses out of a set of such.
-    pub fn remove_addresses(self, set: &str, addresses: &[Ipv4Addr]) -> Self {
-        let list = addresses.iter().fold(Attributes::new(), |list, key| list.nest(1, element(&key.octets(), None)));
+    pub fn remove_addresses(self, set: &str, addresses: &[IpAddr]) -> Self {
+        let list = address_elements(addresses);
         if addresses.is_empty() { self } else { self.elements(DELETE_SET_ELEMENT, set, list) }
     }
 
@@ -300,6 +319,8 @@ pub struct ChainEntry {
     pub name: String,
     /// Whether it is asked about packets that are passed on, and drops those that no rule is for.
     pub drops_forwarded: bool,
+    /// Whether it does so for IPv6 alone.
+    pub drops_forwarded_6: bool,
 }
 
 /// Reads an entry of the list of chains: its table, name, hook (whose first attribute says where it
@@ -320,25 +341,30 @@ pub fn read_chain(body: &[u8]) -> Option<ChainEntry> {
             _ => {}
         }
     }
-    let of_packets = [libc::NFPROTO_IPV4, libc::NFPROTO_INET].contains(&family);
-    entry.drops_forwarded = of_packets && place == Some(libc::NF_INET_FORWARD) && policy == libc::NF_DROP;
+    let drops = place == Some(libc::NF_INET_FORWARD) && policy == libc::NF_DROP;
+    entry.drops_forwarded = drops && [libc::NFPROTO_IPV4, libc::NFPROTO_INET].contains(&family);
+    entry.drops_forwarded_6 = drops && family == libc::NFPROTO_IPV6;
     Some(entry)
 }
 
 /// Makes the kernel forget the connections that an address began.
-pub fn forget_connections(source: Ipv4Addr) -> Message {
+pub fn forget_connections(source: IpAddr) -> Message {
     const TUPLE_BEGUN_BY: u16 = 1;
     const TUPLE_IP: u16 = 1;
     const IP_SOURCE: u16 = 1;
+    const IP_SOURCE_6: u16 = 3;
     const FILTER: u16 = 25;
     const FILTER_BEGUN_BY: u16 = 1;
     const FILTER_ANSWERED_BY: u16 = 2;
     /// Of the fields of a tuple, only the source address counts.
     const ONLY_SOURCE: u32 = 1;
-    let ip = Attributes::new().with(IP_SOURCE, &source.octets());
+    let (family, ip) = match source {
+        IpAddr::V4(source) => (libc::AF_INET, Attributes::new().with(IP_SOURCE, &source.octets())),
+        IpAddr::V6(source) => (libc::AF_INET6, Attributes::new().with(IP_SOURCE_6, &source.octets())),
+    };
     let filter = Attributes::new().number(FILTER_BEGUN_BY, ONLY_SOURCE).number(FILTER_ANSWERED_BY, 0);
     let which = Attributes::new().nest(TUPLE_BEGUN_BY, Attributes::new().nest(TUPLE_IP, ip)).nest(FILTER, filter);
-    Message::new(DELETE_CONNECTIONS, libc::NLM_F_ACK, &fixed(libc::AF_INET, 0), which)
+    Message::new(DELETE_CONNECTIONS, libc::NLM_F_ACK, &fixed(family, 0), which)
 }
 
 fn message(kind: u16, flags: i32, attributes: Attributes) -> Message {
@@ -361,21 +387,42 @@ fn element(key: &[u8], value: Option<Attributes>) -> Attributes {
     }
 }
 
-/// An interval is an element that begins it and one, behind its last address, that ends it; the
-/// highest needs no end.
-fn range_elements(ranges: &[(Ipv4Addr, Ipv4Addr)]) -> Option<Attributes> {
-    let element = |list: Attributes, key: Ipv4Addr, flags: u32| {
-        let what = Attributes::new().nest(1, Attributes::new().with(1, &key.octets())).network_number(3, flags);
-        list.nest(1, what)
+/// Elements of a set of addresses.
+fn address_elements(addresses: &[IpAddr]) -> Attributes {
+    addresses.iter().fold(Attributes::new(), |list, address| match address {
+        IpAddr::V4(key) => list.nest(1, element(&key.octets(), None)),
+        IpAddr::V6(key) => list.nest(1, element(&key.octets(), None)),
+    })
+}
+
+/// An interval, of first and last address, is an element that begins it and one, behind its last
+/// address, that ends it; the highest needs no end.
+fn range_elements<const BYTES: usize>(
+    ranges: impl ExactSizeIterator<Item = ([u8; BYTES], [u8; BYTES])>,
+) -> Option<Attributes> {
+    let element = |list: Attributes, key: &[u8], flags: u32| {
+        list.nest(1, Attributes::new().nest(1, Attributes::new().with(1, key)).network_number(3, flags))
     };
-    let list = ranges.iter().fold(Attributes::new(), |list, (first, last)| {
-        let list = element(list, *first, 0);
-        match u32::from(*last).checked_add(1) {
-            Some(end) => element(list, end.into(), ELEMENT_ENDS_INTERVAL),
+    let is_empty = ranges.len() == 0;
+    let list = ranges.fold(Attributes::new(), |list, (first, last)| {
+        let list = element(list, &first, 0);
+        match next(last) {
+            Some(end) => element(list, &end, ELEMENT_ENDS_INTERVAL),
             None => list,
         }
     });
-    (!ranges.is_empty()).then_some(list)
+    (!is_empty).then_some(list)
+}
+
+/// The address behind another; none behind the highest.
+fn next<const BYTES: usize>(mut address: [u8; BYTES]) -> Option<[u8; BYTES]> {
+    for byte in address.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            return Some(address);
+        }
+    }
+    None
 }
 
 fn link_elements(links: &[String]) -> Option<Attributes> {
@@ -403,6 +450,8 @@ mod tests {
         let drops = |family, place, policy| read_chain(&chain(family, place, policy)).expect("whole").drops_forwarded;
         assert!(drops(libc::NFPROTO_IPV4, libc::NF_INET_FORWARD, libc::NF_DROP));
         assert!(!drops(libc::NFPROTO_IPV6, libc::NF_INET_FORWARD, libc::NF_DROP));
+        let of_ipv6 = read_chain(&chain(libc::NFPROTO_IPV6, libc::NF_INET_FORWARD, libc::NF_DROP)).expect("whole");
+        assert!(of_ipv6.drops_forwarded_6);
         assert!(!drops(libc::NFPROTO_INET, libc::NF_INET_FORWARD, libc::NF_ACCEPT));
         assert!(!drops(libc::NFPROTO_INET, libc::NF_INET_LOCAL_IN, libc::NF_DROP));
         assert!(read_chain(&[]).is_none());
@@ -411,11 +460,12 @@ mod tests {
     #[test]
     fn a_range_up_to_the_highest_address_has_no_end() {
         let elements = |last: [u8; 4]| {
-            let list = range_elements(&[([240, 0, 0, 0].into(), last.into())]).expect("one");
+            let list = range_elements([([240, 0, 0, 0], last)].into_iter()).expect("one");
             let bytes = Message::new(0, 0, &[], list).numbered(1);
             attributes(&bytes[16..]).len()
         };
         assert_eq!((elements([255, 255, 255, 255]), elements([241, 0, 0, 0])), (1, 2));
-        assert!(range_elements(&[]).is_none());
+        assert!(range_elements::<4>([].into_iter()).is_none());
+        assert_eq!((next([1, 255]), next([255, 255])), (Some([2, 0]), None));
     }
 }

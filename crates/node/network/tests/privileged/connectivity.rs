@@ -131,7 +131,7 @@ fn a_forged_source_gets_nowhere() -> anyhow::Result<()> {
 }
 
 #[test]
-fn instances_have_no_ipv6_but_their_own_loopback() -> anyhow::Result<()> {
+fn where_the_machine_has_no_way_by_ipv6_instances_have_their_loopback_alone() -> anyhow::Result<()> {
     World::run(|world| {
         let network = world.platform(1)?;
         let instance = world.instance(&network)?;

@@ -166,7 +166,7 @@ fn question(name: &str) -> Vec<u8> {
 
 /// A platform whose questions go to a server outside, which answers by the name; and what it was
 /// asked.
-fn resolving(world: &World, config: Config) -> anyhow::Result<(Network, Receiver<String>)> {
+pub fn resolving(world: &World, config: Config) -> anyhow::Result<(Network, Receiver<String>)> {
     let network = world.platform_with(1, Config { dns: vec![IpAddr::V4(NEIGHBOUR)], ..config })?;
     let server = world.outside(|| Ok(UdpSocket::bind((NEIGHBOUR, 53))?))?;
     let (tell, asked) = channel();
@@ -198,6 +198,9 @@ fn answer_of(name: &str) -> Vec<(Vec<u8>, u8, Vec<u8>)> {
     match name {
         name if name.starts_with("far") => address(FAR),
         name if name.starts_with("turning") && TURNED.load(Ordering::Acquire) => address(FAR),
+        name if name.starts_with("six") => vec![(asked, 28, crate::ipv6::FAR.octets().to_vec())],
+        name if name.starts_with("mapped") => vec![(asked, 28, FAR.to_ipv6_mapped().octets().to_vec())],
+        name if name.starts_with("own") => vec![(asked, 28, std::net::Ipv6Addr::LOCALHOST.octets().to_vec())],
         name if name.starts_with("metadata") => address(METADATA),
         name if name.starts_with("machine") => address(MACHINE),
         name if name.starts_with("loopback") => address(Ipv4Addr::LOCALHOST),
@@ -210,7 +213,7 @@ fn answer_of(name: &str) -> Vec<(Vec<u8>, u8, Vec<u8>)> {
 }
 
 /// Asks for a name; the answer's code.
-fn ask(instance: &Instance, network: &Network, name: &str) -> anyhow::Result<u8> {
+pub fn ask(instance: &Instance, network: &Network, name: &str) -> anyhow::Result<u8> {
     let to = (network.name_server(), 53).into();
     let mut last = None;
     // A datagram may be lost, as anywhere.

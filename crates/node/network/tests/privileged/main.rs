@@ -5,6 +5,7 @@
 mod connectivity;
 mod egress;
 mod host_ports;
+mod ipv6;
 mod names;
 mod traces;
 mod world;

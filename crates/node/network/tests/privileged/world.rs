@@ -87,6 +87,7 @@ impl World {
             Ok(())
         })?;
         let link = link.context("it was asked for")??;
+        link.complete()?;
         Ok(Instance { link, namespace, machine: self.machine.try_clone()? })
     }
 

@@ -35,6 +35,8 @@ pub struct Shown {
     /// Names of certificates that can be used.
     pub certificates: Arc<BTreeSet<String>>,
     pub metrics: Arc<Metrics>,
+    /// Why instances have no IPv6, if so.
+    pub ipv6_off: Option<&'static str>,
 }
 
 /// Serves the control address until all work has ended.
@@ -90,6 +92,7 @@ fn host_environment(of: &Installation, work: &Work, shown: &Shown) -> api::HostE
         gateway: api::GatewayAddress { listening: Some(shown.gateway_addr), public_url },
         bounds: bounds::of(settings),
         egress_denied: settings.network.egress_denied().into(),
+        ipv6_off: shown.ipv6_off,
         volumes: Some(Arc::new(volumes::Checked(work.volumes.clone()))),
     }
 }

@@ -126,12 +126,8 @@ impl RunningPlatform {
             gateway_address::serve(&of, &storage, &work, &sandboxes, (listening.plain, listening.tls))?;
         let triggers = Triggers::start(&of, &storage, &work);
         let parts = control_address::Parts { storage: &storage, work: &work, triggers: &triggers };
-        let control = control_address::serve(
-            &of,
-            parts,
-            listening.control,
-            control_address::Shown { gateway_addr, certificates, metrics },
-        );
+        let shown = control_address::Shown { gateway_addr, certificates, metrics, ipv6_off: sandboxes.ipv6_off() };
+        let control = control_address::serve(&of, parts, listening.control, shown);
         let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {
             let (registry, running) = (storage.registry.clone(), of.signals.running.clone());
             move || registry.clone().run(running.clone())

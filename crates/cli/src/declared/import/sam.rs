@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use types::limits::MEMORY_MB_DEFAULT;
+
 use super::section::{self, Section};
-use super::{memory, object, schedule};
+use super::{events, memory, object, schedule};
 use crate::declared::yaml::error::Error;
+use crate::declared::yaml::node::Content;
 use crate::declared::yaml::node::Node;
 
 const FUNCTION: &str = "AWS::Serverless::Function";
+/// `/tmp` of a function that asks for no other size.
+const TMP_MB_OF_LAMBDA: u32 = 512;
 /// Sections of a template that describe the template.
 const OF_THE_TEMPLATE: [&str; 6] =
     ["AWSTemplateFormatVersion", "Transform", "Description", "Parameters", "Metadata", "Resources"];
@@ -91,7 +96,31 @@ fn settings(section: &mut Section<'_>) -> Map<String, Value> {
     });
     let alias = section.text("AutoPublishAlias");
     let aliases = alias.as_ref().and_then(Value::as_str).map(|alias| json!({alias: {"version": "newest"}}));
-    let triggers = section.section("Events", triggers).filter(|triggers| !triggers.is_empty());
+    let mut triggers = section.section("Events", triggers).unwrap_or_default();
+    if let Some(auth) = section.section("FunctionUrlConfig", |url| url.text("AuthType")).flatten() {
+        let signed = auth != "NONE";
+        if signed {
+            section.say("calls are signed with a key pair of Sampan (docs/TRIGGERS.md)".to_owned());
+        }
+        triggers.insert("url".to_owned(), events::url(if signed { "CAM" } else { "NONE" }));
+    }
+    let triggers = Some(triggers).filter(|triggers| !triggers.is_empty());
+    let tmp = section.section("EphemeralStorage", |storage| storage.parsed::<u32>("Size")).flatten();
+    let tmp = tmp.filter(|mb| *mb > TMP_MB_OF_LAMBDA);
+    let reserved = section.parsed::<u32>("ReservedConcurrentExecutions");
+    let reserved = reserved.map(|count| json!(u64::from(count) * u64::from(memory_mb.unwrap_or(MEMORY_MB_DEFAULT))));
+    let provisioned = section
+        .section("ProvisionedConcurrencyConfig", |config| config.parsed::<u32>("ProvisionedConcurrentExecutions"));
+    let provisioned = provisioned.flatten().map(|number| json!({ "number": number }));
+    let mounts = events::mounts(section, "FileSystemConfigs", mount);
+    for (key, instead) in [
+        ("Architectures", "the image has to be for this machine's architecture"),
+        ("Layers", "an image has its own layers; build these into it"),
+    ] {
+        if section.take(key).is_some() {
+            section.say(instead.to_owned());
+        }
+    }
     object([
         ("image", section.text("ImageUri")),
         ("description", section.text("Description")),
@@ -102,13 +131,52 @@ fn settings(section: &mut Section<'_>) -> Map<String, Value> {
         ("command", command),
         ("args", args),
         ("events", invoke.map(Value::Object)),
+        ("tmp", tmp.map(Into::into)),
+        ("reserved", reserved),
+        ("provisioned", provisioned.filter(|_| alias.is_some())),
+        ("mounts", mounts),
         ("publish", alias.map(|_| Value::Bool(true))),
         ("aliases", aliases),
         ("triggers", triggers.map(Value::Object)),
     ])
 }
 
-/// The schedules of a function as timers; the others are said to be left out.
+/// A trigger of a bucket; one of the template has its logical name in lower case.
+fn bucket(properties: &Node) -> Result<Value, String> {
+    let name = match properties.get("Bucket").map(|node| (&node.content, node.tag.as_deref())) {
+        Some((Content::Scalar(bucket), None)) => bucket.text.clone(),
+        Some((Content::Scalar(bucket), Some("!Ref"))) => bucket.text.to_ascii_lowercase(),
+        _ => return Err("its bucket cannot be read; declare a trigger of type cos".to_owned()),
+    };
+    let event = match properties.get("Events").map(|node| &node.content) {
+        Some(Content::Scalar(event)) => event.text.clone(),
+        Some(Content::List(list)) if list.len() == 1 => section::text(&list[0]).unwrap_or_default(),
+        _ => return Err("it has several events; declare a trigger of type cos for each".to_owned()),
+    };
+    let rules = properties.get("Filter").and_then(|filter| filter.get("S3Key")?.get("Rules"));
+    let rules = match rules.map(|rules| &rules.content) {
+        Some(Content::List(rules)) => rules.as_slice(),
+        _ => &[],
+    };
+    let filter = |kind: &str| {
+        let is_it = |rule: &&Node| rule.get("Name").and_then(section::text).is_some_and(|name| name == kind);
+        rules.iter().find(is_it)?.get("Value").and_then(section::text)
+    };
+    let mut trigger = events::bucket(&event, &[("Prefix", filter("prefix")), ("Suffix", filter("suffix"))])?;
+    trigger["desc"]["Bucket"] = name.into();
+    Ok(trigger)
+}
+
+/// An entry of `FileSystemConfigs`: its volume has the last name of the path.
+fn mount(entry: &Node) -> Result<types::Mount, String> {
+    let path = entry.get("LocalMountPath").and_then(section::text);
+    let path = path.ok_or("it has no LocalMountPath that can be read; declare a mount (docs/VOLUMES.md)")?;
+    let path = path.trim_end_matches('/');
+    let volume = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    types::Mount::new(&volume, "", path, false)
+}
+
+/// The events of a function as triggers; what has none here is said.
 fn triggers(events: &mut Section<'_>) -> Map<String, Value> {
     let mut triggers = Map::new();
     for name in events.keys() {
@@ -130,8 +198,20 @@ fn triggers(events: &mut Section<'_>) -> Map<String, Value> {
                 }
                 None => format!("{expression} is no cron expression; declare a timer"),
             },
-            "Api" | "HttpApi" => "its function is called at its URL; declare triggers of type http".to_owned(),
-            "S3" => "declare a trigger of type cos, with the store that it asks (docs/TRIGGERS.md)".to_owned(),
+            "Api" | "HttpApi" if event.get("Properties").is_some_and(|given| given.get("Auth").is_some()) => {
+                "its calls are checked (Auth); declare a trigger of type http with AuthType CAM".to_owned()
+            }
+            "Api" | "HttpApi" => {
+                triggers.insert(name, events::open_url());
+                "its function gets the request as the event of docs/TRIGGERS.md, on every path and method".to_owned()
+            }
+            "S3" => match bucket(event.get("Properties").unwrap_or(event)) {
+                Ok(trigger) => {
+                    triggers.insert(name, trigger);
+                    "its function gets events in the form of COS (docs/TRIGGERS.md)".to_owned()
+                }
+                Err(problem) => problem,
+            },
             other => format!("there are no triggers of {other} (docs/TRIGGERS.md)"),
         };
         events.say(instead);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::section::{self, Section};
-use super::{memory, object};
+use super::{events, memory, object};
 use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::{Content, Node};
 
@@ -13,7 +13,11 @@ const OF_THE_COMPONENT: [&str; 6] = ["component", "name", "app", "org", "stage",
 const STAGE: &str = "dev";
 
 /// The project's name, and its function.
-pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map<String, Value>), Error> {
+pub fn functions(
+    root: &Node,
+    domains: &mut Map<String, Value>,
+    left_out: &mut Vec<String>,
+) -> Result<(String, Map<String, Value>), Error> {
     let of_root = |key: &str| root.get(key).and_then(section::text);
     let Some(inputs) = root.get("inputs") else {
         return Err(Error::new(root.place.clone(), "`inputs` is missing", "It has the settings of the function."));
@@ -38,7 +42,7 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
     for known in ["name", "namespace", "image"] {
         section.take(known);
     }
-    let function = function(&mut section);
+    let function = function(&key, &mut section, domains);
     section.finish();
     let mut image = Section::of(image, "image", left_out);
     let function = function.into_iter().chain(of_image(&mut image)).collect();
@@ -60,12 +64,13 @@ fn of_image(image: &mut Section<'_>) -> Map<String, Value> {
     ])
 }
 
-fn function(inputs: &mut Section<'_>) -> Map<String, Value> {
+fn function(name: &str, inputs: &mut Section<'_>, domains: &mut Map<String, Value>) -> Map<String, Value> {
     let kind = inputs.text("type").unwrap_or_else(|| "event".into());
     let memory_mb = inputs.parsed("memorySize").map(|mb| memory(mb, inputs));
     let environment = inputs.section("environment", |section| section.texts("variables")).flatten();
     let public = inputs.parsed::<bool>("publicAccess");
-    let triggers = inputs.take("events").map(|events| triggers(events, inputs));
+    let triggers = inputs.take("events").map(|events| triggers(name, events, inputs, domains));
+    let mounts = events::mounts(inputs, "cfs", mount);
     object([
         ("type", Some(kind)),
         ("description", inputs.text("description")),
@@ -76,34 +81,119 @@ fn function(inputs: &mut Section<'_>) -> Map<String, Value> {
         ("tags", inputs.texts("tags")),
         ("async_run", inputs.parsed::<bool>("asyncRunEnable").map(Into::into)),
         ("public_network", public.map(Into::into)),
+        ("mounts", mounts),
         ("triggers", triggers.filter(|triggers| !triggers.is_empty()).map(Value::Object)),
     ])
 }
 
-/// The timers of a list of events; the others are said to be left out.
-fn triggers(events: &Node, inputs: &mut Section<'_>) -> Map<String, Value> {
-    let Content::List(items) = &events.content else { return Map::new() };
+/// An entry of `cfs`.
+fn mount(entry: &Node) -> Result<types::Mount, String> {
+    let text = |key: &str| entry.get(key).and_then(section::text);
+    let (Some(volume), Some(path)) = (text("cfsId"), text("localMountDir")) else {
+        return Err("it has no cfsId or no localMountDir; declare a mount (docs/VOLUMES.md)".to_owned());
+    };
+    let sub = text("remoteMountDir").unwrap_or_default();
+    let id = |key: &str| match text(key).map(|text| text.parse::<u32>()) {
+        None => Ok(types::mount::OWNER_DEFAULT),
+        Some(Ok(id)) => Ok(id),
+        Some(Err(_)) => Err(format!("{key} is not {}", <u32 as section::Parsed>::WHAT)),
+    };
+    let path = if path == "/" { path.as_str() } else { path.trim_end_matches('/') };
+    let mount = types::Mount::new(&volume, sub.trim_matches('/'), path, false)?;
+    Ok(types::Mount { user_id: id("userId")?, group_id: id("userGroupId")?, ..mount })
+}
+
+/// The events of a list as triggers; what has none here is said.
+fn triggers(
+    function: &str,
+    list: &Node,
+    inputs: &mut Section<'_>,
+    domains: &mut Map<String, Value>,
+) -> Map<String, Value> {
+    let Content::List(items) = &list.content else {
+        inputs.say(section::problem(list, "a list"));
+        return Map::new();
+    };
     let mut triggers = Map::new();
     for (kind, node) in items.iter().flat_map(Node::entries).map(|(key, node)| (key, node)) {
-        let given = |key: &str| {
-            let of = |node: &Node| node.get(key).and_then(section::text);
-            node.get("parameters").and_then(of).or_else(|| of(node))
-        };
-        let instead = match (kind.text.as_str(), given("cronExpression")) {
-            ("timer", Some(cron)) => {
-                let name = given("name").unwrap_or_else(|| format!("timer-{}", triggers.len() + 1));
-                let paused = given("enable").is_some_and(|enable| enable == "false" || enable == "CLOSE");
-                let argument = given("argument").map(Value::from);
-                let paused = paused.then_some(Value::Bool(true));
-                let trigger = object([("cron", Some(json!(cron))), ("argument", argument), ("paused", paused)]);
-                triggers.insert(name, Value::Object(trigger));
-                continue;
+        let parameters = node.get("parameters").unwrap_or(node);
+        let given = |key: &str| parameters.get(key).and_then(section::text);
+        let path = format!("events.{}", kind.text);
+        let made = match kind.text.as_str() {
+            "timer" => timer(&given).map(|trigger| (format!("timer-{}", triggers.len() + 1), trigger)),
+            "cos" => bucket(parameters),
+            "http" => Ok(("url".to_owned(), events::url(&given("authType").unwrap_or_else(|| "NONE".to_owned())))),
+            "apigw" if is_protected(parameters) => {
+                Err("its endpoints ask for keys; declare a trigger of type http with AuthType CAM".to_owned())
             }
-            ("apigw", _) => "a web function is called at its URL; declare triggers of type http, or domains",
-            ("cos", _) => "declare a trigger of type cos, with the store that it asks (docs/TRIGGERS.md)",
-            _ => "declare a trigger of another type (docs/TRIGGERS.md)",
+            "apigw" => {
+                for said in own_domains(function, parameters, domains) {
+                    inputs.say_of(&kind.place, &path, &said);
+                }
+                Ok((given("serviceName").unwrap_or_else(|| "url".to_owned()), events::open_url()))
+            }
+            other => Err(format!("there are no triggers of {other} (docs/TRIGGERS.md)")),
         };
-        inputs.say_of(&kind.place, &format!("events.{}", kind.text), instead);
+        match made {
+            Ok((name, Value::Object(mut trigger))) => {
+                let name = if kind.text == "timer" { given("name").unwrap_or(name) } else { name };
+                if let Some(qualifier) = given("qualifier").filter(|qualifier| qualifier != "$LATEST") {
+                    trigger.insert("qualifier".to_owned(), qualifier.into());
+                }
+                if given("enable").is_some_and(|enable| enable == "false" || enable == "CLOSE") {
+                    trigger.insert("paused".to_owned(), true.into());
+                }
+                triggers.insert(name, Value::Object(trigger));
+            }
+            Ok(_) => {}
+            Err(instead) => inputs.say_of(&kind.place, &path, &instead),
+        }
     }
     triggers
+}
+
+fn timer(given: &dyn Fn(&str) -> Option<String>) -> Result<Value, String> {
+    let cron = given("cronExpression").ok_or("it has no cronExpression that can be read; declare a timer")?;
+    let argument = given("argument").map(Value::from);
+    Ok(Value::Object(object([("cron", Some(json!(cron))), ("argument", argument)])))
+}
+
+/// A trigger of a bucket, under the bucket's name as in the cloud.
+fn bucket(parameters: &Node) -> Result<(String, Value), String> {
+    let given = |key: &str| parameters.get(key).and_then(section::text);
+    let bucket = given("bucket").or_else(|| given("name")).ok_or("it has no bucket that can be read")?;
+    let filter = |key: &str| parameters.get("filter")?.get(key).and_then(section::text);
+    let event = given("events").unwrap_or_else(|| "cos:ObjectCreated:*".to_owned());
+    let trigger = events::bucket(&event, &[("Prefix", filter("prefix")), ("Suffix", filter("suffix"))])?;
+    Ok((bucket, trigger))
+}
+
+/// Whether an endpoint may be called with keys alone.
+fn is_protected(parameters: &Node) -> bool {
+    let Some(Content::List(endpoints)) = parameters.get("endpoints").map(|node| &node.content) else { return false };
+    endpoints.iter().any(|endpoint| ["auth", "usagePlan", "app"].iter().any(|key| endpoint.get(key).is_some()))
+}
+
+/// The domains of a gateway; what is to be done for them is returned.
+fn own_domains(function: &str, parameters: &Node, domains: &mut Map<String, Value>) -> Vec<String> {
+    let Some(Content::List(list)) = parameters.get("customDomains").map(|node| &node.content) else {
+        return Vec::new();
+    };
+    let mut said = Vec::new();
+    for entry in list {
+        let Some(name) = entry.get("domain").and_then(section::text) else {
+            said.push("a domain cannot be read; declare it below domains".to_owned());
+            continue;
+        };
+        let certificate = entry.get("certificateId").and_then(section::text);
+        if let Some(certificate) = &certificate {
+            said.push(format!("the domain {name} wants the certificate {certificate} in the gateway's settings"));
+        }
+        let protocol = certificate.as_ref().map(|_| json!("both"));
+        let routes = Some(json!({ "/*": function }));
+        let domain =
+            object([("protocol", protocol), ("certificate", certificate.map(Value::from)), ("routes", routes)]);
+        domains.insert(name, Value::Object(domain));
+    }
+    said
 }

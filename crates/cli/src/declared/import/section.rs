@@ -11,6 +11,23 @@ use crate::declared::yaml::write;
 /// What is said of a value with a variable that is not known here.
 const FOREIGN: &str = "it has a variable of the other tool; give its value";
 
+/// What a number or truth value of a file is called where it is neither.
+pub trait Parsed: FromStr {
+    const WHAT: &'static str;
+}
+
+impl Parsed for u16 {
+    const WHAT: &'static str = "a whole number from 0 to 65535";
+}
+
+impl Parsed for u32 {
+    const WHAT: &'static str = "a whole number from 0 to 4294967295";
+}
+
+impl Parsed for bool {
+    const WHAT: &'static str = "true or false";
+}
+
 /// A map that is read key by key.
 pub struct Section<'a> {
     path: String,
@@ -51,11 +68,11 @@ impl<'a> Section<'a> {
     }
 
     /// The number or truth value of a key.
-    pub fn parsed<T: FromStr>(&mut self, key: &str) -> Option<T> {
+    pub fn parsed<T: Parsed>(&mut self, key: &str) -> Option<T> {
         let node = self.take(key)?;
         let parsed = text(node).and_then(|text| text.parse().ok());
         if parsed.is_none() {
-            self.say(FOREIGN.to_owned());
+            self.say(problem(node, T::WHAT));
         }
         parsed
     }
@@ -104,7 +121,7 @@ impl<'a> Section<'a> {
     fn value(&mut self, node: &Node) -> Option<Value> {
         let value = known(node);
         if value.is_none() {
-            self.say(FOREIGN.to_owned());
+            self.say(problem(node, "a text"));
         }
         value.map(Value::String)
     }
@@ -116,6 +133,20 @@ impl<'a> Section<'a> {
 
 fn joined(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Why a value cannot be taken over, where something else is wanted.
+pub fn problem(node: &Node, wanted: &str) -> String {
+    match &node.content {
+        _ if node.tag.is_some() => FOREIGN.to_owned(),
+        Content::Map(entries) if entries.iter().any(|(key, _)| key.text == "Ref" || key.text.starts_with("Fn::")) => {
+            FOREIGN.to_owned()
+        }
+        Content::Scalar(scalar) if scalar.text.contains("${") => FOREIGN.to_owned(),
+        Content::Scalar(scalar) => format!("{:?} is here, where {wanted} belongs; it is left out", scalar.text),
+        Content::List(_) => format!("a list is here, where {wanted} belongs; it is left out"),
+        Content::Map(_) => format!("keys are here, where {wanted} belongs; it is left out"),
+    }
 }
 
 /// The text of a scalar without a variable.

@@ -287,3 +287,43 @@ async fn an_export_makes_an_empty_installation_the_same() -> anyhow::Result<()> 
     second.stop().await?;
     first.stop().await
 }
+
+const HOOKED: &str = r#"
+project: shop
+functions:
+  web:
+    image: hello:v1
+    timeout: 30
+    environment: { COLOUR: red }
+    publish: true
+    provisioned: { number: 1 }
+    triggers:
+      hook: { type: webhook, desc: { Scheme: bearer, Secrets: [first-secret-of-the-hook] } }
+"#;
+
+#[tokio::test]
+async fn another_secret_and_instances_of_an_older_version_are_noticed() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = written(&platform, "sampan.yaml", HOOKED)?;
+    let made = run(&platform, "deploy", &[&file]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    assert!(run(&platform, "diff", &[&file]).await?.ok);
+
+    let other = written(&platform, "other.yaml", &HOOKED.replace("first-secret", "second-secret"))?;
+    let differs = run(&platform, "diff", &[&other]).await?;
+    assert_eq!(differs.code, Some(2), "{}{}", differs.stdout, differs.stderr);
+    assert!(differs.stdout.contains("desc.Secrets") && !differs.stdout.contains("second-secret"), "{}", differs.stdout);
+    assert!(run(&platform, "deploy", &[&other]).await?.ok);
+    assert!(run(&platform, "diff", &[&other]).await?.ok);
+
+    // A version that is published later takes the provisioned instances over.
+    let blue = HOOKED.replace("COLOUR: red", "COLOUR: blue");
+    let blue = written(&platform, "blue.yaml", &blue)?;
+    let moved = run(&platform, "deploy", &[&blue]).await?;
+    assert!(moved.ok && moved.stdout.contains("provisioned instances of web:1: updated"), "{}", moved.stdout);
+    assert!(run(&platform, "diff", &[&blue]).await?.ok);
+    let exported = tools::run_ok(&mut platform.cli(&["export"])).await?;
+    assert_eq!(exported.matches("provisioned:").count(), 1, "{exported}");
+    platform.stop().await
+}

@@ -244,6 +244,12 @@ mod tests {
             ("aliases: { a: { version: 1, weights: { 2: 0.1, 3: 0.1 } } }", "a.yaml:5:42", "one version beside", ""),
             ("triggers: { t: { crno: x } }", "a.yaml:5:22", "no key here", "`cron`"),
             ("host_ports: [http]", "a.yaml:5:18", "a whole number", ""),
+            (
+                "triggers: { t: { type: webhook, desc: { Secrets: ['***'] } } }",
+                "a.yaml:5:54",
+                "stands for a secret in answers",
+                "by a variable",
+            ),
             ("secrets: { A: b@x }", "a.yaml:5:19", "NAME@VERSION", ""),
         ] {
             let error = read(&[&with(keys)]).expect_err(keys);

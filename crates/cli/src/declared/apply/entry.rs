@@ -28,7 +28,7 @@ impl Run<'_> {
         let there = observe::triggers(self.client, name).await?.remove(&wanted.key());
         let Some((there, project)) = there else {
             if self.mode == Mode::Deploy {
-                let request = entry::trigger_request(name, wanted, Some(&self.file.project));
+                let request = entry::trigger_request(name, wanted, Some(&self.file.project), self.client.key_pair().1);
                 self.client.call("CreateTrigger", &request).await?;
             }
             let differences = between(&serde_json::json!({}), &wanted.clone().trimmed(&wanted.key().name));
@@ -36,9 +36,12 @@ impl Run<'_> {
         };
         self.refuse_foreign(item, project.as_deref())?;
         let (declared, observed) = entry::comparable(wanted, &there);
-        let differences = between(&observed, &declared);
+        let mut differences = between(&observed, &declared);
+        if project.is_some() {
+            differences.extend(entry::secrets_difference(name, wanted, &there, self.client.key_pair().1));
+        }
         if !differences.is_empty() && self.mode == Mode::Deploy {
-            let request = entry::trigger_request(name, wanted, project.as_deref());
+            let request = entry::trigger_request(name, wanted, project.as_deref(), self.client.key_pair().1);
             self.client.call("UpdateTrigger", &request).await?;
         }
         Ok(change(item.clone(), differences))

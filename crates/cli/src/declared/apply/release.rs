@@ -128,6 +128,20 @@ impl Run<'_> {
         if let (Some(true), Ok(number)) = (wanted.publish, newest.parse()) {
             ready.entry(number).or_insert(wanted.provisioned.as_ref());
         }
+        // Older versions of a function that publishes are its declaration's too.
+        if exists && wanted.publish == Some(true) {
+            match observe::provisioned(self.client, name).await {
+                Ok(there) => {
+                    for number in there.into_keys() {
+                        ready.entry(number).or_insert(None);
+                    }
+                }
+                Err(error) => {
+                    let item = Item::Version(name.clone(), None);
+                    complete &= outcomes.add(self, item, Instant::now(), Err(error));
+                }
+            }
+        }
         for (number, wanted) in ready {
             let (item, started) = (Item::Provisioned(name.clone(), number), Instant::now());
             match self.provisioned(name, number, wanted, exists, &item).await {

@@ -78,6 +78,14 @@ impl Function {
             return refuse("mounts", &problem, "");
         }
         self.check_releases(node)?;
+        for (key, trigger) in self.triggers.iter().flatten() {
+            let secrets = trigger.desc.get("Secrets").and_then(serde_json::Value::as_array);
+            if secrets.is_some_and(|secrets| secrets.iter().any(|secret| secret == "***")) {
+                let at = place(node, &["triggers", key, "desc", "Secrets"]);
+                let hint = "Write the secret itself, by a variable: \"${NAME}\".";
+                return Err(Error::new(at, "*** stands for a secret in answers, and is none", hint));
+            }
+        }
         if let Some(tag) = self.tags.iter().flatten().map(|(key, _)| key).find(|key| key.starts_with(OWN_TAGS)) {
             let message = format!("{tag:?}: tags that begin with {OWN_TAGS} are Sampan's own");
             let hint = "Write `runtime`, `stop_grace`, `init`, `start_check` or `rerun` for what they mean.";

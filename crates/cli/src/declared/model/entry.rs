@@ -49,6 +49,9 @@ pub struct Trigger {
     /// Whether it makes no events for now [default: false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// Digest of the secrets that were deployed last, of a trigger that is there.
+    #[serde(skip)]
+    pub digest: Option<String>,
 }
 
 /// What distinguishes a function's triggers.

@@ -1,9 +1,11 @@
 //! Triggers and custom domains: from answers to the model, and from the model to requests.
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::function::{DECLARED, named};
 use super::mark;
+use crate::declared::differences::Difference;
 use crate::declared::model::{
     DEFAULT_QUALIFIER, Domain, FunctionName, Protocol, Rewrite, Route, Trigger, TriggerKey, short,
 };
@@ -37,6 +39,7 @@ pub fn trigger(answer: &Value) -> (Trigger, Option<String>) {
         argument: Some(text("CustomArgument")),
         description: Some(description.to_owned()),
         paused: Some(answer.get("Enable") != Some(&Value::from(1))),
+        digest: mark::digest(&marked).map(str::to_owned),
     };
     (trigger, project.map(str::to_owned))
 }
@@ -106,8 +109,41 @@ pub fn trigger_named(function: &FunctionName, key: &TriggerKey) -> Value {
     request
 }
 
+/// The key of `desc` that answers hide.
+const SECRETS: &str = "Secrets";
+/// Bytes of a digest: enough to notice a change.
+const DIGEST_LEN: usize = 8;
+
+/// The digest of a trigger's secrets. It is keyed by the secret key, so that nobody who reads
+/// descriptions alone can try guesses at them.
+fn digest(function: &FunctionName, trigger: &Trigger, secret_key: &str) -> Option<String> {
+    let secrets = trigger.desc.get(SECRETS)?;
+    let key = trigger.key();
+    let text = json!([function.to_string(), key.name, key.kind, key.qualifier, secrets]).to_string();
+    let keyed = [Sha256::digest(secret_key), Sha256::digest(text)].concat();
+    let digest: [u8; 32] = Sha256::digest(keyed).into();
+    Some(digest[..DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The difference of secrets that answers hide: by the digest that was kept when they were deployed.
+/// A trigger that no project made has none, and its secrets are not compared.
+pub fn secrets_difference(
+    function: &FunctionName,
+    wanted: &Trigger,
+    there: &Trigger,
+    secret_key: &str,
+) -> Option<Difference> {
+    let wanted = digest(function, wanted, secret_key)?;
+    let field = format!("desc.{SECRETS}");
+    (there.digest.as_ref() != Some(&wanted)).then(|| Difference {
+        field,
+        from: HIDDEN.into(),
+        to: "others, or the same by another key pair".into(),
+    })
+}
+
 /// `CreateTrigger` and `UpdateTrigger` of a trigger whose defaults are written out.
-pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Option<&str>) -> Value {
+pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Option<&str>, secret_key: &str) -> Value {
     let mut request = trigger_named(function, &trigger.key());
     let mut desc = trigger.desc.clone();
     let options = [("max_age_s", trigger.max_age), ("rate_per_minute", trigger.rate)];
@@ -115,7 +151,9 @@ pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Opti
     let texts = [("cron", &trigger.cron), ("zone", &trigger.zone)];
     desc.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))));
     let description = trigger.description.clone().unwrap_or_default();
-    let description = project.map_or_else(|| description.clone(), |project| mark::with(&description, project));
+    let digest = digest(function, trigger, secret_key);
+    let marked = |project| mark::with_digest(&description, project, digest.as_deref());
+    let description = project.map_or_else(|| description.clone(), marked);
     request["TriggerDesc"] = Value::Object(desc).to_string().into();
     request["CustomArgument"] = trigger.argument.clone().unwrap_or_default().into();
     request["Description"] = description.into();
@@ -211,7 +249,7 @@ mod tests {
         };
         for wanted in [timer, url] {
             let wanted = wanted.filled("t");
-            let request = trigger_request(&FunctionName::new("default", "f"), &wanted, Some("shop"));
+            let request = trigger_request(&FunctionName::new("default", "f"), &wanted, Some("shop"), "key");
             assert_eq!(trigger(&answered(request)), (wanted, Some("shop".to_owned())));
         }
         let request = json!({"Type": "http", "TriggerDesc": json!({"AuthType": "NONE", "NetConfig": {
@@ -232,6 +270,25 @@ mod tests {
         assert_eq!(a, b);
         let (a, b) = comparable(&with(json!({"Scheme": "github"})), &with(json!({"Scheme": "token", "x": 1})));
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn another_secret_is_noticed_by_its_digest() {
+        let name = FunctionName::new("default", "f");
+        let with = |secret: &str| {
+            let desc = json!({"Scheme": "github", "Secrets": [secret]});
+            let desc = desc.as_object().cloned().expect("an object");
+            Trigger { kind: Some("webhook".into()), desc, ..Trigger::default() }.filled("t")
+        };
+        let request = trigger_request(&name, &with("first-secret"), Some("shop"), "key");
+        assert!(!request["Description"].to_string().contains("first-secret"), "{request}");
+        let (there, project) = trigger(&answered(request));
+        assert_eq!(project.as_deref(), Some("shop"));
+        assert!(secrets_difference(&name, &with("first-secret"), &there, "key").is_none());
+        assert!(secrets_difference(&name, &with("second-secret"), &there, "key").is_some());
+        assert!(secrets_difference(&name, &with("first-secret"), &there, "another key").is_some());
+        let by_hand = trigger_request(&name, &with("first-secret"), None, "key");
+        assert_eq!(trigger(&answered(by_hand)).0.digest, None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod apply;
 mod differences;
 mod export;
 mod files;
+#[cfg(test)]
+mod hostile;
 mod import;
 mod model;
 mod observe;

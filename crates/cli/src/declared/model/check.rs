@@ -1,5 +1,7 @@
 //! What a file says that types alone cannot refuse.
 
+use std::collections::BTreeMap;
+
 use super::release::OF_FUNCTIONS;
 use super::{File, Function, FunctionName, Kind};
 use crate::declared::yaml::error::Error;
@@ -20,6 +22,9 @@ impl File {
             let hint = format!("Use 1 to {PROJECT_LEN_MAX} lower-case letters, digits and '-'.");
             return Err(Error::new(place(root, &["project"]), message, hint));
         }
+        refuse_variables(root.get("functions"))?;
+        refuse_two_names(root)?;
+        refuse_variables(root.get("domains"))?;
         for (name, function) in &self.functions {
             let node = root.function(name).unwrap_or(root);
             if function.provisioned.is_some() && function.publish != Some(true) {
@@ -77,6 +82,9 @@ impl Function {
         if let Err(problem) = types::mount::check_together(&mounts) {
             return refuse("mounts", &problem, "");
         }
+        for key in ["environment", "secrets", "versions", "aliases", "triggers"] {
+            refuse_variables(node.get(key))?;
+        }
         self.check_releases(node)?;
         for (key, trigger) in self.triggers.iter().flatten() {
             let secrets = trigger.desc.get("Secrets").and_then(serde_json::Value::as_array);
@@ -128,6 +136,27 @@ impl Function {
     pub fn kind(&self) -> Kind {
         self.kind.unwrap_or(if self.is_job() { Kind::Event } else { Kind::Web })
     }
+}
+
+/// One function may be written as `f` and as `default/f`: only one of them.
+fn refuse_two_names(root: &Node) -> Result<(), Error> {
+    let mut seen = BTreeMap::new();
+    for (key, _) in root.get("functions").map(Node::entries).unwrap_or_default() {
+        let Ok(name) = key.text.parse::<FunctionName>() else { continue };
+        if let Some(first) = seen.insert(name, &key.place) {
+            let message = format!("the function `{}` is there twice: first in {first}", key.text);
+            return Err(Error::new(key.place.clone(), message, "Leave one of them out."));
+        }
+    }
+    Ok(())
+}
+
+/// Names are keys, in which variables are not replaced.
+fn refuse_variables(node: Option<&Node>) -> Result<(), Error> {
+    let mut keys = node.into_iter().flat_map(Node::entries).map(|(key, _)| key);
+    let Some(key) = keys.find(|key| key.text.contains("${")) else { return Ok(()) };
+    let message = format!("`{}` is a key, and variables are replaced in values alone", key.text);
+    Err(Error::new(key.place.clone(), message, "Write the name itself."))
 }
 
 /// The place of the value below these keys, or of the deepest that is there.

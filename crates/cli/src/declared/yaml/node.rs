@@ -12,6 +12,8 @@ use super::place::Place;
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Nodes of a document, with those that its aliases repeat.
 const NODES_MAX: usize = 200_000;
+/// Bytes of texts that the aliases of a document repeat.
+const REPEATED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Levels of a document.
 const DEPTH_MAX: usize = 64;
 
@@ -83,6 +85,15 @@ impl Node {
         matches!(&self.content, Content::Scalar(scalar) if scalar.is_null())
     }
 
+    /// Bytes of its texts and keys.
+    fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Scalar(scalar) => scalar.text.len(),
+            Content::List(items) => items.iter().map(Self::bytes).sum(),
+            Content::Map(entries) => entries.iter().map(|(key, node)| key.text.len() + node.bytes()).sum(),
+        }
+    }
+
     fn count(&self) -> usize {
         1 + match &self.content {
             Content::Scalar(_) => 0,
@@ -106,7 +117,8 @@ pub fn load(file: &str, text: &str) -> Result<Node, Error> {
     if text.len() > FILE_BYTES_MAX {
         return Err(Error::new(start, format!("the file has more than {FILE_BYTES_MAX} bytes"), ""));
     }
-    let mut loader = Loader { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut loader =
+        Loader { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, repeated_bytes: 0 };
     let mut root = None;
     loop {
         let (event, span) = loader.next()?;
@@ -125,6 +137,7 @@ struct Loader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    repeated_bytes: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -172,6 +185,11 @@ impl<'a> Loader<'a> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(Error::new(place, "this alias has no anchor that ends before it", ""));
         };
+        self.repeated_bytes += node.bytes();
+        if self.repeated_bytes > REPEATED_BYTES_MAX {
+            let message = format!("aliases repeat more than {REPEATED_BYTES_MAX} bytes");
+            return Err(Error::new(place, message, "Write the values out, or use variables."));
+        }
         let node = Node { place: place.clone(), ..node.clone() };
         self.count(node.count(), &place)?;
         Ok(node)
@@ -197,6 +215,7 @@ impl<'a> Loader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<Content, Error> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -207,8 +226,8 @@ impl<'a> Loader<'a> {
             else {
                 return Err(Error::new(self.place(span), "a key is a text", "Put it in quotes."));
             };
-            if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                let message = format!("`{text}` is there twice: first in line {}", first.place.line);
+            if let Some(first) = lines.insert(text.clone(), place.line) {
+                let message = format!("`{text}` is there twice: first in line {first}");
                 return Err(Error::new(place, message, "Leave one of them out."));
             }
             let (event, span) = self.next()?;

@@ -68,3 +68,16 @@ fn bombs_of_long_texts_and_many_keys_are_bounded() {
     let keys: String = (0..90_000).map(|n| format!("k{n}: 1\n")).collect();
     assert!(read(&[&keys]).expect_err("no keys of ours").to_string().contains("is no key here"));
 }
+
+#[test]
+fn a_forged_mark_is_refused() {
+    for keys in [
+        "description: 'x [declared by blog]'",
+        "triggers: { t: { cron: x, description: '[declared by blog]' } }",
+        "aliases: { a: { version: 1, description: '[declared by blog, secrets 00]' } }",
+        "versions: { 1: { image: a, description: '[declared by blog]' } }",
+    ] {
+        let error = read(&[&format!("project: p\nfunctions:\n  f:\n    image: a\n    {keys}\n")]).expect_err(keys);
+        assert!(error.to_string().contains("what the project blog made"), "{keys}: {error}");
+    }
+}

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::release::OF_FUNCTIONS;
 use super::{File, Function, FunctionName, Kind};
+use crate::declared::platform::mark;
 use crate::declared::yaml::error::Error;
-use crate::declared::yaml::node::Node;
+use crate::declared::yaml::node::{Content, Node};
 use crate::declared::yaml::place::Place;
 
 /// Characters of a project's name.
@@ -82,6 +83,11 @@ impl Function {
         if let Err(problem) = types::mount::check_together(&mounts) {
             return refuse("mounts", &problem, "");
         }
+        let of_parts =
+            ["versions", "aliases", "triggers"].iter().filter_map(|key| node.get(key)).flat_map(Node::entries);
+        for described in of_parts.map(|(_, part)| part).chain([node]).filter_map(|part| part.get("description")) {
+            refuse_mark(described)?;
+        }
         for key in ["environment", "secrets", "versions", "aliases", "triggers"] {
             refuse_variables(node.get(key))?;
         }
@@ -136,6 +142,14 @@ impl Function {
     pub fn kind(&self) -> Kind {
         self.kind.unwrap_or(if self.is_job() { Kind::Event } else { Kind::Web })
     }
+}
+
+/// A mark says which project made something: a text of a file cannot say that.
+fn refuse_mark(description: &Node) -> Result<(), Error> {
+    let Content::Scalar(scalar) = &description.content else { return Ok(()) };
+    let Some(project) = mark::split(&scalar.text).1 else { return Ok(()) };
+    let message = format!("it ends as what the project {project} made, and is none of its");
+    Err(Error::new(description.place.clone(), message, "Leave the mark out; a deploy writes it."))
 }
 
 /// One function may be written as `f` and as `default/f`: only one of them.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::SCHEMA;
 use crate::declared::files;
 use crate::declared::yaml::node::{self, Content, Node, Style};
+use crate::declared::yaml::write;
 
 /// Variables that files of these tests name.
 fn lookup(name: &str) -> Option<String> {
@@ -189,6 +190,18 @@ fn the_schema_accepts_what_is_deployed() {
     let wrong: Vec<_> =
         files.chain(whole.map(str::to_owned)).map(said).filter(|(said, _)| *said != (Ok(()), Ok(()))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_written_again_is_valid_and_the_same() {
+    let validator = validator();
+    for keys in ACCEPTED {
+        let read = |text: &str| files::parsed([("a.yaml", text)].into_iter(), &lookup).map(|(file, _)| file);
+        let file = read(&with(keys)).expect("valid");
+        let written = write::document(&serde_json::to_value(&file).expect("a file is JSON"));
+        assert_eq!(both(&validator, &written), (Ok(()), Ok(())), "{written}");
+        assert_eq!(read(&written).expect("valid"), file, "{written}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use subtle::ConstantTimeEq;
 
 use crate::credentials::Credentials;
@@ -19,6 +19,22 @@ use crate::settings::{ControlConfig, MetricsAccess};
 
 /// How often samples are taken in.
 const SAMPLES_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Upper bounds of the buckets of times, in seconds: from a warm call to a long job.
+const SECONDS: [f64; 18] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+    900.0,
+];
+/// The same of rows in one commit of the events' queue.
+const ROWS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
+
+/// Keeps metrics in a memory that is known: a histogram is its buckets. Quantiles would be kept in
+/// sketches of up to 256 KB for each function, and could not be added up over functions.
+pub fn recorder() -> anyhow::Result<PrometheusBuilder> {
+    let rows = Matcher::Full("sampan_events_commit_rows".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?.set_buckets_for_metric(rows, &ROWS)?;
+    Ok(builder)
+}
 
 /// The metrics and their access control.
 pub struct Metrics {
@@ -81,6 +97,26 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_of_a_function_is_its_buckets_however_many_and_different_its_samples_are() {
+        let recorder = recorder().expect("buckets").build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for number in 0..10_000_u32 {
+                metrics::histogram!("seconds", "function" => "f").record(f64::from(number) / 10.0);
+                metrics::histogram!("sampan_events_commit_rows").record(f64::from(number));
+            }
+        });
+        handle.run_upkeep();
+        let text = handle.render();
+        let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!((lines("seconds_bucket{function=\"f\","), lines("sampan_events_commit_rows_bucket{")), (19, 9));
+        // Beyond the buckets only a sum and a count, and what each metric is.
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 19 + 9 + 4 + 2, "{text}");
+        assert!(text.contains("seconds_bucket{function=\"f\",le=\"0.1\"} 2\n"), "{text}");
+        assert!(text.contains("seconds_count{function=\"f\"} 10000\n"), "{text}");
+    }
 
     #[test]
     fn the_setting_controls_access_to_metrics() {

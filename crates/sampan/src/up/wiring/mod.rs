@@ -158,9 +158,7 @@ impl RunningPlatform {
 
 /// Records metrics from here on, of every part.
 fn measure(of: &Installation) -> anyhow::Result<Arc<Metrics>> {
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
-        .install_recorder()
-        .context("cannot install the metrics recorder")?;
+    let recorder = crate::up::metrics::recorder()?.install_recorder().context("cannot install the metrics recorder")?;
     supervisor::report_panics();
     let metrics = Arc::new(Metrics::open(recorder, &of.settings.control, &of.pair)?);
     tokio::spawn({

@@ -171,6 +171,8 @@ domains:
     const SAM: &str = r#"Transform: AWS::Serverless-2016-10-31
 Parameters:
   Image: { Type: String }
+  Stage: { Type: String, Default: dev }
+  Memory: { Type: Number, Default: 256 }
 Globals:
   Function:
     Timeout: 30
@@ -180,10 +182,10 @@ Resources:
     Properties:
       PackageType: Image
       ImageUri: !Ref Image
-      MemorySize: 256
+      MemorySize: !Ref Memory
       ImageConfig: { EntryPoint: [/app], Command: [a, b] }
       Environment:
-        Variables: { TABLE: !GetAtt T.Arn, MODE: fast }
+        Variables: { TABLE: !GetAtt T.Arn, MODE: fast, STAGE: !Ref Stage }
       AutoPublishAlias: live
       EventInvokeConfig: { MaximumRetryAttempts: 1 }
       EphemeralStorage: { Size: 2048 }
@@ -222,6 +224,7 @@ functions:
       - /app
     environment:
       MODE: fast
+      STAGE: "${Stage:-dev}"
     events:
       retries: 1
     memory: 256

@@ -7,8 +7,7 @@ use types::limits::MEMORY_MB_DEFAULT;
 use super::section::{self, Section};
 use super::{events, memory, object, schedule};
 use crate::declared::yaml::error::Error;
-use crate::declared::yaml::node::Content;
-use crate::declared::yaml::node::Node;
+use crate::declared::yaml::node::{Content, Key, Node};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
 /// `/tmp` of a function that asks for no other size.
@@ -22,6 +21,11 @@ const RUNTIME_API: &str = "images that ask Lambda's runtime API for events need 
 
 /// No project's name, for a template has none, and its functions.
 pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map<String, Value>), Error> {
+    let mut root = root.clone();
+    let parameters = root.get("Parameters").map(Node::entries).unwrap_or_default();
+    let default = |(key, node): &(Key, Node)| Some((key.text.clone(), section::text(node.get("Default")?)?));
+    let defaults = parameters.iter().filter_map(default).collect();
+    section::give_defaults(&mut root, &defaults);
     let resources = root.get("Resources").map(Node::entries).unwrap_or_default();
     let globals = root.get("Globals").and_then(|globals| globals.get("Function"));
     let mut functions = Map::new();

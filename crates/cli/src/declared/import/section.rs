@@ -1,5 +1,6 @@
 //! A map of another tool's file, of which what nobody takes is said to be left out.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -70,7 +71,8 @@ impl<'a> Section<'a> {
     /// The number or truth value of a key.
     pub fn parsed<T: Parsed>(&mut self, key: &str) -> Option<T> {
         let node = self.take(key)?;
-        let parsed = text(node).and_then(|text| text.parse().ok());
+        let known = text(node).or_else(|| default(node).map(|(_, default)| default.to_owned()));
+        let parsed = known.and_then(|text| text.parse().ok());
         if parsed.is_none() {
             self.say(problem(node, T::WHAT));
         }
@@ -157,10 +159,40 @@ pub fn text(node: &Node) -> Option<String> {
     }
 }
 
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Has references to parameters with a default name it: `!Ref Stage` becomes `!Ref Stage:-dev`, as
+/// no file can have it.
+pub fn give_defaults(node: &mut Node, defaults: &BTreeMap<String, String>) {
+    match &mut node.content {
+        Content::Scalar(scalar) if node.tag.as_deref() == Some("!Ref") => {
+            if let Some(default) = defaults.get(&scalar.text) {
+                scalar.text = format!("{}:-{default}", scalar.text);
+            }
+        }
+        Content::Scalar(_) => {}
+        Content::List(items) => items.iter_mut().for_each(|item| give_defaults(item, defaults)),
+        Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| give_defaults(node, defaults)),
+    }
+}
+
+/// Name and default of the parameter that a reference with one means.
+fn default(node: &Node) -> Option<(&str, &str)> {
+    let Content::Scalar(scalar) = &node.content else { return None };
+    let parts = scalar.text.split_once(":-").filter(|(name, _)| is_name(name));
+    parts.filter(|_| node.tag.as_deref() == Some("!Ref"))
+}
+
 /// The text of a scalar; a variable of the environment or a parameter is a variable here.
 fn known(node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else { return None };
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if let Some((name, default)) = default(node) {
+        // A default with a brace would end the variable.
+        let text = || write::variable(&format!("{name}:-{default}"));
+        return Some(if default.contains(['{', '}', '$', '\n']) { default.to_owned() } else { text() });
+    }
     match node.tag.as_deref() {
         Some("!Ref") if is_name(&scalar.text) => {
             let name = &scalar.text;

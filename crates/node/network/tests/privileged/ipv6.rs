@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
+use anyhow::Context;
 use network::{Config, EgressSpec, Ipv6, Network};
 
 use crate::egress::{ask, resolving};
@@ -217,5 +218,75 @@ fn what_others_send_is_passed_on_by_routers_alone() -> anyhow::Result<()> {
             close(world, &network)?;
         }
         Ok(())
+    })
+}
+
+/// Asks a server by UDP for the address it saw.
+fn udp_says(address: Ipv6Addr, port: u16) -> std::io::Result<String> {
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+    socket.set_read_timeout(Some(SILENCE))?;
+    socket.send_to(b"?", (address, port))?;
+    let mut answer = [0; 128];
+    let length = socket.recv(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
+
+#[test]
+fn connections_of_one_instance_are_bounded_over_both_families() -> anyhow::Result<()> {
+    run(|world| {
+        let network = world.platform_with(1, Config { connections_max: 3, ..Config::default() })?;
+        world.outside(|| world.serve(crate::world::NEIGHBOUR, PORT + 1))?;
+        world.outside(|| {
+            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT))?;
+            std::thread::spawn(move || {
+                let mut buffer = [0; 64];
+                while let Ok((_, peer)) = socket.recv_from(&mut buffer) {
+                    socket.send_to(peer.ip().to_string().as_bytes(), peer).ok();
+                }
+            });
+            Ok(())
+        })?;
+        let (greedy, modest) = (world.instance(&network)?, world.instance(&network)?);
+        greedy.udp(crate::world::NEIGHBOUR, PORT + 1)?;
+        for _ in 0..2 {
+            greedy.inside(|| Ok(udp_says(NEIGHBOUR, PORT)?))?;
+        }
+        assert!(greedy.inside(|| Ok(udp_says(NEIGHBOUR, PORT)))?.is_err(), "the fourth");
+        assert!(greedy.udp(crate::world::NEIGHBOUR, PORT + 1).is_err(), "and by IPv4");
+        modest.inside(|| Ok(udp_says(NEIGHBOUR, PORT)?))?;
+        close(world, &network)
+    })
+}
+
+#[test]
+fn an_address_that_an_instance_gives_itself_leads_nowhere_where_it_is_off() -> anyhow::Result<()> {
+    run(|world| {
+        let network = world.platform_with(1, Config { ipv6: Ipv6::Off, ..Config::default() })?;
+        world.outside(|| serve(world, PORT))?;
+        let instance = world.instance(&network)?;
+        instance.inside(|| {
+            ip("-6 address add fd73:616d:7061:6e00::9/128 dev eth0 nodad")?;
+            ip("-6 route add default dev eth0")
+        })?;
+        assert!(reached(&instance, NEIGHBOUR, PORT).is_err());
+        close(world, &network)
+    })
+}
+
+#[test]
+fn nothing_of_a_killed_platform_is_left_by_the_next_start() -> anyhow::Result<()> {
+    run(|world| {
+        let routes = || anyhow::Ok(ip_says("-6 route show table all")?.contains("fd73:616d:7061:6e00:"));
+        let killed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let network = Network::open(1, Config::default(), killed.handle())?.context("it is switched on")?;
+        let orphan = world.instance(&network)?;
+        drop((network, killed));
+        assert!(routes()?);
+        // Switched off since, with another range.
+        let config = Config { ipv6: Ipv6::Off, range6: "fd00:77::/96".parse().expect("a range"), ..Config::default() };
+        let network = world.platform_with(1, config)?;
+        assert!(!routes()?);
+        drop(orphan);
+        close(world, &network)
     })
 }

@@ -327,3 +327,73 @@ async fn another_secret_and_instances_of_an_older_version_are_noticed() -> anyho
     assert_eq!(exported.matches("provisioned:").count(), 1, "{exported}");
     platform.stop().await
 }
+
+const EVERYTHING: &str = r#"
+project: shop
+functions:
+  all:
+    image: hello:v1
+    timeout: 30
+    memory: 256
+    cpu: 0.5
+    shm: 16
+    tmp: 64
+    nofile: 2048
+    pids: 64
+    mounts: ["scratch/a:/data:ro"]
+    egress: [10.0.0.0/8, "192.0.2.1:53"]
+    environment: { MULTI: "two\nlines $$x", QUOTE: "it's", YES: 'yes', NUM: 007, EMPTY: '' }
+    secrets: { DB_PASSWORD: db, OLD: db@1 }
+    secret_files: { tls/key.pem: db }
+    session: { source: cookie, name: visitor, ttl: 600 }
+    description: 'a: "b" # c'
+    stop_grace: 3
+    reserved: 512
+    tags: { owner: 'me: too' }
+    triggers:
+      url: { type: http, desc: { AuthType: NONE, CorsConfig: { Enable: true, Origins: ['*'] } } }
+      hook: { type: webhook, paused: true, rate: 5, desc: { Scheme: bearer, Secrets: ["${HOOK:-a-secret-of-this-hook}"] } }
+  work:
+    image: hello:v1
+    type: event
+    timeout: 30
+    events: { retries: 0, ttl: 600 }
+    on_failure: fn:sink
+    versions: { 2: { image: hello:v1, timeout: 10, environment: { A: b } }, 3: { image: hello:v1, timeout: 20 } }
+    aliases:
+      some: { version: 2, weights: { 3: 0.25 }, description: both }
+      by: { version: 3, match: { version: 2, header: x-key, exact: 7 } }
+    triggers:
+      often: { cron: 0 */5 * * * * *, zone: Europe/Berlin, argument: "a\tb", max_age: 60 }
+      same: { name: often, cron: 0 0 1 * * * *, qualifier: some }
+      open: { type: cloudevents, desc: { Scheme: none } }
+  sink: { image: hello:v1, type: event, timeout: 30 }
+domains:
+  all.example.com:
+    routes: { /*: all, /w/*: { function: work:some, rewrites: [{ path: /w/*, to: /$ }] } }
+"#;
+
+#[tokio::test]
+async fn an_export_of_everything_is_the_same_on_a_second_installation() -> anyhow::Result<()> {
+    let (first, second) = (Platform::start().await?, Platform::start().await?);
+    let mut exports = Vec::new();
+    // At once, so that both have the same image.
+    first.push_hello().await?;
+    second.push_hello().await?;
+    for platform in [&first, &second] {
+        let value = written(platform, "value", "s3cr3t-word")?;
+        tools::run_ok(&mut platform.cli(&["secret", "set", "db", "--file", &value])).await?;
+        tools::run_ok(&mut platform.cli(&["volume", "create", "scratch"])).await?;
+        let text = exports.last().map_or(EVERYTHING, String::as_str);
+        let text = text.replace("${ALL_HOOK_SECRETS_0:?the secret is not exported}", "a-secret-of-this-hook");
+        let file = written(platform, "sampan.yaml", &text)?;
+        let made = run(platform, "deploy", &[&file]).await?;
+        assert!(made.ok, "{text}\n{}{}", made.stdout, made.stderr);
+        let same = run(platform, "diff", &[&file]).await?;
+        assert!(same.ok, "{}{}", same.stdout, same.stderr);
+        exports.push(tools::run_ok(&mut platform.cli(&["export"])).await?);
+    }
+    assert!(exports[0] == exports[1], "{}\nis not\n{}", exports[0], exports[1]);
+    second.stop().await?;
+    first.stop().await
+}

@@ -99,6 +99,9 @@ pub struct EventsListArgs {
     /// Number of events, at most 100
     #[arg(long, default_value_t = 20)]
     pub limit: u32,
+    /// Leave out so many of the newest
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub offset: u32,
 }
 
 #[derive(Args)]

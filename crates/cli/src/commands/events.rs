@@ -40,6 +40,7 @@ pub async fn run(connection: &Connection, args: EventsArgs, format: Output) -> a
 async fn list(client: &Client, args: EventsListArgs, format: Output) -> anyhow::Result<()> {
     let request = json!({
         "FunctionName": args.function, "Namespace": args.namespace, "Status": args.state, "Limit": args.limit,
+        "Offset": args.offset,
     });
     let mut answer = client.call("ListAsyncEvents", &request).await?;
     client.localize(&mut answer).await?;
@@ -51,6 +52,10 @@ async fn list(client: &Client, args: EventsListArgs, format: Output) -> anyhow::
     let columns = ["InvokeRequestId", "Status", "InvokeType", "Qualifier", "StartTime", "EndTime"];
     let rows: Vec<Vec<String>> = events.iter().map(|event| columns.map(|name| text(event, name)).to_vec()).collect();
     output::table(&["ID", "STATE", "TYPE", "QUALIFIER", "ACCEPTED", "ENDED"], &rows);
+    let (shown, total) = (rows.len(), answer["TotalCount"].as_u64().unwrap_or_default());
+    if total > shown as u64 {
+        eprintln!("{shown} of {total} events; --limit and --offset show others");
+    }
     Ok(())
 }
 

@@ -57,10 +57,11 @@ impl UtcOffset {
     }
 
     /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None`
-    /// when it is none.
+    /// when it is none. The last hours of the year 9999, which intervals without an end are given, are
+    /// beyond the last instant that there is: that one stands for them.
     pub fn parse_time(self, text: &str) -> Option<i64> {
         let local = DateTime::strptime(FORMAT_READ, text).ok()?;
-        Some(self.offset().to_timestamp(local).ok()?.as_millisecond())
+        Some(self.offset().to_timestamp(local).unwrap_or(Timestamp::MAX).as_millisecond())
     }
 }
 
@@ -125,6 +126,10 @@ mod tests {
         assert_eq!(UtcOffset::CHINA.parse_time("2019-02-26 00:44:25"), Some(1_551_113_065_000));
         let with_micros = UtcOffset::CHINA.format_micros(1_551_113_065_123);
         assert_eq!(with_micros, "2019-02-26 00:44:25.123000");
+        // An end that means none.
+        let last = Timestamp::MAX.as_millisecond();
+        assert_eq!(UtcOffset::CHINA.parse_time("9999-12-31 23:59:59"), Some(last));
+        assert!(UtcOffset::CHINA.parse_time("9999-12-30 00:00:00") < Some(last));
         assert_eq!(UtcOffset::CHINA.parse_time(&with_micros), Some(1_551_113_065_123));
         for bad in ["", "2019-02-26", "2019-02-26T00:44:25", "2019-02-30 00:00:00", "2019-02-26 25:00:00", "now"] {
             assert_eq!(UtcOffset::CHINA.parse_time(bad), None, "{bad}");

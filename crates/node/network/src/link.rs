@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -71,16 +71,14 @@ impl Link {
         };
         let held = Held { address: given.address, network: network.clone(), restricted: AtomicBool::new(false) };
         if given.used {
-            // Answers to the one before must not find the next.
+            // Answers to the one before must not find the next. Of IPv6 they may: asked to forget by
+            // such a source, kernels forget those of every other (seen with Linux 6.18).
             let mut netfilter = network.netfilter.lock();
-            let addresses = [Some(IpAddr::from(given.address)), network.address_6(given.address).map(IpAddr::from)];
-            for address in addresses.into_iter().flatten() {
-                let forgotten = netfilter.send(vec![nft::forget_connections(address)]);
-                // There being none is well.
-                forgotten
-                    .or_else(crate::forwarding::not_found)
-                    .map_err(Error::kernel("forget the connections of", address))?;
-            }
+            let forgotten = netfilter.send(vec![nft::forget_connections(given.address)]);
+            // There being none is well.
+            forgotten
+                .or_else(crate::forwarding::not_found)
+                .map_err(Error::kernel("forget the connections of", given.address))?;
         }
         let (index, name) = outside(network, new.namespace(), given.address)?;
         let inside = inside(new.socket(), index, given.address, network.address_6(given.address));

@@ -348,23 +348,19 @@ pub fn read_chain(body: &[u8]) -> Option<ChainEntry> {
 }
 
 /// Makes the kernel forget the connections that an address began.
-pub fn forget_connections(source: IpAddr) -> Message {
+pub fn forget_connections(source: Ipv4Addr) -> Message {
     const TUPLE_BEGUN_BY: u16 = 1;
     const TUPLE_IP: u16 = 1;
     const IP_SOURCE: u16 = 1;
-    const IP_SOURCE_6: u16 = 3;
     const FILTER: u16 = 25;
     const FILTER_BEGUN_BY: u16 = 1;
     const FILTER_ANSWERED_BY: u16 = 2;
     /// Of the fields of a tuple, only the source address counts.
     const ONLY_SOURCE: u32 = 1;
-    let (family, ip) = match source {
-        IpAddr::V4(source) => (libc::AF_INET, Attributes::new().with(IP_SOURCE, &source.octets())),
-        IpAddr::V6(source) => (libc::AF_INET6, Attributes::new().with(IP_SOURCE_6, &source.octets())),
-    };
+    let ip = Attributes::new().with(IP_SOURCE, &source.octets());
     let filter = Attributes::new().number(FILTER_BEGUN_BY, ONLY_SOURCE).number(FILTER_ANSWERED_BY, 0);
     let which = Attributes::new().nest(TUPLE_BEGUN_BY, Attributes::new().nest(TUPLE_IP, ip)).nest(FILTER, filter);
-    Message::new(DELETE_CONNECTIONS, libc::NLM_F_ACK, &fixed(family, 0), which)
+    Message::new(DELETE_CONNECTIONS, libc::NLM_F_ACK, &fixed(libc::AF_INET, 0), which)
 }
 
 fn message(kind: u16, flags: i32, attributes: Attributes) -> Message {

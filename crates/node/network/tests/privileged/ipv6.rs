@@ -290,3 +290,30 @@ fn nothing_of_a_killed_platform_is_left_by_the_next_start() -> anyhow::Result<()
         close(world, &network)
     })
 }
+
+/// Connections that the machine tracks from an address.
+fn tracked(address: Ipv6Addr) -> anyhow::Result<usize> {
+    let from = format!("src={} ", address.segments().map(|part| format!("{part:04x}")).join(":"));
+    let table = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")?;
+    Ok(table.lines().filter(|line| line.contains(&from)).count())
+}
+
+#[test]
+fn an_address_that_is_given_again_leaves_the_connections_of_others() -> anyhow::Result<()> {
+    run(|world| {
+        let network = world.platform_with(1, Config { block_prefix_bits: 29, ..Config::default() })?;
+        world.outside(|| serve(world, PORT))?;
+        let mut all = (0..4).map(|_| world.instance(&network)).collect::<anyhow::Result<Vec<_>>>()?;
+        let first = all.remove(0);
+        let (given, other) = (first.link.address(), all[0].link.address_6().expect("it has one"));
+        assert_eq!(reached(&all[0], NEIGHBOUR, PORT)?, MACHINE.to_string());
+        let before = tracked(other)?;
+        assert!(before > 0, "it is tracked");
+        drop(first);
+        let next = world.instance(&network)?;
+        assert_eq!(next.link.address(), given);
+        assert_eq!(tracked(other)?, before);
+        drop((all, next));
+        close(world, &network)
+    })
+}

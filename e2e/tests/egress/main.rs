@@ -4,6 +4,7 @@
 
 mod gateway;
 mod host_ports;
+mod ipv6;
 mod lists;
 mod machine;
 mod tls;

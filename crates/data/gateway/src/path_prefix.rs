@@ -2,6 +2,8 @@
 //! paths of cookies, which the function wrote as if it had the whole host, get that path in front.
 //! Pure.
 
+use std::borrow::Cow;
+
 use http::header::{HOST, LOCATION, REFRESH, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -59,7 +61,7 @@ impl PathPrefix {
         let (origin, path) = url.split_at(self.origin_len(url)?);
         let path_len = path.find(['?', '#']).unwrap_or(path.len());
         let (path, rest) = path.split_at(path_len);
-        let new = self.path(if path.is_empty() { "/" } else { path })?;
+        let new = self.path(&without_dots(if path.is_empty() { "/" } else { path }))?;
         Some(format!("{origin}{new}{rest}"))
     }
 
@@ -91,11 +93,14 @@ impl PathPrefix {
         (!stays).then(|| format!("{prefix}{path}"))
     }
 
-    /// `5`, `5; url=/login`, `5, URL="/login"`.
+    /// `5`, `5; url=/login`, `5, URL="/login"`, `5 url=/login`.
     fn refresh(&self, value: &str) -> Option<String> {
-        let after_time = value.find([';', ','])? + 1;
         let skip = |at: usize| at + (value[at..].len() - value[at..].trim_start().len());
-        let mut at = skip(after_time);
+        let time = skip(0);
+        let mut at = skip(time + value[time..].find([';', ',', ' ', '\t'])?);
+        if value[at..].starts_with([';', ',']) {
+            at = skip(at + 1);
+        }
         if value.get(at..at + 3).is_some_and(|word| word.eq_ignore_ascii_case("url")) {
             let equals = skip(at + 3);
             if value[equals..].starts_with('=') {
@@ -134,6 +139,32 @@ impl PathPrefix {
         let new = if path.trim() == "/" { new.trim_end_matches('/') } else { &new };
         Some(format!("{name}={new}"))
     }
+}
+
+/// A path without `.` and `..` (RFC 3986, 5.2.4), which a client takes out, in any spelling (URL
+/// Standard, 4.4): behind a prefix they would lead out of it.
+fn without_dots(path: &str) -> Cow<'_, str> {
+    let dots = |name: &str| match name.to_ascii_lowercase().replace("%2e", ".").as_str() {
+        "." => Some(1),
+        ".." => Some(2),
+        _ => None,
+    };
+    let Some(names) = path.strip_prefix('/').filter(|names| names.split('/').any(|name| dots(name).is_some())) else {
+        return path.into();
+    };
+    let mut left = Vec::new();
+    for name in names.split('/') {
+        match dots(name) {
+            None => left.push(name),
+            Some(1) => {}
+            Some(_) => drop(left.pop()),
+        }
+    }
+    // A directory stays one.
+    if names.rsplit('/').next().is_some_and(|last| dots(last).is_some()) {
+        left.push("");
+    }
+    format!("/{}", left.join("/")).into()
 }
 
 /// Whether a path is a prefix, or below it.
@@ -203,6 +234,13 @@ mod tests {
             ("http://example.com/fn/default/app/x", "http://example.com/fn/default/app/x"),
             ("/fn/default/other/", "/fn/default/other/"),
             ("/fnord", "/fn/default/app/fnord"),
+            // Where the client would be led, below the prefix.
+            ("/../other/x", "/fn/default/app/other/x"),
+            ("/a/./b/../c?x=/../y", "/fn/default/app/a/c?x=/../y"),
+            ("/%2E%2e/x/..", "/fn/default/app/"),
+            ("/.", "/fn/default/app/"),
+            ("/a/../fn/default/other/", "/a/../fn/default/other/"),
+            ("/..a/b..", "/fn/default/app/..a/b.."),
         ] {
             assert_eq!(rewritten("location", &[url]), [expected], "{url}");
         }
@@ -218,6 +256,9 @@ mod tests {
             ("3; url=\"http://example.com/x\"", "3; url=\"http://example.com/fn/default/app/x\""),
             ("3; url=https://example.org/x", "3; url=https://example.org/x"),
             ("3; url=next", "3; url=next"),
+            ("0 url=/x", "0 url=/fn/default/app/x"),
+            (" 0 ; /x", " 0 ; /fn/default/app/x"),
+            ("3 ", "3 "),
             ("3;", "3;"),
             ("3; url", "3; url"),
         ] {

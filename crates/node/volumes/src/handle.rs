@@ -98,7 +98,7 @@ impl Volumes {
         config.check()?;
         let folders = Folders::open(dir)?;
         for left in folders.mount_places()? {
-            mounts::unmount_left(&left)?;
+            mounts::remove(&left)?;
         }
         let tmp_disks = TmpDisks::open(dir.join("tmp"), &config)?;
         let volumes =

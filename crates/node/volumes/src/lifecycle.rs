@@ -89,7 +89,7 @@ impl Volumes {
             Ok(known)
         });
         let made = place.inspect_err(|_| {
-            mounts::unmount_left(&folders.mount_place(name)).ok();
+            mounts::remove(&folders.mount_place(name)).ok();
             fs::remove_file(&image).ok();
             fs::remove_dir_all(&folder).ok();
         })?;
@@ -162,7 +162,7 @@ impl Deletion {
     pub fn finish(mut self) -> Result<(), Error> {
         let folders = &self.volumes.0.folders;
         if let Some(Known { place: Place::Mounted { path, .. }, .. }) = self.known.as_deref() {
-            mounts::unmount_left(path)?;
+            mounts::remove(path)?;
         }
         let trash = folders.discard(&self.name)?;
         self.known = None;

@@ -49,3 +49,11 @@ pub fn unmount_left(place: &Path) -> Result<(), Error> {
         Err(errno) => Err(Error::io("unmount", place)(errno.into())),
     }
 }
+
+/// Unmounts what is at `place` for good, and removes the place.
+pub fn remove(place: &Path) -> Result<(), Error> {
+    unmount_left(place)?;
+    // One that is still looked into, or that holds something, stays.
+    fs::remove_dir(place).ok();
+    Ok(())
+}

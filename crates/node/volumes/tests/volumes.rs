@@ -129,8 +129,13 @@ fn a_volume_in_memory_has_its_size_and_mode() {
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     // What a crash leaves is in no one's way.
     let again = opened(&folder, &[]);
-    assert!(again.list().is_empty() && !place.join("file").exists());
+    assert!(again.list().is_empty() && !place.exists());
     volumes.close();
+    let memory = VolumeSettings { kind: Kind::Tmpfs, size_mb: Some(2), ..VolumeSettings::default() };
+    again.create(&name("memory"), memory).expect("made");
+    assert!(place.exists());
+    again.begin_delete(&name("memory")).expect("found").finish().expect("removed");
+    assert!(!place.exists(), "nothing of it is left");
 }
 
 /// Writes here and there into reserved blocks, which a file system may zero around what is written.

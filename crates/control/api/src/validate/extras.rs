@@ -54,14 +54,29 @@ pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiE
     }
 }
 
-/// Refuses a list with an entry that the operator denies, so that it would have no effect.
+/// Names below it are the platform's, and one of them is a matter of lists.
+const RESERVED: &str = ".sampan.internal";
+const GATEWAY_NAME: &str = "gateway.sampan.internal";
+
+/// Refuses a list with an entry that would have no effect: one that the operator denies, one of a
+/// family that instances do not have, and names of the platform that no list opens.
 pub(crate) fn check_egress(
     extras: &Extras,
     denied: &[(IpRange, &str)],
     ipv6_off: Option<&str>,
 ) -> Result<(), ApiError> {
     for destination in extras.egress.iter().flat_map(Egress::destinations) {
-        let Host::Range(range) = &destination.host else { continue };
+        let Host::Range(range) = &destination.host else {
+            let name = destination.host.to_string();
+            if name.ends_with(RESERVED) && name != GATEWAY_NAME && !name.starts_with('*') {
+                let problem = format!(
+                    "{destination} is not a matter of the list: ports of the machine are reached with HostPorts \
+                     (--host-port), whatever the list has; take it off the list"
+                );
+                return Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.Egress", problem));
+            }
+            continue;
+        };
         if let Some(reason) = ipv6_off.filter(|_| range.first().is_ipv6()) {
             let problem = format!(
                 "{destination} is of IPv6, which instances do not have here: {reason}; use IPv4 or a name, or see \
@@ -232,6 +247,13 @@ mod tests {
         assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));
         // Of a larger range the rest is reached, and what a name has is known when it is asked for.
         assert!(checked("169.0.0.0/8").is_ok() && checked("169.254.169.254.example.com").is_ok());
+        // No list opens the machine's ports.
+        for name in ["host.sampan.internal", "Host.sampan.internal.:3306", "other.sampan.internal"] {
+            assert!(checked(name).is_err_and(|error| error.contains("--host-port")), "{name}");
+        }
+        for name in ["gateway.sampan.internal:80", "*.sampan.internal", "host.sampan.internal.example.com"] {
+            assert_eq!(checked(name), Ok(()), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The encryption key: a file of its own, generated once.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,7 +82,9 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
     if metadata.mode() & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "key file of registry secrets is readable by others than its owner");
     }
-    let text = Zeroizing::new(fs::read(path)?);
+    // A pipe or a device says nothing of its size.
+    let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
+    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     Ok(parse(&text))
 }
 
@@ -125,6 +127,13 @@ mod tests {
         fs::write(&path, "not a key").expect("written");
         let error = KeyFile::Made.load(dir.path(), true, &sealed).expect_err("no key").to_string();
         assert!(error.contains(FILE_NAME) && error.contains("openssl rand"), "{error}");
+    }
+
+    #[test]
+    fn a_key_file_without_an_end_is_no_key() {
+        let named = KeyFile::Named("/dev/zero".into());
+        let error = named.load(Path::new("/"), true, Path::new("/")).expect_err("no key").to_string();
+        assert!(error.contains("/dev/zero is not a key"), "{error}");
     }
 
     #[test]

@@ -1,20 +1,15 @@
 //! Administration of dead letters by requests signed with the key pair: list, show, redrive, purge.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use events::{DeadLetters, Error, Events};
 use types::RequestId;
 use types::admin::dead_letters::{ACTION, Answer, Command, DeadLetter, PAGE_MAX, PATH, Selection, Shown};
 
+use super::administration::Administer;
 use super::signed::{Refused, Signed};
 
 /// State of the endpoint.
@@ -23,20 +18,14 @@ pub struct Administration {
     pub signed: Signed,
 }
 
-/// Serves [`PATH`].
-pub fn router(administration: Administration) -> Router {
-    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
-}
+impl Administer for Administration {
+    const PATH: &'static str = PATH;
+    type Answer = Answer;
 
-async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match administration.answer(&parts, body).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    fn refusal(status: u16, message: String) -> Answer {
+        Answer::Refused { status, message }
     }
-}
 
-impl Administration {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
         match self.signed.command(parts, body, ACTION).await? {
             Command::List { namespace, function, after, limit } => {
@@ -65,7 +54,9 @@ impl Administration {
             }
         }
     }
+}
 
+impl Administration {
     async fn get(&self, id: &RequestId) -> Result<Shown, Refused> {
         let (rows, payload) = self.events.dead_letter(id).await.map_err(refused)?;
         let mut rows: Vec<DeadLetter> = rows.into_iter().map(shown).collect();
@@ -109,6 +100,7 @@ fn of_one(error: Error, id: &RequestId) -> Refused {
 fn refused(error: Error) -> Refused {
     let status = match error {
         Error::Full { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::FunctionGone { .. } => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     (status, error.to_string())

@@ -1,21 +1,17 @@
 //! Administration of images by requests signed with the key pair: list, prune, scrub.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use image::{Finding, Images, ScrubReport};
 use registry::{Registry, Retention, StoredImage};
 use store::Store;
 use types::admin::images::{ACTION, Answer, Command, Found, Image, PATH, Pruned, Scrub};
 
+use super::administration::Administer;
 use super::signed::{Refused, Signed};
 
 /// State of the endpoint.
@@ -26,25 +22,21 @@ pub struct Administration {
     pub signed: Signed,
 }
 
-/// Serves [`PATH`].
-pub fn router(administration: Administration) -> Router {
-    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
-}
+impl Administer for Administration {
+    const PATH: &'static str = PATH;
+    type Answer = Answer;
 
-async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match administration.answer(&parts, body).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    fn refusal(status: u16, message: String) -> Answer {
+        Answer::Refused { status, message }
     }
-}
 
-impl Administration {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
         let command = self.signed.command(parts, body, ACTION).await?;
         self.run(command).await.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))
     }
+}
 
+impl Administration {
     async fn run(&self, command: Command) -> anyhow::Result<Answer> {
         match command {
             Command::List {} => {

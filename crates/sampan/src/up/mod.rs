@@ -2,6 +2,7 @@
 //!
 //! Parts are started in order and stopped in the opposite order.
 
+mod administration;
 mod authorizer;
 mod bounds;
 mod confirmations;

@@ -1,15 +1,10 @@
 //! Administration of secrets by requests signed with the key pair, and their values for starts.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use launcher::{SecretReader, SecretValues};
@@ -21,6 +16,7 @@ use types::{
     secret_use,
 };
 
+use super::administration::Administer;
 use super::signed::{Refused, Signed};
 
 /// Lines of the audit log in one answer.
@@ -33,20 +29,14 @@ pub struct Administration {
     pub signed: Signed,
 }
 
-/// Serves [`PATH`].
-pub fn router(administration: Administration) -> Router {
-    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
-}
+impl Administer for Administration {
+    const PATH: &'static str = PATH;
+    type Answer = Answer;
 
-async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match administration.answer(&parts, body).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
+    fn refusal(status: u16, message: String) -> Answer {
+        Answer::Refused { status, message }
     }
-}
 
-impl Administration {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
         let body = self.signed.body(parts, body, ACTION).await?;
         // The parser's message could contain a value.
@@ -70,7 +60,9 @@ impl Administration {
             }
         }
     }
+}
 
+impl Administration {
     async fn set(&self, key: SecretKey, value: Secret) -> Result<Answer, Refused> {
         let no_base64 = |_| (StatusCode::BAD_REQUEST, "the value is no Base64".to_owned());
         let value = SecretBytes::new(STANDARD.decode(value.reveal()).map_err(no_base64)?);

@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use store::{FunctionQuery, Store};
 use types::admin::volumes::{ACTION, Answer, Command, PATH, Usage, Volume};
 use types::{Mount, VolumeName};
 use volumes::{Error, Kind, VolumeSettings, Volumes};
 
+use super::administration::Administer;
 use super::signed::{Refused, Signed};
 use crate::failure::{Exit, Failure};
 
@@ -67,23 +64,17 @@ impl Memory {
     }
 }
 
-/// Serves [`PATH`].
-pub fn router(administration: Administration) -> Router {
-    Router::new().route(PATH, post(serve)).with_state(Arc::new(administration))
-}
-
-async fn serve(State(administration): State<Arc<Administration>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match administration.answer(&parts, body).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, message)) => (status, Json(Answer::Refused { status: status.as_u16(), message })).into_response(),
-    }
-}
-
 /// Functions by the volumes that a version of theirs mounts.
 type Users = BTreeMap<VolumeName, BTreeSet<String>>;
 
-impl Administration {
+impl Administer for Administration {
+    const PATH: &'static str = PATH;
+    type Answer = Answer;
+
+    fn refusal(status: u16, message: String) -> Answer {
+        Answer::Refused { status, message }
+    }
+
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Answer, Refused> {
         match self.signed.command(parts, body, ACTION).await? {
             Command::List {} => Ok(Answer::Volumes(self.list().await?)),
@@ -100,7 +91,9 @@ impl Administration {
             }
         }
     }
+}
 
+impl Administration {
     async fn list(&self) -> Result<Vec<Volume>, Refused> {
         let users = self.users().await.map_err(fault)?;
         let volumes = self.blocking(|volumes| Ok(volumes.list())).await?;

@@ -19,7 +19,7 @@ use crate::up::control::{self, FunctionHosts, Routes};
 use crate::up::health::Health;
 use crate::up::metrics::Metrics;
 use crate::up::signed::Signed;
-use crate::up::{bounds, dead_letters, images, secrets, volumes};
+use crate::up::{administration, bounds, dead_letters, images, secrets, volumes};
 
 /// The parts that are administered.
 #[derive(Clone, Copy)]
@@ -129,8 +129,8 @@ fn administration(of: &Installation, Parts { storage, work, .. }: Parts<'_>) -> 
     let of_secrets =
         secrets::Administration { secrets: storage.secrets.clone(), invoker: work.invoker.clone(), signed };
     api::registries_admin::router(of_registries)
-        .merge(images::router(of_images))
-        .merge(dead_letters::router(of_letters))
-        .merge(volumes::router(of_volumes))
-        .merge(secrets::router(of_secrets))
+        .merge(administration::router(of_images))
+        .merge(administration::router(of_letters))
+        .merge(administration::router(of_volumes))
+        .merge(administration::router(of_secrets))
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 /// Which try of its event a run is, from 1 on.
 pub const ATTEMPT: &str = "SAMPAN_ATTEMPT";
+/// Events that have led to its event, each caused by a run of the one before (`X-Scf-Chain-Depth`).
+pub const CHAIN_DEPTH: &str = "SAMPAN_CHAIN_DEPTH";
 /// The place of the event in its array, from 0 on, and how many there are.
 pub const ARRAY_INDEX: &str = "SAMPAN_ARRAY_INDEX";
 /// See [`ARRAY_INDEX`].
@@ -43,10 +45,11 @@ impl FromStr for ArrayPlace {
 
 /// An event with variables, as one text that the pool hands on unread: the event, then `NAME=VALUE`
 /// each, with a NUL before it, as in environ(7). An event is JSON, which has no NUL.
-pub fn input(event: &[u8], attempt: u32, place: Option<ArrayPlace>) -> Vec<u8> {
+pub fn input(event: &[u8], attempt: u32, chain_depth: u32, place: Option<ArrayPlace>) -> Vec<u8> {
     let mut input = event.to_vec();
     let mut add = |name: &str, value: u32| input.extend_from_slice(format!("\0{name}={value}").as_bytes());
     add(ATTEMPT, attempt);
+    add(CHAIN_DEPTH, chain_depth);
     if let Some(ArrayPlace { index, size }) = place {
         add(ARRAY_INDEX, index);
         add(ARRAY_SIZE, size);
@@ -69,10 +72,10 @@ mod tests {
     #[test]
     fn an_event_and_its_variables_come_back() {
         let place = Some(ArrayPlace { index: 3, size: 10 });
-        let input = input(b"{\"a\": \"\\u0000\"}", 2, place);
+        let input = input(b"{\"a\": \"\\u0000\"}", 2, 5, place);
         let (event, variables) = read_input(&input);
         assert_eq!(event, b"{\"a\": \"\\u0000\"}");
-        assert_eq!(variables, [(ATTEMPT, "2"), (ARRAY_INDEX, "3"), (ARRAY_SIZE, "10")]);
+        assert_eq!(variables, [(ATTEMPT, "2"), (CHAIN_DEPTH, "5"), (ARRAY_INDEX, "3"), (ARRAY_SIZE, "10")]);
         assert_eq!(read_input(b"{}"), (&b"{}"[..], Vec::new()));
     }
 

@@ -57,8 +57,8 @@ impl UtcOffset {
     }
 
     /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None`
-    /// when it is none. The last hours of the year 9999, which intervals without an end are given, are
-    /// beyond the last instant that there is: that one stands for them.
+    /// when it is none. The last hours of the year 9999, which intervals without an end are given,
+    /// are beyond the last instant that there is: that one stands for them.
     pub fn parse_time(self, text: &str) -> Option<i64> {
         let local = DateTime::strptime(FORMAT_READ, text).ok()?;
         Some(self.offset().to_timestamp(local).unwrap_or(Timestamp::MAX).as_millisecond())

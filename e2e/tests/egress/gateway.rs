@@ -1,6 +1,6 @@
 //! Functions that call functions by `gateway.sampan.internal`.
 
-use e2e::{Platform, hostile, tools, wait};
+use e2e::{AsyncClient, Platform, hostile, images, tools, wait};
 use serde_json::json;
 
 use crate::RESET;
@@ -152,6 +152,57 @@ fn a_chain_that_waits_for_its_own_only_place_ends_with_the_wait() -> anyhow::Res
         let said = ask(&platform, "out", "80", "/fn/default/out/").await?;
         assert!(said.starts_with("HTTP/1.1 432"), "{said}");
         assert!(hostile::attack(&platform, "out", "/").await?.contains("hostile"), "its place is free again");
+        platform.stop().await
+    })
+}
+
+/// What a run of an event answered.
+async fn result(platform: &Platform, id: &str) -> anyhow::Result<String> {
+    tools::run_ok(&mut platform.cli(&["events", "wait", id])).await?;
+    tools::run_ok(&mut platform.cli(&["events", "get", id, "--result"])).await
+}
+
+/// The id of the event that an answer of `/async/` names.
+fn caused(said: &str) -> &str {
+    let (_, rest) = said.split_once("requestId").unwrap_or_default();
+    rest.trim_start_matches(['\\', '"', ':']).split(['\\', '"']).next().unwrap_or_default()
+}
+
+#[test]
+fn events_that_a_run_causes_by_the_gateway_are_counted_without_a_header() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start(&[]).await?;
+        deploy(&platform, "mid", &[]).await?;
+        let open = ["trigger", "create", "web", "open", "--type", "http", "--desc", r#"{"AuthType":"NONE"}"#];
+        tools::run_ok(&mut platform.cli(&open)).await?;
+        let client = AsyncClient::of(&platform);
+        let call = "/http?gateway.sampan.internal:80";
+        let then = "/async/default/web/headers";
+        // By the run itself, and by another function that it calls.
+        for path in [format!("{call}{then}"), format!("{call}/fn/default/mid{call}{then}")] {
+            let path = format!("out{path}");
+            let sent = client.send(reqwest::Method::GET, &path, &[("X-Scf-Chain-Depth", "3")], vec![]);
+            let id = sent.await?.headers()["x-call-id"].to_str()?.to_owned();
+            let said = result(&platform, &id).await?;
+            assert!(said.contains("202"), "{said}");
+            let headers = result(&platform, caused(&said)).await?;
+            assert!(headers.contains(r#"\"x-scf-chain-depth\",\"5\""#), "{headers}");
+        }
+        // From outside of a run a chain begins.
+        let said = ask(&platform, "out", "80", then).await?;
+        let headers = result(&platform, caused(&said)).await?;
+        assert!(headers.contains(r#"\"x-scf-chain-depth\",\"0\""#), "{headers}");
+
+        let folder = images::hello_folder()?;
+        platform.push_folder(folder.path(), &["/hello", "job"], "job:v1").await?;
+        platform.deploy("job", "job:v1", &["--job", "--timeout", "30"]).await?;
+        let event = json!({"route": "call?80", "path": then}).to_string();
+        let id = client.accepted("job", &[("X-Scf-Chain-Depth", "8")], &event).await?;
+        tools::run_ok(&mut platform.cli(&["events", "wait", &id])).await?;
+        let log = platform.api.log_of("job", &id).await?["Log"].as_str().unwrap_or_default().to_owned();
+        assert!(log.contains("depth 9") && log.contains("202"), "{log}");
+        let headers = result(&platform, caused(&log)).await?;
+        assert!(headers.contains(r#"\"x-scf-chain-depth\",\"10\""#), "{headers}");
         platform.stop().await
     })
 }

@@ -45,7 +45,8 @@ async fn ask(platform: &Platform, address: &str) -> anyhow::Result<String> {
 
 /// Enables or disables the function's egress.
 async fn public(platform: &Platform, status: &str) -> anyhow::Result<()> {
-    let config = json!({"FunctionName": "out", "PublicNetConfig": {"PublicNetStatus": status, "EipConfig": {"EipStatus": "DISABLE"}}});
+    let network = json!({"PublicNetStatus": status, "EipConfig": {"EipStatus": "DISABLE"}});
+    let config = json!({"FunctionName": "out", "PublicNetConfig": network});
     platform.api.call("UpdateFunctionConfiguration", config).await?;
     platform.api.wait_status("out", &["Active"]).await.map(drop)
 }

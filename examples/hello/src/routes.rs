@@ -101,6 +101,18 @@ fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     respond(writer, request, 200, "application/json", format!("{{\"hello\":\"world\",\"event\":{body}}}").as_bytes())
 }
 
+/// The answer of the platform's gateway to a POST of `{}`; the event's key `path` says to where.
+fn call(port: u16, event: &str) -> String {
+    let path = event.split_once("\"path\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or("/");
+    let request = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}");
+    let mut answer = String::new();
+    let called = TcpStream::connect(("gateway.sampan.internal", port)).and_then(|mut stream| {
+        stream.write_all(request.as_bytes())?;
+        stream.read_to_string(&mut answer)
+    });
+    called.map_or_else(|error| format!("error {error}"), |_| answer.replace("\r\n", " "))
+}
+
 /// Prints an event and runs its route, as [`event`] does, without a server. The last line has no
 /// newline.
 pub fn job(event: &str) {
@@ -111,6 +123,10 @@ pub fn job(event: &str) {
         println!("index {index} of {size}, attempt {}", variable("SAMPAN_ATTEMPT"));
     }
     match route_of(event) {
+        Some(("call", port)) => {
+            println!("depth {}", variable("SAMPAN_CHAIN_DEPTH"));
+            println!("called: {}", call(u16::try_from(port).unwrap_or(80), event));
+        }
         Some(("odd", _)) if index.parse().is_ok_and(|index: u32| index % 2 == 1) => std::process::exit(4),
         Some(("sleep", value)) => std::thread::sleep(Duration::from_millis(value)),
         Some(("exit", value)) => {

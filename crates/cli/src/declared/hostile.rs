@@ -1,4 +1,5 @@
-//! Files that are damaged, tricky or large: each is read as it is written, or refused with its place.
+//! Files that are damaged, tricky or large: each is read as it is written, or refused with its
+//! place.
 
 use super::files::parsed;
 use super::model::{File, FunctionName};

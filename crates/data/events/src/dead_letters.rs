@@ -54,43 +54,48 @@ impl Events {
     /// due within a second.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Full`], or when it cannot be written.
+    /// [`Error::NotFound`], [`Error::FunctionGone`], [`Error::Full`], or when it cannot be written.
     pub async fn redrive(&self, id: &RequestId) -> Result<(), Error> {
         let (queue, id, now) = (Arc::clone(&self.queue), id.clone(), now_ms());
         self.redrive_by(move |connection, taken| redrive(&queue, connection, &id, now, taken)).await
     }
 
     /// The same for all of these that are there now; returns how many. Those of which the queue has
-    /// no room stay dead letters.
+    /// no room, and those whose function was deleted, stay dead letters.
     ///
     /// # Errors
-    /// [`Error::Full`] when not one has room, or when they cannot be written.
+    /// [`Error::Full`] when not one has room, [`Error::FunctionGone`] when none has its function,
+    /// or when they cannot be written.
     pub async fn redrive_all(&self, of: DeadLetters) -> Result<usize, Error> {
         let newest = self.read(dead::newest).await?;
-        let (mut after, mut redriven) = (0, 0);
+        let (mut after, mut redriven, mut gone) = (0, 0, None);
         loop {
             let page = self.dead_letters(of.clone(), after, COMMIT_ROWS).await?;
             let page: Vec<_> = page.into_iter().filter(|letter| letter.row <= newest).collect();
-            let Some(last) = page.last() else { return Ok(redriven) };
+            let Some(last) = page.last() else {
+                return gone.filter(|_| redriven == 0).map_or(Ok(redriven), Err);
+            };
             after = last.row;
             let (queue, now) = (Arc::clone(&self.queue), now_ms());
             let some = self.redrive_by(move |connection, taken| {
-                let mut some = 0;
+                let (mut some, mut gone) = (0, None);
                 for letter in &page {
                     match redrive(&queue, connection, &letter.request_id, now, taken) {
                         Ok(()) => some += 1,
                         // Redriven or purged since it was listed.
                         Err(Error::NotFound(_)) => {}
+                        Err(without @ Error::FunctionGone { .. }) => gone = gone.or(Some(without)),
                         Err(full @ Error::Full { .. }) if some == 0 => return Err(full),
-                        Err(Error::Full { .. }) => return Ok((some, true)),
+                        Err(Error::Full { .. }) => return Ok((some, true, gone)),
                         Err(error) => return Err(error),
                     }
                 }
-                Ok((some, false))
+                Ok((some, false, gone))
             });
             match some.await {
-                Ok((some, is_full)) => {
+                Ok((some, is_full, without)) => {
                     redriven += some;
+                    gone = gone.or(without);
                     if is_full {
                         return Ok(redriven);
                     }
@@ -158,6 +163,9 @@ fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64
         deliveries::insert(connection, &delivery, due_ms, queue.config.delivery_ttl_s)?;
         taken.lock().deliveries += 1;
         return Ok(());
+    }
+    if queue.run.function(&letter.address.function).is_none_or(|(named, _)| named != letter.address.function_id) {
+        return Err(Error::FunctionGone { id: id.clone(), function: letter.address.function });
     }
     // Before the letter is taken: what finds no room stays one.
     let room = Room::take(queue, letter.address.function, dead::trigger(connection, id)?, bytes)?;

@@ -96,6 +96,18 @@ pub enum Error {
     /// The event has ended.
     #[error("event {0} has ended already")]
     Ended(RequestId),
+    /// The function of a dead letter is not there any more.
+    #[error(
+        "event {id} cannot run again: its function {function} was deleted; call another function with its payload \
+         (sampan events dead-letter {id}) or remove it (sampan events purge {id}). `sampan job run --keep` keeps the \
+         function of a job"
+    )]
+    FunctionGone {
+        /// The event.
+        id: RequestId,
+        /// The function that it was accepted for.
+        function: FunctionKey,
+    },
     /// The event belongs to another function.
     #[error("event {id} is not one of function {function}")]
     OfAnotherFunction {

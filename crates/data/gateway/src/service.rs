@@ -160,10 +160,9 @@ impl Client {
             forward::prepare(&mut parts, located.prefix_len, &self.peer).map_err(RequestError::Path)?;
             let body = RequestBody::new(body, self.context.stall);
             let body_bytes_max = admitted.body_bytes_max;
-            return Ok((
-                calls.receive(Called { id, function, trigger, sent, parts, body, body_bytes_max }).await?,
-                admitted,
-            ));
+            let event_depth = self.event_depth();
+            let called = Called { id, function, trigger, sent, parts, body, body_bytes_max, event_depth };
+            return Ok((calls.receive(called).await?, admitted));
         }
         let access = access::of(function, qualifier)?;
         let bytes_max = admitted.body_bytes_max;
@@ -206,7 +205,8 @@ impl Client {
         let payload = match (asynchronous, sent) {
             (Some(calls), Some(sent)) => {
                 let (body_bytes_max, open) = (bytes_max, access.is_open());
-                return calls.accept(Arrived { id, found, sent, parts, body, body_bytes_max, open }).await;
+                let event_depth = self.event_depth();
+                return calls.accept(Arrived { id, found, sent, parts, body, body_bytes_max, event_depth, open }).await;
             }
             (_, Some(sent)) => {
                 let authorize = self.context.authorize.as_deref();
@@ -216,7 +216,7 @@ impl Client {
         };
         let invoker = &self.context.invoker;
         let call = match ResolvedCall::of_request(&found.function, found.qualifier, id, &parts.headers) {
-            Ok(call) => call.at_depth(depth),
+            Ok(call) => call.at_depth(depth).in_event(self.event_depth()),
             Err(unresolved) => return Ok(unresolved.into_response(id)),
         };
         if call.protocol() == Protocol::Event {
@@ -243,6 +243,11 @@ impl Client {
         let refusal = RequestError::TooDeep { depth, max };
         self.context.invoker.report_chain(caller, &format!("a call by the gateway was refused: {refusal}"));
         Err(refusal)
+    }
+
+    /// Depth of the event in whose run an instance makes this call.
+    fn event_depth(&self) -> Option<u32> {
+        self.context.invoker.event_depth(self.peer.as_instance()?)
     }
 
     /// What a body that is read whole may have.

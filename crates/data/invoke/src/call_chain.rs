@@ -34,9 +34,12 @@ pub(crate) struct OpenCall {
 impl CallChains {
     /// The depth of a call that the instance at an address makes now.
     pub fn depth_from(&self, address: IpAddr) -> u32 {
-        let callees = self.callees.lock();
-        let own = callees.get(&address).and_then(|callee| callee.depths.iter().max());
-        own.map_or(1, |own| own.saturating_add(1))
+        self.deepest(address).map_or(1, |own| own.saturating_add(1))
+    }
+
+    /// The deepest open call of the instance at an address, if it has any.
+    pub fn deepest(&self, address: IpAddr) -> Option<u32> {
+        self.callees.lock().get(&address).and_then(|callee| callee.depths.iter().max()).copied()
     }
 
     /// Counts a call of a depth that an instance has got.

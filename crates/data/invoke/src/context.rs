@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub out_flows: Arc<OutFlows>,
     /// Calls that instances have from others.
     pub chains: Arc<CallChains>,
+    /// Runs of events, and calls that instances make within one: each with the depth of its event.
+    pub event_chains: Arc<CallChains>,
     /// Of the connections to instances.
     pub sweep: Arc<IdleSweep>,
     pub config: Config,

@@ -55,7 +55,8 @@ async fn job(invocation: &mut Invocation, event: &EventCall) -> (Result<String, 
     }
     let beside = event.asynchronous.as_ref();
     let (attempt, array) = beside.map_or((1, None), |beside| (beside.attempt.max(1), beside.array));
-    let input = types::job::input(&event.payload, attempt, array).into();
+    let depth = beside.map_or(0, |beside| beside.chain_depth);
+    let input = types::job::input(&event.payload, attempt, depth, array).into();
     match invocation.run_job(&input).await {
         Ok(ended) => (invocation.failure_of_job(&ended).map_or(Ok(String::new()), Err), Some(ended)),
         Err(failure) => (Err(failure), None),

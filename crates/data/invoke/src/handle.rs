@@ -101,6 +101,7 @@ impl Invoker {
             deferred_records,
             out_flows,
             chains: Arc::default(),
+            event_chains: Arc::default(),
             sweep,
             config,
             platform,
@@ -218,6 +219,12 @@ impl Invoker {
     /// than the deepest call that it serves, calls from outside having depth 0.
     pub fn chain_depth(&self, caller: IpAddr) -> u32 {
         self.context.chains.depth_from(caller)
+    }
+
+    /// How many events have led to the run that the instance at an address serves, or to the call of
+    /// another instance in such a run; the deepest, where there are several.
+    pub fn event_depth(&self, caller: IpAddr) -> Option<u32> {
+        self.context.event_chains.deepest(caller)
     }
 
     /// Says in the log of the instance at an address that a call of it was refused for its depth;

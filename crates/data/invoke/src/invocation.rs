@@ -17,7 +17,7 @@ use types::{CatalogVersion, RequestId};
 
 use crate::acquire::Wanted;
 use crate::call::Asynchronous;
-use crate::call_chain::OpenCall;
+use crate::call_chain::{CallChains, OpenCall};
 use crate::cancellation::Cancellation;
 use crate::clock::unix_ms;
 use crate::config::Config;
@@ -46,6 +46,8 @@ struct Open {
     run: Option<Run>,
     /// Counts it for the calls that its instance makes, where it is one of another instance.
     chained: Option<OpenCall>,
+    /// The same for the events that its instance causes, where it is made in the run of one.
+    in_event: Option<OpenCall>,
     /// Ends it from outside, where that is possible.
     cancellation: Option<Cancellation>,
 }
@@ -97,6 +99,7 @@ impl Invocation {
         asynchronous: Option<&Asynchronous>,
     ) -> Self {
         let Some(asynchronous) = asynchronous else { return Self::begin(context, request, call) };
+        let call = call.in_event(Some(asynchronous.chain_depth));
         let begin = record_begin(&request, &call, asynchronous.retry_num);
         let ret_msg_bytes_max = context.config.log_ret_msg_bytes_max;
         let record = Record::defer(&context.deferred_records, &context.logs, begin, ret_msg_bytes_max);
@@ -110,7 +113,7 @@ impl Invocation {
         record: Record,
         cancellation: Option<Cancellation>,
     ) -> Self {
-        let open = Some(Open { record, call, run: None, chained: None, cancellation });
+        let open = Some(Open { record, call, run: None, chained: None, in_event: None, cancellation });
         Self { context: Arc::clone(context), request, open }
     }
 
@@ -241,16 +244,18 @@ impl Invocation {
             self.open().record.init(cold, run.lease.version.spec.memory_mb, peak_bytes);
             metering::cold_start(&run.lease.version.function.key, cold);
         }
-        let depth = self.open().call.depth;
-        let address = (depth > 0).then(|| run.lease.process.address()).flatten();
-        let chained = address.map(|address| self.context.chains.enter(address, &run.lease.id, depth));
+        let ResolvedCall { depth, event_depth, .. } = self.open().call;
+        let address = (depth > 0 || event_depth.is_some()).then(|| run.lease.process.address()).flatten();
+        let enter = |chains: &Arc<CallChains>, depth| Some(chains.enter(address?, &run.lease.id, depth));
+        let chained = (depth > 0).then(|| enter(&self.context.chains, depth)).flatten();
+        let in_event = event_depth.and_then(|depth| enter(&self.context.event_chains, depth));
         if run.alone {
             logs.assign(&run.lease.id, Some(&self.request));
         } else if cold.is_some() {
             logs.assign(&run.lease.id, None);
         }
         let open = self.open_mut();
-        (open.run, open.chained) = (Some(run), chained);
+        (open.run, open.chained, open.in_event) = (Some(run), chained, in_event);
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub struct ResolvedCall {
     pub(crate) protocol: Protocol,
     /// How deep in a chain of calls it is; 0 from outside.
     pub(crate) depth: u32,
+    /// Depth of the event in whose run it is made, if it is.
+    pub(crate) event_depth: Option<u32>,
 }
 
 /// A call that leads to no version.
@@ -79,12 +81,17 @@ impl ResolvedCall {
     ) -> Result<Self, Lookup> {
         let route_key = route::draw(request);
         let version = function.find(&qualifier, RouteBy { draw: route_key, header })?;
-        Ok(Self { version, qualifier, route_key, protocol, depth: 0 })
+        Ok(Self { version, qualifier, route_key, protocol, depth: 0, event_depth: None })
     }
 
     /// The same as a call of an instance, so deep in a chain of calls.
     pub fn at_depth(self, depth: u32) -> Self {
         Self { depth, ..self }
+    }
+
+    /// The same as a call that is made in the run of an event of that depth.
+    pub fn in_event(self, event_depth: Option<u32>) -> Self {
+        Self { event_depth, ..self }
     }
 
     /// The version, with its function.

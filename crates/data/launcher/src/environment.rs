@@ -115,9 +115,10 @@ mod tests {
 
     #[test]
     fn an_instance_of_a_job_image_has_its_event_and_no_port() {
-        let input = types::job::input(b"{\"a\": 1}", 2, "3/10".parse().ok());
+        let input = types::job::input(b"{\"a\": 1}", 2, 5, "3/10".parse().ok());
         let all = environment(&["PORT=80".to_owned()], &version(), &platform(), Some(&input));
-        for (name, expected) in [("SAMPAN_ATTEMPT", "2"), ("SAMPAN_ARRAY_INDEX", "3"), ("SAMPAN_ARRAY_SIZE", "10")] {
+        let place = [("SAMPAN_ARRAY_INDEX", "3"), ("SAMPAN_ARRAY_SIZE", "10")];
+        for (name, expected) in [("SAMPAN_ATTEMPT", "2"), ("SAMPAN_CHAIN_DEPTH", "5")].into_iter().chain(place) {
             assert_eq!(value(&all, name).as_deref(), Some(expected), "{name}");
         }
         assert_eq!(value(&all, EVENT).as_deref(), Some("{\"a\": 1}"));

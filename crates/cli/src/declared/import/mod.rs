@@ -270,7 +270,8 @@ functions:
         let expected = [
             "f.yml:13:15: memorySize: memory of 500 MB is 512 MB here, the next that there is",
             "f.yml:16:44: environment.variables.C: it has a variable of the other tool; give its value",
-            "f.yml:45:16: initTimeout: \"soon\" is here, where a whole number from 0 to 4294967295 belongs; it is left out",
+            "f.yml:45:16: initTimeout: \"soon\" is here, where a whole number from 0 to 4294967295 belongs; it is left \
+             out",
             "f.yml:17:9: role: left out",
         ];
         for line in expected {

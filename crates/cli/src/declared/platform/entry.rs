@@ -125,8 +125,8 @@ fn digest(function: &FunctionName, trigger: &Trigger, secret_key: &str) -> Optio
     Some(digest[..DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The difference of secrets that answers hide: by the digest that was kept when they were deployed.
-/// A trigger that no project made has none, and its secrets are not compared.
+/// The difference of secrets that answers hide: by the digest that was kept when they were
+/// deployed. A trigger that no project made has none, and its secrets are not compared.
 pub fn secrets_difference(
     function: &FunctionName,
     wanted: &Trigger,

@@ -119,3 +119,20 @@ async fn dead_letters_are_purged_by_id_by_function_and_all() {
     assert_eq!(queue.events.purge(all()).await.unwrap(), 1);
     assert_eq!(queue.events.purge(all()).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_has_no_function_any_more_stays_a_dead_letter_and_says_what_to_do() {
+    let queue = Queue::open().await;
+    let id = dies(&queue, "missing", "{}").await;
+    let refused = queue.events.redrive(&id).await.unwrap_err();
+    assert!(matches!(refused, Error::FunctionGone { .. }), "{refused}");
+    for said in ["default/missing was deleted", &format!("sampan events dead-letter {id}"), "--keep"] {
+        assert!(refused.to_string().contains(said), "{said}: {refused}");
+    }
+    assert!(matches!(queue.events.redrive_all(all()).await, Err(Error::FunctionGone { .. })));
+    let there = dies(&queue, "there", "{}").await;
+    queue.script.set("there", Some(RunStatus::Success));
+    assert_eq!(queue.events.redrive_all(all()).await.unwrap(), 1, "those that can run do");
+    queue.until(&there, |status| status.state == RunState::Finished).await;
+    assert_eq!(letters(&queue).await[0].request_id, id);
+}

@@ -83,6 +83,8 @@ pub struct Arrived<'a> {
     pub body: RequestBody<Incoming>,
     /// What its route lets through at most.
     pub body_bytes_max: Option<u64>,
+    /// Depth of the event in whose run an instance sends it.
+    pub event_depth: Option<u32>,
     /// Whether the function's URL lets everybody call.
     pub open: bool,
 }
@@ -103,12 +105,13 @@ impl AsyncCalls {
 
     /// Accepts a call: it is durable when this returns an answer of 202.
     pub async fn accept(&self, arrived: Arrived<'_>) -> Result<Response<invoke::Body>, RequestError> {
-        let Arrived { id, found, sent, mut parts, body, body_bytes_max, open } = arrived;
+        let Arrived { id, found, sent, mut parts, body, body_bytes_max, event_depth, open } = arrived;
         let function = Arc::clone(&found.function.record);
         if !open {
             self.parts.authorize.check_head(sent.headers()).map_err(AsyncError::Unauthorized)?;
         }
         let depth = invoke::chain_depth(sent.headers()).map_err(AsyncError::ChainDepth)?;
+        let depth = depth.max(event_depth.map_or(0, invoke::deeper));
         if depth > CHAIN_DEPTH_MAX {
             log_end_of_chain(&function, id);
             return Err(AsyncError::ChainTooDeep.into());

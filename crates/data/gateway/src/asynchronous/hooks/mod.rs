@@ -79,6 +79,8 @@ pub struct Called<'a> {
     pub parts: Parts,
     /// Its body.
     pub body: RequestBody<Incoming>,
+    /// Depth of the event in whose run an instance sends it.
+    pub event_depth: Option<u32>,
     /// The limit of its route.
     pub body_bytes_max: Option<u64>,
 }
@@ -94,7 +96,7 @@ struct Payload {
 impl AsyncCalls {
     /// Takes the events of a request: they are durable when this returns an answer of 202.
     pub async fn receive(&self, called: Called<'_>) -> Result<Response<invoke::Body>, RequestError> {
-        let Called { id, function, trigger, sent, parts, body, body_bytes_max } = called;
+        let Called { id, function, trigger, sent, parts, body, body_bytes_max, event_depth } = called;
         if parts.method != Method::POST {
             return Err(AsyncError::Hook(HookError::Method).into());
         }
@@ -111,6 +113,7 @@ impl AsyncCalls {
             self.check_open(&access::of(&function, &trigger.qualifier)?, &sent, &parts.method, &held.bytes)?;
         }
         let depth = invoke::chain_depth(sent.headers()).map_err(AsyncError::ChainDepth)?;
+        let depth = depth.max(event_depth.map_or(0, invoke::deeper));
         let request = Request { headers: sent.headers(), body: &held.bytes, now_s: now_s() };
         let address = function.record.key.clone();
         let queue = format!("{}.{}.{}", address.namespace, address.name, trigger.qualifier);

@@ -54,7 +54,9 @@ async fn dead_letters_are_listed_redriven_and_purged() -> anyhow::Result<()> {
         let (ok, said) = (redriven.ok, redriven.stderr);
         assert!(!ok && said.contains("default/event was deleted") && said.contains("sampan events purge"), "{said}");
     }
-    assert_eq!(letters(&platform, &["--limit", "100"]).await?.len(), found.len(), "all of them stay");
+    // Events that ran at the deletion may die later than those.
+    let left = letters(&platform, &["--limit", "100"]).await?.len();
+    assert!(left >= found.len(), "{left} of {} are left", found.len());
 
     let refused = tools::run(&mut platform.cli(&["--output", "json", "events", "purge", "--all"])).await?;
     assert!(refused.stderr.contains("\"exit_code\":2") && refused.stderr.contains("--force"), "{}", refused.stderr);

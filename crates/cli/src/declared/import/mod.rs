@@ -314,6 +314,23 @@ functions:
     }
 
     #[test]
+    fn an_api_whose_calls_are_checked_is_never_made_open() {
+        for (globals, event) in [
+            ("{ HttpApi: { Auth: { DefaultAuthorizer: A } } }", "{ Type: HttpApi }"),
+            ("{ Api: { Auth: { ApiKeyRequired: true } } }", "{ Type: Api }"),
+            ("{ Function: {} }", "{ Type: HttpApi, Properties: { ApiId: !Ref Shop } }"),
+            ("{ Function: {} }", "{ Type: Api, Properties: { RestApiId: !Ref Shop } }"),
+            ("{ Function: {} }", "{ Type: Api, Properties: { Auth: {} } }"),
+        ] {
+            let function = format!("{{ PackageType: Image, ImageUri: a, Events: {{ Shop: {event} }} }}");
+            let resources = format!("{{ A: {{ Type: AWS::Serverless::Function, Properties: {function} }} }}");
+            let read = imported(&format!("Globals: {globals}\nResources: {resources}\n"));
+            assert!(!read.text.contains("NONE"), "{event}: {}", read.text);
+            assert!(read.left_out.iter().any(|line| line.contains("AuthType CAM")), "{event}: {:?}", read.left_out);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_imported_says_why() {
         for (text, part) in [
             ("a: 1", "no file that can be imported"),

@@ -28,6 +28,7 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
     section::give_defaults(&mut root, &defaults);
     let resources = root.get("Resources").map(Node::entries).unwrap_or_default();
     let globals = root.get("Globals").and_then(|globals| globals.get("Function"));
+    let checked = checked_apis(&root);
     let mut functions = Map::new();
     for (key, resource) in resources {
         let kind = resource.get("Type").and_then(section::text).unwrap_or_default();
@@ -43,7 +44,7 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
             continue;
         }
         let name = property("FunctionName").unwrap_or_else(|| key.text.clone());
-        functions.insert(name, Value::Object(function(&key.text, (properties, globals), left_out)));
+        functions.insert(name, Value::Object(function(&key.text, (properties, globals), &checked, left_out)));
     }
     if functions.is_empty() {
         let hint = "Only functions with an ImageUri, or of PackageType Image, can be imported.";
@@ -61,12 +62,13 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
 fn function(
     key: &str,
     (properties, globals): (&Node, Option<&Node>),
+    checked: &[&str],
     left_out: &mut Vec<String>,
 ) -> Map<String, Value> {
     let mut base = Map::new();
     for node in globals.into_iter().chain([properties]) {
         let mut section = Section::of(node, if std::ptr::eq(node, properties) { key } else { "Globals" }, left_out);
-        for (key, value) in settings(&mut section) {
+        for (key, value) in settings(&mut section, checked) {
             match (base.get_mut(&key), value) {
                 // Variables of a function are added to those of all.
                 (Some(Value::Object(all)), Value::Object(own)) => all.extend(own),
@@ -86,7 +88,7 @@ fn function(
     base
 }
 
-fn settings(section: &mut Section<'_>) -> Map<String, Value> {
+fn settings(section: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
     for known in ["FunctionName", "PackageType"] {
         section.take(known);
     }
@@ -100,7 +102,7 @@ fn settings(section: &mut Section<'_>) -> Map<String, Value> {
     });
     let alias = section.text("AutoPublishAlias");
     let aliases = alias.as_ref().and_then(Value::as_str).map(|alias| json!({alias: {"version": "newest"}}));
-    let mut triggers = section.section("Events", triggers).unwrap_or_default();
+    let mut triggers = section.section("Events", |events| triggers(events, checked)).unwrap_or_default();
     if let Some(auth) = section.section("FunctionUrlConfig", |url| url.text("AuthType")).flatten() {
         let signed = auth != "NONE";
         if signed {
@@ -180,8 +182,20 @@ fn mount(entry: &Node) -> Result<types::Mount, String> {
     types::Mount::new(&volume, "", path, false)
 }
 
+/// Kinds of events whose calls are checked by what holds for all of them.
+fn checked_apis(root: &Node) -> Vec<&'static str> {
+    let of_all = |kind: &&str| root.get("Globals").and_then(|all| all.get(kind)?.get("Auth")).is_some();
+    ["Api", "HttpApi"].into_iter().filter(of_all).collect()
+}
+
+/// Whether the calls of an event are checked, or its API is one of the template's, which may do so.
+fn is_checked(event: &Node) -> bool {
+    let has = |key: &&str| event.get("Properties").is_some_and(|given| given.get(key).is_some());
+    ["Auth", "ApiId", "RestApiId"].iter().any(has)
+}
+
 /// The events of a function as triggers; what has none here is said.
-fn triggers(events: &mut Section<'_>) -> Map<String, Value> {
+fn triggers(events: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
     let mut triggers = Map::new();
     for name in events.keys() {
         let Some(event) = events.take(&name) else { continue };
@@ -202,8 +216,10 @@ fn triggers(events: &mut Section<'_>) -> Map<String, Value> {
                 }
                 None => format!("{expression} is no cron expression; declare a timer"),
             },
-            "Api" | "HttpApi" if event.get("Properties").is_some_and(|given| given.get("Auth").is_some()) => {
-                "its calls are checked (Auth); declare a trigger of type http with AuthType CAM".to_owned()
+            "Api" | "HttpApi" if checked.contains(&kind.as_str()) || is_checked(event) => {
+                "its calls are checked (Auth), or may be by the API that it names; declare a trigger of type http with \
+                 AuthType CAM"
+                    .to_owned()
             }
             "Api" | "HttpApi" => {
                 triggers.insert(name, events::open_url());

@@ -276,7 +276,8 @@ async fn making_and_removing_ahead_take_few_system_calls() -> anyhow::Result<()>
         let counts = counting.end().await?;
         let made = counts.get(each).copied().unwrap_or_default();
         let removals = counts.get(REMOVAL).copied().unwrap_or_default();
-        let is_making = |name: &str| name != REMOVAL && !NOT_WORK.contains(&name);
+        // What was kept of an instance is closed when it goes, and more may go than are made.
+        let is_making = |name: &str| ![REMOVAL, "close"].contains(&name) && !NOT_WORK.contains(&name);
         let calls: u64 = counts.iter().filter(|(name, _)| is_making(name)).map(|(_, n)| n).sum();
         assert!(made > 4 && calls / made <= most, "{name}: {calls} calls for {made}: {counts:?}");
         assert!(removals <= (FUNCTIONS + SLOTS_READY) as u64 * hierarchies, "{name}: {counts:?}");

@@ -172,6 +172,7 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         let id = scene.put("in/a b+%25 対.ts", &short).await?;
         scene.finished(&id).await?;
         scene.is_smaller("out/a b+%25 対.mp4", 3).await?;
+        scenes::print_cold_start(&scene.platform, "smaller").await?;
 
         // The store ends between the film and its result: the event runs again, and is done once
         // the store is back.

@@ -23,10 +23,10 @@ const BLOCKING_MAX: usize = 3;
 
 /// System calls of the thread `namespaces` for each that it makes: with ids that were never used,
 /// without a link.
-const NAMESPACE_CALLS_MAX: u64 = 106;
+const NAMESPACE_CALLS_MAX: u64 = 92;
 /// The same of the thread `cgroups`, and for each hierarchy. It removes what starts made, too,
 /// by one call for each directory.
-const CGROUP_CALLS_MAX: u64 = 24;
+const CGROUP_CALLS_MAX: u64 = 12;
 const HIERARCHY_CALLS_MAX: u64 = 6;
 const REMOVAL: &str = "unlinkat";
 

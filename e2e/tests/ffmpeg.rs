@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 use e2e::object_stores::{ACCESS_KEY, ObjectStore, SECRET_KEY};
-use e2e::{Platform, scenes, tools, wait};
+use e2e::{Platform, leftovers, scenes, tools, wait};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -64,7 +64,11 @@ impl Scene {
     async fn start(outside: &Outside, root: PathBuf) -> anyhow::Result<Self> {
         settled().await?;
         let dns = format!("[\"{OUTSIDE}\"]");
-        let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__DNS", dns.as_str())];
+        let env = [
+            ("SAMPAN_NETWORK__ENABLED", "true"),
+            ("SAMPAN_NETWORK__DNS", dns.as_str()),
+            ("SAMPAN_POOL__KEEP_IDLE_S", "2"),
+        ];
         let platform = Platform::start_at(&env, "127.0.0.1:0", "0.0.0.0:0").await?;
         let gateway = platform.gateway.rsplit(':').next().context("a port")?.to_owned();
         let hook = format!("http://{MACHINE}:{gateway}/hooks/default/smaller/films");
@@ -172,7 +176,6 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         let id = scene.put("in/a b+%25 対.ts", &short).await?;
         scene.finished(&id).await?;
         scene.is_smaller("out/a b+%25 対.mp4", 3).await?;
-        scenes::print_cold_start(&scene.platform, "smaller").await?;
 
         // The store ends between the film and its result: the event runs again, and is done once
         // the store is back.
@@ -190,11 +193,15 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         scene.is_smaller("out/long.mp4", LONG_S).await?;
 
         scene.retries("0").await?;
+        let cgroup = scene.platform.cgroup_name();
+        wait::until("it is scaled to zero", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) })
+            .await?;
         let id = scene.put("in/broken.mp4", &broken).await?;
         ensure!(scene.ended(&id).await?.starts_with("FAILED"));
         let shown = tools::run_ok(&mut scene.platform.cli(&["events", "dead-letter", &id])).await?;
         let reasons = ["retries_exhausted", "in/broken.mp4 is not a film", "Invalid data found when processing input"];
         ensure!(reasons.iter().all(|reason| shown.contains(reason)), "{shown}");
+        scenes::print_cold_start(&scene.platform, "smaller").await?;
         scene.platform.stop().await
     })
 }

@@ -52,9 +52,18 @@ pub type State = Result<Forwards, &'static str>;
 /// Looks at the machine and decides.
 ///
 /// # Errors
-/// [`Error::BadConfig`] where it is to be on and cannot.
+/// [`Error::BadConfig`] where it is to be on and cannot; where it is to be on, also what could not be
+/// read of the machine.
 pub fn state(setting: Ipv6, route: &mut Socket) -> Result<State, Error> {
-    let state = decide(setting, machine(route)?);
+    let state = match machine(route) {
+        Ok(machine) => decide(setting, machine),
+        Err(error) if setting == Ipv6::On => return Err(error),
+        // IPv4 does without what a container may not read.
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot look at the machine's IPv6");
+            Err("what the kernel says of IPv6 cannot be read; [network] ipv6 = \"on\" says why")
+        }
+    };
     match state {
         Err(reason) if setting == Ipv6::On => Err(Error::BadConfig { key: "ipv6", value: "\"on\"".to_owned(), reason }),
         state => Ok(state),

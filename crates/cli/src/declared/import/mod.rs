@@ -331,6 +331,16 @@ functions:
     }
 
     #[test]
+    fn provisioned_instances_without_a_version_are_said_to_be_left_out() {
+        let read = imported(
+            "Resources:\n  A:\n    Type: AWS::Serverless::Function\n    Properties:\n      ImageUri: a\n      \
+             ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 2 }\n",
+        );
+        assert!(!read.text.contains("provisioned"), "{}", read.text);
+        assert!(read.left_out.iter().any(|line| line.contains("add publish and provisioned")), "{:?}", read.left_out);
+    }
+
+    #[test]
     fn what_cannot_be_imported_says_why() {
         for (text, part) in [
             ("a: 1", "no file that can be imported"),

@@ -118,6 +118,9 @@ fn settings(section: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
     let provisioned = section
         .section("ProvisionedConcurrencyConfig", |config| config.parsed::<u32>("ProvisionedConcurrentExecutions"));
     let provisioned = provisioned.flatten().map(|number| json!({ "number": number }));
+    if provisioned.is_some() && alias.is_none() {
+        section.say("provisioned instances are of a published version; add publish and provisioned".to_owned());
+    }
     let mounts = events::mounts(section, "FileSystemConfigs", mount);
     for (key, instead) in [
         ("Architectures", "the image has to be for this machine's architecture"),

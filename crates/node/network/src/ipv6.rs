@@ -52,8 +52,8 @@ pub type State = Result<Forwards, &'static str>;
 /// Looks at the machine and decides.
 ///
 /// # Errors
-/// [`Error::BadConfig`] where it is to be on and cannot; where it is to be on, also what could not be
-/// read of the machine.
+/// Where it is to be on: [`Error::BadConfig`] where it cannot be, and what could not be read of the
+/// machine.
 pub fn state(setting: Ipv6, route: &mut Socket) -> Result<State, Error> {
     let state = match machine(route) {
         Ok(machine) => decide(setting, machine),

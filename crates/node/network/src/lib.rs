@@ -17,20 +17,21 @@
 //! All of it is known by the number of the platform's data directory, and a start first removes
 //! what an earlier one left:
 //! ```text
-//! nftables    inet sampan-<number>        the rules; stays while instances of a killed platform run
-//! links       smp<number><n>              removed by their group, or with their namespace
-//! address     <block>.1 on lo             labelled lo:smp<number>; name server and host relay listen there
-//! route       unreachable <block>         claims the block: other programs, and other platforms, see it taken
-//! nftables    inet sampan-forwarding      shared by all platforms, see below
+//! nftables    inet sampan-<number>     the rules; stays while instances of a killed platform run
+//! links       smp<number><n>           removed by their group, or with their namespace
+//! address     <block>.1 on lo          labelled lo:smp<number>; name server and host relay listen
+//! route       unreachable <block>      claims the block: other programs and platforms see it taken
+//! nftables    inet sampan-forwarding   shared by all platforms, see below
 //! ```
 //! Where the machine passes no packets on (`net.ipv4.ip_forward` is 0), it is switched on for the
 //! links that have routes, and stays so, for another platform may need it; the table
 //! `sampan-forwarding` keeps the machine as closed to others as it was. Both are gone when the
 //! machine starts anew.
 //!
-//! # IPv6 Where the machine has a way out by it ([`Ipv6`]), a link has a second address, which ends
-//! with its first: a range of 96 bits (`[network] range6`) and the IPv4 address. So sets that know
-//! an instance by its IPv4 address know it by the end of the other too. Rules, routes and lists are
+//! # IPv6
+//! Where the machine has a way out by it ([`Ipv6`]), a link has a second address, which ends with
+//! its first: a range of 96 bits (`[network] range6`) and the IPv4 address. So sets that know an
+//! instance by its IPv4 address know it by the end of the other too. Rules, routes and lists are
 //! the same once more; names, ports of the machine and the gateway are reached by IPv4 alone.
 //!
 //! # Without

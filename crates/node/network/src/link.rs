@@ -71,8 +71,8 @@ impl Link {
         };
         let held = Held { address: given.address, network: network.clone(), restricted: AtomicBool::new(false) };
         if given.used {
-            // Answers to the one before must not find the next. Of IPv6 they may: asked to forget by
-            // such a source, kernels forget those of every other (seen with Linux 6.18).
+            // Answers to the one before must not find the next. Of IPv6 they may: asked to forget
+            // by such a source, kernels forget those of every other (seen with Linux 6.18).
             let mut netfilter = network.netfilter.lock();
             let forgotten = netfilter.send(vec![nft::forget_connections(given.address)]);
             // There being none is well.
@@ -201,9 +201,10 @@ mod tests {
 
     #[test]
     fn counters_are_read_from_the_links_line() {
-        let table = "Inter-|   Receive                   |  Transmit\n face |bytes packets errs drop fifo frame compressed \
-                     multicast|bytes packets\n    lo:  10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n  eth0: 1234    5    0    0    \
-                     0     0          0         0  999999999999 6 0 0 0 0 0 0\n";
+        let table = "Inter-|   Receive                   |  Transmit\n \
+                     face |bytes packets errs drop fifo frame compressed multicast|bytes packets\n    \
+                     lo:  10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n  \
+                     eth0: 1234    5    0    0    0     0     0     0  999999999999 6 0 0 0 0 0 0\n";
         assert_eq!(counted(table), Some(NetworkBytes { sent: 999_999_999_999, received: 1234 }));
         assert_eq!(counted("lo: 1 2"), None);
         assert_eq!(counted("eth0: 1 2"), None);

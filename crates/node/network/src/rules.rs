@@ -4,8 +4,9 @@
 //! name begins, and who may send from it by the machine's own route to its address.
 //!
 //! ```text
-//! asked    before tracking  what instances ask the name server is no connection, nor are its answers
-//! from     before routing   IPv4 · own address · name server, not too fast · host relay · not this machine · not denied · on its list · counted
+//! asked    before tracking  what instances ask the name server is no connection, nor its answers
+//! from     before routing   IPv4 · own address · name server, not too fast · host relay · not this
+//!                           machine · not denied · on its list · counted
 //! counted  -                not too many · tcp udp ping
 //! to       after routing    answers and errors only
 //! nat      after routing    leaves as the machine

@@ -4,7 +4,7 @@
 //! ```text
 //! instance: connect(host.sampan.internal = <block>.1, 3306)
 //!    |  packet rules: own address; each TCP port but 53 of <block>.1 becomes the relay's
-//! relay: SO_ORIGINAL_DST is the port, the source address the link; does its function have the port?
+//! relay: SO_ORIGINAL_DST is the port, the source address the link; has its function the port?
 //!    |  127.0.0.1:3306, then [::1]:3306
 //! server
 //! ```

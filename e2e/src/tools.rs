@@ -88,9 +88,10 @@ fn cannot_run(program: &OsStr) -> String {
     format!("cannot run {name}: `cargo xtask test` installs it, or `apt-get install {package}`")
 }
 
-/// The workspace's root.
+/// The root of the checkout that runs the tests, which need not be the one that compiled them.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// The `sampan` binary: `SAMPAN_BIN`, or the debug build.

@@ -16,9 +16,11 @@ const OUTPUT_MAX: Duration = Duration::from_secs(30 * 60);
 /// Timeout of a child after SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// The folder of the workspace's `Cargo.toml`.
+/// The folder of the workspace's `Cargo.toml`, of the checkout that cargo runs this from: several
+/// checkouts that share a target folder share this program too.
 pub fn workspace_root() -> anyhow::Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     Ok(here.parent().context("xtask lies in the workspace's root folder")?.to_owned())
 }
 

@@ -3,10 +3,14 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use e2e::layer_tar::{self, LayerTar};
 use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::rootfs_listing::{self, Listing};
-use e2e::{Platform, TestRegistry, blob, deploys, layer_tar, tools};
+use e2e::{Platform, TestRegistry, blob, deploys, tools};
+
+/// No multiple of a block.
+const LAST_FILE: &[u8] = &[b'x'; 700];
 
 /// Tars of the unusual layers, lowest first, and of the static server above them.
 async fn odd_tars(work: &Path, flags: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -16,8 +20,20 @@ async fn odd_tars(work: &Path, flags: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
     for place in 1..=3 {
         tars.push(std::fs::read(work.join(format!("layer-{place}.tar")))?);
     }
+    tars.push(without_end()?);
     tars.push(layer_tar::hello()?);
     Ok(tars)
+}
+
+/// A layer as `umoci insert` writes it: without an end of the archive, and without what fills up
+/// the last block of its last file.
+fn without_end() -> anyhow::Result<Vec<u8>> {
+    let mut tar = LayerTar::new();
+    tar.file("without-end", 0o644, LAST_FILE)?;
+    let mut tar = tar.finish()?;
+    let end = tar.windows(LAST_FILE.len()).position(|bytes| bytes == LAST_FILE).context("the file is in it")?;
+    tar.truncate(end + LAST_FILE.len());
+    Ok(tar)
 }
 
 fn image(tars: &[Vec<u8>], compressions: &[Compression]) -> anyhow::Result<Image> {
@@ -57,6 +73,7 @@ async fn sees_as_umoci(rootfs: &str) -> anyhow::Result<()> {
         rootfs_listing::without(seen, "mtime", &implied),
         rootfs_listing::without(unpacked, "mtime", &implied),
     )?;
+    tools::run_ok(&mut platform.cli(&["scrub"])).await?;
     platform.stop().await
 }
 
@@ -82,6 +99,7 @@ fn spot_checks(seen: &Listing) -> anyhow::Result<()> {
         ("names/latin-%E9%FF", "sha256", &sha256(b"latin")),
         ("again-late", "sha256", &sha256(b"upper")),
         ("twice", "sha256", &sha256(b"second and longer")),
+        ("without-end", "sha256", &sha256(LAST_FILE)),
         ("sparse/old-gnu", "size", "200001"),
         ("sparse/old-gnu-hole", "sha256", &sha256(&[0; 200_001])),
     ];

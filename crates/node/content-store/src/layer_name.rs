@@ -98,8 +98,11 @@ pub struct LayerFacts {
     pub bytes: u64,
     /// Its entries.
     pub entries: u64,
-    /// Length of its tar.
+    /// Length of its tar, which may have zeros at its end up to a whole block.
     pub tar_bytes: u64,
+    /// Digest of its tar where it has; otherwise that of the layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar_digest: Option<Digest>,
     /// Length of its file of sparse files; 0 when there is none.
     pub sparse_bytes: u64,
     /// What putting it on other layers takes; none of layers from before that was kept.

@@ -4,12 +4,11 @@
 //! and knows one of the four sparse formats.
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
-use types::Digest;
 
 use crate::Error;
 use crate::pax::{Extensions, number};
 use crate::sparse::{Segment, SparseMap};
-use crate::stream::Stream;
+use crate::stream::{Stream, Whole};
 
 const BLOCK: usize = 512;
 
@@ -96,8 +95,8 @@ impl Archive {
         self.source.offset()
     }
 
-    /// Reads to the end of the stream and gives its digest and length.
-    pub(crate) fn finish(self) -> Result<(Digest, u64), Error> {
+    /// Reads to the end of the stream and says what it was.
+    pub(crate) fn finish(self) -> Result<Whole, Error> {
         self.source.finish()
     }
 
@@ -111,11 +110,12 @@ impl Archive {
     }
 
     fn skip_entry(&mut self) -> Result<(), Error> {
-        let wanted = self.left.saturating_add(std::mem::take(&mut self.padding));
-        self.left = 0;
-        if self.source.skip(wanted)? < wanted {
+        let left = std::mem::take(&mut self.left);
+        if self.source.skip(left)? < left {
             return Err(self.bad("it ends within an entry"));
         }
+        // `umoci insert` ends with the last byte of the last file, and other readers take that.
+        self.source.skip(std::mem::take(&mut self.padding))?;
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use types::Digest;
 
 use self::archive::Archive;
 use self::indexer::Indexer;
+use self::stream::Whole;
 
 pub use self::budget::Budget;
 pub use self::error::Error;
@@ -76,8 +77,10 @@ pub struct Files<'a> {
 pub struct Indexed {
     /// Digest of the uncompressed stream.
     pub diff_id: Digest,
-    /// Its length.
+    /// Length of its tar: that of the stream, and zeros up to a whole block.
     pub tar_bytes: u64,
+    /// Digest of its tar, where it is not that of the stream because there are such zeros.
+    pub tar_digest: Option<Digest>,
     /// Length of the file with the sparse files; 0 when there is none.
     pub sparse_bytes: u64,
     /// Bytes of the files in it.
@@ -115,9 +118,9 @@ pub fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, 
         (_, read) => read.and_then(|end| indexer.finish().map(|made| (end, made))),
     };
     match finished {
-        Ok(((diff_id, tar_bytes), (sparse_bytes, weight))) => {
+        Ok((Whole { digest: diff_id, copy_bytes: tar_bytes, padded_digest: tar_digest }, (sparse_bytes, weight))) => {
             let (bytes, entries) = (indexer.bytes, indexer.taken);
-            Ok(Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, weight })
+            Ok(Indexed { diff_id, tar_bytes, tar_digest, sparse_bytes, bytes, entries, weight })
         }
         Err(error) => {
             job.budget.give_back(indexer.bytes, indexer.taken);
@@ -126,7 +129,7 @@ pub fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, 
     }
 }
 
-fn read_all(mut archive: Archive, indexer: &mut Indexer) -> Result<(Digest, u64), Error> {
+fn read_all(mut archive: Archive, indexer: &mut Indexer) -> Result<Whole, Error> {
     while let Some(entry) = archive.next()? {
         indexer.add(entry, &mut archive)?;
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use erofs::BLOCK_BYTES;
 use flate2::bufread::MultiGzDecoder;
 use oci::Compression;
 use sha2::{Digest as _, Sha256};
@@ -45,6 +46,16 @@ pub(crate) struct Stream {
     received: u64,
     bytes_max: u64,
     cancel: Arc<AtomicBool>,
+}
+
+/// What a stream was.
+pub(crate) struct Whole {
+    pub digest: Digest,
+    /// Length of the copy: that of the stream, and zeros up to a whole block, without which a loop
+    /// device would not show its last bytes.
+    pub copy_bytes: u64,
+    /// Of the copy, where it has such zeros.
+    pub padded_digest: Option<Digest>,
 }
 
 /// The decoding end.
@@ -190,13 +201,23 @@ impl Stream {
         Ok(bytes - left)
     }
 
-    /// Reads what is left and gives the digest of all, and how much it was.
-    pub(crate) fn finish(mut self) -> Result<(Digest, u64), Error> {
+    /// Reads what is left, makes the copy durable, and says what it was.
+    pub(crate) fn finish(mut self) -> Result<Whole, Error> {
         self.skip(u64::MAX)?;
+        let digest = |hash: Sha256| Digest::from_sha256(&hash.finalize().into());
+        let padding = usize::try_from(self.received.next_multiple_of(BLOCK_BYTES) - self.received).unwrap_or_default();
+        let mut whole = Whole { digest: digest(self.hash.clone()), copy_bytes: self.received, padded_digest: None };
         if let Some(copy) = &mut self.copy {
+            if padding > 0 {
+                let zeros = vec![0; padding];
+                copy.append(&zeros)?;
+                self.hash.update(&zeros);
+                whole.copy_bytes += padding as u64;
+                whole.padded_digest = Some(digest(self.hash));
+            }
             copy.file.sync_data().map_err(tar_error)?;
         }
-        Ok((Digest::from_sha256(&self.hash.finalize().into()), self.received))
+        Ok(whole)
     }
 
     fn advance(&mut self, bytes: usize) {

@@ -81,7 +81,8 @@ fn part(path: &Path, digest: &Digest, bytes: Option<u64>, rate_limit: &RateLimit
 
 fn layer(dir: &Path, diff_id: &Digest, rate_limit: &RateLimit) -> Result<(), Checked> {
     let facts: LayerFacts = facts(dir)?;
-    part(&dir.join(layer_name::TAR), diff_id, Some(facts.tar_bytes), rate_limit)?;
+    let tar_digest = facts.tar_digest.as_ref().unwrap_or(diff_id);
+    part(&dir.join(layer_name::TAR), tar_digest, Some(facts.tar_bytes), rate_limit)?;
     if let Some(digest) = facts.sparse_digest.as_ref().filter(|_| facts.sparse_bytes > 0) {
         part(&dir.join(layer_name::SPARSE), digest, Some(facts.sparse_bytes), rate_limit)?;
     }

@@ -147,7 +147,7 @@ impl LayerJob {
         let job = Job { compressed: &mut compressed, limits, budget: self.budget.clone(), cancel };
         let files = Files { tar: &draft.tar(), sparse: &draft.sparse(), list: &draft.list() };
         let indexed = layer_index::index(job, &files).map_err(|e| self.failed(e))?;
-        let Indexed { diff_id, tar_bytes, sparse_bytes, bytes, entries, weight } = indexed;
+        let Indexed { diff_id, tar_bytes, tar_digest, sparse_bytes, bytes, entries, weight } = indexed;
         if let Some(expected) = self.diff_id.clone().filter(|expected| *expected != diff_id) {
             self.budget.give_back(bytes, entries);
             return Err(self.failed(layer_index::Error::DiffId { expected, actual: diff_id }));
@@ -156,6 +156,7 @@ impl LayerJob {
             bytes,
             entries,
             tar_bytes,
+            tar_digest,
             sparse_bytes,
             weight: Some(weight),
             sparse_digest: None,

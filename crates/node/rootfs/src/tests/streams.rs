@@ -61,6 +61,22 @@ fn a_compression_that_no_layer_may_have_is_named() {
 }
 
 #[test]
+fn an_archive_may_end_with_the_last_byte_of_its_last_file() {
+    let place = Place::new();
+    let tar = Tar::default().file("a", "hello").end();
+    // The header and the data; some of their padding; all of it and no end of the archive.
+    for len in [512 + 5, 512 + 100, 1024] {
+        let name = format!("cut-{len}");
+        let indexed = place.run(&name, place.job(tar[..len].to_vec())).expect("whole files");
+        let padded = &tar[..1024];
+        let tar_digest = (len < padded.len()).then(|| digest(padded));
+        assert_eq!((indexed.diff_id, indexed.entries), (digest(&tar[..len]), 1), "{len}");
+        assert_eq!((indexed.tar_bytes, indexed.tar_digest), (1024, tar_digest), "{len}");
+        assert_eq!(fs::read(place.path(&format!("{name}.tar"))).expect("a tar"), padded, "whole blocks");
+    }
+}
+
+#[test]
 fn damaged_streams_are_refused() {
     let place = Place::new();
     let tar = Tar::default().file("a", &"hello".repeat(1000)).end();
@@ -71,7 +87,9 @@ fn damaged_streams_are_refused() {
     };
     let packed = gzip(&tar);
     assert!(matches!(refused("cut", packed[..packed.len() / 2].to_vec()), Error::Read { .. }));
-    assert!(matches!(refused("tail", tar[..3000].to_vec()), Error::Archive { .. }));
+    for len in [100, 3000, 512 + 4999] {
+        assert!(matches!(refused(&format!("tail-{len}"), tar[..len].to_vec()), Error::Archive { .. }));
+    }
     let mut wrong = tar.clone();
     wrong[3] ^= 1;
     assert!(matches!(refused("sum", wrong), Error::Archive { .. }));

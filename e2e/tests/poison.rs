@@ -99,7 +99,9 @@ async fn an_event_that_kills_its_instance_is_given_up_and_holds_up_nobody() -> a
     let other = accept(&platform, "other", &json!({"number": 3})).await?;
     until_status(&platform, &other, "FINISHED").await?;
     let log = tools::run_ok(&mut platform.cli(&["logs", "poison", "--limit", "100"])).await?;
-    assert_eq!(log.matches("START RequestId").count(), 3, "tries of the one that kills: {log}");
+    // A kill takes the last moment of a log with it: of the second try there may be nothing.
+    let tries = log.matches("START RequestId").count();
+    assert!(tries <= 3 && log.contains("RetryNum: 2"), "tries of the one that kills: {log}");
     assert_eq!(letter(&platform, &poison).await?["attempts"], 3);
     platform.stop().await
 }

@@ -7,7 +7,7 @@ use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Parser};
 
-use super::without_connection;
+use super::connection::without_connection;
 
 /// Parses the arguments of a program.
 ///

@@ -1,0 +1,185 @@
+//! Arguments of `sampan deploy`.
+
+use std::path::PathBuf;
+
+use clap::builder::ArgPredicate;
+use clap::{Args, ValueEnum};
+use types::limits::STOP_GRACE_S_MAX;
+
+use super::argv::Argv;
+use super::extras::ExtrasArgs;
+use super::secret;
+use super::size::Megabytes;
+
+/// Type of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Called with events: POST /event-invoke
+    Event,
+    /// Called with HTTP requests, which are passed unchanged
+    Web,
+}
+
+/// Arguments of `sampan deploy` that are for one function.
+const SINGLE: [&str; 29] = [
+    "name",
+    "image",
+    "namespace",
+    "kind",
+    "memory",
+    "timeout",
+    "init_timeout",
+    "env",
+    "secret",
+    "command",
+    "args",
+    "port",
+    "job",
+    "async_run",
+    "rerun",
+    "concurrency",
+    "session",
+    "sessions_per_instance",
+    "websocket",
+    "websocket_idle",
+    "runtime",
+    "stop_grace",
+    "init",
+    "no_start_check",
+    "description",
+    "on_success",
+    "on_failure",
+    "registry_id",
+    "no_wait",
+];
+
+/// Arguments of `sampan deploy`.
+#[derive(Args)]
+pub struct DeployArgs {
+    /// Name of the function
+    #[arg(
+        required = false,
+        required_unless_present = "file",
+        default_value_if("file", ArgPredicate::IsPresent, ""),
+        hide_default_value = true
+    )]
+    pub name: String,
+    /// Deploy what this file declares, in place of one function; later files are overlays, whose
+    /// keys replace those of earlier ones
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = SINGLE)]
+    pub file: Vec<PathBuf>,
+    /// With --file: file with variables, a NAME=VALUE in each line; those of the environment come
+    /// first
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub vars: Vec<PathBuf>,
+    /// With --file: remove what the project made and no longer declares
+    #[arg(long, requires = "file")]
+    pub prune: bool,
+    /// Image; without a registry's host one in Sampan's own registry
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Namespace
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Type of a new function [default: web]; cannot be changed later
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub kind: Option<Kind>,
+    /// Memory: 64m, or a multiple of 128m such as 512m or 8g, at most [launcher] memory_mb_max;
+    /// without a unit in MB
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Megabytes>,
+    /// Settings beyond those of the reference's API
+    #[command(flatten)]
+    pub extras: ExtrasArgs,
+    /// Timeout of an invocation, in seconds
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u32>,
+    /// Timeout of an instance's start, in seconds
+    #[arg(long, value_name = "S")]
+    pub init_timeout: Option<u32>,
+    /// Environment variable; given ones replace all existing ones, and --env '' alone removes them;
+    /// PORT is set by --port
+    #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    pub env: Vec<String>,
+    /// File of environment variables, as Docker Compose reads it; of several the later ones win,
+    /// and --env wins over all
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,
+    /// DB_PASSWORD=db@3), or as the file /run/secrets/db (db, db@3); given variables with those of
+    /// --env replace all existing ones, given files all existing files
+    #[arg(long, value_name = "[KEY=]NAME[@VERSION]", value_parser = secret::given)]
+    pub secret: Vec<secret::GivenSecret>,
+    /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
+    /// text restores the image's
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub command: Option<Argv>,
+    /// Replaces the image's CMD, in the form of --command: --command sh --args '-c "echo a b"'
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub args: Option<Argv>,
+    /// Port of the image's server, also in the variable PORT [default: 9000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The image is a job without a server: each event is one run of its program, with the event in
+    /// SCF_CUSTOM_CONTAINER_EVENT; makes an event function
+    #[arg(long, conflicts_with_all = ["port", "concurrency", "session", "websocket"])]
+    pub job: bool,
+    /// Each call of a new event function answers with its id at once, its run may take up to 24
+    /// hours (--timeout), and it is not repeated; cannot be changed later
+    #[arg(long)]
+    pub async_run: bool,
+    /// With --async-run: run an event again when the platform ended during its run
+    #[arg(long, requires = "async_run")]
+    pub rerun: bool,
+    /// Concurrent requests of one instance of a web function
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Session key of a web function: header:NAME, cookie:NAME or query:NAME; requests with the
+    /// same value go to the same instance; none disables sessions
+    #[arg(long, value_name = "SOURCE:NAME|none")]
+    pub session: Option<String>,
+    /// Sessions per instance [default: 1]
+    #[arg(long, value_name = "N")]
+    pub sessions_per_instance: Option<u32>,
+    /// Accept WebSocket connections in a new web function; cannot be changed later
+    #[arg(long)]
+    pub websocket: bool,
+    /// Idle timeout of a WebSocket connection, in seconds: 1 to 1800 [default: 15]
+    #[arg(long, value_name = "S")]
+    pub websocket_idle: Option<u64>,
+    /// Runtime of a new function: sampan, runc, crun, runsc or another one in [launcher]
+    /// runtimes_allowed; cannot be changed later
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// Time between stop signal and kill for instances of a new function, in seconds: 0 to 30
+    /// [default: 2]; cannot be changed later
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(0..=i64::from(STOP_GRACE_S_MAX)))]
+    pub stop_grace: Option<u32>,
+    /// Run an init as first process of a new function, which reaps orphans and forwards signals;
+    /// cannot be changed later
+    #[arg(long)]
+    pub init: bool,
+    /// Activate images and settings of a new function without a start check; cannot be changed
+    /// later
+    #[arg(long)]
+    pub no_start_check: bool,
+    /// Free text
+    #[arg(long, allow_hyphen_values = true)]
+    pub description: Option<String>,
+    /// Where records of asynchronous events that end well go: fn:FUNCTION, or http:NAME for
+    /// [connections.NAME] of the settings; an empty text removes it
+    #[arg(long, value_name = "fn:NAME|http:NAME")]
+    pub on_success: Option<String>,
+    /// The same for events that become dead letters
+    #[arg(long, value_name = "fn:NAME|http:NAME")]
+    pub on_failure: Option<String>,
+    /// Registry id (tcr-…) of an enterprise registry
+    #[arg(long, value_name = "ID")]
+    pub registry_id: Option<String>,
+    /// Do not wait until the function is active
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Timeout of the wait, in seconds
+    #[arg(long, value_name = "S", default_value_t = 1800)]
+    pub wait_timeout: u64,
+}

@@ -1,10 +1,12 @@
 //! What can fail in the store.
 
-use std::fmt::Display;
+mod statement;
+
 use std::path::PathBuf;
 
 use types::{FunctionKey, Namespace, Qualifier, SecretKey, Status, VersionName};
 
+pub(crate) use self::statement::{During, code, result_code};
 use crate::trigger_name::TriggerName;
 
 /// A failed operation of the store.
@@ -84,8 +86,8 @@ pub enum Error {
     },
     /// All values together are larger than may be.
     #[error(
-        "all secrets together would have more than {bytes_max} bytes with this value of {key}; delete versions that are \
-         not needed or raise [secrets] bytes_max"
+        "all secrets together would have more than {bytes_max} bytes with this value of {key}; delete versions that \
+         are not needed or raise [secrets] bytes_max"
     )]
     SecretsTooLarge {
         /// The secret.
@@ -162,8 +164,8 @@ pub enum Error {
     },
     /// The others would share too little.
     #[error(
-        "function {key} cannot have {wanted_mb} MB of its own: {free_mb} MB of the installation's quota may be reserved; \
-         reserve less, take another function's reservation back, or raise the quota"
+        "function {key} cannot have {wanted_mb} MB of its own: {free_mb} MB of the installation's quota may be \
+         reserved; reserve less, take another function's reservation back, or raise the quota"
     )]
     ReservedTooMuch {
         /// The function.
@@ -263,7 +265,8 @@ pub enum Error {
     },
     /// As many functions in the namespace as may be.
     #[error(
-        "namespace {namespace} has {functions_max} functions already; delete one that is not needed or raise [store] functions_per_namespace_max"
+        "namespace {namespace} has {functions_max} functions already; delete one that is not needed or raise [store] \
+         functions_per_namespace_max"
     )]
     TooManyFunctions {
         /// The namespace.
@@ -297,7 +300,8 @@ pub enum Error {
     },
     /// As many published versions as may be.
     #[error(
-        "function {key} has {versions_max} published versions already; delete one that is not needed or raise [store] versions_per_function_max"
+        "function {key} has {versions_max} published versions already; delete one that is not needed or raise \
+         [store] versions_per_function_max"
     )]
     TooManyVersions {
         /// Namespace and name of the function.
@@ -350,7 +354,8 @@ pub enum Error {
     },
     /// As many aliases as may be.
     #[error(
-        "function {key} has {aliases_max} aliases already; delete one that is not needed or raise [store] aliases_per_function_max"
+        "function {key} has {aliases_max} aliases already; delete one that is not needed or raise [store] \
+         aliases_per_function_max"
     )]
     TooManyAliases {
         /// Namespace and name of the function.
@@ -416,7 +421,8 @@ pub enum Error {
     },
     /// The schema is newer than this program.
     #[error(
-        "the database {} was written by a newer version of Sampan (migration {migration}); start that version or restore a backup",
+        "the database {} was written by a newer version of Sampan (migration {migration}); start that version or \
+         restore a backup",
         path.display()
     )]
     Newer {
@@ -427,8 +433,8 @@ pub enum Error {
     },
     /// The file is no database, or a damaged one.
     #[error(
-        "the database {} is damaged or is no database; restore a backup with `sampan restore`, or move it away and start \
-         with --new to begin with an empty one",
+        "the database {} is damaged or is no database; restore a backup with `sampan restore`, or move it away and \
+         start with --new to begin with an empty one",
         path.display()
     )]
     Damaged {
@@ -471,36 +477,5 @@ fn before_publishing(status: Status) -> &'static str {
         Status::Creating | Status::Updating | Status::Publishing => "wait until it is Active",
         Status::Deleting | Status::DeleteFailed => "make the function anew",
         _ => "mend what failed with UpdateFunctionCode or UpdateFunctionConfiguration, and wait until it is Active",
-    }
-}
-
-/// SQLite's result codes that mean something to a user (<https://www.sqlite.org/rescode.html>).
-pub(crate) mod code {
-    pub(crate) const CORRUPT: i32 = 11;
-    pub(crate) const FULL: i32 = 13;
-    pub(crate) const NOT_A_DATABASE: i32 = 26;
-}
-
-/// The primary result code of a database error.
-pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
-}
-
-/// Says what a statement was for.
-pub(crate) trait During<T> {
-    /// Names the operation (a verb and its object) and the subject of a failure.
-    fn during(self, operation: &'static str, subject: impl Display) -> Result<T, Error>;
-}
-
-impl<T> During<T> for sqlx::Result<T> {
-    fn during(self, operation: &'static str, subject: impl Display) -> Result<T, Error> {
-        self.map_err(|source| {
-            let subject = subject.to_string();
-            match result_code(&source) {
-                Some(code::FULL) => Error::DiskFull { operation, subject, source },
-                _ => Error::Query { operation, subject, source },
-            }
-        })
     }
 }

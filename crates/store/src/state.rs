@@ -198,7 +198,8 @@ mod tests {
                     _ => false,
                 };
                 prop_assert!(fits, "{:?} with {:?}", next.status, next.serving);
-                prop_assert_eq!(next.reasons.is_empty(), !matches!(next.status, Status::CreateFailed | Status::UpdateFailed));
+                let has_failed = matches!(next.status, Status::CreateFailed | Status::UpdateFailed);
+                prop_assert_eq!(next.reasons.is_empty(), !has_failed);
                 prop_assert!(served || next.resolve, "nothing is pinned, so the tag has to be resolved");
                 version = next;
             }

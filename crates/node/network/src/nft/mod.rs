@@ -1,7 +1,15 @@
 //! Packet rules (nf_tables): how tables, chains, sets and rules are put to the kernel.
 
+mod chain;
+mod conntrack;
 mod expression;
+mod message;
+mod rule;
+mod set;
 mod transaction;
 
-pub use expression::{Family, Rule};
-pub use transaction::{Chain, Hook, Kind, Set, Transaction, find_table, forget_connections, list_chains, read_chain};
+pub use chain::{Chain, Hook, Kind, list_chains, read_chain};
+pub use conntrack::forget_connections;
+pub use rule::{Family, Rule};
+pub use set::Set;
+pub use transaction::{Transaction, find_table};

@@ -105,7 +105,9 @@ impl From<events::Error> for Failure {
         use events::Error;
         let code = match &error {
             Error::Full { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
-            Error::DiskNearlyFull { .. } | Error::DiskFull | Error::Halted(_) => ErrorCode::RESOURCE_INSUFFICIENT,
+            Error::DiskNearlyFull { .. } | Error::DiskFull | Error::Halted(_) | Error::Damaged(_) => {
+                ErrorCode::RESOURCE_INSUFFICIENT
+            }
             Error::NotFound(_) | Error::OfAnotherFunction { .. } => ErrorCode::RESOURCE_NOT_FOUND_ASYNC_EVENT,
             Error::Ended(_) => ErrorCode::FAILED_ASYNC_EVENT_STATUS,
             Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,

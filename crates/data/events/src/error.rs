@@ -58,6 +58,12 @@ pub enum Error {
     /// A statement or the commit failed; nothing of the change is kept.
     #[error("cannot write to the queue of events: {0}")]
     Write(String),
+    /// A page of the file is damaged; nothing is written any more.
+    #[error(
+        "the queue of events is damaged: {0}; stop the platform and move events.db away with its -wal and -shm files \
+         (docs/BACKUP.md)"
+    )]
+    Damaged(String),
     /// A read failed.
     #[error("cannot read the queue of events")]
     Read(#[source] rusqlite::Error),
@@ -134,6 +140,7 @@ impl From<&rusqlite::Error> for Error {
     fn from(error: &rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Write(error.to_string()),
         }
     }

@@ -4,13 +4,13 @@
 //! change runs in a savepoint, so that one that fails leaves the others. Callers are answered after
 //! the commit. A failed sync ends all writing: what the disk holds is unknown then, and the kernel
 //! may report the failure only once (Rebello et al., "Can Applications Recover from fsync
-//! Failures?", 2020).
+//! Failures?", 2020). So does a damaged page: further writes could spread the damage.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED};
-use rusqlite::{Connection, Error as SqlError};
+use rusqlite::ffi::{SQLITE_CORRUPT, SQLITE_IOERR_FSYNC, SQLITE_READONLY_DBMOVED};
+use rusqlite::{Connection, Error as SqlError, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoints::{self, Checkpoints};
@@ -37,8 +37,8 @@ struct Arriving {
 
 /// A change of any outcome.
 trait Change: Send {
-    /// Runs the change; whether it succeeded.
-    fn apply(&mut self, connection: &Connection) -> bool;
+    /// Runs the change and returns its error, if it failed.
+    fn apply(&mut self, connection: &Connection) -> Option<&Error>;
     /// Answers the caller once it is known whether the commit succeeded.
     fn settle(self: Box<Self>, committed: Result<(), &SqlError>);
 }
@@ -57,9 +57,9 @@ where
     F: FnOnce(&Connection) -> Result<T, Error> + Send,
     H: FnOnce(&Result<T, Error>) + Send,
 {
-    fn apply(&mut self, connection: &Connection) -> bool {
+    fn apply(&mut self, connection: &Connection) -> Option<&Error> {
         self.outcome = self.work.take().map(|work| work(connection));
-        matches!(self.outcome, Some(Ok(_)))
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
     }
 
     fn settle(self: Box<Self>, committed: Result<(), &SqlError>) {
@@ -217,7 +217,12 @@ impl Thread {
     /// One change in a savepoint: a failed one leaves the others of its commit as they are.
     fn apply(&self, change: &mut dyn Change) -> Result<(), SqlError> {
         self.connection.prepare_cached("SAVEPOINT change")?.execute([])?;
-        let succeeded = change.apply(&self.connection);
+        let failed = change.apply(&self.connection);
+        if let Some(Error::Damaged(why)) = failed {
+            let code = rusqlite::ffi::Error::new(SQLITE_CORRUPT);
+            return Err(SqlError::SqliteFailure(code, Some(why.clone())));
+        }
+        let succeeded = failed.is_none();
         // SQLite rolls the whole transaction back by itself on FULL, IOERR and NOMEM.
         if self.connection.is_autocommit() {
             let message = "the transaction was rolled back: the disk is full or cannot be written";
@@ -248,9 +253,9 @@ impl Thread {
 /// What was committed stands in the log, and the next checkpoint copies it again; a disk that does
 /// not sync is another matter.
 fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
-    if is_sync_failure(error) {
+    if is_sync_failure(error) || is_damage(error) {
         let _ = halted.set(error.to_string());
-        tracing::error!(%error, "a checkpoint of the queue of events could not be synced; it takes nothing more");
+        tracing::error!(%error, "a checkpoint of the queue of events cannot be relied on; it takes nothing more");
     } else {
         tracing::warn!(%error, "a checkpoint of the queue of events failed; its log grows until the next one");
     }
@@ -259,7 +264,11 @@ fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
 /// Whether nothing that is written from now on could be relied on.
 fn is_final(error: &SqlError) -> bool {
     let code = error.sqlite_error().map_or(0, |error| error.extended_code);
-    code == SQLITE_READONLY_DBMOVED || is_sync_failure(error)
+    code == SQLITE_READONLY_DBMOVED || is_sync_failure(error) || is_damage(error)
+}
+
+fn is_damage(error: &SqlError) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn is_sync_failure(error: &SqlError) -> bool {
@@ -394,6 +403,32 @@ mod tests {
             assert!(matches!(writer.write(0, insert(3)).await, Err(Error::Halted(_))));
             assert!(!folder.path().join("events.db").exists() || name != "events.db", "no empty one takes its place");
         }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_page_ends_all_writing() {
+        let (folder, writer) = writer();
+        writer.write(0, insert(1)).await.unwrap();
+        let root = |connection: &Connection| {
+            Ok(connection
+                .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 't'", [], |row| row.get::<_, u32>(0))?)
+        };
+        let root = writer.write(0, root).await.unwrap();
+        drop(writer);
+        while log_bytes(&folder) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let path = folder.path().join("events.db");
+        let connection = sqlite::open(&path).unwrap();
+        let page_bytes: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+        drop(connection);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 512], u64::from((root - 1) * page_bytes)).unwrap();
+        let writer = Writer::start(path.clone(), sqlite::open(&path).unwrap(), &Config::default()).unwrap();
+        let lost = writer.write(0, insert(2)).await.unwrap_err();
+        assert!(matches!(lost, Error::Damaged(_)), "{lost}");
+        let refused = writer.write(0, insert(3)).await.unwrap_err();
+        assert!(matches!(refused, Error::Halted(_)), "{refused}");
     }
 
     #[tokio::test]

@@ -52,8 +52,9 @@ impl Machine for LocalMachine {
 
     fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>> {
         Box::pin(async move {
-            if mounts.is_empty() {
-                return Ok(Vec::new());
+            // A handover to another thread and back takes five times as long as a lookup.
+            if mounts.iter().all(|one| self.volumes.is_local(&one.volume)) {
+                return mounts.iter().map(|one| mount(&self.volumes, one)).collect();
             }
             // The file system of a volume may be another machine's, and wait for it.
             let (volumes, mounts) = (self.volumes.clone(), mounts.to_vec());

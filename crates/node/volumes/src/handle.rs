@@ -41,6 +41,8 @@ pub(crate) struct Known {
     pub(crate) settings: VolumeSettings,
     pub(crate) made: bool,
     pub(crate) place: Place,
+    /// Whether a lookup below `place` waits for no other machine.
+    is_local: bool,
 }
 
 /// Where it is.
@@ -123,7 +125,7 @@ impl Volumes {
             tracing::warn!(volume = %name, error = error.report(), "a volume cannot be used");
             Place::Missing(error.report())
         });
-        self.0.known.lock().insert(name, Arc::new(Known { settings, made, place }));
+        self.0.known.lock().insert(name, Arc::new(Known::new(settings, made, place)));
     }
 
     pub(crate) fn place(&self, name: &VolumeName, settings: &VolumeSettings) -> Result<Place, Error> {
@@ -158,9 +160,15 @@ impl Volumes {
             return Ok(found.clone());
         }
         let place = self.place(name, &known.settings)?;
-        let found = Arc::new(Known { settings: known.settings.clone(), made: known.made, place });
+        let found = Arc::new(Known::new(known.settings.clone(), known.made, place));
         self.0.known.lock().insert(name.clone(), found.clone());
         Ok(found)
+    }
+
+    /// Whether [`Volumes::source`] of this volume takes microseconds: its file system is on this
+    /// machine and mounted. Otherwise it may wait for a server.
+    pub fn is_local(&self, name: &VolumeName) -> bool {
+        self.0.known.lock().get(name).is_some_and(|known| known.is_local)
     }
 
     /// The directory of a mount, as an instance gets it.
@@ -268,6 +276,16 @@ impl Volumes {
 }
 
 impl Known {
+    pub(crate) fn new(settings: VolumeSettings, made: bool, place: Place) -> Self {
+        let is_local = !settings.squash
+            && match &place {
+                Place::Directory(path) => open::volume(path).is_ok_and(|dir| probe::is_local(&dir)),
+                Place::Mounted { .. } => true,
+                Place::Missing(_) => false,
+            };
+        Self { settings, made, place, is_local }
+    }
+
     /// Its settings with the size that it has.
     fn shown(&self) -> VolumeSettings {
         match &self.place {

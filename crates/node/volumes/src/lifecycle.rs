@@ -83,7 +83,7 @@ impl Volumes {
             make().map_err(Error::io("make", &data))?;
         }
         let place = self.place(name, &settings).and_then(|place| {
-            let known = Known { settings: settings.clone(), made: true, place };
+            let known = Known::new(settings.clone(), true, place);
             probe::check(&*known.root()?, &known.path().unwrap_or_default(), settings.squash)?;
             folders.keep(name, &settings)?;
             Ok(known)
@@ -129,7 +129,7 @@ impl Volumes {
         folders.keep(name, &settings)?;
         let image = Some(Attached { size_mb, ..image.clone() });
         let place = Place::Mounted { path: path.clone(), root: root.clone(), image };
-        self.0.known.lock().insert(name.clone(), Arc::new(Known { settings, made: true, place }));
+        self.0.known.lock().insert(name.clone(), Arc::new(Known::new(settings, true, place)));
         Ok(now)
     }
 

@@ -35,6 +35,9 @@ const NAMES: &[(i64, &str)] = &[
     (0x9FA0, "proc"),
 ];
 
+/// Those that no server is behind: ext4, xfs, btrfs, tmpfs, zfs.
+const LOCAL: [i64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1];
+
 /// Refuses a directory that cannot be mounted with mapped ids, unless they are not to be.
 pub fn check(dir: &OwnedFd, path: &Path, squash: bool) -> Result<(), Error> {
     let userns = if squash { None } else { Some(userns()?) };
@@ -66,6 +69,11 @@ fn userns() -> Result<&'static OwnedFd, Error> {
         .and_then(|mut stack| UserNamespace { owner: TRIED, users: &ids, groups: &ids, limits: &[] }.make(&mut stack));
     let made = made.map_err(Error::io("make", "a user namespace to try volumes with"))?;
     Ok(MADE.get_or_init(|| made))
+}
+
+/// Whether a directory is on a file system of this machine's disks or memory.
+pub(crate) fn is_local(dir: &OwnedFd) -> bool {
+    fstatfs(dir).is_ok_and(|stat| LOCAL.contains(&stat.f_type))
 }
 
 /// What a directory is on.

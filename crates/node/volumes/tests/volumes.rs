@@ -49,6 +49,19 @@ fn a_volume_of_the_settings_is_made_below_its_root_and_can_be_mounted() {
 }
 
 #[test]
+fn only_file_systems_of_this_machine_are_local() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = |name: &str| folder.path().join("root").join(name);
+    let squashed = VolumeSettings { squash: true, ..dir(&root("squashed")) };
+    let named = [("data", dir(&root("data"))), ("squashed", squashed), ("missing", dir(Path::new("/elsewhere")))];
+    let volumes = opened(&folder, &named);
+    let local = |volume: &str| volumes.is_local(&name(volume));
+    assert!(local("data"), "the folder of temporary files is on a disk or in memory");
+    // `squash` is for file systems of servers, and a volume that is missing may have to be mounted.
+    assert!(!local("squashed") && !local("missing") && !local("other"));
+}
+
+#[test]
 fn a_volume_that_cannot_be_used_is_listed_with_its_problem_until_it_can() {
     let folder = tempfile::tempdir().expect("a folder");
     let (outside, path) = (folder.path().join("outside"), folder.path().join("root/data"));

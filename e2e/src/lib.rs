@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_client;
+pub mod api_proxy;
 pub mod async_calls;
 pub mod auth_proxy;
 pub mod blob;

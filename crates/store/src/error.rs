@@ -290,6 +290,26 @@ pub enum Error {
         /// State of its `$LATEST`.
         status: Status,
     },
+    /// The number was published, or passed over.
+    #[error("version {number} of function {key} cannot be published: numbers from {next} on are free")]
+    VersionNumberTaken {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// The number.
+        number: u32,
+        /// The least that is free.
+        next: u64,
+    },
+    /// What should be published is no longer what the client saw.
+    #[error("function {key} was changed or published since revision {seen}: it has revision {found} now")]
+    RevisionChanged {
+        /// Its namespace and name.
+        key: FunctionKey,
+        /// What the client saw.
+        seen: String,
+        /// What there is.
+        found: String,
+    },
     /// No such version.
     #[error("function {key} has no version {version}")]
     VersionNotFound {

@@ -56,7 +56,7 @@ pub use error::Error;
 pub use handle::Store;
 pub use record::{
     AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,
-    NewFunction, OrderBy, Pending,
+    NewFunction, OrderBy, Pending, Publication,
 };
 pub use secrets::{NewSecretVersion, SecretLimits, SecretUser};
 pub use trigger_name::TriggerName;

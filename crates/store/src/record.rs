@@ -51,6 +51,18 @@ pub struct Change {
     pub publish: bool,
 }
 
+/// A version to be published of what `$LATEST` serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// Free text; `None` for the function's.
+    pub description: Option<String>,
+    /// Its number, above all that were published; `None` for the next one. Numbers that are left
+    /// out are never used.
+    pub number: Option<u32>,
+    /// Publish only while [`FunctionWithVersions::revision`] is this.
+    pub revision: Option<String>,
+}
+
 /// An alias to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAlias {
@@ -96,6 +108,17 @@ impl FunctionWithVersions {
     /// `$LATEST`.
     pub fn latest(&self) -> &VersionRecord {
         self.versions.first().expect("a function is read only together with its $LATEST")
+    }
+
+    /// Names this state of `$LATEST` and of the published versions: each change and each
+    /// publication gives another.
+    pub fn revision(&self) -> String {
+        let newest = self.versions.iter().filter_map(|version| match version.version {
+            VersionName::Number(number) => Some(number),
+            VersionName::Latest => None,
+        });
+        let generation = self.latest().generation;
+        format!("{}.{generation}.{}", self.record.id, newest.max().unwrap_or_default())
     }
 
     /// The version of that name, if the function has it.

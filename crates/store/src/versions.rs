@@ -6,6 +6,7 @@ use crate::error::{During, Error};
 use crate::find::{find_function, read_latest};
 use crate::handle::{Store, now_ms};
 use crate::progress::Note;
+use crate::record::Publication;
 use crate::write::{Write, detached};
 use crate::{sql, state};
 
@@ -22,12 +23,33 @@ impl Store {
         key: &FunctionKey,
         description: Option<String>,
     ) -> Result<VersionRecord, Error> {
+        self.publish_as(key, Publication { description, ..Publication::default() }).await
+    }
+
+    /// [`Self::publish_version`] under a number of the client's, or of what it saw last alone.
+    ///
+    /// # Errors
+    /// Those of [`Self::publish_version`], [`Error::VersionNumberTaken`] and
+    /// [`Error::RevisionChanged`].
+    pub async fn publish_as(&self, key: &FunctionKey, publication: Publication) -> Result<VersionRecord, Error> {
         let (store, key) = (self.clone(), key.clone());
         detached(async move {
             let mut write = Write::begin(&store).await?;
             let (function, latest) = read_latest(write.db(), &key).await?;
+            if let Some(seen) = publication.revision {
+                let found = find_function(&mut write, &key).await?.revision();
+                if seen != found {
+                    return Err(Error::RevisionChanged { key, seen, found });
+                }
+            }
             require_room(&mut write, &function.id, &key, store.config().versions_per_function_max).await?;
-            let Some(version) = publish(&mut write, &latest, description).await? else {
+            if state::publishable(&latest).is_none() {
+                return Err(Error::NotPublishable { key, status: latest.status });
+            }
+            if let Some(number) = publication.number {
+                skip_to(&mut write, &function.id, &key, number).await?;
+            }
+            let Some(version) = publish(&mut write, &latest, publication.description).await? else {
                 return Err(Error::NotPublishable { key, status: latest.status });
             };
             write.refresh(&function.id).await?;
@@ -71,6 +93,12 @@ impl Store {
         })
         .await
     }
+}
+
+/// Passes numbers over, so that the next one is this.
+async fn skip_to(write: &mut Write, id: &FunctionId, key: &FunctionKey, number: u32) -> Result<(), Error> {
+    let taken = sql::functions::pass_over(write.db(), id, number).await.during("number a version of", key)?;
+    taken.map_err(|last| Error::VersionNumberTaken { key: key.clone(), number, next: u64::from(last) + 1 })
 }
 
 /// Refuses when the function has as many published versions as it may.

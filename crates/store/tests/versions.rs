@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Change, Config, Error};
+use store::{Change, Config, Error, Publication};
 use support::{Home, active, entry, image, key, latest, new_function, reason, update, version_key};
 use types::{FunctionKey, Qualifier, RouteBy, Status, VersionName, VersionRecord};
 
@@ -62,6 +62,45 @@ async fn only_an_active_function_is_published_and_the_error_says_what_to_do() {
     assert!(matches!(publish(&store).await.unwrap_err(), Error::NotPublishable { status: Status::Deleting, .. }));
     let nobody: FunctionKey = key("nobody");
     assert!(matches!(store.publish_version(&nobody, None).await.unwrap_err(), Error::FunctionNotFound { .. }));
+}
+
+#[tokio::test]
+async fn a_number_of_ones_own_is_above_all_others_and_never_taken_twice() {
+    let home = Home::new();
+    let store = home.open().await;
+    active(&store, "hello", image(1)).await;
+    let own = async |number: u32| {
+        store.publish_as(&key("hello"), Publication { number: Some(number), ..Publication::default() }).await
+    };
+    assert_eq!(own(3).await.unwrap().version, VersionName::Number(3));
+    for taken in [1, 3] {
+        let refused = own(taken).await.unwrap_err();
+        assert!(matches!(refused, Error::VersionNumberTaken { next: 4, .. }), "{refused}");
+    }
+    store.delete_version(&key("hello"), 3).await.unwrap();
+    assert!(own(3).await.is_err(), "it was published already");
+    assert_eq!(own(4).await.unwrap().version, VersionName::Number(4));
+    assert_eq!(publish(&store).await.unwrap().version, VersionName::Number(5));
+}
+
+#[tokio::test]
+async fn of_two_that_publish_the_same_revision_one_does() {
+    let home = Home::new();
+    let store = home.open().await;
+    active(&store, "hello", image(1)).await;
+    let seen = async || store.function(&key("hello")).await.unwrap().revision();
+    let publish_seen = async |revision: String| {
+        store.publish_as(&key("hello"), Publication { revision: Some(revision), ..Publication::default() }).await
+    };
+    let first = seen().await;
+    publish_seen(first.clone()).await.unwrap();
+    let refused = publish_seen(first).await.unwrap_err();
+    assert!(matches!(refused, Error::RevisionChanged { .. }), "{refused}");
+    let second = seen().await;
+    let changed = update(&store, "hello", "localhost/hello:v2").await.unwrap();
+    store.mark_active(&version_key(&changed), image(2)).await.unwrap();
+    assert!(publish_seen(second).await.is_err(), "$LATEST is another by now");
+    assert_eq!(publish_seen(seen().await).await.unwrap().version, VersionName::Number(2));
 }
 
 #[tokio::test]

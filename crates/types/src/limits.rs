@@ -72,6 +72,8 @@ pub const PROVISIONED_ACTIONS_MAX: usize = 20;
 pub const NAMESPACES_MAX: usize = 50;
 /// Published versions of a function.
 pub const VERSIONS_MAX: usize = 1000;
+/// Greatest number of a version that a client may choose.
+pub const VERSION_NUMBER_MAX: u32 = 1_000_000;
 /// Where an image's server listens when `ImagePort` names nothing else.
 pub const IMAGE_PORT: u16 = 9000;
 /// `ImagePort` of a job image, which has no server (contract 4.2).

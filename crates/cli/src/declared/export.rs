@@ -37,7 +37,7 @@ async fn whole(client: &Client, name: &FunctionName, function: Function) -> anyh
     let mut versions = BTreeMap::new();
     for number in observe::versions(client, name).await?.into_keys() {
         let Some(version) = observe::version(client, name, number).await? else { continue };
-        let version = version.trimmed().into_version();
+        let version = version.function.trimmed().into_version();
         versions
             .insert(VersionNumber(number), Version(Function { provisioned: provisioned.remove(&number), ..version }));
     }

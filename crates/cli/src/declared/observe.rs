@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::model::{Alias, Domain, Events, Function, FunctionName, Provisioned, Trigger, TriggerKey};
+use super::model::{Alias, Domain, Events, FunctionName, Provisioned, Trigger, TriggerKey};
 use super::platform::function::{self, Observed, named};
 use super::platform::{entry, mark, release};
 use crate::client::Client;
@@ -52,7 +52,7 @@ pub fn event_change(name: &FunctionName, events: &Events) -> Value {
 }
 
 /// The settings of a published version, if it is there; its description is without the mark.
-pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyhow::Result<Option<Function>> {
+pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyhow::Result<Option<Observed>> {
     let mut request = Value::Object(named(name));
     request["Qualifier"] = number.to_string().into();
     let answer = match client.call("GetFunction", &request).await {
@@ -60,10 +60,10 @@ pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyho
         Err(error) if is_unknown(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut function = function::observed(&answer, client.registry()).function;
-    let description = function.description.unwrap_or_default();
-    function.description = Some(mark::split(&description).0.to_owned());
-    Ok(Some(function))
+    let mut observed = function::observed(&answer, client.registry());
+    let description = observed.function.description.unwrap_or_default();
+    observed.function.description = Some(mark::split(&description).0.to_owned());
+    Ok(Some(observed))
 }
 
 /// The published versions, and the projects that made them.

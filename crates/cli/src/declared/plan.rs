@@ -142,7 +142,8 @@ mod tests {
 
     fn there(function: Function) -> Observed {
         let function = function.filled();
-        Observed { function, temporary: false, project: None, status: "Active".to_owned(), reason: String::new() }
+        let (status, reason, revision) = ("Active".to_owned(), String::new(), String::new());
+        Observed { function, temporary: false, project: None, status, reason, revision }
     }
 
     fn change(wanted: Function, found: Function) -> Change {

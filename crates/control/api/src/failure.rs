@@ -50,6 +50,8 @@ impl StoreCodes {
             Error::TooManyFunctions { .. } => ErrorCode::LIMIT_FUNCTION,
             Error::WrongStatus { .. } | Error::NotPublishable { .. } => self.wrong_status,
             Error::VersionNotFound { .. } => self.version_not_found,
+            Error::VersionNumberTaken { .. } => ErrorCode::INVALID_VALUE,
+            Error::RevisionChanged { .. } => ErrorCode::FAILED_PUBLISH_VERSION,
             Error::TooManyVersions { .. } => ErrorCode::LIMIT_FUNCTION_VERSIONS,
             Error::VersionInUse { .. } => ErrorCode::UNSUPPORTED_ALIAS_BIND,
             Error::VersionProvisioned { .. } => ErrorCode::FAILED_PROVISIONED_IN_PROGRESS,

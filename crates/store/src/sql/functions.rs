@@ -50,6 +50,25 @@ pub(crate) async fn next_version(db: &mut SqliteConnection, id: &FunctionId) -> 
     columns::published_number(&row, "last_version")
 }
 
+/// Makes this the number of the next published version; the last number that was taken where that
+/// is not below it.
+pub(crate) async fn pass_over(
+    db: &mut SqliteConnection,
+    id: &FunctionId,
+    number: u32,
+) -> sqlx::Result<Result<(), u32>> {
+    let taken = sqlx::query("UPDATE functions SET last_version = $2 - 1 WHERE id = $1 AND last_version < $2")
+        .bind(id.as_str())
+        .bind(i64::from(number))
+        .execute(&mut *db)
+        .await?;
+    if taken.rows_affected() > 0 {
+        return Ok(Ok(()));
+    }
+    let row = sqlx::query("SELECT last_version FROM functions WHERE id = $1").bind(id.as_str()).fetch_one(db).await?;
+    columns::published_number(&row, "last_version").map(Err)
+}
+
 pub(crate) async fn touch(db: &mut SqliteConnection, id: &FunctionId, now_ms: i64) -> sqlx::Result<()> {
     sqlx::query("UPDATE functions SET modified_ms = $2 WHERE id = $1")
         .bind(id.as_str())

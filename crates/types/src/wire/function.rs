@@ -116,6 +116,10 @@ pub struct GetFunctionAnswer {
     pub init_timeout: u32,
     pub handler: String,
     pub function_version: String,
+    /// Extension, of `$LATEST` alone: what it and the published versions are now, which
+    /// `PublishVersion` takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
     pub qualifier: String,
     pub environment: Environment,
     pub image_config: ImageConfig,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::again::again;
 use super::{Mode, Outcomes, Run, change};
 use crate::declared::differences::between;
 use crate::declared::model::{Domain, Function, FunctionName, Trigger};
@@ -19,7 +20,7 @@ impl Run<'_> {
                 continue;
             }
             let wanted = declared.clone().filled(key);
-            let done = self.trigger(name, &item, &wanted).await;
+            let done = again(async || self.trigger(name, &item, &wanted).await).await;
             outcomes.add(self, item, started, done);
         }
     }
@@ -50,7 +51,8 @@ impl Run<'_> {
     /// A domain.
     pub(super) async fn domain(&self, name: &str, declared: &Domain, outcomes: &mut Outcomes) {
         let (item, started) = (Item::Domain(name.to_owned()), Instant::now());
-        let done = self.changed_domain(name, &item, &declared.clone().filled()).await;
+        let wanted = declared.clone().filled();
+        let done = again(async || self.changed_domain(name, &item, &wanted).await).await;
         outcomes.add(self, item, started, done);
     }
 

@@ -5,20 +5,26 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::wait::is_preparing;
+use super::again::{self, again};
+use super::wait::{DELETING, is_preparing};
 use super::{Mode, Outcomes, Run, invalid};
 use crate::declared::model::{Function, FunctionName};
 use crate::declared::observe;
 use crate::declared::plan::{self, Act, Change, Item};
 use crate::declared::platform::function::{self as requests, Observed, named};
 use crate::declared::platform::image;
+use crate::failure::{Exit, Failure};
+
+/// Times that a function is changed until it is what it should be: once, unless something else
+/// changes it at the same time.
+const SETTLES_MAX: usize = 4;
 
 impl Run<'_> {
     /// The function with its versions, provisioned instances and aliases; whether all of it is as
     /// declared.
     pub(super) async fn function(&self, name: &FunctionName, declared: &Function, outcomes: &mut Outcomes) -> bool {
         let (item, started) = (Item::Function(name.clone()), Instant::now());
-        let first = self.first_look(name, declared).await;
+        let first = again(async || self.first_look(name, declared).await).await;
         let (wanted, versions, change) = match first {
             Ok(first) => first,
             Err(error) => {
@@ -31,7 +37,7 @@ impl Run<'_> {
         let started = Instant::now();
         let done = match self.mode {
             Mode::Compare => Ok(change),
-            Mode::Deploy => self.settle(name, &wanted).await.map(|()| change),
+            Mode::Deploy => again(async || self.settle(name, &wanted).await).await.map(|_| change),
         };
         let exists = done.as_ref().is_ok_and(|change| change.act != Act::Create || self.mode == Mode::Deploy);
         if !outcomes.add(self, item, started, done) {
@@ -54,32 +60,53 @@ impl Run<'_> {
             let version = Function { kind: wanted.kind, websocket: wanted.websocket, ..version.0.clone() };
             versions.insert(number.0, self.normal(&version)?);
         }
-        let mut observed = observe::function(self.client, name).await?;
-        if self.mode == Mode::Deploy && observed.as_ref().is_some_and(|there| is_preparing(&there.status)) {
-            self.settled(name, None).await?;
-            observed = observe::function(self.client, name).await?;
-        }
-        let project = observed.as_ref().and_then(|there| there.project.as_deref());
-        self.refuse_foreign(&Item::Function(name.clone()), project)?;
+        let observed = self.look(name).await?;
         let change = plan::function(name, &wanted, observed.as_ref());
         Ok((wanted, versions, change))
     }
 
-    /// Makes the function what is wanted.
-    pub(super) async fn settle(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<()> {
-        let observed = observe::function(self.client, name).await?;
-        let Some(observed) = observed else {
-            return self.create(name, wanted).await;
-        };
-        let change = plan::function(name, wanted, Some(&observed));
-        if let Some(fixed) = plan::unchangeable(&change.differences) {
-            let message = format!(
-                "function {name}: `{}` is {} and should be {}, but cannot be changed",
-                fixed.field, fixed.from, fixed.to
-            );
-            return Err(invalid(message, "Delete the function first, or declare what it has."));
+    /// The function, if it is there and no other project's. A deploy waits for the end of a change
+    /// that something else began, and of a deletion.
+    async fn look(&self, name: &FunctionName) -> anyhow::Result<Option<Observed>> {
+        let mut observed = observe::function(self.client, name).await?;
+        if self.mode == Mode::Deploy && observed.as_ref().is_some_and(|there| is_preparing(&there.status)) {
+            match self.settled(name, None).await {
+                Err(error) if observe::is_unknown(&error) => {}
+                settled => drop(settled?),
+            }
+            observed = observe::function(self.client, name).await?;
         }
-        self.update(name, wanted, &observed, plan::parts(&change.differences)).await
+        let observed = observed.filter(|there| there.status != DELETING);
+        let project = observed.as_ref().and_then(|there| there.project.as_deref());
+        self.refuse_foreign(&Item::Function(name.clone()), project)?;
+        Ok(observed)
+    }
+
+    /// Makes the function what is wanted, and returns what is there then.
+    pub(super) async fn settle(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<Observed> {
+        let mut differs = None;
+        for _ in 0..SETTLES_MAX {
+            let Some(observed) = self.look(name).await? else {
+                self.create(name, wanted).await?;
+                continue;
+            };
+            let change = plan::function(name, wanted, Some(&observed));
+            if change.act == Act::Keep && !observed.status.ends_with("Failed") {
+                return Ok(observed);
+            }
+            if let Some(fixed) = plan::unchangeable(&change.differences) {
+                let message = format!(
+                    "function {name}: `{}` is {} and should be {}, but cannot be changed",
+                    fixed.field, fixed.from, fixed.to
+                );
+                return Err(invalid(message, "Delete the function first, or declare what it has."));
+            }
+            self.update(name, wanted, &observed, plan::parts(&change.differences)).await?;
+            differs = change.differences.into_iter().next();
+        }
+        let what = differs.map(|field| format!(": `{}` is {} and should be {}", field.field, field.from, field.to));
+        let message = format!("function {name} was changed, and differs again{}", what.unwrap_or_default());
+        Err(Failure::new(Exit::Failed, message, again::HINT).into())
     }
 
     async fn create(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<()> {

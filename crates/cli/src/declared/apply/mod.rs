@@ -2,6 +2,7 @@
 //! the other: functions with their versions and aliases, then triggers, then domains, so that each
 //! item finds what it needs.
 
+mod again;
 mod entry;
 mod function;
 mod prune;

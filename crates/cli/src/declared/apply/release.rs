@@ -5,16 +5,17 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::again::again;
 use super::{Mode, Outcomes, Run, change, invalid, part};
 use crate::declared::differences::between;
 use crate::declared::model::{Alias, Function, FunctionName, NEWEST, Provisioned};
 use crate::declared::observe;
 use crate::declared::plan::{self, Act, Change, Item};
-use crate::declared::platform::function::named;
+use crate::declared::platform::function::{Observed, named};
 use crate::declared::platform::{mark, release};
 
-/// Numbers that are passed over to reach the number of a version.
-const PASSED_OVER_MAX: u32 = 100;
+/// Status of a version that can be called.
+const ACTIVE: &str = "Active";
 
 impl Run<'_> {
     /// Compares the versions that are there, and publishes those that are not, each by making the
@@ -28,28 +29,61 @@ impl Run<'_> {
         outcomes: &mut Outcomes,
     ) -> bool {
         let mut complete = true;
+        let exists = function.act != Act::Create || self.mode == Mode::Deploy;
         for (number, version) in versions {
             let (item, started) = (Item::Version(name.clone(), Some(*number)), Instant::now());
-            let there = match function.act {
-                Act::Create if self.mode == Mode::Compare => Ok(None),
-                _ => observe::version(self.client, name, *number).await,
-            };
-            let done = match there {
-                Err(error) => Err(error),
-                Ok(Some(there)) => published_already(name, *number, version, &there),
-                Ok(None) => {
-                    let differences = between(&serde_json::json!({}), &version.clone().trimmed().into_version());
-                    let change = Change { item: item.clone(), act: Act::Create, differences };
-                    let made = match self.mode {
-                        Mode::Compare => Ok(()),
-                        Mode::Deploy => self.make_version(name, wanted, *number, version).await,
-                    };
-                    made.map(|()| change)
-                }
-            };
+            let done = again(async || self.version(name, wanted, *number, version, exists).await).await;
             complete &= outcomes.add(self, item, started, done);
         }
         complete
+    }
+
+    /// A version by its number; `exists` says whether the function may be there.
+    async fn version(
+        &self,
+        name: &FunctionName,
+        function: &Function,
+        number: u32,
+        version: &Function,
+        exists: bool,
+    ) -> anyhow::Result<Change> {
+        if exists && let Some(change) = self.published_already(name, number, version).await? {
+            return Ok(change);
+        }
+        if self.mode == Mode::Deploy {
+            let made = self.make_version(name, function, number, version).await;
+            // Another deploy may have been first.
+            if made.is_err()
+                && let Some(change) = self.published_already(name, number, version).await?
+            {
+                return Ok(change);
+            }
+            made?;
+        }
+        let differences = between(&serde_json::json!({}), &version.clone().trimmed().into_version());
+        Ok(Change { item: Item::Version(name.clone(), Some(number)), act: Act::Create, differences })
+    }
+
+    /// A published version is what it is; `None` where it is not there.
+    async fn published_already(
+        &self,
+        name: &FunctionName,
+        number: u32,
+        wanted: &Function,
+    ) -> anyhow::Result<Option<Change>> {
+        let Some(there) = observe::version(self.client, name, number).await? else { return Ok(None) };
+        let differences = version_differences(&there.function, wanted);
+        if let Some(first) = differences.first() {
+            let message = format!(
+                "version {number} of {name} is published and cannot be changed: `{}` is {} and should be {}",
+                first.field, first.from, first.to
+            );
+            return Err(invalid(message, "Declare another version with the next number."));
+        }
+        if self.mode == Mode::Deploy && there.status != ACTIVE {
+            self.active(name, Some(number)).await?;
+        }
+        Ok(Some(change(Item::Version(name.clone(), Some(number)), differences)))
     }
 
     async fn make_version(
@@ -60,29 +94,28 @@ impl Run<'_> {
         version: &Function,
     ) -> anyhow::Result<()> {
         if let Some(newest) = observe::newest(self.client, name).await?.filter(|newest| *newest >= number) {
-            return Err(gone(name, number, newest));
+            let message = format!("version {number} of {name} cannot be made: version {newest} was published already");
+            return Err(invalid(message, "Numbers are not used again; declare it with the next number."));
         }
-        self.settle(name, &version.clone().within(function)).await?;
+        let there = self.settle(name, &version.clone().within(function)).await?;
         let description = version.description.clone().unwrap_or_default();
-        for _ in 0..=PASSED_OVER_MAX {
-            let made = self.publish(name, &description).await?;
-            if made == number {
-                return Ok(());
-            }
-            self.delete_version(name, made).await?;
-            if made > number {
-                return Err(gone(name, number, made));
-            }
-        }
-        let message =
-            format!("version {number} of {name} is more than {PASSED_OVER_MAX} numbers ahead of the last one");
-        Err(invalid(message, "Number versions from 1."))
+        self.publish(name, &there, Some(number), &description).await.map(drop)
     }
 
-    /// Publishes what the function serves, and returns the number.
-    async fn publish(&self, name: &FunctionName, description: &str) -> anyhow::Result<u32> {
+    /// Publishes what was seen of the function, and nothing else, and returns the number.
+    async fn publish(
+        &self,
+        name: &FunctionName,
+        there: &Observed,
+        number: Option<u32>,
+        description: &str,
+    ) -> anyhow::Result<u32> {
         let mut request = Value::Object(named(name));
         request["Description"] = mark::with(description, &self.file.project).into();
+        request["RevisionId"] = there.revision.as_str().into();
+        if let Some(number) = number {
+            request["FunctionVersion"] = number.to_string().into();
+        }
         let answer = self.client.call("PublishVersion", &request).await?;
         let number = answer.get("FunctionVersion").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let number = number.ok_or_else(|| anyhow::anyhow!("PublishVersion answers no number"))?;
@@ -109,7 +142,7 @@ impl Run<'_> {
         let mut newest = NEWEST.to_owned();
         if exists {
             let started = Instant::now();
-            match self.newest(name, wanted).await {
+            match again(async || self.newest(name, wanted).await).await {
                 Ok((number, change)) => {
                     newest = number.map_or_else(|| NEWEST.to_owned(), |number| number.to_string());
                     if let Some(change) = change {
@@ -144,7 +177,7 @@ impl Run<'_> {
         }
         for (number, wanted) in ready {
             let (item, started) = (Item::Provisioned(name.clone(), number), Instant::now());
-            match self.provisioned(name, number, wanted, exists, &item).await {
+            match again(async || self.provisioned(name, number, wanted, exists, &item).await).await {
                 Ok(None) => {}
                 Ok(Some(change)) => complete &= outcomes.add(self, item, started, Ok(change)),
                 Err(error) => complete &= outcomes.add(self, item, started, Err(error)),
@@ -152,7 +185,7 @@ impl Run<'_> {
         }
         for (alias, declared) in wanted.aliases.iter().flatten() {
             let (item, started) = (Item::Alias(name.clone(), alias.clone()), Instant::now());
-            let done = self.alias(name, alias, declared, &newest, exists).await;
+            let done = again(async || self.alias(name, alias, declared, &newest, exists).await).await;
             complete &= outcomes.add(self, item, started, done);
         }
         complete
@@ -160,21 +193,31 @@ impl Run<'_> {
 
     /// The newest version, after publishing one if the declaration asks for that.
     async fn newest(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<(Option<u32>, Option<Change>)> {
-        let newest = observe::newest(self.client, name).await?;
         if wanted.publish != Some(true) {
-            return Ok((newest, None));
+            return Ok((observe::newest(self.client, name).await?, None));
         }
+        // Before the versions, so that one that is published meanwhile is not published again.
+        let function = match self.mode {
+            Mode::Compare => None,
+            Mode::Deploy => Some(self.settle(name, wanted).await?),
+        };
+        let newest = observe::newest(self.client, name).await?;
         let there = match newest {
             Some(number) => observe::version(self.client, name, number).await?,
             None => None,
         };
-        let differences = there.map(|there| version_differences(&there, wanted));
+        let there = there.filter(|there| !there.status.ends_with("Failed"));
+        let differences = there.as_ref().map(|there| version_differences(&there.function, wanted));
         if differences.as_ref().is_some_and(Vec::is_empty) {
+            if self.mode == Mode::Deploy && there.is_some_and(|there| there.status != ACTIVE) {
+                self.active(name, newest).await?;
+            }
             return Ok((newest, None));
         }
-        let made = match self.mode {
-            Mode::Compare => None,
-            Mode::Deploy => Some(self.publish(name, wanted.description.as_deref().unwrap_or_default()).await?),
+        let description = wanted.description.as_deref().unwrap_or_default();
+        let made = match function {
+            None => None,
+            Some(function) => Some(self.publish(name, &function, None, description).await?),
         };
         let item = Item::Version(name.clone(), made);
         let change = Change { item, act: Act::Create, differences: differences.unwrap_or_default() };
@@ -250,24 +293,4 @@ impl Run<'_> {
 fn version_differences(there: &Function, wanted: &Function) -> Vec<crate::declared::differences::Difference> {
     let there = plan::comparable(there, wanted).into_version();
     between(&there, &wanted.clone().into_version())
-}
-
-/// A published version is what it is.
-fn published_already(name: &FunctionName, number: u32, wanted: &Function, there: &Function) -> anyhow::Result<Change> {
-    let differences = version_differences(there, wanted);
-    match differences.first() {
-        None => Ok(change(Item::Version(name.clone(), Some(number)), differences)),
-        Some(first) => {
-            let message = format!(
-                "version {number} of {name} is published and cannot be changed: `{}` is {} and should be {}",
-                first.field, first.from, first.to
-            );
-            Err(invalid(message, "Declare another version with the next number."))
-        }
-    }
-}
-
-fn gone(name: &FunctionName, number: u32, later: u32) -> anyhow::Error {
-    let message = format!("version {number} of {name} cannot be made: version {later} was published already");
-    invalid(message, "Numbers are not used again; declare it with the next number.")
 }

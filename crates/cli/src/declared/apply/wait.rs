@@ -12,6 +12,8 @@ use crate::{output, terminal};
 
 /// Polling interval for a function that is being prepared.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Status of a function that is being deleted.
+pub(super) const DELETING: &str = "Deleting";
 
 impl Run<'_> {
     /// Waits until no change of the function, or of a version of it, is being prepared, and fails
@@ -60,5 +62,5 @@ impl Run<'_> {
 
 /// Whether a status is one of a change that goes on.
 pub(super) fn is_preparing(status: &str) -> bool {
-    matches!(status, "Creating" | "Updating" | "Publishing")
+    matches!(status, "Creating" | "Updating" | "Publishing" | DELETING)
 }

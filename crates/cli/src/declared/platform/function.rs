@@ -24,6 +24,8 @@ pub struct Observed {
     pub status: String,
     /// Message of the last change that failed.
     pub reason: String,
+    /// What of it is there, for a publication of just that; empty of a published version.
+    pub revision: String,
 }
 
 /// Reads an answer of `GetFunction`.
@@ -85,6 +87,7 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
         project: tag(DECLARED),
         status: text(answer, "/Status").to_owned(),
         reason: text(answer, "/StatusReasons/0/ErrorMessage").to_owned(),
+        revision: text(answer, "/RevisionId").to_owned(),
     }
 }
 

@@ -69,6 +69,7 @@ impl Shown<'_> {
             init_timeout: spec.init_timeout_s,
             handler: self.text("Handler"),
             function_version: version.version.to_string(),
+            revision_id: None,
             qualifier,
             environment: self.environment(),
             image_config: self.image_config(),

@@ -2,6 +2,7 @@
 
 use types::limits::{
     ASYNC_RUN_TIMEOUT_S_MAX, DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP, TIMEOUT_S_MAX,
+    VERSION_NUMBER_MAX,
 };
 use types::{ApiError, Bounds, ErrorCode};
 
@@ -57,6 +58,15 @@ pub(crate) fn description(given: &str) -> Result<String, ApiError> {
         return Err(invalid(ErrorCode::INVALID_VALUE_DESCRIPTION, "Description", problem));
     }
     Ok(given.to_owned())
+}
+
+/// The number of a version that is to be published.
+pub(crate) fn version_number(given: &str) -> Result<u32, ApiError> {
+    let number = given.parse().ok().filter(|number| (1..=VERSION_NUMBER_MAX).contains(number));
+    number.filter(|_| !given.starts_with(['0', '+'])).ok_or_else(|| {
+        let problem = format!("{} is no number from 1 to {VERSION_NUMBER_MAX}", quoted(given));
+        invalid(ErrorCode::INVALID_VALUE, "FunctionVersion", problem)
+    })
 }
 
 /// A switch of the words `TRUE` and `FALSE`; without one it is off.

@@ -54,6 +54,34 @@ async fn a_version_is_published_and_does_not_change_any_more() {
 }
 
 #[tokio::test]
+async fn a_version_is_published_under_a_number_and_of_what_was_seen_alone() {
+    let platform = Platform::start().await;
+    active(&platform).await;
+    let revision = async || {
+        let found = platform.ok("GetFunction", json!({"FunctionName": "hello"})).await;
+        found["RevisionId"].as_str().unwrap().to_owned()
+    };
+    let request = |revision: &str, number: &str| json!({"FunctionName": "hello", "RevisionId": revision, "FunctionVersion": number});
+    let first = revision().await;
+    assert_eq!(platform.ok("PublishVersion", request(&first, "3")).await["FunctionVersion"], "3");
+    platform.finish_preparations().await;
+    let refused = platform.refused("PublishVersion", request(&first, "4")).await;
+    assert!(
+        refused.starts_with("FailedOperation.PublishVersion: function default/hello was changed or published since"),
+        "{refused}"
+    );
+    let refused = platform.refused("PublishVersion", request(&revision().await, "2")).await;
+    assert!(refused.contains("numbers from 4 on are free"), "{refused}");
+    for number in ["0", "01", "+4", "-1", "1000001", "x"] {
+        let refused = platform.refused("PublishVersion", request("", number)).await;
+        assert!(refused.starts_with("InvalidParameterValue: FunctionVersion"), "{number}: {refused}");
+    }
+    let of_version = platform.ok("GetFunction", json!({"FunctionName": "hello", "Qualifier": "3"})).await;
+    assert!(of_version.get("RevisionId").is_none(), "{of_version}");
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn versions_are_listed_in_order_and_in_pages() {
     let platform = Platform::start().await;
     active(&platform).await;

@@ -31,7 +31,9 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params, caller: Caller
     let urls = urls.unwrap_or_default();
     let triggers = of_qualifier.map(|trigger| triggers::shown(&cx.sources, trigger, cx.config.utc_offset, &urls));
     let triggers = triggers.filter_map(|info| serde_json::to_value(info).ok()).collect();
-    Ok(Answer::of(&shown.details(qualifier.to_string(), runtime, triggers)))
+    let mut answer = shown.details(qualifier.to_string(), runtime, triggers);
+    answer.revision_id = (version.version == VersionName::Latest).then(|| function.revision());
+    Ok(Answer::of(&answer))
 }
 
 /// The version that a qualifier names; of an alias the main one.

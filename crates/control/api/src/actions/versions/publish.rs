@@ -1,6 +1,7 @@
 //! `PublishVersion`: what `$LATEST` serves becomes a version that does not change any more.
 
 use serde_json::Value;
+use store::Publication;
 use types::ErrorCode;
 
 use super::wire::{PublishVersionAnswer, PublishVersionRequest};
@@ -17,7 +18,10 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
     let description = filled(request.description.as_deref()).map(scalars::description).transpose()?;
     let codes = StoreCodes { wrong_status: ErrorCode::FAILED_PUBLISH_VERSION, ..StoreCodes::default() };
-    let made = cx.store.publish_version(&key, description).await.map_err(|error| codes.failure(error))?;
+    let number = filled(request.function_version.as_deref()).map(scalars::version_number).transpose()?;
+    let revision = filled(request.revision_id.as_deref()).map(str::to_owned);
+    let publication = Publication { description, number, revision };
+    let made = cx.store.publish_as(&key, publication).await.map_err(|error| codes.failure(error))?;
     let spec = made.desired;
     Ok(Answer::of(&PublishVersionAnswer {
         function_version: made.version.to_string(),

@@ -10,6 +10,10 @@ pub(super) struct PublishVersionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
     pub description: Option<String>,
+    /// Extension: the number, above all that were published.
+    pub function_version: Option<String>,
+    /// Extension: publish only while this is the `RevisionId` that `GetFunction` answers.
+    pub revision_id: Option<String>,
 }
 
 /// Answer of `PublishVersion`.

@@ -236,10 +236,11 @@ pub fn redacted(mut answer: Value) -> Value {
 }
 
 fn redact(value: &mut Value) {
-    const CHANGING: [(&str, &str); 10] = [
+    const CHANGING: [(&str, &str); 11] = [
         ("RequestId", "[uuid]"),
         ("FunctionRequestId", "[uuid]"),
         ("FunctionId", "[function id]"),
+        ("RevisionId", "[revision id]"),
         ("AddTime", "[time]"),
         ("ModTime", "[time]"),
         ("StartTime", "[time]"),

@@ -1,6 +1,8 @@
 //! Declarations: `sampan deploy -f`, `diff`, and what they promise to users.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod interrupted;
+
 use std::path::PathBuf;
 
 use e2e::tools::ProgramOutput;

@@ -1,0 +1,73 @@
+//! Steps that a change by something else came in between of: another deploy, or a user. They look
+//! again at what is there.
+
+use std::time::Duration;
+
+use types::ErrorCode;
+
+use crate::failure::Failure;
+
+/// Times that a step is tried.
+const TRIES: u32 = 5;
+/// Pause after the first try; after each further one it is that much longer.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Code of an HTTP status that is a conflict.
+const CONFLICT: u16 = 409;
+
+/// What to do where it did not help.
+pub(super) const HINT: &str = "If something else changes it at the same time, deploy again when that is over.";
+
+/// Does a step, which looks at what is there first, and again when something came in between.
+pub(super) async fn again<T>(step: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for tried in 1..TRIES {
+        match step().await {
+            Err(error) if is_conflict(&error) => tokio::time::sleep(PAUSE * tried).await,
+            done => return done,
+        }
+    }
+    step().await.map_err(|error| match is_conflict(&error) {
+        true => Failure::of(&error).with_hint(HINT).into(),
+        false => error,
+    })
+}
+
+/// Whether what was looked at is another by now: made, gone, or being changed.
+fn is_conflict(error: &anyhow::Error) -> bool {
+    let Some(code) = error.downcast_ref::<Failure>().and_then(Failure::api_code) else { return false };
+    let waits = ErrorCode::by_name(code).is_some_and(|code| code.retryable && code.http_status == CONFLICT);
+    waits || code.starts_with(ErrorCode::RESOURCE_IN_USE.name) || code == ErrorCode::RESOURCE_NOT_FOUND_FUNCTION.name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::failure::Exit;
+
+    fn failure(code: &str) -> anyhow::Error {
+        Failure::new(Exit::Failed, "refused", "").with_api_code(code.to_owned()).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_done_again_until_nothing_comes_in_between() {
+        for (code, conflicts, tries) in [
+            ("ResourceInUse.Alias", 2, 3),
+            ("ResourceNotFound.Function", 1, 2),
+            ("FailedOperation.UpdateFunctionCode", 4, 5),
+            ("FailedOperation.PublishVersion", 9, 5),
+            ("InvalidParameterValue", 9, 1),
+            ("ResourceNotFound.FunctionVersion", 9, 1),
+        ] {
+            let done = Cell::new(0);
+            let step = async || {
+                done.set(done.get() + 1);
+                if done.get() <= conflicts { Err(failure(code)) } else { Ok(()) }
+            };
+            let ended = again(step).await;
+            assert_eq!((done.get(), ended.is_ok()), (tries, tries > conflicts), "{code}");
+            let hint = ended.err().map(|error| Failure::of(&error).hint().to_owned());
+            assert!(hint.is_none_or(|hint| (hint == HINT) == (tries == TRIES)), "{code}");
+        }
+    }
+}

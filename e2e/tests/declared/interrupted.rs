@@ -1,0 +1,129 @@
+//! Deploys of a file that are cut off at each of their steps, by the end of the platform or of the
+//! client: the next one completes them, and makes nothing twice.
+
+use e2e::api_proxy::{ApiProxy, Moment};
+use e2e::{Platform, tools};
+use serde_json::{Value, json};
+
+use crate::{run, written};
+
+/// `IMAGE` is the image with the registry's host: the proxy's address is not the registry's.
+const CUT: &str = r#"
+project: shop
+functions:
+  web:
+    image: IMAGE
+    timeout: 30
+    environment: { COLOUR: red }
+    events: { retries: 1 }
+    publish: true
+    aliases:
+      live: { version: newest }
+    triggers:
+      url: { type: http, qualifier: live, desc: { AuthType: NONE } }
+  worker:
+    image: IMAGE
+    type: event
+    timeout: 30
+    reserved: 512
+    versions:
+      1: { image: IMAGE, timeout: 10 }
+      3: { image: IMAGE, timeout: 20 }
+    aliases:
+      both: { version: 1, weights: { 3: 0.25 } }
+    triggers:
+      nightly: { cron: 0 3 * * *, zone: UTC, argument: go, qualifier: both }
+      hook: { type: webhook, desc: { Scheme: bearer, Secrets: [a-secret-of-the-hook] } }
+domains:
+  shop.example.com:
+    routes: { /*: web:live }
+"#;
+
+/// Rounds after which a deploy must have ended by itself.
+const ROUNDS_MAX: usize = 60;
+
+/// The file for this platform.
+pub fn file(platform: &Platform, text: &str) -> anyhow::Result<String> {
+    written(platform, "cut.yaml", &text.replace("IMAGE", &format!("{}/hello:v1", platform.registry())))
+}
+
+/// The numbers of a function's published versions.
+pub async fn versions(platform: &Platform, function: &str) -> anyhow::Result<Vec<String>> {
+    let listed = platform.api.call("ListVersionByFunction", json!({"FunctionName": function, "Limit": 100})).await?;
+    let versions = listed["FunctionVersion"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut versions: Vec<String> = versions.filter(|version| *version != "$LATEST").map(str::to_owned).collect();
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Fails unless the file is what there is, and nothing is there twice.
+async fn is_declared(platform: &Platform, file: &str) -> anyhow::Result<()> {
+    let same = run(platform, "diff", &[file]).await?;
+    assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
+    assert_eq!(versions(platform, "web").await?, ["1"]);
+    assert_eq!(versions(platform, "worker").await?, ["1", "3"]);
+    for (function, triggers) in [("web", 1), ("worker", 2)] {
+        let listed = platform.cli_json(&["trigger", "list", function]).await?;
+        assert_eq!(listed.as_array().map(Vec::len), Some(triggers), "{listed}");
+    }
+    assert_eq!(platform.get("web", "/env?COLOUR").await?.text().await?, "red");
+    Ok(())
+}
+
+/// Deploys the file through the proxy until the call at which it is stopped, and kills the client
+/// there; `true` once it ended by itself.
+async fn deploy_until_stopped(platform: &Platform, proxy: &ApiProxy, file: &str) -> anyhow::Result<bool> {
+    let mut deploy = platform.cli(&["deploy", "-f", file, "--endpoint", &proxy.address]);
+    let deploy = tools::run(&mut deploy);
+    tokio::select! {
+        // Dropped here, which kills it.
+        () = proxy.stopped() => Ok(false),
+        ended = deploy => {
+            let ended = ended?;
+            assert!(ended.ok, "{}{}", ended.stdout, ended.stderr);
+            Ok(true)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_platform_killed_after_each_step_of_a_deploy_ends_as_declared() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = file(&platform, CUT)?;
+    let proxy = ApiProxy::start(&platform.control).await?;
+    let mut steps = Vec::new();
+    for round in 0.. {
+        assert!(round < ROUNDS_MAX, "it does not end: {steps:?}");
+        // Each deploy comes one step further, and never learns that it did.
+        proxy.stop_at(1, Moment::After);
+        if deploy_until_stopped(&platform, &proxy, &file).await? {
+            break;
+        }
+        platform.kill().await?;
+        steps.extend(proxy.actions());
+        platform = platform.restart().await?;
+    }
+    let published = steps.iter().filter(|action| *action == "PublishVersion").count();
+    assert_eq!(published, 3, "each is published once: {steps:?}");
+    is_declared(&platform, &file).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_client_killed_at_any_step_of_a_deploy_is_followed_by_one_that_completes_it() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = file(&platform, CUT)?;
+    let proxy = ApiProxy::start(&platform.control).await?;
+    for round in 0.. {
+        assert!(round < ROUNDS_MAX, "it does not end");
+        let moment = if round % 2 == 0 { Moment::After } else { Moment::Before };
+        proxy.stop_at(1 + round % 3, moment);
+        if deploy_until_stopped(&platform, &proxy, &file).await? {
+            break;
+        }
+    }
+    is_declared(&platform, &file).await?;
+    platform.stop().await
+}

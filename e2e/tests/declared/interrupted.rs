@@ -2,7 +2,7 @@
 //! client: the next one completes them, and makes nothing twice.
 
 use e2e::api_proxy::{ApiProxy, Moment};
-use e2e::{Platform, tools};
+use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
 use crate::{run, written};
@@ -124,6 +124,32 @@ async fn a_client_killed_at_any_step_of_a_deploy_is_followed_by_one_that_complet
             break;
         }
     }
+    is_declared(&platform, &file).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_deploy_whose_platform_ends_says_so_once_and_what_is_left() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = file(&platform, CUT)?;
+    let mut deploy = platform.cli(&["deploy", "-f", &file]);
+    let deploy = tokio::spawn(async move { tools::run(&mut deploy).await });
+    wait::until("the first function is there", || async {
+        let found = platform.api.call("GetFunction", json!({"FunctionName": "web"})).await;
+        Ok(found.is_ok().then_some(()))
+    })
+    .await?;
+    platform.kill().await?;
+    let ended = deploy.await??;
+    assert_eq!(ended.code, Some(5), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.stderr.matches("Sampan cannot be reached").count(), 1, "{}", ended.stderr);
+    for item in ["function worker", "trigger nightly of worker", "domain shop.example.com"] {
+        assert!(ended.stderr.contains(item), "{item} is not in {}", ended.stderr);
+    }
+    let platform = platform.restart().await?;
+    let again = run(&platform, "deploy", &[&file]).await?;
+    assert!(again.ok, "{}{}", again.stdout, again.stderr);
     is_declared(&platform, &file).await?;
     platform.stop().await
 }

@@ -136,8 +136,9 @@ impl Client {
             request = request.header(name, value);
         }
         let answer = request.body(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let answer = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         let answer: Answer =
-            answer.json().await.with_context(|| format!("{} does not speak the SCF API", self.endpoint))?;
+            serde_json::from_slice(&answer).with_context(|| format!("{} does not speak the SCF API", self.endpoint))?;
         match answer.response.get("Error") {
             None => Ok(answer.response),
             Some(error) => {

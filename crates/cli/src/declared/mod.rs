@@ -34,7 +34,8 @@ pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) 
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
     let wait_timeout = Duration::from_secs(args.wait_timeout);
-    let run = Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: args.prune };
+    let run =
+        Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: args.prune, quiet: false };
     run.run().await
 }
 
@@ -42,16 +43,17 @@ pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) 
 pub async fn diff(connection: &Connection, args: &DiffArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
-    let (wait_timeout, prune) = (Duration::ZERO, args.prune);
-    Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Compare, prune }.run().await
+    let (wait_timeout, mode) = (Duration::ZERO, Mode::Compare);
+    let run = Run { client: &client, file: &file, format, wait_timeout, mode, prune: args.prune, quiet: false };
+    run.run().await
 }
 
 /// `sampan delete -f`: removes what the project of the file made, and the file declares.
 pub async fn delete(connection: &Connection, args: &DeleteArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
-    let wait_timeout = Duration::ZERO;
-    Run { client: &client, file: &file, format, wait_timeout, mode: Mode::Deploy, prune: false }.delete().await
+    let (wait_timeout, mode) = (Duration::ZERO, Mode::Deploy);
+    Run { client: &client, file: &file, format, wait_timeout, mode, prune: false, quiet: false }.delete().await
 }
 
 /// `sampan export`.

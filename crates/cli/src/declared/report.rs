@@ -21,6 +21,16 @@ pub struct Outcome {
     pub elapsed_ms: u64,
 }
 
+impl Outcome {
+    /// The item and the first of its differences, where there is one.
+    pub fn difference(&self) -> Option<String> {
+        let Change { item, act, differences } = &self.change;
+        let field =
+            differences.first().map(|of| format!(" (`{}`: {} -> {})", of.field, shown(&of.from), shown(&of.to)));
+        (*act != Act::Keep).then(|| format!("{item}{}", field.unwrap_or_default()))
+    }
+}
+
 /// Prints what became of an item.
 pub fn outcome(outcome: &Outcome, failure: Option<&Failure>, format: Output) {
     if format == Output::Json {

@@ -19,7 +19,7 @@ use super::plan::{Act, Change, Item};
 use super::platform::image;
 use super::report::{self, Outcome};
 use crate::args::Output;
-use crate::client::Client;
+use crate::client::{Client, is_away};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub mode: Mode,
     /// Whether what the project made and no longer declares goes.
     pub prune: bool,
+    /// Whether lines about items are left out.
+    pub quiet: bool,
 }
 
 /// What became of the items so far.
@@ -47,19 +49,24 @@ pub struct Run<'a> {
 pub struct Outcomes {
     pub list: Vec<Outcome>,
     first: Option<Failure>,
+    /// The platform cannot be reached: nothing more is begun.
+    away: bool,
 }
 
 impl Outcomes {
     /// Adds the outcome of a step that began then, and tells it; whether it succeeded.
     fn add(&mut self, run: &Run<'_>, item: Item, started: Instant, done: anyhow::Result<Change>) -> bool {
+        let away = done.as_ref().err().is_some_and(is_away);
+        if away && std::mem::replace(&mut self.away, true) {
+            self.leave(item);
+            return false;
+        }
         let failure = done.as_ref().err().map(Failure::of);
         let change = done.unwrap_or_else(|_| Change { item, act: Act::Keep, differences: Vec::new() });
         let error = failure.as_ref().map(Failure::to_string);
         let outcome = Outcome { change, error, left: false, elapsed_ms: started.elapsed().as_millis() as u64 };
-        if run.mode == Mode::Deploy || failure.is_some() {
-            report::outcome(&outcome, failure.as_ref(), run.format);
-        } else if run.format == Output::Text {
-            report::change(&outcome.change);
+        if !run.quiet {
+            run.report(&outcome, failure.as_ref());
         }
         self.list.push(outcome);
         let succeeded = failure.is_none();
@@ -75,28 +82,69 @@ impl Outcomes {
 }
 
 impl Run<'_> {
-    /// Goes through everything; what fails does not keep what does not need it from being done.
+    /// Goes through everything, and after a deploy once more without a change.
     pub async fn run(&self) -> anyhow::Result<()> {
+        let outcomes = self.pass().await;
+        let made = outcomes.list.iter().any(|outcome| outcome.change.act != Act::Keep);
+        let changed = match self.mode {
+            Mode::Deploy if made && outcomes.first.is_none() => self.changed_meanwhile().await,
+            _ => None,
+        };
+        self.conclude(outcomes, changed)
+    }
+
+    /// Goes through everything; what fails does not keep what does not need it from being done.
+    async fn pass(&self) -> Outcomes {
         let mut outcomes = Outcomes::default();
         let mut failed = Vec::new();
         for name in order::of(&self.file.functions) {
-            if !self.function(name, &self.file.functions[name], &mut outcomes).await {
+            if outcomes.away {
+                outcomes.leave(Item::Function(name.clone()));
+                failed.push(name);
+            } else if !self.function(name, &self.file.functions[name], &mut outcomes).await {
                 failed.push(name);
             }
         }
         for (name, function) in &self.file.functions {
-            self.triggers(name, function, failed.contains(&name), &mut outcomes).await;
+            let left = outcomes.away || failed.contains(&name);
+            self.triggers(name, function, left, &mut outcomes).await;
         }
         for (name, domain) in &self.file.domains {
-            self.domain(name, domain, &mut outcomes).await;
+            if outcomes.away {
+                outcomes.leave(Item::Domain(name.clone()));
+            } else {
+                self.domain(name, domain, &mut outcomes).await;
+            }
         }
-        if self.prune {
+        if self.prune && !outcomes.away {
             self.prune(&mut outcomes).await;
         }
-        self.conclude(outcomes)
+        outcomes
     }
 
-    fn conclude(&self, Outcomes { mut list, first }: Outcomes) -> anyhow::Result<()> {
+    fn report(&self, outcome: &Outcome, failure: Option<&Failure>) {
+        if self.mode == Mode::Deploy || failure.is_some() {
+            report::outcome(outcome, failure, self.format);
+        } else if self.format == Output::Text {
+            report::change(&outcome.change);
+        }
+    }
+
+    /// What is no longer as it was deployed a moment ago: another deploy, or a user, changed it.
+    async fn changed_meanwhile(&self) -> Option<Failure> {
+        let look = Run { mode: Mode::Compare, prune: false, quiet: true, ..*self };
+        let Outcomes { list, first, .. } = look.pass().await;
+        let others: Vec<String> = list.iter().filter_map(Outcome::difference).collect();
+        if others.is_empty() && first.is_none() {
+            return None;
+        }
+        let others = if others.is_empty() { first?.to_string() } else { others.join("; ") };
+        let message = format!("something else changed what was deployed: {others}");
+        Some(Failure::new(Exit::Failed, message, "Deploy again when the other change is over."))
+    }
+
+    fn conclude(&self, outcomes: Outcomes, changed: Option<Failure>) -> anyhow::Result<()> {
+        let Outcomes { mut list, first, .. } = outcomes;
         let named = |of: &dyn Fn(&Outcome) -> bool| {
             let items: Vec<String> = list.iter().filter(|o| of(o)).map(|o| o.change.item.to_string()).collect();
             (items.len(), items.join(", "))
@@ -120,6 +168,9 @@ impl Run<'_> {
             let message = format!("{failures} of {all} items failed: {failed}{left}");
             let hint = "The others are as declared; deploy again once it is mended.";
             return Err(Failure::new(first.exit(), message, hint).into());
+        }
+        if let Some(changed) = changed {
+            return Err(changed.into());
         }
         if self.mode == Mode::Compare && different > 0 {
             let message = format!("{different} of what is declared differs");

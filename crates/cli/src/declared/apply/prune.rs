@@ -50,7 +50,7 @@ impl Run<'_> {
         }
         let mut outcomes = Outcomes::default();
         self.remove(items, &mut outcomes).await;
-        self.conclude(outcomes)
+        self.conclude(outcomes, None)
     }
 
     fn is_own(&self, project: Option<&str>) -> bool {

@@ -2,6 +2,7 @@
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod interrupted;
+mod pruned;
 mod together;
 
 use std::path::PathBuf;

@@ -98,7 +98,7 @@ async fn of_two_projects_with_one_function_one_gets_it() -> anyhow::Result<()> {
     let function = platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?;
     let tag = function["Tags"].as_array().and_then(|tags| tags.iter().find(|tag| tag["Key"] == "sampan:declared"));
     let owner = tag.and_then(|tag| tag["Value"].as_str()).unwrap_or_default().to_owned();
-    assert!(["shop", "blog"].contains(&owner.as_str()), "{owner:?}");
+    assert!(["shop as web", "blog as web"].contains(&owner.as_str()), "{owner:?}");
     platform.stop().await
 }
 

@@ -62,7 +62,7 @@ pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyho
     };
     let mut observed = function::observed(&answer, client.registry());
     let description = observed.function.description.unwrap_or_default();
-    observed.function.description = Some(mark::split(&description).0.to_owned());
+    observed.function.description = Some(mark::split(&description, "").0.to_owned());
     Ok(Some(observed))
 }
 
@@ -71,7 +71,7 @@ pub async fn versions(client: &Client, name: &FunctionName) -> anyhow::Result<BT
     let listed = pages(client, "ListVersionByFunction", Value::Object(named(name)), "Versions").await?;
     let entry = |version: &Value| {
         let number = text(version, "Version").parse().ok()?;
-        Some((number, mark::split(text(version, "Description")).1.map(str::to_owned)))
+        Some((number, mark::split(text(version, "Description"), &name.to_string()).1.map(str::to_owned)))
     };
     Ok(listed.iter().filter_map(entry).collect())
 }
@@ -94,7 +94,7 @@ pub async fn aliases(client: &Client, name: &FunctionName) -> anyhow::Result<BTr
         request["Limit"] = PAGE_LEN.to_string().into();
         let answer = client.call("ListAliases", &request).await?;
         let page = list(&answer, "Aliases");
-        aliases.extend(page.iter().map(|entry| (text(entry, "Name").to_owned(), release::alias(entry))));
+        aliases.extend(page.iter().map(|entry| (text(entry, "Name").to_owned(), release::alias(name, entry))));
         if page.len() < PAGE_LEN {
             return Ok(aliases);
         }
@@ -114,7 +114,7 @@ pub async fn triggers(client: &Client, name: &FunctionName) -> anyhow::Result<BT
     request["OrderBy"] = "add_time".into();
     request["Order"] = "ASC".into();
     let listed = pages(client, "ListTriggers", request, "Triggers").await?;
-    let triggers = listed.iter().map(entry::trigger);
+    let triggers = listed.iter().map(|answer| entry::trigger(name, answer));
     Ok(triggers.map(|(trigger, project)| (trigger.key(), (trigger, project))).collect())
 }
 

@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Mode, Outcomes, Run};
+use super::again::again;
+use super::{Mode, Outcomes, Run, invalid};
 use crate::commands::delete::gone;
 use crate::declared::model::{Alias, Function, FunctionName};
 use crate::declared::plan::{Act, Change, Item};
 use crate::declared::platform::function::named;
 use crate::declared::platform::{entry, release};
 use crate::declared::{observe, order};
+use crate::failure::{Exit, Failure};
 
 impl Run<'_> {
     /// Removes what the project made and no longer declares.
@@ -113,22 +115,59 @@ impl Run<'_> {
         Ok(items)
     }
 
+    /// Refuses where a function that the file does not have has something that the project did not
+    /// make, which would go with it.
+    async fn refuse_others(&self, name: &FunctionName) -> anyhow::Result<()> {
+        if self.file.functions.contains_key(name) {
+            return Ok(());
+        }
+        let mut others = Vec::new();
+        for (key, (_, project)) in observe::triggers(self.client, name).await? {
+            others.extend((!self.is_own(project.as_deref())).then(|| Item::StrayTrigger(name.clone(), key)));
+        }
+        for (alias, (_, project)) in observe::aliases(self.client, name).await? {
+            let other = !self.is_own(project.as_deref()) && !alias.starts_with('$');
+            others.extend(other.then(|| Item::Alias(name.clone(), alias)));
+        }
+        for (number, project) in observe::versions(self.client, name).await? {
+            others.extend((!self.is_own(project.as_deref())).then(|| Item::Version(name.clone(), Some(number))));
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<String> = others.iter().map(Item::to_string).collect();
+        let (message, project) = (others.join(", "), &self.file.project);
+        let message = format!("function {name} has what the project {project} did not make: {message}");
+        Err(invalid(message, "Remove all of it with `sampan delete`, or that first."))
+    }
+
     async fn remove(&self, items: Vec<Item>, outcomes: &mut Outcomes) {
         for item in items {
             let started = Instant::now();
             let change = Change { item: item.clone(), act: Act::Delete, differences: Vec::new() };
             let done = match self.mode {
                 Mode::Compare => Ok(change),
-                Mode::Deploy => self.remove_one(&item).await.map(|()| change),
+                Mode::Deploy => again(async || self.remove_one(&item).await).await.map(|()| change),
             };
             outcomes.add(self, item, started, done);
         }
     }
 
+    /// Removes something, or finds it gone.
     async fn remove_one(&self, item: &Item) -> anyhow::Result<()> {
+        match self.remove_present(item).await {
+            Err(error) if Failure::of(&error).exit() == Exit::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn remove_present(&self, item: &Item) -> anyhow::Result<()> {
         let (action, request) = match item {
             Item::Domain(name) => ("DeleteCustomDomain", json!({ "Domain": name })),
-            Item::Function(name) => return gone(self.client, &name.namespace, &name.name).await,
+            Item::Function(name) => {
+                self.refuse_others(name).await?;
+                return gone(self.client, &name.namespace, &name.name).await;
+            }
             Item::StrayTrigger(name, key) => ("DeleteTrigger", entry::trigger_named(name, key)),
             Item::Alias(name, alias) if alias.starts_with('$') => {
                 // It cannot go; it leads where that of a new function leads.

@@ -111,7 +111,7 @@ impl Run<'_> {
         description: &str,
     ) -> anyhow::Result<u32> {
         let mut request = Value::Object(named(name));
-        request["Description"] = mark::with(description, &self.file.project).into();
+        request["Description"] = mark::with(description, &self.file.project, &name.to_string()).into();
         request["RevisionId"] = there.revision.as_str().into();
         if let Some(number) = number {
             request["FunctionVersion"] = number.to_string().into();

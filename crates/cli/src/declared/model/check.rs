@@ -147,7 +147,7 @@ impl Function {
 /// A mark says which project made something: a text of a file cannot say that.
 fn refuse_mark(description: &Node) -> Result<(), Error> {
     let Content::Scalar(scalar) = &description.content else { return Ok(()) };
-    let Some(project) = mark::split(&scalar.text).1 else { return Ok(()) };
+    let Some(project) = mark::claimed(&scalar.text) else { return Ok(()) };
     let message = format!("it ends as what the project {project} made, and is none of its");
     Err(Error::new(description.place.clone(), message, "Leave the mark out; a deploy writes it."))
 }

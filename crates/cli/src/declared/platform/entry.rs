@@ -14,7 +14,7 @@ use crate::declared::model::{
 pub const HIDDEN: &str = "***";
 
 /// A trigger of an answer, with every default written out, and the project that made it.
-pub fn trigger(answer: &Value) -> (Trigger, Option<String>) {
+pub fn trigger(function: &FunctionName, answer: &Value) -> (Trigger, Option<String>) {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let desc = text("TriggerDesc");
     let mut desc: Map<String, Value> = serde_json::from_str(&desc).unwrap_or_default();
@@ -26,7 +26,8 @@ pub fn trigger(answer: &Value) -> (Trigger, Option<String>) {
     let mut own = |key: &str| if is_timer { desc.remove(key).and_then(word) } else { None };
     let (cron, zone) = (own("cron"), own("zone"));
     let marked = text("Description");
-    let (description, project) = mark::split(&marked);
+    let key = TriggerKey { name: text("TriggerName"), kind: text("Type"), qualifier: text("Qualifier") };
+    let (description, project) = mark::split(&marked, &mark::trigger(function, &key));
     let trigger = Trigger {
         kind: Some(text("Type")),
         name: Some(text("TriggerName")),
@@ -152,7 +153,8 @@ pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Opti
     desc.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))));
     let description = trigger.description.clone().unwrap_or_default();
     let digest = digest(function, trigger, secret_key);
-    let marked = |project| mark::with_digest(&description, project, digest.as_deref());
+    let what = mark::trigger(function, &trigger.key());
+    let marked = |project| mark::with_digest(&description, project, &what, digest.as_deref());
     let description = project.map_or_else(|| description.clone(), marked);
     request["TriggerDesc"] = Value::Object(desc).to_string().into();
     request["CustomArgument"] = trigger.argument.clone().unwrap_or_default().into();
@@ -184,7 +186,8 @@ pub fn domain(answer: &Value) -> (Domain, Option<String>) {
         routes: list(answer, "EndpointsConfig").iter().map(route).collect(),
     };
     let tags = list(answer, "Tags");
-    let project = tags.iter().find(|tag| text(tag, "Key") == DECLARED).map(|tag| text(tag, "Value"));
+    let tag = tags.iter().find(|tag| text(tag, "Key") == DECLARED).map(|tag| text(tag, "Value"));
+    let project = tag.and_then(|tag| mark::project(&tag, &text(answer, "Domain")).map(str::to_owned));
     (domain, project)
 }
 
@@ -202,7 +205,7 @@ pub fn domain_request(name: &str, domain: &Domain, project: Option<&str>) -> Val
         "EndpointsConfig": endpoints,
     });
     if let Some(project) = project {
-        request["Tags"] = json!([{"Key": DECLARED, "Value": project}]);
+        request["Tags"] = json!([{"Key": DECLARED, "Value": mark::tag(project, name)}]);
     }
     request
 }
@@ -249,12 +252,13 @@ mod tests {
         };
         for wanted in [timer, url] {
             let wanted = wanted.filled("t");
-            let request = trigger_request(&FunctionName::new("default", "f"), &wanted, Some("shop"), "key");
-            assert_eq!(trigger(&answered(request)), (wanted, Some("shop".to_owned())));
+            let name = FunctionName::new("default", "f");
+            let request = trigger_request(&name, &wanted, Some("shop"), "key");
+            assert_eq!(trigger(&name, &answered(request)), (wanted, Some("shop".to_owned())));
         }
         let request = json!({"Type": "http", "TriggerDesc": json!({"AuthType": "NONE", "NetConfig": {
             "EnableIntranet": true, "EnableExtranet": false, "IntranetUrl": "http://a/"}}).to_string()});
-        let (read, _) = trigger(&request);
+        let (read, _) = trigger(&FunctionName::new("default", "f"), &request);
         assert_eq!(Value::from(read.desc), json!({"AuthType": "NONE", "NetConfig": {"EnableExtranet": false}}));
     }
 
@@ -282,13 +286,13 @@ mod tests {
         };
         let request = trigger_request(&name, &with("first-secret"), Some("shop"), "key");
         assert!(!request["Description"].to_string().contains("first-secret"), "{request}");
-        let (there, project) = trigger(&answered(request));
+        let (there, project) = trigger(&name, &answered(request));
         assert_eq!(project.as_deref(), Some("shop"));
         assert!(secrets_difference(&name, &with("first-secret"), &there, "key").is_none());
         assert!(secrets_difference(&name, &with("second-secret"), &there, "key").is_some());
         assert!(secrets_difference(&name, &with("first-secret"), &there, "another key").is_some());
         let by_hand = trigger_request(&name, &with("first-secret"), None, "key");
-        assert_eq!(trigger(&answered(by_hand)).0.digest, None);
+        assert_eq!(trigger(&name, &answered(by_hand)).0.digest, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use types::limits::JOB_PORT;
 use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE, TEMPORARY};
 
-use super::{extras, image};
+use super::{extras, image, mark};
 use crate::declared::model::{Cores, Entries, Function, FunctionName, Kind, Session, SessionSource, WhenIdle, Words};
 
 /// The tag of what a project made; its value is the project's name.
@@ -84,16 +84,18 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
     Observed {
         function: function.filled(),
         temporary: tags.contains_key(TEMPORARY),
-        project: tag(DECLARED),
+        project: project(answer),
         status: text(answer, "/Status").to_owned(),
         reason: text(answer, "/StatusReasons/0/ErrorMessage").to_owned(),
         revision: text(answer, "/RevisionId").to_owned(),
     }
 }
 
-/// The project that made a function of a list.
+/// The project that made a function, of a list or an answer of `GetFunction`.
 pub fn project(entry: &Value) -> Option<String> {
-    pairs(entry, "/Tags").remove(DECLARED)
+    let name = FunctionName::new(text(entry, "/Namespace"), text(entry, "/FunctionName"));
+    let tag = pairs(entry, "/Tags").remove(DECLARED)?;
+    mark::project(&tag, &name.to_string()).map(str::to_owned)
 }
 
 /// `CreateFunction` of a function whose defaults are written out.
@@ -108,7 +110,7 @@ pub fn creation(name: &FunctionName, function: &Function, project: &str, uri: &s
     if function.websocket == Some(true) {
         request.insert("ProtocolType".to_owned(), "WS".into());
     }
-    let tags = all_tags(function, project);
+    let tags = all_tags(function, &mark::tag(project, &name.to_string()));
     request
         .insert("Tags".to_owned(), tags.into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect());
     request.into()
@@ -234,8 +236,8 @@ fn image_config(function: &Function, uri: &str) -> Value {
     image.into()
 }
 
-/// The tags of a new function: the user's, those of settings, and the project's.
-fn all_tags(function: &Function, project: &str) -> BTreeMap<String, String> {
+/// The tags of a new function: the user's, those of settings, and the mark.
+fn all_tags(function: &Function, mark: &str) -> BTreeMap<String, String> {
     let switch = |on: Option<bool>, value: bool, word: &str| (on == Some(value)).then(|| word.to_owned());
     let own = [
         (RUNTIME, function.runtime.clone()),
@@ -243,7 +245,7 @@ fn all_tags(function: &Function, project: &str) -> BTreeMap<String, String> {
         (INIT, switch(function.init, true, "on")),
         (START_CHECK, switch(function.start_check, false, "off")),
         (RERUN, switch(function.rerun, true, "on")),
-        (DECLARED, Some(project.to_owned())),
+        (DECLARED, Some(mark.to_owned())),
     ];
     let own = own.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     function.tags.iter().flatten().map(owned).chain(own).collect()

@@ -14,7 +14,7 @@ const TRACKING: &str = "ConcurrencyUtilizationTracking";
 const HEADERS: &str = "invoke.headers.";
 
 /// An alias of an answer, with the project that made it.
-pub fn alias(answer: &Value) -> (Alias, Option<String>) {
+pub fn alias(function: &FunctionName, answer: &Value) -> (Alias, Option<String>) {
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let weight = answer.pointer("/RoutingConfig/AdditionalVersionWeights/0");
     let weight = weight.map(|of| (text(of, "Version"), of.get("Weight").and_then(Value::as_f64).unwrap_or_default()));
@@ -28,7 +28,7 @@ pub fn alias(answer: &Value) -> (Alias, Option<String>) {
         }
     });
     let marked = text(answer, "Description");
-    let (description, project) = mark::split(&marked);
+    let (description, project) = mark::split(&marked, &mark::alias(function, &text(answer, "Name")));
     let alias = Alias {
         version: text(answer, "FunctionVersion"),
         weights: weight.map(|(version, share)| BTreeMap::from([(version, share)])),
@@ -45,7 +45,8 @@ pub fn alias_request(function: &FunctionName, name: &str, alias: &Alias, project
     let weights: Vec<Value> = weights.map(|(version, share)| json!({"Version": version, "Weight": share})).collect();
     let rules: Vec<Value> = alias.rule.iter().map(rule).collect();
     let description = alias.description.clone().unwrap_or_default();
-    let description = project.map_or_else(|| description.clone(), |project| mark::with(&description, project));
+    let description = project
+        .map_or_else(|| description.clone(), |project| mark::with(&description, project, &mark::alias(function, name)));
     request.insert("Name".to_owned(), name.into());
     request.insert("FunctionVersion".to_owned(), alias.version.as_str().into());
     // Spelled like this in the API.
@@ -118,7 +119,7 @@ mod tests {
         let weighted = Alias { weights: Some(BTreeMap::from([("2".to_owned(), 0.05)])), ..bare.clone() };
         for wanted in [bare.clone(), weighted, Alias { rule: Some(rule), ..bare }] {
             let request = alias_request(&FunctionName::new("default", "f"), "live", &wanted, Some("shop"));
-            assert_eq!(alias(&request), (wanted, Some("shop".to_owned())));
+            assert_eq!(alias(&FunctionName::new("default", "f"), &request), (wanted, Some("shop".to_owned())));
         }
     }
 

@@ -67,10 +67,14 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
     // A user copies a trigger with its description, and takes an alias out of the project.
     let there = call("ListTriggers", json!({"FunctionName": "worker"})).await?["Triggers"][0].clone();
     assert_eq!(there["Description"], "at night [declared by shop as timer nightly of worker:$LATEST]");
-    let copied = json!({"FunctionName": "sink", "TriggerName": "nightly", "Type": "timer", "TriggerDesc": "0 0 3 * * * *",
-        "Description": there["Description"]});
+    let copied = json!({
+        "FunctionName": "sink", "TriggerName": "nightly", "Type": "timer", "TriggerDesc": "0 0 3 * * * *",
+        "Description": there["Description"],
+    });
     call("CreateTrigger", copied).await?;
-    let alias = |name: &str, description: &str| json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1", "Description": description});
+    let alias = |name: &str, description: &str| {
+        json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1", "Description": description})
+    };
     call("CreateAlias", alias("mine", "[declared by shop]")).await?;
     call("UpdateAlias", alias("old", "ours now")).await?;
 

@@ -72,9 +72,7 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
         "Description": there["Description"],
     });
     call("CreateTrigger", copied).await?;
-    let alias = |name: &str, description: &str| {
-        json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1", "Description": description})
-    };
+    let alias = |name: &str, description: &str| json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1", "Description": description});
     call("CreateAlias", alias("mine", "[declared by shop]")).await?;
     call("UpdateAlias", alias("old", "ours now")).await?;
 

@@ -72,7 +72,11 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
         "Description": there["Description"],
     });
     call("CreateTrigger", copied).await?;
-    let alias = |name: &str, description: &str| json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1", "Description": description});
+    let alias = |name: &str, description: &str| {
+        let mut alias = json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1"});
+        alias["Description"] = description.into();
+        alias
+    };
     call("CreateAlias", alias("mine", "[declared by shop]")).await?;
     call("UpdateAlias", alias("old", "ours now")).await?;
 

@@ -55,9 +55,9 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
     let call = async |action: &str, request: Value| platform.api.call(action, request).await;
     // A copy has the tags of what it was copied from.
     call("CopyFunction", json!({"FunctionName": "worker", "NewFunctionName": "copy"})).await?;
+    let image = format!("{}/hello:v1", platform.registry());
+    let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": image}});
     for (name, mark) in [("forged", "shop"), ("other", "shop as worker")] {
-        let code =
-            json!({"ImageConfig": {"ImageType": "personal", "ImageUri": platform.registry().to_owned() + "/hello:v1"}});
         let tags = json!([{"Key": "sampan:declared", "Value": mark}]);
         call("CreateFunction", json!({"FunctionName": name, "Type": "HTTP", "Code": code, "Tags": tags})).await?;
     }
@@ -67,15 +67,13 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
     // A user copies a trigger with its description, and takes an alias out of the project.
     let there = call("ListTriggers", json!({"FunctionName": "worker"})).await?["Triggers"][0].clone();
     assert_eq!(there["Description"], "at night [declared by shop as timer nightly of worker:$LATEST]");
-    let copied = json!({
-        "FunctionName": "sink", "TriggerName": "nightly", "Type": "timer", "TriggerDesc": "0 0 3 * * * *",
-        "Description": there["Description"],
-    });
+    let (cron, description) = ("0 0 3 * * * *", &there["Description"]);
+    let mut copied = json!({"FunctionName": "sink", "TriggerName": "nightly", "Type": "timer", "TriggerDesc": cron});
+    copied["Description"] = description.clone();
     call("CreateTrigger", copied).await?;
-    let alias = |name: &str, description: &str| {
-        let mut alias = json!({"FunctionName": "web", "Name": name, "FunctionVersion": "1"});
-        alias["Description"] = description.into();
-        alias
+    let alias = |name: &str, text: &str| {
+        let version = json!("1");
+        json!({"FunctionName": "web", "Name": name, "FunctionVersion": version, "Description": text})
     };
     call("CreateAlias", alias("mine", "[declared by shop]")).await?;
     call("UpdateAlias", alias("old", "ours now")).await?;

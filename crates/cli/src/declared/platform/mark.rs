@@ -58,6 +58,7 @@ pub fn split<'a>(text: &'a str, what: &str) -> (&'a str, Option<&'a str>) {
 /// The project that a text says made something, whatever that is.
 pub fn claimed(text: &str) -> Option<&str> {
     let (_, mark) = ended(text)?;
+    let mark = mark.split_once(DIGEST).map_or(mark, |(mark, _)| mark);
     Some(mark.split_once(AS).map_or(mark, |(project, _)| project))
 }
 
@@ -92,6 +93,9 @@ mod tests {
             assert_eq!(split(&format!("text [declared by {mark}]"), what), ("text", None), "{mark:?} of {what}");
         }
         assert_eq!(project("shop as team/web", "team/web"), Some("shop"));
-        assert_eq!(claimed("x [declared by blog as web, secrets 00]"), Some("blog"));
+        for text in ["x [declared by blog as web, secrets 00]", "[declared by blog, secrets 00]", "[declared by blog]"]
+        {
+            assert_eq!(claimed(text), Some("blog"));
+        }
     }
 }

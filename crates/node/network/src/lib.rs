@@ -56,6 +56,7 @@ mod names;
 mod netlink;
 mod network;
 mod nft;
+mod prefix;
 mod probe;
 mod resolv_conf;
 mod route;

@@ -31,8 +31,9 @@ use crate::egress::List;
 use crate::names::{LINKS_OF_ALL, Names};
 use crate::netlink::Message;
 use crate::nft::{Chain, Family, Hook, Kind, Rule, Set, Transaction};
-use crate::subnet::{Subnet, joined};
-use crate::subnet6::{Subnet6, joined6};
+use crate::prefix::joined;
+use crate::subnet::Subnet;
+use crate::subnet6::Subnet6;
 
 /// Port of name servers.
 pub const DNS_PORT: u16 = 53;
@@ -171,7 +172,7 @@ fn of_v6<'a>(
 ) -> Transaction<'a> {
     let rule = || Rule::of(Family::V6);
     changes
-        .set(&Set::Ranges6 { name: DENIED_6, ranges: &joined6(&denied_6(config)) })
+        .set(&Set::Ranges6 { name: DENIED_6, ranges: &joined(&denied_6(config)) })
         .set(&Set::Verdicts { name: LISTS_6 })
         .chain(Chain { name: REFUSE_LISTED_6, hook: None, rules: refuse_listed(Family::V6, log_group) })
         .chain(Chain { name: COUNTED_6, hook: None, rules: counted(Family::V6, connections) })
@@ -421,7 +422,7 @@ mod tests {
             let never: Ipv4Addr = never.parse().expect("an address");
             assert!(pairs.iter().any(|(first, last)| (*first..=*last).contains(&never)), "{never}");
         }
-        let pairs = joined6(&denied_6(&Config { denied6: Vec::new(), ..Config::default() }));
+        let pairs = joined(&denied_6(&Config { denied6: Vec::new(), ..Config::default() }));
         for never in [
             "::",
             "::1",

@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Egress;
 use types::egress::{Host, NamePattern};
 
-use crate::subnet::{Subnet, joined};
-use crate::subnet6::{Subnet6, joined6};
+use crate::prefix::joined;
+use crate::subnet::Subnet;
+use crate::subnet6::Subnet6;
 
 /// A list under its number.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl List {
         let group = |(index, (ports, Hosts { ranges, ranges_6, names }))| Group {
             ports,
             ranges: joined(&ranges),
-            ranges_6: joined6(&ranges_6),
+            ranges_6: joined(&ranges_6),
             names,
             ranges_set: format!("{chain}-{index}-ranges"),
             names_set: format!("{chain}-{index}-names"),

@@ -19,3 +19,5 @@ mod local_time;
 pub mod output;
 pub mod push;
 pub mod terminal;
+
+pub use declared::nearest;

@@ -19,6 +19,7 @@ use crate::failure::{Exit, Failure};
 mod connections;
 mod control;
 mod file;
+mod invalid;
 mod variables;
 
 use self::file::TomlFile;
@@ -250,12 +251,8 @@ fn read(figment: &Figment) -> anyhow::Result<Settings> {
         Failure::new(Exit::Usage, format!("the configuration is invalid: {why}"), hint)
     })?;
     let settings: Settings = figment.extract().map_err(|error: figment::Error| {
-        let what: Vec<String> = error.into_iter().map(|e| e.to_string()).collect();
-        Failure::new(
-            Exit::Usage,
-            format!("the configuration is invalid: {}", what.join("; ")),
-            "`sampan config` prints every key with its value and origin.",
-        )
+        let (what, hint) = invalid::explained(error);
+        Failure::new(Exit::Usage, format!("the configuration is invalid: {what}"), &hint)
     })?;
     if settings.drain_s > DRAIN_S_MAX {
         let message = format!("drain_s = {} is not allowed; use 0 to {DRAIN_S_MAX}", settings.drain_s);

@@ -18,7 +18,7 @@ mod schema;
 mod variables;
 mod yaml;
 
-pub(crate) use yaml::nearest::nearest;
+pub use yaml::nearest::nearest;
 
 use std::time::Duration;
 

@@ -71,6 +71,11 @@ struct Key {
 }
 
 /// All settings.
+/// Whether a setting of this name belongs to no table.
+pub fn is_top_level(name: &str) -> bool {
+    keys().iter().any(|key| key.name == name)
+}
+
 fn keys() -> &'static [Key] {
     static KEYS: OnceLock<Vec<Key>> = OnceLock::new();
     KEYS.get_or_init(|| {

@@ -9,9 +9,10 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use connections::WorkerId;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use tokio::net::TcpStream;
@@ -45,10 +46,19 @@ pub(crate) struct Connection {
     socket: Socket,
     /// Another response may follow the last one.
     reusable: bool,
+    /// Idle time after which the server closes it, by its `Keep-Alive` (RFC 2068, 19.7.1).
+    pub announced: Option<Duration>,
     /// Wakes driver and response.
     waker: InlineWaker,
     /// Counts it among the open ones of its instance.
     pub counted: Option<Arc<()>>,
+}
+
+/// The `timeout` parameter of a `Keep-Alive` field, in whole seconds; servers round it down.
+fn timeout(field: &HeaderValue) -> Option<Duration> {
+    let parameters = field.to_str().ok()?.split(',');
+    let timeout = parameters.filter_map(|one| one.trim().split_once('=')).find(|(name, _)| *name == "timeout")?;
+    timeout.1.trim().parse().ok().map(Duration::from_secs)
 }
 
 impl Driver {
@@ -81,6 +91,7 @@ impl Connection {
             driver: Driver::Inline(Box::pin(driven)),
             socket,
             reusable: true,
+            announced: None,
             waker: InlineWaker::default(),
             counted: None,
         })
@@ -135,7 +146,7 @@ impl Connection {
         stamp: Stamp<'_>,
     ) -> Result<Response<Incoming>, Box<NoResponse>> {
         let method = request.method().clone();
-        let Self { sender, driver, waker, socket, reusable, .. } = self;
+        let Self { sender, driver, waker, socket, reusable, announced, .. } = self;
         socket.begin(stamp);
         // It wakes the driver, which is polled next in any case.
         let sent = waker.without_wake(|| sender.try_send_request(request));
@@ -165,6 +176,7 @@ impl Connection {
         if let Some(extra) = socket.take_extra_headers() {
             response.headers_mut().extend(extra);
         }
+        *announced = response.headers().get("keep-alive").and_then(timeout);
         let status = response.status();
         *reusable =
             framing::of_response(&method, status, response.headers_mut()).map_err(|error| unusable(error.into()))?;

@@ -1,8 +1,8 @@
 //! Idle connections, for as long as their server can be expected to keep them as well: not across a
 //! suspension of the instance, after which its timers fire at once, and not after a silence (RFC
-//! 9112, 9.5).
+//! 9112, 9.5), whose length is learned from the server.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::connection::Connection;
 
 /// The idle connections of one instance, the one used last at the end.
-#[derive(Default)]
 pub(crate) struct IdleConnections {
     list: Mutex<Vec<Idle>>,
     /// The sweep has it in its list.
@@ -22,6 +21,26 @@ pub(crate) struct IdleConnections {
     open: Arc<()>,
     /// The server was seen to serve one connection at a time.
     only_one: AtomicBool,
+    /// Microseconds after which the server may have closed an idle connection, by what it did.
+    unused_us_max: AtomicU64,
+}
+
+/// An idle connection, and how long it was that.
+pub(crate) struct Taken {
+    pub connection: Connection,
+    pub idle: Duration,
+}
+
+impl Default for IdleConnections {
+    fn default() -> Self {
+        Self {
+            list: Mutex::default(),
+            swept: AtomicBool::new(false),
+            open: Arc::default(),
+            only_one: AtomicBool::new(false),
+            unused_us_max: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 struct Idle {
@@ -38,20 +57,29 @@ impl IdleConnections {
     /// instance that was suspended `suspensions` times, and that its server has not closed. Those
     /// of other workers are left to them while the instance may have more than it has: one for each
     /// of the `concurrency` requests that it serves at once.
-    pub fn take(&self, suspensions: u64, unused_max: Duration, concurrency: u32) -> Option<Connection> {
+    pub fn take(&self, suspensions: u64, unused_max: Duration, concurrency: u32) -> Option<Taken> {
         let now = Instant::now();
         let any = self.only_one.load(Ordering::Relaxed) || self.open() >= concurrency as usize;
         loop {
-            let idle = self.next(WorkerId::current(), any)?;
-            let young = now.saturating_duration_since(idle.since) < unused_max;
-            if young
-                && idle.suspensions == suspensions
-                && idle.connection.is_open()
-                && idle.connection.move_here().is_ok()
-            {
-                return Some(idle.connection);
+            let found = self.next(WorkerId::current(), any)?;
+            let idle = now.saturating_duration_since(found.since);
+            let learned = Duration::from_micros(self.unused_us_max.load(Ordering::Relaxed));
+            if idle >= unused_max.min(learned) || found.suspensions != suspensions {
+                continue;
+            }
+            if !found.connection.is_open() {
+                self.closed_after(idle);
+            } else if found.connection.move_here().is_ok() {
+                return Some(Taken { connection: found.connection, idle });
             }
         }
+    }
+
+    /// Notes that the server closes connections that were idle for as long. From then on they are
+    /// used for half that time: what is sent while the server closes may be lost.
+    pub fn closed_after(&self, idle: Duration) {
+        let half = u64::try_from((idle / 2).as_micros()).unwrap_or(u64::MAX);
+        self.unused_us_max.fetch_min(half, Ordering::Relaxed);
     }
 
     /// Counts a connection as open for as long as it has this.
@@ -77,8 +105,14 @@ impl IdleConnections {
         self.only_one.store(true, Ordering::Relaxed);
     }
 
-    /// Adds a connection.
+    /// Adds a connection, unless its server announced that it keeps none.
     pub fn put(&self, connection: Connection, suspensions: u64) {
+        if let Some(announced) = connection.announced {
+            self.closed_after(announced);
+            if announced.is_zero() {
+                return;
+            }
+        }
         let worker = connection.worker();
         self.list.lock().push(Idle { connection, worker, since: Instant::now(), suspensions });
     }

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::connect::connect;
 use super::connection::Connection;
 use super::error::{ResponseError, UpstreamError, error_chain};
+use super::idle_connections::Taken;
 use super::retry::Retry;
 use super::state::UpstreamState;
 use crate::config::Config;
@@ -41,17 +42,21 @@ pub(crate) async fn send(
     let mut delivered = None;
     let concurrency = concurrency(instance);
     while delivered.is_none()
-        && let Some(mut idle) =
+        && let Some(Taken { mut connection, idle }) =
             instance.slot.idle().take(instance.suspensions(), config.kept_connection_max(), concurrency)
     {
-        if !idle.is_ready().await {
+        if !connection.is_ready().await {
+            instance.slot.idle().closed_after(idle);
             continue;
         }
         let retry = Retry::of(&request);
-        let failed = match idle.send(request, stamp).await {
-            Ok(response) => return Ok((idle, response)),
+        let failed = match connection.send(request, stamp).await {
+            Ok(response) => return Ok((connection, response)),
             Err(failed) => failed,
         };
+        if !failed.error.is_response() {
+            instance.slot.idle().closed_after(idle);
+        }
         match (failed.unsent, retry) {
             (Some(unsent), _) => request = unsent,
             (None, Some(retry)) if !failed.error.is_response() => {

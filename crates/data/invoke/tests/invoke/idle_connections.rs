@@ -43,6 +43,37 @@ async fn no_connection_is_kept_when_none_is_to_be() {
     assert_eq!((bench.started(), bench.connections()), (1, 3));
 }
 
+#[tokio::test]
+async fn idle_connections_are_used_for_half_the_time_that_the_server_keeps_them() {
+    const KEPT: Duration = Duration::from_millis(600);
+    let bench = Bench::new(Config { kept_connection_ms_max: FOR_EVER_MS, ..Config::default() }, &[WEB]).await;
+    for connections in [1, 2] {
+        assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+        assert_eq!(bench.connections(), connections);
+        tokio::time::sleep(KEPT).await;
+        bench.server(0).close_connections().await;
+    }
+    // Found closed after 0.6 s: from then on those that are younger than 0.3 s are used.
+    for connections in [3, 3] {
+        assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+        assert_eq!(bench.connections(), connections);
+    }
+    tokio::time::sleep(KEPT).await;
+    assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
+    assert_eq!((bench.started(), bench.connections()), (1, 4), "one that is open still is not believed");
+}
+
+#[tokio::test]
+async fn a_connection_whose_server_announces_its_end_is_not_kept() {
+    let bench = Bench::new(Config { kept_connection_ms_max: FOR_EVER_MS, ..Config::default() }, &[WEB]).await;
+    for (times, seconds, connections) in [(2, 5, 1), (2, 0, 2), (1, 5, 3)] {
+        for _ in 0..times {
+            assert_eq!(text(bench.get(WEB, &format!("/keep-alive?{seconds}")).await).await, "kept");
+        }
+        assert_eq!(bench.connections(), connections, "{seconds}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_whose_queue_is_full_is_asked_again_and_not_replaced() {
     let bench = Bench::new(Config { kept_connection_ms_max: 0, ..Config::default() }, &[EVENT]).await;

@@ -178,6 +178,12 @@ impl Server {
                 }
                 Ok(response)
             }
+            "/keep-alive" => {
+                let timeout = format!("timeout={}, max=100", request.uri().query().unwrap_or_default());
+                let mut response = text(StatusCode::OK, "kept".to_owned());
+                response.headers_mut().insert("keep-alive", timeout.parse().expect("a value"));
+                Ok(response)
+            }
             "/count" => {
                 let bytes = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
                 Ok(text(StatusCode::OK, bytes.len().to_string()))

@@ -194,6 +194,29 @@ async fn hints_name_commands_and_api_errors_have_their_code() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn one_version_is_deleted_and_removed_variables_are_noted() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    platform.deploy("hello", "hello:v1", &["--env", "A=1", "--env", "B=2"]).await?;
+    for version in 1..=2 {
+        tools::run_ok(&mut platform.cli(&["publish", "hello"])).await?;
+        let described = format!("version {version}");
+        tools::run_ok(&mut platform.cli(&["deploy", "hello", "--description", &described])).await?;
+    }
+    tools::run_ok(&mut platform.cli(&["delete", "hello:1"])).await?;
+    let gone = tools::run(&mut platform.cli(&["invoke", "hello:1"])).await?;
+    assert!(!gone.ok && gone.stderr.contains("1"), "{gone:?}");
+    tools::run_ok(&mut platform.cli(&["invoke", "hello:2"])).await?;
+    let latest = tools::run(&mut platform.cli(&["delete", "hello:$LATEST"])).await?;
+    assert!(!latest.ok && latest.stderr.contains("cannot be deleted alone"), "{latest:?}");
+    let tip = tools::run(&mut platform.cli(&["invoke", "hello", "--version", "2"])).await?;
+    assert!(!tip.ok && tip.stderr.contains("NAME:VERSION"), "{tip:?}");
+    let deployed = tools::run(&mut platform.cli(&["deploy", "hello", "--env", "A=3"])).await?;
+    assert!(deployed.ok && deployed.stderr.contains("note: removes B:"), "{deployed:?}");
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn a_name_that_is_not_there_is_answered_with_those_that_are() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;

@@ -87,7 +87,8 @@ async fn a_domain_of_a_deleted_function_reports_it_and_serves_a_recreated_one() 
     let platform = with_functions(&["shop"]).await?;
     platform.cli_json(&["domain", "add", DOMAIN, "--route", "/*=shop"]).await?;
     assert_eq!(function_at(&platform, "/env").await?, "shop");
-    platform.cli_json(&["delete", "shop"]).await?;
+    let deleted = tools::run(&mut platform.cli(&["delete", "shop"])).await?;
+    assert!(deleted.ok && deleted.stderr.contains("routes of shop.example.com still lead to shop"), "{deleted:?}");
     let (status, text) = got(&platform, "/env").await?;
     let said: Value = serde_json::from_str(&text)?;
     assert_eq!((status, &said["statusCode"]), (404, &json!(435)));

@@ -69,7 +69,8 @@ pub enum Error {
     },
     /// Functions have the secret.
     #[error(
-        "secret {key} is used by {}; deploy without it, and delete published versions that have it, first",
+        "secret {key} is used by {}; deploy without it, and delete published versions that have it (`sampan delete \
+         NAME:VERSION`), first",
         users.join(", ")
     )]
     SecretInUse {

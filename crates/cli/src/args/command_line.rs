@@ -41,7 +41,11 @@ fn with_right_tip(mut error: clap::Error) -> clap::Error {
         return error;
     };
     let advises = |tip: &StyledStr| tip.to_string().contains(&format!("'-- {arg}'"));
-    let tip = StyledStr::from("to pass a value that begins with a hyphen to an option, write --option=VALUE");
+    let tip = match arg.as_str() {
+        "--qualifier" | "--version" => "a version or an alias is named with its function: NAME:VERSION, NAME:ALIAS",
+        _ => "to pass a value that begins with a hyphen to an option, write --option=VALUE",
+    };
+    let tip = StyledStr::from(tip);
     if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
         let tips = tips.iter().map(|old| if advises(old) { tip.clone() } else { old.clone() }).collect();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));

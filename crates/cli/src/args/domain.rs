@@ -28,6 +28,7 @@ pub enum DomainCommand {
         domain: String,
     },
     /// Remove a domain
+    #[command(alias = "delete")]
     Remove {
         /// The host name
         domain: String,

@@ -19,7 +19,7 @@ pub struct ListArgs {
 /// Arguments of `sampan delete`.
 #[derive(Args)]
 pub struct DeleteArgs {
-    /// Name of the function
+    /// Name of the function, or `NAME:VERSION` for one published version
     #[arg(
         required = false,
         required_unless_present = "file",

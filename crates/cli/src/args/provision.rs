@@ -24,7 +24,8 @@ pub struct ProvisionArgs {
     #[arg(long, value_name = "N", requires = "utilization")]
     pub max: Option<u32>,
     /// Provision another number from these times on: seven fields from second to year, such as '0 0
-    /// 9 * * MON-FRI *=5'; may be repeated, and replaces all existing times
+    /// 9 * * MON-FRI *=5', in the zone of [api] utc_offset (default +08:00); may be repeated, and
+    /// replaces all existing times
     #[arg(long, value_name = "CRON=N", conflicts_with = "off")]
     pub at: Vec<At>,
     /// Remove the existing times

@@ -18,6 +18,7 @@ pub enum RegistryCommand {
     /// List registries with settings
     List,
     /// Remove the added settings of a registry, including its login
+    #[command(alias = "delete")]
     Remove {
         /// Host with an optional port, as in image references
         host: String,

@@ -1,4 +1,5 @@
-//! `sampan delete`: deletes a function with all its versions and waits until that is done.
+//! `sampan delete`: deletes a function with all its versions and waits until that is done, or
+//! deletes one published version.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,7 @@ use serde_json::json;
 
 use crate::args::{Connection, DeleteArgs, Output};
 use crate::client::Client;
+use crate::commands::domain;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -14,10 +16,22 @@ const GONE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Deletes the function.
+/// Deletes the function, or its version.
 pub async fn run(connection: &Connection, args: DeleteArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
-    gone(&client, &args.namespace, &args.name).await?;
+    match args.name.split_once(':') {
+        None => {
+            let domains = domain::of_function(&client, &args.namespace, &args.name).await?;
+            gone(&client, &args.namespace, &args.name).await?;
+            for domain in domains.iter().filter(|_| format == Output::Text) {
+                eprintln!("note: routes of {domain} still lead to {}; `sampan domain update` changes them", args.name);
+            }
+        }
+        Some((function, version)) => {
+            let request = json!({"FunctionName": function, "Namespace": args.namespace, "Qualifier": version});
+            client.call("DeleteFunctionVersion", &request).await?;
+        }
+    }
     match format {
         Output::Json => output::json(&json!({"deleted": args.name, "namespace": args.namespace})),
         Output::Text => {

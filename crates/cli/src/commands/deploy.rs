@@ -53,7 +53,12 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     let started = Instant::now();
     match &existing {
         None => create(&client, &args).await?,
-        Some(function) => update(&client, &args, function).await?,
+        Some(function) => {
+            if let Some(note) = removal_note(&args, function).filter(|_| format == Output::Text) {
+                eprintln!("{note}");
+            }
+            update(&client, &args, function).await?;
+        }
     }
     if args.no_wait {
         return report(&client, &args, &client.call("GetFunction", &name).await?, started, format).await;
@@ -109,6 +114,25 @@ fn port_note(args: &DeployArgs) -> Option<String> {
         "note: --env PORT={given} does not change the port that Sampan calls; --port {given} sets both the port and \
          the variable PORT"
     ))
+}
+
+/// The note for variables of the function that the deploy does not list: they are one setting, as
+/// in the API.
+fn removal_note(args: &DeployArgs, function: &Value) -> Option<String> {
+    if args.env.is_empty() || args.env == [""] {
+        return None;
+    }
+    let given: Vec<&str> = args.env.iter().filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+    let served = function.pointer("/Serving/Environment/Variables");
+    let there = served.or_else(|| function.pointer("/Environment/Variables"))?.as_array()?;
+    let keys = there.iter().filter_map(|variable| variable["Key"].as_str());
+    let removed: Vec<&str> = keys.filter(|key| !given.contains(key)).collect();
+    (!removed.is_empty()).then(|| {
+        format!(
+            "note: removes {}: --env, --env-file and --secret of a deploy replace all variables",
+            removed.join(", ")
+        )
+    })
 }
 
 fn api_code(error: &anyhow::Error) -> Option<&str> {
@@ -347,6 +371,25 @@ mod tests {
             assert!(refused.hint().contains("alone removes all"), "{pairs:?}: {}", refused.hint());
         }
         assert!(of(&["A"]).is_err());
+    }
+
+    #[test]
+    fn variables_that_a_deploy_removes_are_noted() {
+        let note = |flags: &[&str], function: &Value| {
+            let cli = Cli::try_parse_from(["sampan", "deploy", "f"].iter().chain(flags)).expect("valid");
+            let Command::Deploy(args) = cli.command else { panic!("a deploy") };
+            removal_note(&with_secrets(*args), function)
+        };
+        let variables =
+            json!({"Variables": [{"Key": "MODE", "Value": "fast"}, {"Key": "PASSWORD", "Value": "{{secret:db}}"}]});
+        let function = json!({ "Environment": variables });
+        let said = note(&["--env", "MODE=slow"], &function).expect("one is removed");
+        assert!(said.contains("removes PASSWORD:"), "{said}");
+        let said = note(&["--secret", "PASSWORD=db"], &json!({"Serving": function})).expect("one is removed");
+        assert!(said.contains("removes MODE:"), "{said}");
+        assert_eq!(note(&["--env", "MODE=slow", "--secret", "PASSWORD=db"], &function), None);
+        assert_eq!(note(&["--memory", "256"], &function), None, "they are kept");
+        assert_eq!(note(&["--env", ""], &function), None, "asked for");
     }
 
     #[test]

@@ -76,7 +76,28 @@ fn endpoint(route: &Route, rewrites: &[Rewrite]) -> Value {
     })
 }
 
+/// Domains with a route to a function.
+pub(super) async fn of_function(client: &Client, namespace: &str, function: &str) -> anyhow::Result<Vec<String>> {
+    let domains = all(client, Some(function)).await?;
+    let leads_there = |domain: &&Value| {
+        let endpoints = domain.get("EndpointsConfig").and_then(Value::as_array);
+        endpoints.into_iter().flatten().any(|to| to["Namespace"] == namespace && to["FunctionName"] == function)
+    };
+    let name = |domain: &Value| domain["Domain"].as_str().map(str::to_owned);
+    Ok(domains.iter().filter(leads_there).filter_map(name).collect())
+}
+
 async fn list(client: &Client, function: Option<&str>, format: Output) -> anyhow::Result<()> {
+    let domains = all(client, function).await?;
+    if format == Output::Json {
+        return output::json(&domains);
+    }
+    let rows: Vec<Vec<String>> = domains.iter().flat_map(rows).collect();
+    output::table(&["DOMAIN", "PROTOCOL", "PATH", "FUNCTION"], &rows);
+    Ok(())
+}
+
+async fn all(client: &Client, function: Option<&str>) -> anyhow::Result<Vec<Value>> {
     let filters = function.map(|name| json!([{"Name": "FunctionName", "Values": [name]}])).unwrap_or(json!([]));
     let mut domains: Vec<Value> = Vec::new();
     loop {
@@ -86,15 +107,9 @@ async fn list(client: &Client, function: Option<&str>, format: Output) -> anyhow
         let last = page.len() < PAGE_LEN;
         domains.extend(page);
         if last {
-            break;
+            return Ok(domains);
         }
     }
-    if format == Output::Json {
-        return output::json(&domains);
-    }
-    let rows: Vec<Vec<String>> = domains.iter().flat_map(rows).collect();
-    output::table(&["DOMAIN", "PROTOCOL", "PATH", "FUNCTION"], &rows);
-    Ok(())
 }
 
 async fn show(client: &Client, domain: &str, format: Output) -> anyhow::Result<()> {

@@ -86,7 +86,8 @@ impl ImageConfig {
             user: run.user.unwrap_or_default(),
             working_dir: run.working_dir.unwrap_or_default(),
             env: run.env.unwrap_or_default(),
-            entrypoint: run.entrypoint.unwrap_or_default(),
+            // `ENTRYPOINT [""]` in a Dockerfile takes an entry point of the base away.
+            entrypoint: run.entrypoint.filter(|words| *words != [""]).unwrap_or_default(),
             cmd: run.cmd.unwrap_or_default(),
             volumes: run.volumes.unwrap_or_default().into_keys().collect(),
             stop_signal: run.stop_signal.unwrap_or_default(),
@@ -124,6 +125,8 @@ mod tests {
         assert!(matches!(ImageConfig::read(bytes.as_bytes(), 2), Err(Error::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
         assert_eq!(ImageConfig::read(arm.as_bytes(), 1), Err(Error::Platform { has: vec!["linux/arm64".into()] }));
+        let reset = bytes.replace(r#""Entrypoint":null"#, r#""Entrypoint":[""]"#);
+        assert_eq!(ImageConfig::read(reset.as_bytes(), 1).expect("valid").run, config.run);
         let silent = bytes.replace(r#""os":"linux","#, "").replace(r#""architecture":"amd64","#, "");
         assert!(!silent.contains("amd64") && ImageConfig::read(silent.as_bytes(), 1).is_ok(), "{silent}");
         let nul = bytes.replace("/hello", "/he\\u0000llo");

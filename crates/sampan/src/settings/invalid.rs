@@ -47,6 +47,7 @@ fn remedy(name: &str, known: &'static [&'static str], is_in_section: bool) -> St
 }
 
 #[cfg(test)]
+#[allow(clippy::result_large_err)] // The error of figment's own test jail is what it is.
 mod tests {
     use crate::args::UpArgs;
 

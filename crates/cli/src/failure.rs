@@ -141,6 +141,12 @@ impl Failure {
         self.api_code.as_deref()
     }
 
+    /// Whether a call failed because what it names does not exist.
+    pub fn is_not_found(error: &anyhow::Error) -> bool {
+        let code = error.downcast_ref::<Self>().and_then(Self::api_code);
+        code.is_some_and(|code| code.starts_with("ResourceNotFound"))
+    }
+
     /// The failure inside any error, with the whole chain of causes as its message.
     pub fn of(error: &anyhow::Error) -> Self {
         let text = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Self>() {

@@ -48,7 +48,7 @@ pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::R
     let deadline = Instant::now() + GONE_TIMEOUT;
     loop {
         match client.call("GetFunction", &name).await {
-            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) if Failure::is_not_found(&error) => return Ok(()),
             Err(error) => return Err(error),
             Ok(_) if Instant::now() > deadline => {
                 return Err(Failure::new(
@@ -61,9 +61,4 @@ pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::R
             Ok(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
-}
-
-fn is_gone(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
-    code.is_some_and(|code| code.starts_with("ResourceNotFound"))
 }

@@ -18,7 +18,7 @@ pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Op
     let request = Value::Object(named(name));
     let answer = match client.call("GetFunction", &request).await {
         Ok(answer) => answer,
-        Err(error) if is_unknown(&error) => return Ok(None),
+        Err(error) if Failure::is_not_found(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut observed = function::observed(&answer, client.registry());
@@ -27,12 +27,6 @@ pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Op
     let events = client.call("GetFunctionEventInvokeConfig", &request).await?;
     observed.function.events = Some(event_config(&events));
     Ok(Some(observed))
-}
-
-/// Whether a call failed because what it names is not there.
-pub fn is_unknown(error: &anyhow::Error) -> bool {
-    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
-    code.is_some_and(|code| code.starts_with("ResourceNotFound"))
 }
 
 fn event_config(answer: &Value) -> Events {
@@ -57,7 +51,7 @@ pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyho
     request["Qualifier"] = number.to_string().into();
     let answer = match client.call("GetFunction", &request).await {
         Ok(answer) => answer,
-        Err(error) if is_unknown(&error) => return Ok(None),
+        Err(error) if Failure::is_not_found(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut observed = function::observed(&answer, client.registry());
@@ -156,7 +150,7 @@ async fn pages(client: &Client, action: &str, mut request: Value, field: &str) -
         let page = match client.call(action, &request).await {
             Ok(answer) => list(&answer, field),
             // Nothing belongs to a function that is not there.
-            Err(error) if is_unknown(&error) => return Ok(entries),
+            Err(error) if Failure::is_not_found(&error) => return Ok(entries),
             Err(error) => return Err(error),
         };
         let last = page.len() < PAGE_LEN;

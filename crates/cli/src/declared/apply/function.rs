@@ -71,7 +71,7 @@ impl Run<'_> {
         let mut observed = observe::function(self.client, name).await?;
         if self.mode == Mode::Deploy && observed.as_ref().is_some_and(|there| is_preparing(&there.status)) {
             match self.settled(name, None).await {
-                Err(error) if observe::is_unknown(&error) => {}
+                Err(error) if Failure::is_not_found(&error) => {}
                 settled => drop(settled?),
             }
             observed = observe::function(self.client, name).await?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use serde::Serialize;
+pub use types::root_cause;
 
 use crate::args::Output;
 use crate::terminal;
@@ -204,15 +205,6 @@ pub fn usage(error: &clap::Error) -> Option<Failure> {
     let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
     let message = message.strip_prefix("error: ").unwrap_or(message).trim();
     Some(Failure::new(Exit::Usage, message, hint.trim()))
-}
-
-/// The innermost cause of an error: for a failed connection the kernel's message.
-pub fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

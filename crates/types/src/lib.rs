@@ -14,6 +14,7 @@ pub mod concurrency;
 pub mod domain;
 pub mod egress;
 pub mod error;
+pub mod error_chain;
 pub mod event_invoke;
 pub mod extras;
 pub mod function;
@@ -47,6 +48,7 @@ pub use concurrency::{ProvisionedSpec, ScheduledAction, SessionSource, SessionSp
 pub use domain::CustomDomain;
 pub use egress::Egress;
 pub use error::{ApiError, ErrorCode};
+pub use error_chain::{error_chain, root_cause};
 pub use event_invoke::EventInvokeConfig;
 pub use extras::{Bounds, Extras};
 pub use function::{

@@ -2,7 +2,7 @@
 //!
 //! Owns which code an error of the parts below becomes.
 
-use types::{ApiError, ErrorCode};
+use types::{ApiError, ErrorCode, error_chain};
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
@@ -137,19 +137,13 @@ impl Failure {
         match self {
             Self::Client(error) => error,
             Self::Internal(source) => {
-                let causes = causes(source.as_ref());
+                let causes = error_chain(source.as_ref());
                 tracing::error!(action, %request_id, error = causes, "a call of the API failed");
                 let message = format!("{action} failed inside the platform; its log has the cause under {request_id}");
                 ApiError::new(ErrorCode::INTERNAL_ERROR, message)
             }
         }
     }
-}
-
-/// An error with all its sources, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use registry_client::{Asked, Credentials, ProbedPlace};
-use types::ImageRef;
 use types::admin::registries::{Command, Refused, Reply, Tested, TestedPlace};
+use types::{ImageRef, error_chain};
 
 use crate::{Error, Registries, host};
 
@@ -100,14 +100,9 @@ fn refusal(error: Error) -> Refused {
         Error::Invalid { .. } => StatusCode::BAD_REQUEST,
         Error::Unknown { .. } => StatusCode::NOT_FOUND,
         _ => {
-            tracing::error!(error = causes(&error), "cannot change the registries");
+            tracing::error!(error = error_chain(&error), "cannot change the registries");
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };
-    refused(status, causes(&error))
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    refused(status, error_chain(&error))
 }

@@ -10,6 +10,7 @@ use registry_client::{Credential, CredentialError, Grant};
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;
 use signature::tc3;
+use types::root_cause;
 
 use crate::cache::Cache;
 use crate::key_lock::KeyLocks;
@@ -220,14 +221,6 @@ fn remedy(code: &str) -> &'static str {
         _ if code == "ResourceNotFound" => "; check the registry id and the region",
         _ => "",
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -89,14 +89,7 @@ impl Error {
 
     /// The chain of causes in one line, for the log.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        types::error_chain(self)
     }
 }
 

@@ -11,14 +11,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use types::RunStatus;
+use types::{RunStatus, error_chain};
 
 use crate::call::BoxError;
 use crate::failure::Failure;
 use crate::headers;
 use crate::invocation::{Ending, Invocation};
 use crate::request_body::{BodyWatch, Progress};
-use crate::upstream::{Connection, error_chain, poll_frame};
+use crate::upstream::{Connection, poll_frame};
 
 /// A body that streams from an instance.
 pub(crate) struct ResponseBody {

@@ -2,7 +2,6 @@
 //! decide anything but what an error of theirs means to the caller.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 
 use image::Images;
@@ -10,7 +9,7 @@ use logs::Logs;
 use parking_lot::Mutex;
 use pool::BoxFuture;
 use sandbox::{LaunchSpec, Mount, RootFacts, Sandboxes};
-use types::{Digest, Installation, RunStatus};
+use types::{Digest, Installation, RunStatus, error_chain};
 use volumes::Volumes;
 
 use crate::failure::Failure;
@@ -163,32 +162,22 @@ fn image_failure(error: &image::Error) -> Failure {
 fn sandbox_failure(error: &sandbox::Error) -> Failure {
     if error.is_images_fault() {
         let message = "the container cannot be started as the image and the function's configuration say";
-        return Failure::init(message).with_detail(format!(": {}; check Command, Args and the image", report(error)));
+        return Failure::init(message)
+            .with_detail(format!(": {}; check Command, Args and the image", error_chain(error)));
     }
     if matches!(error, sandbox::Error::Mount { .. }) && !error.is_exhaustion() {
-        return unusable_volume(&report(error));
+        return unusable_volume(&error_chain(error));
     }
     if error.is_exhaustion() || matches!(error, sandbox::Error::Stopping) {
-        return Failure::resources("no instance can be started now").with_detail(format!(": {}", report(error)));
+        return Failure::resources("no instance can be started now").with_detail(format!(": {}", error_chain(error)));
     }
-    tracing::error!(error = report(error), "cannot start an instance");
+    tracing::error!(error = error_chain(error), "cannot start an instance");
     if error.is_disk_failure() {
         let message = "the disk of this machine, or the file system on it, fails";
-        return Failure::new(RunStatus::InternalError, message).with_detail(format!(": {}", report(error)));
+        return Failure::new(RunStatus::InternalError, message).with_detail(format!(": {}", error_chain(error)));
     }
     Failure::new(RunStatus::InternalError, "cannot start an instance")
         .with_detail(format!(": {error}; see the platform's log"))
-}
-
-/// An error with its sources.
-fn report(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -105,13 +105,7 @@ impl Error {
 
 /// An error with all its causes, and what to do about it, in one line.
 pub fn report(error: &dyn std::error::Error, hint: &str) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let mut text = types::error_chain(error);
     if !hint.is_empty() {
         text.push_str(". ");
         text.push_str(hint);

@@ -1,6 +1,5 @@
 //! Errors of requests to registries, with hints.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use types::Digest;
@@ -260,14 +259,7 @@ impl Error {
 
     /// What failed, on what, why, and what to do, in one line.
     pub fn report(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        format!("{text}. {}", self.hint())
+        format!("{}. {}", types::error_chain(self), self.hint())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use http::Request;
+use types::error_chain;
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -64,15 +65,4 @@ impl ResponseError {
         };
         UpstreamError::BadResponse(Box::new(failure))
     }
-}
-
-/// An error with its causes, for people.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    text
 }

@@ -31,7 +31,7 @@ mod sync;
 pub(crate) use client::http1;
 pub(crate) use connect::open_stream;
 pub(crate) use connection::Connection;
-pub(crate) use error::{ResponseError, UpstreamError, error_chain};
+pub(crate) use error::{ResponseError, UpstreamError};
 pub(crate) use guard::{Stopped, guarded};
 pub(crate) use idle_connections::IdleSweep;
 pub(crate) use interim::InterimResponses;

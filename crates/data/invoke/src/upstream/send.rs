@@ -11,10 +11,11 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use pool::Instance;
 use tokio::time::timeout;
+use types::error_chain;
 
 use super::connect::connect;
 use super::connection::Connection;
-use super::error::{ResponseError, UpstreamError, error_chain};
+use super::error::{ResponseError, UpstreamError};
 use super::idle_connections::Taken;
 use super::retry::Retry;
 use super::state::UpstreamState;

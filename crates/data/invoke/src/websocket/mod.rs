@@ -26,7 +26,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use pool::Instance;
 use tokio::time::timeout;
-use types::CatalogVersion;
+use types::{CatalogVersion, error_chain};
 
 use self::relay::Limits;
 use crate::call::{Body, empty_body};
@@ -36,9 +36,7 @@ use crate::headers::Stamp;
 use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::request_body::RequestBody;
-use crate::upstream::{
-    self, InterimResponses, ResponseError, Socket, UpstreamError, UpstreamState, error_chain, open_stream,
-};
+use crate::upstream::{self, InterimResponses, ResponseError, Socket, UpstreamError, UpstreamState, open_stream};
 use crate::web_request::origin_form;
 use crate::web_response::check_headers;
 use crate::{framing, headers};

@@ -1,5 +1,7 @@
 //! Statements on the table `versions`.
 
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use types::{FunctionId, FunctionRecord, ProvisionedSpec, Status, VersionKey, VersionName, VersionRecord};
 
@@ -48,56 +50,46 @@ pub(crate) async fn set_provisioned(
     Ok(())
 }
 
-pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {
+/// Binds $1 to $12: the key of a version, and what of it a statement writes.
+fn with_state<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    version: &'q VersionRecord,
+) -> Query<'q, Sqlite, SqliteArguments> {
     let serving = version.serving.as_ref();
-    sqlx::query(
+    query
+        .bind(version.function_id.as_str())
+        .bind(columns::from_version(version.version))
+        .bind(version.status.as_str())
+        .bind(columns::to_json(&version.reasons))
+        .bind(columns::from_generation(version.generation))
+        .bind(columns::to_json(&version.desired))
+        .bind(&version.desired.description)
+        .bind(version.resolve)
+        .bind(serving.map(|serving| columns::from_generation(serving.generation)))
+        .bind(serving.map(|serving| columns::to_json(&serving.spec)))
+        .bind(serving.map(|serving| serving.image.digest.as_str()))
+        .bind(serving.map(|serving| serving.image.size_bytes.cast_signed()))
+}
+
+pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {
+    let query = sqlx::query(
         "INSERT INTO versions (function_id, version, status, reasons, generation, desired, description, resolve,
             serving_generation, serving_spec, serving_digest, serving_size_bytes, added_ms, modified_ms)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind(version.function_id.as_str())
-    .bind(columns::from_version(version.version))
-    .bind(version.status.as_str())
-    .bind(columns::to_json(&version.reasons))
-    .bind(columns::from_generation(version.generation))
-    .bind(columns::to_json(&version.desired))
-    .bind(&version.desired.description)
-    .bind(version.resolve)
-    .bind(serving.map(|serving| columns::from_generation(serving.generation)))
-    .bind(serving.map(|serving| columns::to_json(&serving.spec)))
-    .bind(serving.map(|serving| serving.image.digest.as_str()))
-    .bind(serving.map(|serving| serving.image.size_bytes.cast_signed()))
-    .bind(version.added_ms)
-    .bind(version.modified_ms)
-    .execute(db)
-    .await?;
+    );
+    with_state(query, version).bind(version.added_ms).bind(version.modified_ms).execute(db).await?;
     Ok(())
 }
 
 /// Writes everything of a version that can change.
 pub(crate) async fn update(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {
-    let serving = version.serving.as_ref();
-    sqlx::query(
+    let query = sqlx::query(
         "UPDATE versions SET status = $3, reasons = $4, generation = $5, desired = $6, description = $7, resolve = $8,
             serving_generation = $9, serving_spec = $10, serving_digest = $11, serving_size_bytes = $12,
             modified_ms = $13
         WHERE function_id = $1 AND version = $2",
-    )
-    .bind(version.function_id.as_str())
-    .bind(columns::from_version(version.version))
-    .bind(version.status.as_str())
-    .bind(columns::to_json(&version.reasons))
-    .bind(columns::from_generation(version.generation))
-    .bind(columns::to_json(&version.desired))
-    .bind(&version.desired.description)
-    .bind(version.resolve)
-    .bind(serving.map(|serving| columns::from_generation(serving.generation)))
-    .bind(serving.map(|serving| columns::to_json(&serving.spec)))
-    .bind(serving.map(|serving| serving.image.digest.as_str()))
-    .bind(serving.map(|serving| serving.image.size_bytes.cast_signed()))
-    .bind(version.modified_ms)
-    .execute(db)
-    .await?;
+    );
+    with_state(query, version).bind(version.modified_ms).execute(db).await?;
     Ok(())
 }
 

@@ -62,22 +62,17 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
     // Outside the calendar every server refuses the request, so an empty date does no harm.
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
     let Product { service, version } = request.product;
-    let scope = format!("{date}/{service}/{TERMINATOR}");
     let timestamp = request.timestamp_s.to_string();
-    let signed = "content-type;host;x-tc-action";
     let action = request.action.to_ascii_lowercase();
     let canonical = Canonical {
         method: "POST",
         path: API_PATH,
         query: "",
         headers: &format!("content-type:{JSON}\nhost:{}\nx-tc-action:{action}\n", request.host),
-        signed_headers: signed,
+        signed_headers: "content-type;host;x-tc-action",
         body_hash: &hex::encode(Sha256::digest(request.body)),
     };
-    let key = signing_key(request.secret_key, &date, service);
-    let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
-    let authorization =
-        format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
+    let authorization = authorization((request.secret_id, request.secret_key), service, &timestamp, &date, &canonical);
     vec![
         ("content-type", JSON.to_owned()),
         ("x-tc-action", request.action.to_owned()),
@@ -86,6 +81,21 @@ pub fn sign(request: &Request<'_>) -> Vec<(&'static str, String)> {
         ("x-tc-timestamp", timestamp),
         ("authorization", authorization),
     ]
+}
+
+/// The header that signs a canonical request with a key pair, on a date.
+fn authorization(
+    (secret_id, secret_key): (&str, &str),
+    service: &str,
+    timestamp: &str,
+    date: &str,
+    canonical: &Canonical<'_>,
+) -> String {
+    let scope = format!("{date}/{service}/{TERMINATOR}");
+    let key = signing_key(secret_key, date, service);
+    let signature = hex::encode(signature(&key, timestamp, &scope, canonical).finalize().into_bytes());
+    let signed = canonical.signed_headers;
+    format!("{ALGORITHM} Credential={secret_id}/{scope}, SignedHeaders={signed}, Signature={signature}")
 }
 
 /// A request outside the API to be signed: its path and query are signed too.
@@ -119,21 +129,16 @@ pub fn sign_http(request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
 
 fn signed_for(service: &str, request: &HttpRequest<'_>) -> Vec<(&'static str, String)> {
     let date = clock::utc_date(request.timestamp_s).unwrap_or_default();
-    let scope = format!("{date}/{service}/{TERMINATOR}");
     let timestamp = request.timestamp_s.to_string();
-    let signed = "content-type;host";
     let canonical = Canonical {
         method: request.method,
         path: request.path,
         query: request.query,
         headers: &format!("content-type:{}\nhost:{}\n", request.content_type, request.host),
-        signed_headers: signed,
+        signed_headers: "content-type;host",
         body_hash: &hex::encode(Sha256::digest(request.body)),
     };
-    let key = signing_key(request.secret_key, &date, service);
-    let signature = hex::encode(signature(&key, &timestamp, &scope, &canonical).finalize().into_bytes());
-    let authorization =
-        format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", request.secret_id);
+    let authorization = authorization((request.secret_id, request.secret_key), service, &timestamp, &date, &canonical);
     vec![
         ("content-type", request.content_type.to_owned()),
         ("x-tc-timestamp", timestamp),

@@ -165,7 +165,7 @@ impl Error {
 }
 
 /// A path as an error shows it: bounded, and readable whatever its bytes are.
-pub(crate) fn shown(path: &[u8]) -> String {
+pub fn shown(path: &[u8]) -> String {
     const SHOWN_BYTES_MAX: usize = 200;
     if path.len() <= SHOWN_BYTES_MAX {
         return String::from_utf8_lossy(path).into_owned();

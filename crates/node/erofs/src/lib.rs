@@ -32,7 +32,7 @@ mod tree;
 mod xattr;
 
 pub use entry::{Device, Entry, Extent, Kind, Meta};
-pub use error::Error;
+pub use error::{Error, shown as shown_path};
 pub use image::write;
 pub use tree::{LINK_HOPS_MAX, LINK_STEPS_MAX, Limits, Tree, Visit};
 

@@ -80,12 +80,12 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn entry(path: &[u8], reason: &'static str) -> Self {
-        Self::Entry { entry: shown(path), reason }
+        Self::Entry { entry: erofs::shown_path(path), reason }
     }
 
     /// A failure of the file system at an entry.
     pub fn write(operation: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
-        Self::Write { operation, entry: shown(path), source: Arc::new(source.into()) }
+        Self::Write { operation, entry: erofs::shown_path(path), source: Arc::new(source.into()) }
     }
 
     /// The kernel's error, when it is that there is no room left.
@@ -126,13 +126,4 @@ impl Error {
             Self::Cancelled => "",
         }
     }
-}
-
-/// A path as an error shows it: bounded, and readable whatever its bytes are.
-pub(crate) fn shown(path: &[u8]) -> String {
-    const SHOWN_BYTES_MAX: usize = 200;
-    if path.len() <= SHOWN_BYTES_MAX {
-        return String::from_utf8_lossy(path).into_owned();
-    }
-    format!("{}…", String::from_utf8_lossy(&path[..SHOWN_BYTES_MAX]))
 }

@@ -111,7 +111,7 @@ impl Indexer {
             Kind::Symlink { target } => erofs::Kind::Symlink { target },
             Kind::HardLink { target } => {
                 let target = EntryPath::parse(&target, self.limits.path_len_max)
-                    .map_err(|reason| Error::LinkName { entry: crate::error::shown(&name), reason })?;
+                    .map_err(|reason| Error::LinkName { entry: erofs::shown_path(&name), reason })?;
                 erofs::Kind::HardLink { target: target.into_bytes() }
             }
             Kind::Device { block: true, major, minor } => erofs::Kind::BlockDevice { major, minor },

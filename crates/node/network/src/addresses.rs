@@ -1,16 +1,16 @@
-//! Which address a link gets. Pure.
+//! Allocates addresses of a block to links. Pure.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use crate::subnet::Subnet;
 
-/// Offset of the first address that a link gets: the block's own, the name server's and the
-/// gateway's come before.
+/// Offset of the first address for links, after the network address, the name server and the
+/// gateway.
 const FIRST: u32 = 3;
 
-/// The addresses of a block. One that is given back is the last to be given again: what the world
-/// still sends to it is then least likely to find somebody else.
+/// The addresses of a block. A freed address is reused last, so that late packets for its previous
+/// owner are least likely to reach another instance.
 #[derive(Debug)]
 pub struct Addresses {
     block: Subnet,
@@ -38,20 +38,20 @@ impl Addresses {
         self.block.at(1)
     }
 
-    /// Where links reach the platform's gateway; no address of the machine's, but one that packet
-    /// rules change.
+    /// The address at which links reach the platform's gateway. It is not configured on the host:
+    /// packet rules rewrite it (DNAT).
     pub fn gateway(&self) -> Ipv4Addr {
         self.block.at(2)
     }
 
-    /// How many links there can be at once; the highest address stays free, as it is anywhere.
+    /// How many links can exist at once; the highest address, the broadcast address, stays unused.
     pub fn links_max(&self) -> u32 {
         self.block.span().saturating_sub(FIRST)
     }
 
     /// One that no link has.
     pub fn take(&mut self) -> Option<Given> {
-        // All that were never used first, so that the others rest.
+        // Never-used addresses first, so that freed ones rest for as long as possible.
         if self.next < self.block.span() {
             self.next += 1;
             return Some(Given { address: self.block.at(self.next - 1), used: false });

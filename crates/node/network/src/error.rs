@@ -1,4 +1,4 @@
-//! Why there is no way out.
+//! Errors of the network of instances.
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -1,9 +1,9 @@
-//! Passing packets on between instances and the outside.
+//! IPv4 forwarding between instances and the outside.
 //!
-//! The kernel passes on what comes in by a link whose `forwarding` is on: the instances' links,
-//! which are made so, and the links by which answers come. Where the machine passes everything on
-//! already, nothing is to be done. Otherwise it is switched on for the links that have routes, and
-//! a packet rule keeps others from using it.
+//! The kernel forwards packets that arrive on a link with `forwarding` set. Links of instances are
+//! made with it; uplinks need it for replies. Where the host forwards for all links already, there
+//! is nothing to do. Otherwise forwarding is enabled for links that have routes, and the guard
+//! table keeps other traffic from being forwarded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,12 +15,11 @@ use crate::netlink::Socket;
 use crate::route::{self, LinkEntry, RouteEntry};
 use crate::rules;
 
-/// Switches it on where it is off, for links that came since the last call too. Returns the links
-/// it was switched on for.
+/// Enables forwarding on uplinks where it is off, including those that appeared since the last
+/// call. Returns the links for which it was enabled.
 pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>, Error> {
     if is_on(setting("all"))? {
-        // Whoever switched it on for all wants others' packets passed on; there is nothing to keep
-        // closed any more.
+        // Another program enabled forwarding for all links, so the guard must not block it.
         netfilter
             .send(rules::unguard(rules::GUARD_TABLE))
             .or_else(not_found)
@@ -32,13 +31,13 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
         match is_on(setting(&name)) {
             Ok(true) => {}
             Ok(false) => off.push(name),
-            // The link went just now.
+            // The link has just disappeared.
             Err(Error::Setting { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     if !off.is_empty() {
-        // The guard first: not for a moment is the machine more open than it was.
+        // Install the guard first, so that the host never forwards more than before.
         netfilter.send(rules::guard(rules::GUARD_TABLE, &off)).map_err(Error::kernel("install", rules::GUARD_TABLE))?;
     }
     for name in &off {
@@ -48,7 +47,7 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
     Ok(off)
 }
 
-/// The links by which routes lead to other machines.
+/// The links that routes to other hosts use.
 fn uplinks(links: &[LinkEntry], routes: &[RouteEntry]) -> BTreeSet<String> {
     let names: BTreeMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
     let used = routes.iter().filter(|route| route.is_unicast).flat_map(|route| &route.links);
@@ -70,7 +69,7 @@ pub fn routes(route: &mut Socket) -> Result<Vec<RouteEntry>, Error> {
     Ok(entries.iter().filter_map(|entry| route::read_route(entry)).collect())
 }
 
-/// Nothing to remove is no failure.
+/// Ignores errors that say that the object to remove does not exist.
 pub fn not_found(error: std::io::Error) -> std::io::Result<()> {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL) => Ok(()),

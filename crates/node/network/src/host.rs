@@ -1,5 +1,5 @@
-//! What a platform has in the kernel of this machine: sockets to it, addresses, and the check that
-//! puts right what other programs change.
+//! The state of a platform's network on this host: netlink sockets, addresses of links, and the
+//! periodic check that restores what other programs changed.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -25,9 +25,9 @@ use crate::rules::Here;
 use crate::subnet::Subnet;
 use crate::{forwarding, nft, rules};
 
-/// Where the machine says whom it asks for names.
+/// The resolver configuration of the host.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Used by the handle, every link and the check.
+/// Shared by the handle, every link and the periodic check.
 pub struct HostNetwork {
     /// Settings.
     pub config: Config,
@@ -35,7 +35,7 @@ pub struct HostNetwork {
     pub names: Names,
     /// The addresses of the links.
     pub block: Subnet,
-    /// What links reach of this machine: the name relay, ports and the gateway.
+    /// What links reach on this host: the name server, forwarded ports and the gateway.
     pub here: Here,
     /// How links have IPv6, or why they do not.
     pub ipv6: ipv6::State,
@@ -64,7 +64,7 @@ pub struct HostNetwork {
 }
 
 impl HostNetwork {
-    /// A number that no link has had for long.
+    /// The next link number; numbers repeat only after they have wrapped around.
     pub fn next_link(&self) -> u32 {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
@@ -74,7 +74,8 @@ impl HostNetwork {
         self.ipv6.is_ok().then(|| self.config.range6.with(address))
     }
 
-    /// Makes right what others changed since: name servers, links, and rules that were flushed.
+    /// Restores what other programs changed: forwarding of links, and packet rules that were
+    /// flushed. Also reads the name servers of the host again.
     pub fn check(&self) -> Result<(), Error> {
         *self.resolving.write() = resolvers(&self.config);
         {
@@ -99,7 +100,7 @@ impl HostNetwork {
     }
 }
 
-/// Checks at an interval. A failure is logged once, until it is over.
+/// Runs the check periodically. Consecutive failures are logged once.
 pub async fn check_forever(host: Arc<HostNetwork>) {
     let mut ticks = tokio::time::interval(Duration::from_millis(host.config.check_interval_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -117,7 +118,7 @@ pub async fn check_forever(host: Arc<HostNetwork>) {
     }
 }
 
-/// Logs which settings of the machine were changed.
+/// Logs for which links forwarding was switched on.
 pub fn report_forwarding(switched_on: &[String], guard: &str) {
     if !switched_on.is_empty() {
         let links = switched_on;
@@ -127,7 +128,7 @@ pub fn report_forwarding(switched_on: &[String], guard: &str) {
 
 /// The name servers of the machine, or those of the settings.
 pub fn resolvers(config: &Config) -> Resolvers {
-    // A machine without the file has a server of its own.
+    // Without the file, the C library's default is a name server on the host itself.
     let mut found = resolv_conf::read(&fs::read_to_string(RESOLV_CONF).unwrap_or_default());
     if !config.dns.is_empty() {
         found.servers.clone_from(&config.dns);

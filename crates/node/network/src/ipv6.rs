@@ -1,9 +1,9 @@
-//! Whether instances reach the outside by IPv6 too, and passing their packets on.
+//! Whether instances have IPv6, and forwarding for it.
 //!
-//! Only where nothing else of the machine changes: what `net.ipv6.conf.all.forwarding` switches on
-//! makes a router of the machine, which forgets the routes that it learned from others. Kernels
-//! from Linux 6.17 on pass packets on for single links (`force_forwarding`) and leave the rest as
-//! it was.
+//! IPv6 is used only where it does not change how the host itself behaves:
+//! `net.ipv6.conf.all.forwarding` makes the host a router, which drops routes learned from router
+//! advertisements. Linux 6.17 and later can forward for single links (`force_forwarding`) without
+//! that effect.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,46 +19,46 @@ use crate::rules;
 
 /// Settings of links for IPv6.
 const SETTINGS: &str = "/proc/sys/net/ipv6/conf";
-/// Passes on what comes in by one link.
+/// Forwards packets that arrive on one link.
 const ONE_LINK: &str = "force_forwarding";
 
-/// What the machine has of IPv6.
+/// IPv6 support of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
-    /// The kernel knows it.
+    /// The kernel has an IPv6 stack.
     has_stack: bool,
-    /// Links that are made have it.
+    /// New links have IPv6 enabled.
     is_of_new_links: bool,
-    /// Who is passed on.
+    /// What the host forwards.
     forwards: Forwards,
-    /// There is a way out.
+    /// There is a default route.
     has_route: bool,
 }
 
-/// For whom the machine passes packets on.
+/// Which links the host forwards packets for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwards {
-    /// For everybody already.
+    /// All links already.
     All,
-    /// For single links, where that is switched on.
+    /// Single links, where `force_forwarding` is set.
     OneLink,
-    /// For nobody, unless the machine becomes a router.
+    /// None, unless the host becomes a router.
     None,
 }
 
-/// How instances have IPv6, or why they do not.
+/// How packets of instances are forwarded, or the reason why instances have no IPv6.
 pub type State = Result<Forwards, &'static str>;
 
-/// Looks at the machine and decides.
+/// Inspects the host and decides whether instances have IPv6.
 ///
 /// # Errors
-/// Where it is to be on: [`Error::BadConfig`] where it cannot be, and what could not be read of the
-/// machine.
+/// Only with `ipv6 = "on"`: [`Error::BadConfig`] where IPv6 is impossible, and errors reading the
+/// state of the host.
 pub fn state(setting: Ipv6, route: &mut Socket) -> Result<State, Error> {
     let state = match machine(route) {
         Ok(machine) => decide(setting, machine),
         Err(error) if setting == Ipv6::On => return Err(error),
-        // IPv4 does without what a container may not read.
+        // A container may be unable to read these files; IPv4 does not need them.
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "cannot look at the machine's IPv6");
             Err("what the kernel says of IPv6 cannot be read; [network] ipv6 = \"on\" says why")
@@ -100,8 +100,9 @@ fn machine(route: &mut Socket) -> Result<Machine, Error> {
     })
 }
 
-/// Passes on what comes in by the links that have routes, for links that came since the last call
-/// too; a packet rule keeps others from using it. Returns the links it was switched on for.
+/// Enables forwarding for links that have routes, including those that appeared since the last
+/// call. The guard table keeps other traffic from being forwarded. Returns the links for which it
+/// was enabled.
 pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>, Error> {
     let table = rules::GUARD_TABLE_6;
     if is_on(&setting("all", "forwarding"))? {
@@ -109,10 +110,10 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     let mut off: Vec<String> = uplinks(route, |_| true)?.collect();
-    // One that cannot be read went just now.
+    // A link whose setting cannot be read has just disappeared.
     off.retain(|name| is_on(&setting(name, ONE_LINK)).is_ok_and(|on| !on));
     if !off.is_empty() {
-        // The guard first: not for a moment is the machine more open than it was.
+        // Install the guard first, so that the host never forwards more than before.
         netfilter.send(rules::guard(table, &off)).map_err(Error::kernel("install", table))?;
     }
     for name in &off {
@@ -121,13 +122,13 @@ pub fn ensure(route: &mut Socket, netfilter: &mut Socket) -> Result<Vec<String>,
     Ok(off)
 }
 
-/// Passes on what comes in by a link of the calling thread's namespace.
+/// Enables forwarding for a link in the network namespace of the calling thread.
 pub fn pass_on(link: &str) -> Result<(), Error> {
     let path = setting(link, ONE_LINK);
     fs::write(&path, "1").map_err(|source| Error::Setting { operation: "write", path, source })
 }
 
-/// Names of the links by which such routes lead to other machines.
+/// Names of the links that matching routes to other hosts use.
 fn uplinks(route: &mut Socket, such: impl Fn(&RouteEntry6) -> bool) -> Result<impl Iterator<Item = String>, Error> {
     let entries = match route.list(route6::list_routes()) {
         Ok(entries) => entries,

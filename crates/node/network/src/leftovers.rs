@@ -1,4 +1,5 @@
-//! Removing what a platform has in the kernel: its own at the end, an earlier one's at the start.
+//! Removes a platform's kernel objects: its own on shutdown, those of a killed predecessor at
+//! startup.
 
 use crate::error::Error;
 use crate::forwarding::{links, not_found, routes};
@@ -7,12 +8,12 @@ use crate::netlink::Socket;
 use crate::route::{self, AddressEntry};
 use crate::rules;
 
-/// Removes links, claims, address and rules of these names, whichever are there. Returns how many
-/// things there were.
+/// Removes the links, routes, address and packet rules with these names. Returns how many objects
+/// were removed.
 pub fn remove(names: &Names, route: &mut Socket, netfilter: &mut Socket) -> Result<usize, Error> {
     let mut removed = remove_links(names, route)?;
     for entry in addresses(route)?.into_iter().filter(|entry| entry.label == names.label) {
-        // The claim first: the label is how it is found.
+        // Remove the route first: it is found through the label of the address.
         for claim in routes(route)?.into_iter().filter(|route| route.is_claim && route.to.contains(entry.address)) {
             let gone = route.send(vec![route::unclaim(claim.to)]).or_else(not_found);
             gone.map_err(Error::kernel("remove the route to", claim.to))?;
@@ -22,7 +23,7 @@ pub fn remove(names: &Names, route: &mut Socket, netfilter: &mut Socket) -> Resu
         gone.map_err(Error::kernel("remove the address", entry.address))?;
         removed += 1;
     }
-    // The rules last: what is left of instances stays fenced in until then.
+    // Remove the rules last, so that instances which still run stay isolated until then.
     match netfilter.send(rules::uninstall(names)) {
         Ok(()) => removed += 1,
         Err(error) => not_found(error).map_err(Error::kernel("remove the packet rules", &names.table))?,

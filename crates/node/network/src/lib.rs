@@ -1,6 +1,6 @@
-//! The way of instances to the world outside: links, addresses, packet rules, name server.
+//! Egress of instances: links, addresses, packet rules, name server.
 //!
-//! Owns what is made for it on the machine, from the platform's start to its end.
+//! Owns the kernel objects that this needs on the host, from startup to shutdown.
 //!
 //! # How a packet goes
 //! ```text
@@ -10,12 +10,12 @@
 //!    |  passed on and masqueraded as the machine's own
 //! outside; answers come back by the connection that the machine remembers
 //! ```
-//! There is no bridge: one takes at most 1,023 links, floods, and lets neighbours meet. There is no
-//! rule per instance: the route to an address says which link may send from it.
+//! There is no bridge: a bridge has at most 1,023 ports, floods, and connects neighbours. There are
+//! no rules per instance: the route to an address decides which link may send from it.
 //!
 //! # In the kernel
-//! All of it is known by the number of the platform's data directory, and a start first removes
-//! what an earlier one left:
+//! All objects are named after the number of the platform's data directory, and a start first
+//! removes those of a predecessor:
 //! ```text
 //! nftables    inet sampan-<number>     the rules; stays while instances of a killed platform run
 //! links       smp<number><n>           removed by their group, or with their namespace
@@ -23,19 +23,18 @@
 //! route       unreachable <block>      claims the block: other programs and platforms see it taken
 //! nftables    inet sampan-forwarding   shared by all platforms, see below
 //! ```
-//! Where the machine passes no packets on (`net.ipv4.ip_forward` is 0), it is switched on for the
-//! links that have routes, and stays so, for another platform may need it; the table
-//! `sampan-forwarding` keeps the machine as closed to others as it was. Both are gone when the
-//! machine starts anew.
+//! Where the host does not forward (`net.ipv4.ip_forward` is 0), forwarding is enabled for the
+//! links that have routes, and stays enabled, because another platform may need it. The table
+//! `sampan-forwarding` blocks other traffic that would now be forwarded. A reboot removes both.
 //!
 //! # IPv6
-//! Where the machine has a way out by it ([`Ipv6`]), a link has a second address, which ends with
-//! its first: a range of 96 bits (`[network] range6`) and the IPv4 address. So sets that know an
-//! instance by its IPv4 address know it by the end of the other too. Rules, routes and lists are
-//! the same once more; names, ports of the machine and the gateway are reached by IPv4 alone.
+//! Where the host has an IPv6 uplink ([`Ipv6`]), a link has a second address: a prefix of 96 bits
+//! (`[network] range6`) followed by the IPv4 address. Sets that identify an instance by its IPv4
+//! address match the last 32 bits of this one too. Rules, routes and lists exist for both families;
+//! the name server, ports of the host and the gateway are reached by IPv4 only.
 //!
 //! # Without
-//! Ways in: nothing outside can begin a connection to an instance.
+//! Ingress: nothing outside can open a connection to an instance.
 #![forbid(unsafe_code)]
 
 mod addresses;

@@ -26,17 +26,17 @@ use crate::{nft, route, route6};
 /// Bytes of the kernel's table of a namespace's links: a heading and a line each for loopback and
 /// link, with room.
 const COUNTERS_BYTES: usize = 2048;
-/// Names and indexes of links in use that are passed by. A name is free again when its namespace
-/// is, a million links later.
+/// Names and indexes in use that are skipped before giving up. Link numbers wrap around after a
+/// million links; a name is free again once the namespace of its link is.
 const NAMES_PASSED_MAX: u32 = 16;
 /// How long a link may take until it carries packets, and how often it is looked at.
 const RUNNING_WAIT: Duration = Duration::from_secs(5);
 const RUNNING_PAUSE: Duration = Duration::from_micros(200);
 
-/// A link; its address is another's when dropped, which must be after its namespace's last process
-/// has ended.
+/// A link. Dropping it frees its address for other links, so it must outlive the last process in
+/// its namespace.
 pub struct Link {
-    // Before the address: it keeps the namespace, and with it the link.
+    // Dropped before the address: this file keeps the namespace alive, and with it the link.
     counters: File,
     /// Of its outer end.
     name: String,
@@ -62,8 +62,8 @@ impl Drop for Held {
 }
 
 impl Link {
-    /// Makes a link from the namespace in which the calling thread is. When it fails, the namespace
-    /// is to be dropped.
+    /// Makes a link between the host and the new namespace, which is that of the calling thread. On
+    /// failure the caller must drop the namespace.
     pub(crate) fn make(network: &Arc<HostNetwork>, new: &NewNetwork) -> Result<Self, Error> {
         let given = {
             let mut addresses = network.addresses.lock();
@@ -71,11 +71,12 @@ impl Link {
         };
         let held = Held { address: given.address, network: network.clone(), restricted: AtomicBool::new(false) };
         if given.used {
-            // Answers to the one before must not find the next. Of IPv6 they may: asked to forget
-            // by such a source, kernels forget those of every other (seen with Linux 6.18).
+            // Delete conntrack entries of the previous owner, so that replies to it do not reach
+            // the new one. IPv6 entries stay: a delete filtered by an IPv6 source deletes entries
+            // of all sources (seen with Linux 6.18).
             let mut netfilter = network.netfilter.lock();
             let forgotten = netfilter.send(vec![nft::forget_connections(given.address)]);
-            // There being none is well.
+            // Having no entries is fine.
             forgotten
                 .or_else(crate::forwarding::not_found)
                 .map_err(Error::kernel("forget the connections of", given.address))?;
@@ -90,15 +91,15 @@ impl Link {
         Ok(Self { counters, name, held })
     }
 
-    /// Ends its making: to be called once in the machine's own namespace, before anything runs in
-    /// the link's.
+    /// Completes the link. Must be called once, in the host's namespace, before anything runs in
+    /// the link's namespace.
     pub fn complete(&self) -> Result<(), Error> {
-        // The kernel has no message for this one.
+        // rtnetlink has no attribute for this setting.
         if self.held.network.ipv6 == Ok(Forwards::OneLink) { ipv6::pass_on(&self.name) } else { Ok(()) }
     }
 
-    /// Lets it reach what is on a list, of what it may reach at all, and nothing else: to be called
-    /// once, before anything runs in its namespace. Its cost is one transaction with the kernel.
+    /// Restricts the link to the destinations on an egress list. Must be called once, before
+    /// anything runs in its namespace. Costs one nf_tables transaction.
     pub fn restrict(&self, spec: EgressSpec) -> Result<(), Error> {
         if self.held.restricted.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -108,23 +109,23 @@ impl Link {
         })
     }
 
-    /// Lets it reach ports of this machine, until it goes.
+    /// Allows access to ports of the host's loopback for the life of the link.
     pub fn let_reach(&self, access: HostAccess) {
         self.held.network.access.insert(self.held.address, access);
     }
 
-    /// The address inside, which outside is the machine's.
+    /// The IPv4 address inside; packets leave masqueraded as the host.
     pub fn address(&self) -> Ipv4Addr {
         self.held.address
     }
 
-    /// That of IPv6, where links have one.
+    /// The IPv6 address inside, where links have one.
     pub fn address_6(&self) -> Option<Ipv6Addr> {
         self.held.network.address_6(self.held.address)
     }
 
-    /// What went through it so far, with the headers of Ethernet; what was refused outside counts
-    /// too. Reads a file of the kernel's, which takes no lock that a start holds.
+    /// Bytes sent and received so far, Ethernet headers and rejected packets included. Reads the
+    /// counters from procfs, which takes no lock that instance starts hold.
     pub fn bytes(&self) -> io::Result<NetworkBytes> {
         let mut table = [0; COUNTERS_BYTES];
         let length = self.counters.read_at(&mut table, 0)?;
@@ -141,7 +142,7 @@ fn counted(table: &str) -> Option<NetworkBytes> {
     Some(NetworkBytes { sent, received })
 }
 
-/// Makes both ends, and the outer one ready. Returns its index and its name.
+/// Makes both ends of the veth pair and configures the outer end. Returns its index and name.
 fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(u32, String), Error> {
     let mut route = network.route.lock();
     let mut passed = 0;
@@ -149,9 +150,9 @@ fn outside(network: &HostNetwork, namespace: BorrowedFd<'_>, address: Ipv4Addr) 
         let number = network.next_link();
         let (name, index) = (network.names.link(number), network.names.index(number));
         let pair = route::make_pair(&name, INNER_LINK, index, network.names.group, namespace.as_raw_fd());
-        // What follows the pair is sent before it is known whether there is one. Where its index is
-        // another's, nothing of that link is changed: only our address leads there until the next
-        // try.
+        // All messages are sent in one batch, before it is known whether the pair was made. If the
+        // index is taken by another link, that link is not changed; only the route to our address
+        // points to it until the next attempt.
         let named = Which::Name(&name);
         let ready = [route::configure(named), route::bring_up(named), route::send_to_link(address, index)];
         let to_address_6 = network.address_6(address).map(|address| route6::send_to_link(address, index));
@@ -168,7 +169,7 @@ fn is_taken(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY))
 }
 
-/// Gives the inner end its addresses, and makes it the way to everywhere.
+/// Configures addresses and the default route of the inner end.
 fn inside(socket: BorrowedFd<'_>, index: u32, address: Ipv4Addr, address_6: Option<Ipv6Addr>) -> io::Result<()> {
     let which = Which::Index(index);
     let address = route::add_address(index, address, None);
@@ -179,8 +180,8 @@ fn inside(socket: BorrowedFd<'_>, index: u32, address: Ipv4Addr, address_6: Opti
     change(socket, ready.into_iter().chain(of_v6.into_iter().flatten()))
 }
 
-/// Waits until the outer end carries packets: the kernel notices a moment after the inner one is
-/// up, and drops until then what is sent. Asking makes newer kernels look at once.
+/// Waits until the outer end has carrier: the kernel updates the state shortly after the inner end
+/// is up, and drops packets until then. Newer kernels update it at once when queried.
 fn wait_running(network: &HostNetwork, index: u32) -> io::Result<()> {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The names under which a platform's things are found again in the kernel. Pure.
+//! Names of a platform's kernel objects, by which a later start finds them. Pure.
 
 /// How the names of all platforms' links begin.
 pub const LINKS_OF_ALL: &str = "smp";
@@ -12,7 +12,7 @@ pub const LOOPBACK: &str = "lo";
 const PLATFORM_DIGITS: usize = 7;
 const NUMBER_DIGITS: usize = 5;
 
-/// The names of one platform, all from the number that tells it from others on this machine.
+/// The names of one platform, all derived from the number that identifies it on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// Table of packet rules.
@@ -23,7 +23,7 @@ pub struct Names {
     pub label: String,
     /// Group of its links.
     pub group: u32,
-    /// What the indexes of its links follow from.
+    /// Seed of the indexes of its links.
     platform: u64,
 }
 
@@ -36,7 +36,7 @@ impl Names {
             table: format!("sampan-{platform:016x}"),
             label: format!("{LOOPBACK}:{links}"),
             links,
-            // Never 0, which is every other link's group.
+            // Never 0, the default group of all other links.
             group: (platform >> 32 ^ platform) as u32 | 1,
             platform,
         }
@@ -47,9 +47,9 @@ impl Names {
         format!("{}{:0NUMBER_DIGITS$x}", self.links, number & ((1 << (4 * NUMBER_DIGITS)) - 1))
     }
 
-    /// Index of a link by its number, on either side: one that is known before the link is made, so
-    /// that all about it is said at once. The kernel counts its own from 1; these are spread over
-    /// the upper half, so that two platforms hardly ever choose the same.
+    /// Interface index of a link by its number, the same on both ends. It is chosen in advance, so
+    /// that all messages about a link fit in one batch. The kernel assigns indexes from 1 upwards;
+    /// these are spread over the upper half, so that two platforms rarely collide.
     pub fn index(&self, number: u32) -> u32 {
         const UPPER_HALF: u32 = 1 << 30;
         // The finalizer of SplitMix64.

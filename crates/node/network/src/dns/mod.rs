@@ -1,6 +1,6 @@
-//! The name server of instances: it passes their questions to the machine's and the answers back.
-//! It keeps nothing, passes on single questions for records of a name only, and gives every
-//! instance its share of what is under way.
+//! The name server of instances: forwards queries to the host's resolvers and responses back. It
+//! does not cache, forwards only single queries for records of a name, and gives every instance a
+//! fair share of the queries in flight.
 
 mod answer;
 mod message;

@@ -1,7 +1,7 @@
-//! Names that the platform answers itself: those that lead to its own gateway, and all below
-//! `sampan.internal`. An instance that calls its own public name would be sent to an address of
-//! this machine, which it does not reach, or out and back in again; and what others say of a name
-//! of the platform would be opened to a function that has it on its list.
+//! Names that the platform resolves itself: those of its own gateway, and all below
+//! `sampan.internal`. Resolved by others, the platform's public names would lead to an address of
+//! this host, which instances cannot reach, or out and back in again; and addresses from others
+//! would be allowed for a function that has the name on its egress list.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::{answer, message};
 use crate::host_relay::{GATEWAY_NAME, HOST_NAME};
 
-/// What is below it is the platform's, or nothing.
+/// Names below it are the platform's or do not exist.
 const RESERVED: &str = "sampan.internal";
 
 /// Whether a name, in lower case and without a final dot, is one of the gateway's.
@@ -23,17 +23,18 @@ pub struct OwnNames {
 }
 
 impl OwnNames {
-    /// Of a machine and a gateway at these addresses; of no gateway, no public name is its own.
+    /// For a host and a gateway at these addresses. Without a gateway, no public names are
+    /// resolved.
     pub fn new(host: Ipv4Addr, gateway: Option<Ipv4Addr>) -> Self {
         Self { host, gateway, names: OnceLock::new() }
     }
 
-    /// Says which they are; the first to say so is heard.
+    /// Sets the gateway's names; only the first call has an effect.
     pub fn set(&self, names: IsOwnName) {
         self.names.set(names).ok();
     }
 
-    /// The answer to a question for one of them.
+    /// The response to a query for one of them.
     pub fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
         let name = answer::asked_name(question)?;
         let address = match name.as_str() {

@@ -1,5 +1,5 @@
-//! Places for what is under way at once, shared fairly by clients: while all are taken, a client
-//! takes one from whoever holds most, as long as that one still has more after it. Pure.
+//! Slots for work in flight, shared fairly by clients: while all are taken, a client takes one from
+//! the client that holds most, if that one still holds more afterwards. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -8,16 +8,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// All places.
+/// The slots.
 pub struct Places {
     all_max: usize,
     per_client_max: usize,
-    /// Parent of every place's token.
+    /// Parent of the token of every slot.
     stop: CancellationToken,
     taken: Mutex<Taken>,
 }
 
-/// Those that are taken, the oldest of each client first.
+/// Taken slots, the oldest of each client first.
 #[derive(Default)]
 struct Taken {
     all: usize,
@@ -25,22 +25,22 @@ struct Taken {
     by_client: HashMap<Ipv4Addr, VecDeque<(u64, CancellationToken)>>,
 }
 
-/// A place; free again when dropped.
+/// A slot; dropping it frees it.
 pub struct Place {
     places: Arc<Places>,
     client: Ipv4Addr,
     number: u64,
-    /// Cancelled when the place went to another client, and when all ends.
+    /// Cancelled when the slot is revoked in favour of another client, and on shutdown.
     pub revoked: CancellationToken,
 }
 
 impl Places {
-    /// All free; the token ends all.
+    /// Free slots; cancelling the token revokes all of them.
     pub fn new(all_max: usize, per_client_max: usize, stop: &CancellationToken) -> Arc<Self> {
         Arc::new(Self { all_max, per_client_max, stop: stop.clone(), taken: Mutex::default() })
     }
 
-    /// A place for a client, unless it has as many as it may, or as many as its share.
+    /// A slot for a client, unless it has reached its limit or its fair share.
     pub fn take(self: &Arc<Self>, client: Ipv4Addr) -> Option<Place> {
         let mut taken = self.taken.lock();
         let own = taken.by_client.get(&client).map_or(0, VecDeque::len);
@@ -56,7 +56,7 @@ impl Places {
 }
 
 impl Taken {
-    /// Takes a place from the client that holds most, if those are more than `more_than`.
+    /// Revokes a slot of the client that holds most, if it holds more than `more_than`.
     fn revoke_oldest_of_largest(&mut self, more_than: usize) -> bool {
         let largest = self.by_client.iter().max_by_key(|(_, places)| places.len());
         let Some((client, number)) = largest
@@ -71,7 +71,7 @@ impl Taken {
         true
     }
 
-    /// Frees a place; nothing when it was revoked.
+    /// Frees a slot, unless it was revoked.
     fn remove(&mut self, client: Ipv4Addr, number: u64) -> Option<CancellationToken> {
         let places = self.by_client.get_mut(&client)?;
         let at = places.iter().position(|(own, _)| *own == number)?;

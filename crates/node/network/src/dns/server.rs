@@ -1,5 +1,4 @@
-//! Listening for questions and passing them on, each in a task of its own, not more at once than
-//! the limits say.
+//! Receives queries by UDP and TCP, and forwards them within the limits, each in its own task.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
@@ -23,7 +22,7 @@ use crate::egress::{EgressLists, Member, Refused};
 use crate::rules::DNS_PORT;
 use crate::subnet::Subnet;
 
-/// Pause after nothing could be taken from the kernel, such as for lack of descriptors or memory.
+/// Pause after a failed receive or accept, for example for lack of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The sockets, before they are listened to.
@@ -32,11 +31,11 @@ pub struct NameServer {
     tcp: TcpListener,
 }
 
-/// What every task uses.
+/// State shared by all tasks.
 struct Relay {
     clients: Subnet,
     upstream: Upstream,
-    /// Questions by UDP under way.
+    /// UDP queries in flight.
     questions: Arc<Places>,
     /// Connections, each with one question at a time.
     connections: Arc<Places>,
@@ -45,20 +44,20 @@ struct Relay {
     own_names: Arc<OwnNames>,
 }
 
-/// What a client may ask.
+/// How a query of a client is handled.
 enum Question {
-    /// The question of a client that may reach anything.
+    /// The client is not restricted: forward it.
     Free,
-    /// Of one under a list that has the name, whose addresses are opened.
+    /// The name is on the client's list: forward it and allow the addresses of the response.
     Listed(Arc<Member>, String),
-    /// Of one under a list with addresses but without the name.
+    /// The list has address ranges but not the name: forward it without allowing addresses.
     Unlisted,
-    /// Of one that may not ask for the name.
+    /// The client may not resolve the name.
     Refused,
 }
 
 impl NameServer {
-    /// Takes the port on an address of this machine.
+    /// Binds port 53 of an address of the host.
     pub fn bind(address: Ipv4Addr) -> io::Result<Self> {
         let (udp, tcp) = (UdpSocket::bind((address, DNS_PORT))?, TcpListener::bind((address, DNS_PORT))?);
         udp.set_nonblocking(true)?;
@@ -113,7 +112,7 @@ impl Relay {
     }
 
     async fn serve_datagrams(self: Arc<Self>, udp: Arc<tokio::net::UdpSocket>, tasks: TaskTracker) {
-        // One byte more than a question may have: what is longer is seen to be.
+        // One byte more than the longest query, to recognise longer ones.
         let mut buffer = [0; QUESTION_BYTES_MAX + 1];
         loop {
             let Ok((length, client)) = udp.recv_from(&mut buffer).await else {
@@ -124,20 +123,20 @@ impl Relay {
             match message::check(message) {
                 Handling::Ignore => continue,
                 Handling::Refuse(code) => {
-                    // Where the socket is full, the refusal is lost like any datagram.
+                    // If the send buffer is full, the response is lost like any datagram.
                     udp.try_send_to(&message::refusal(message, code), client).ok();
                     continue;
                 }
                 Handling::Forward => {}
             }
-            // Beyond its share a question is dropped, as by a full network: it is asked again
+            // Over its share a query is dropped, as by a congested network; the client retries
             // later.
             let Some(place) = self.questions.take(address) else { continue };
             let (relay, udp, question) = (self.clone(), udp.clone(), message.to_vec());
             tasks.spawn(async move {
                 let asked = place.revoked.run_until_cancelled(relay.answer(Transport::Udp, address, &question)).await;
                 let answer = asked.flatten().unwrap_or_else(|| message::refusal(&question, Code::ServerFailure));
-                // Who asked may be gone.
+                // The client may be gone.
                 udp.send_to(&answer, client).await.ok();
             });
         }
@@ -154,8 +153,7 @@ impl Relay {
             let relay = self.clone();
             tasks.spawn(async move {
                 let served = timeout(relay.connection_max, relay.serve_connection(client, address));
-                // Too slow, or cut off, or no message of DNS: whoever asked sees the connection
-                // end.
+                // Timed out, cut off, or not a DNS message: the client sees the connection close.
                 place.revoked.run_until_cancelled(served).await;
             });
         }
@@ -182,8 +180,8 @@ impl Relay {
         }
     }
 
-    /// The answer to a client's question; nothing when no server gave one. What it opens to the
-    /// client is open when this returns.
+    /// The response to a client's query; `None` when no server answered. Addresses that it allows
+    /// for the client are allowed when this returns.
     async fn answer(&self, transport: Transport, client: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
         if let Some(answer) = self.own_names.answer(question) {
             return Some(answer);

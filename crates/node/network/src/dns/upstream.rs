@@ -1,4 +1,4 @@
-//! Asking the machine's name servers: by UDP what came by UDP, by TCP what came by TCP.
+//! Forwards queries to the host's name servers, by the protocol that they came by.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,10 +17,10 @@ use crate::rules::DNS_PORT;
 /// Longest answer by UDP: what resolvers offer to take at most (RFC 6891, section 6.2.5).
 const DATAGRAM_BYTES_MAX: usize = 4096;
 
-/// Where questions are passed to; it changes when the machine's settings do.
+/// The resolvers; they change when the host's configuration does.
 pub type Resolving = Arc<RwLock<Resolvers>>;
 
-/// How a question is passed on.
+/// The protocol of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Datagrams.
@@ -38,7 +38,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The answer of the first server that gives one.
+    /// The response of the first server that answers.
     pub async fn query(&self, transport: Transport, question: &[u8]) -> Option<Vec<u8>> {
         let servers: Vec<IpAddr> = self.resolving.read().servers.clone();
         for server in servers {
@@ -57,7 +57,7 @@ impl Upstream {
 }
 
 async fn ask_by_udp(server: IpAddr, question: &[u8]) -> io::Result<Vec<u8>> {
-    // A socket for each question has a port that is hard to guess, and hears of its server only.
+    // A socket per query has an unpredictable port; connecting it filters responses of other hosts.
     let any: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).await?;
     socket.connect((server, DNS_PORT)).await?;

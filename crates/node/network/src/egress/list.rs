@@ -1,4 +1,4 @@
-//! A function's list as sets and rules have it: its entries grouped by their ports. Pure.
+//! An egress list in the form of sets and rules: entries grouped by ports. Pure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use crate::prefix::joined;
 use crate::subnet::Subnet;
 use crate::subnet6::Subnet6;
 
-/// A list under its number.
+/// A list with its number.
 #[derive(Debug)]
 pub struct List {
     /// Its number among those of the platform.
@@ -19,7 +19,7 @@ pub struct List {
     pub chain: String,
     /// Name of its chain for IPv6, where instances have that.
     pub chain_6: String,
-    /// Whether they have.
+    /// Whether instances have IPv6.
     pub has_v6: bool,
     /// Its entries.
     pub groups: Vec<Group>,
@@ -28,13 +28,13 @@ pub struct List {
 /// The entries of a list with the same ports.
 #[derive(Debug)]
 pub struct Group {
-    /// First and last port; any and ICMP when not given.
+    /// First and last port; `None` for all ports and ICMP echo.
     pub ports: Option<(u16, u16)>,
-    /// Addresses, in order and apart from each other.
+    /// Ranges of IPv4 addresses, sorted and disjoint.
     pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
-    /// The same of IPv6.
+    /// Ranges of IPv6 addresses, sorted and disjoint.
     pub ranges_6: Vec<(Ipv6Addr, Ipv6Addr)>,
-    /// Names of which the answers' addresses count.
+    /// Names whose resolved addresses are allowed.
     pub names: Vec<NamePattern>,
     /// Name of the set of the ranges, where there are some.
     pub ranges_set: String,
@@ -54,7 +54,7 @@ struct Hosts {
 }
 
 impl List {
-    /// A list as `number`, of instances that may have IPv6.
+    /// The list with this number; `has_v6` if instances have IPv6.
     pub fn new(number: u32, egress: &Egress, has_v6: bool) -> Self {
         let chain = format!("list-{number}");
         let mut by_ports: BTreeMap<Option<(u16, u16)>, Hosts> = BTreeMap::new();
@@ -87,7 +87,8 @@ impl List {
         self.groups.iter().any(|group| group.has_name(name))
     }
 
-    /// Whether it has addresses, whose names are then looked up as usual.
+    /// Whether it contains address ranges: then all names may be resolved, since they can point
+    /// into a range.
     pub fn has_ranges(&self) -> bool {
         let has = |group: &Group| !group.ranges.is_empty() || self.has_v6 && !group.ranges_6.is_empty();
         self.groups.iter().any(has)

@@ -1,4 +1,4 @@
-//! An instance under a list, and what it is told when something is refused to it.
+//! A restricted instance and the reports of what was refused to it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,10 +10,10 @@ use types::Egress;
 
 use super::list::List;
 
-/// The list of an instance's function, and who hears of refusals.
+/// The egress list of an instance's function, and the receiver of its refusals.
 #[derive(Clone)]
 pub struct EgressSpec {
-    /// What the addresses of names are shared within: the function.
+    /// The function; its instances share addresses of names.
     pub owner: String,
     /// What it may reach.
     pub list: Egress,
@@ -30,18 +30,18 @@ impl fmt::Debug for EgressSpec {
 /// What was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refused {
-    /// A packet to an address, by protocol number and port where it has one.
+    /// A packet to an address.
     Address {
-        /// Where to.
+        /// The destination.
         address: IpAddr,
         /// TCP, UDP…
         protocol: u8,
-        /// Where the protocol has ports.
+        /// The destination port, for protocols with ports.
         port: Option<u16>,
     },
-    /// A question for a name.
+    /// A DNS query for a name.
     Name(String),
-    /// More than are reported of one instance.
+    /// Further refusals that are not reported one by one.
     More,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// An instance under a list.
+/// An instance that is restricted to a list.
 pub struct Member {
     /// Its list.
     pub list: Arc<List>,
@@ -77,17 +77,17 @@ pub struct Member {
 }
 
 impl Member {
-    /// Of an instance of which `reported_max` refusals are reported.
+    /// A restricted instance; `reported_max` of its refusals are reported.
     pub fn new(spec: EgressSpec, list: Arc<List>, reported_max: usize) -> Self {
         Self { list, spec, reported: Mutex::default(), reported_max }
     }
 
-    /// What its list is found by.
+    /// The key of its list.
     pub fn key(&self) -> (String, Egress) {
         (self.spec.owner.clone(), self.spec.list.clone())
     }
 
-    /// Reports a refusal, unless it was reported, or too many were.
+    /// Reports a refusal once, unless too many were reported already.
     pub fn report(&self, refused: Refused) {
         let refused = {
             let mut reported = self.reported.lock();

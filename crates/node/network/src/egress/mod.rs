@@ -1,8 +1,8 @@
-//! Functions' lists of what they may reach: in the kernel while an instance is under one, filled
-//! with the addresses of names as their instances ask for them.
+//! Egress lists of functions: installed in the kernel while an instance uses them, and extended
+//! with addresses of names as instances resolve them.
 //!
-//! A list is in the kernel once, however many instances of its function run; an instance costs one
-//! element of a set. What one instance of a function learned is there for the others.
+//! Instances of a function share one list in the kernel; each instance costs one map element.
+//! Addresses that one instance resolved are allowed for all of them.
 
 mod list;
 mod members;
@@ -34,15 +34,15 @@ use crate::subnet6::Subnet6;
 pub struct EgressLists {
     table: String,
     netfilter: Arc<Mutex<Socket>>,
-    /// What no name opens.
+    /// Ranges that names cannot open.
     denied: Vec<Subnet>,
-    /// The same of IPv6; nothing where instances have none.
+    /// The same for IPv6; `None` where instances have no IPv6.
     denied_6: Option<Vec<Subnet6>>,
     addresses_max: usize,
     refusals_logged_max: usize,
-    /// Locked before the socket.
+    /// Lock order: this before the socket.
     lists: Mutex<Lists>,
-    /// Instances under a list, by address.
+    /// Restricted instances by address.
     members: RwLock<HashMap<Ipv4Addr, Arc<Member>>>,
 }
 
@@ -52,20 +52,20 @@ struct Lists {
     active: HashMap<Key, Active>,
 }
 
-/// Instances of one function with the same list share it.
+/// Key of a list: instances of one function with the same entries share it.
 type Key = (String, Egress);
 
 /// A list that is in the kernel.
 struct Active {
     list: Arc<List>,
     members: usize,
-    /// Of each group, the addresses of its names and when an answer had them last.
+    /// For each group, the addresses of its names and when a response last contained them.
     learned: Vec<HashMap<IpAddr, u64>>,
     answers: u64,
 }
 
 impl EgressLists {
-    /// None yet, in a table of rules.
+    /// No lists, in the given table.
     pub fn new(table: &str, netfilter: Arc<Mutex<Socket>>, config: &Config, has_v6: bool) -> Self {
         Self {
             table: table.to_owned(),
@@ -79,8 +79,8 @@ impl EgressLists {
         }
     }
 
-    /// Puts the instance of an address under a list. One transaction, which makes the list too when
-    /// its first instance starts.
+    /// Restricts the instance at an address to a list, in one transaction. The first instance of a
+    /// list creates it.
     pub fn add(&self, instance: Ipv4Addr, spec: EgressSpec) -> Result<(), Error> {
         let key = (spec.owner.clone(), spec.list.clone());
         let mut lists = self.lists.lock();
@@ -114,7 +114,7 @@ impl EgressLists {
         Ok(())
     }
 
-    /// Takes an instance that has ended from under its list; the list goes with its last one.
+    /// Removes an instance that has ended; its list is removed with the last instance.
     pub fn remove(&self, instance: Ipv4Addr) {
         let Some(member) = self.members.write().remove(&instance) else { return };
         let mut lists = self.lists.lock();
@@ -132,18 +132,18 @@ impl EgressLists {
         }
     }
 
-    /// The list that an instance is under.
+    /// The list that an instance is restricted to.
     pub fn member(&self, instance: Ipv4Addr) -> Option<Arc<Member>> {
         self.members.read().get(&instance).cloned()
     }
 
-    /// Opens what an instance was answered for a name on its list. They are open when this
-    /// returns, and stay so when a later answer has others; beyond a number the ones that no answer
-    /// had for longest are closed. Blocks.
+    /// Allows the addresses that a name on the list resolved to. They are allowed when this
+    /// returns, and stay allowed when later responses have others; over the limit, the ones that
+    /// responses contained least recently are removed. Blocks.
     pub fn learn(&self, member: &Member, name: &str, answered: &[IpAddr]) -> Result<(), Error> {
         let answered: Vec<IpAddr> = answered.iter().copied().filter(|address| self.may_open(*address)).collect();
         let mut lists = self.lists.lock();
-        // The instance may have ended since it asked.
+        // The instance may have ended since its query.
         let Some(active) = lists.active.get_mut(&member.key()) else { return Ok(()) };
         active.answers += 1;
         let (list, answers) = (active.list.clone(), active.answers);
@@ -182,8 +182,8 @@ impl EgressLists {
         Ok(())
     }
 
-    /// An address that a name may open: none that is denied. That of this machine and of other
-    /// instances are refused before the list is asked.
+    /// Whether a name may open an address: not if it is denied. Addresses of this host and of other
+    /// instances are rejected before the list is consulted.
     fn may_open(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => !self.denied.iter().any(|range| range.contains(address)),
@@ -193,7 +193,7 @@ impl EgressLists {
         }
     }
 
-    /// Reports that something was refused to an instance.
+    /// Reports a rejected destination of an instance.
     pub fn report(&self, instance: Ipv4Addr, refused: Refused) {
         if let Some(member) = self.member(instance) {
             member.report(refused);
@@ -218,12 +218,12 @@ impl EgressLists {
     }
 }
 
-/// Addresses of IPv4, and of IPv6.
+/// Splits addresses by family.
 fn by_family(addresses: &[IpAddr]) -> (Vec<IpAddr>, Vec<IpAddr>) {
     addresses.iter().copied().partition(IpAddr::is_ipv4)
 }
 
-/// The addresses that no answer had for longest.
+/// The addresses that responses contained least recently.
 fn oldest(known: &HashMap<IpAddr, u64>, count: usize) -> Vec<IpAddr> {
     if count == 0 {
         return Vec::new();

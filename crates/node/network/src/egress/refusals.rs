@@ -1,4 +1,4 @@
-//! Hearing from the kernel what it refused: packets that a rule logs come as netlink messages
+//! Receives rejected packets from the kernel: a rule logs them as netlink messages
 //! (linux/netfilter/nfnetlink_log.h).
 
 use std::io;
@@ -20,7 +20,7 @@ const PACKET: u16 = (libc::NFNL_SUBSYS_ULOG as u16) << 8;
 const COMMAND: u16 = 1;
 const MODE: u16 = 2;
 const WAIT_FOR: u16 = 5;
-/// The command to become the listener of a group; the mode that sends packets.
+/// The command to bind to a group; the mode that copies packets.
 const BIND: u8 = 1;
 const WITH_PACKET: u8 = 2;
 /// Attribute with the packet, from its network header on.
@@ -29,11 +29,11 @@ const PAYLOAD: u16 = 9;
 const PACKET_BYTES: u32 = 64;
 /// Bytes of the header of IPv6, without extensions.
 const IPV6_HEADER_BYTES: usize = 40;
-/// Groups that are tried: each has one listener, which may be another program.
+/// Groups that are tried: each has one listener, and another program may have taken it.
 const GROUPS_TRIED: u16 = 16;
 /// Bytes of the nfgenmsg before attributes.
 const FIXED_BYTES: usize = 4;
-/// Pause after the kernel could not be heard.
+/// Pause after a failed receive.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The listener of a group.
@@ -44,8 +44,8 @@ pub struct RefusalLog {
 }
 
 impl RefusalLog {
-    /// Takes a group that nobody listens to, in the calling thread's network namespace; which one
-    /// is tried first depends on the platform.
+    /// Binds to a free group in the network namespace of the calling thread. The first group that
+    /// is tried depends on the platform.
     pub fn open(platform: u64) -> io::Result<Self> {
         let mut socket = Socket::netfilter()?;
         let mut outcome = Err(io::ErrorKind::AddrInUse.into());
@@ -63,7 +63,7 @@ impl RefusalLog {
         outcome
     }
 
-    /// Reports what is refused to instances under a list, until it is dropped.
+    /// Reports rejected packets of restricted instances until dropped.
     pub fn watch(self, lists: Arc<EgressLists>, runtime: &Handle) -> io::Result<impl Future<Output = ()> + use<>> {
         let _on_runtime = runtime.enter();
         let fd = sys::event::readable(self.socket.into_fd()?)?;
@@ -81,7 +81,7 @@ impl RefusalLog {
                             lists.report(instance, refused);
                         }
                     }
-                    // More than fits was refused at once: what is lost is reported when it comes
+                    // The receive buffer overflowed; lost refusals are reported when they happen
                     // again.
                     Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
                     Ok(Err(_)) => tokio::time::sleep(PAUSE).await,
@@ -92,7 +92,7 @@ impl RefusalLog {
     }
 }
 
-/// Becomes the listener of a group and has each packet sent at once.
+/// Binds to a group, with packets delivered one by one.
 fn bind(group: u16) -> Vec<Message> {
     let [high, low] = group.to_be_bytes();
     let fixed = [libc::AF_UNSPEC as u8, 0, high, low];
@@ -105,7 +105,7 @@ fn bind(group: u16) -> Vec<Message> {
     ]
 }
 
-/// The packets in a datagram of the kernel's: from whom, and where to.
+/// Source and destination of the packets in a datagram.
 fn packets(datagram: &[u8]) -> Vec<(Ipv4Addr, Refused)> {
     let of_packets = answers(datagram).into_iter().filter(|answer| answer.kind == PACKET);
     let payloads = of_packets.filter_map(|answer| {
@@ -115,8 +115,8 @@ fn packets(datagram: &[u8]) -> Vec<(Ipv4Addr, Refused)> {
     payloads.filter_map(destination).collect()
 }
 
-/// Source and destination of a packet, whose ports TCP and UDP have in the same place. Sources by
-/// IPv6 are known by the IPv4 address that theirs end with.
+/// Source and destination of a packet; TCP and UDP have ports at the same offset. IPv6 sources are
+/// identified by the IPv4 address in their last 32 bits.
 fn destination(packet: &[u8]) -> Option<(Ipv4Addr, Refused)> {
     let v4 = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
     let version_and_length = *packet.first()?;

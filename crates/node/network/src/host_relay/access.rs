@@ -8,30 +8,30 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use types::PortRange;
 
-/// Ports of a link that are reported; one that tries all of them does not fill a log.
+/// Refused ports of a link that are reported: an instance that scans ports must not fill the log.
 const REPORTED_PORTS_MAX: usize = 16;
 
-/// The name by which instances know the gateway; on an egress list it allows it.
+/// Name of the gateway inside instances; an egress list with it allows access.
 pub const GATEWAY_NAME: &str = "gateway.sampan.internal";
-/// The name by which they know this machine.
+/// Name of the host inside instances.
 pub const HOST_NAME: &str = "host.sampan.internal";
 
-/// What a link may reach of this machine.
+/// What a link may reach on the host.
 pub struct HostAccess {
     /// Ports of the loopback.
     pub ports: Vec<u16>,
     /// First and last of the ports by which it may reach the gateway.
     pub gateway_ports: Vec<(u16, u16)>,
-    /// Takes what is to be said about a connection, once for each port.
+    /// Receives a message about refused connections, once per port.
     pub report: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-/// A link that may reach something, as long as it is there.
+/// A link with access, for as long as it exists.
 pub struct Member {
     access: HostAccess,
-    /// Ports of refusals, and whether they were the gateway's.
+    /// Ports that were reported, and whether they were the gateway's.
     reported: Mutex<BTreeSet<(bool, u16)>>,
-    /// Cancelled when the link goes.
+    /// Cancelled when the link is removed.
     pub gone: CancellationToken,
 }
 
@@ -42,7 +42,7 @@ pub enum Refusal {
     NotDeclared,
     /// The operator does not allow it, or not any more.
     NotAllowed,
-    /// The instance has as many connections as it may, or as its share.
+    /// The instance has reached its limit or its fair share of connections.
     TooMany,
     /// Nothing listens there.
     NoServer,
@@ -123,13 +123,13 @@ pub struct AccessTable {
 }
 
 impl AccessTable {
-    /// Lets a link reach something.
+    /// Grants access to a link.
     pub fn insert(&self, address: Ipv4Addr, access: HostAccess) {
         let member = Member { access, reported: Mutex::default(), gone: CancellationToken::new() };
         self.members.lock().insert(address, Arc::new(member));
     }
 
-    /// Ends the connections of a link that goes.
+    /// Removes a link and ends its connections.
     pub fn remove(&self, address: Ipv4Addr) {
         if let Some(member) = self.members.lock().remove(&address) {
             member.gone.cancel();

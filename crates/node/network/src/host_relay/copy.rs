@@ -1,5 +1,5 @@
-//! Carries the bytes of a connection both ways until both sides have ended, one fails, or nothing
-//! came for long. A connection that carries nothing holds no buffer.
+//! Relays bytes in both directions until both sides have closed, one fails, or the connection is
+//! idle for too long. An idle connection holds no buffer.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until};
 
-/// Bytes that are carried at once.
+/// Size of the buffer.
 const COPY_BYTES: usize = 16 << 10;
-/// Rounds of one direction after which others have a turn.
+/// Rounds of one direction before the task yields.
 const ROUNDS_MAX: u32 = 32;
 
-/// What one round carried.
+/// Result of one round.
 enum Round {
     Nothing,
     All,
@@ -78,7 +78,7 @@ fn round(from: &ReadHalf<'_>, to: &WriteHalf<'_>) -> io::Result<Round> {
     }
 }
 
-/// When bytes were carried last.
+/// When bytes were last relayed.
 struct Activity {
     begun: Instant,
     last_ms: AtomicU64,
@@ -90,7 +90,7 @@ impl Activity {
         self.last_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// Resolves when nothing was carried for so long.
+    /// Resolves when no bytes were relayed for this long.
     async fn idle(&self, max: Duration) {
         loop {
             let until = self.begun + Duration::from_millis(self.last_ms.load(Ordering::Relaxed)) + max;

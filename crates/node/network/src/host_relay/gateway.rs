@@ -1,4 +1,4 @@
-//! Connections to the gateway's address: each port's go to whoever takes them, as they are.
+//! Hands connections to the gateway's address over to the listener of their port, unchanged.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::access::Refusal;
 
-/// Connections that wait to be taken; beyond, new ones are refused.
+/// Connections queued for a listener; more are refused.
 const WAITING_MAX: usize = 1024;
 
-/// A connection of a link, the link's address, and what is to be dropped when it has ended.
+/// A connection of a link, the link's address, and a guard to drop when the connection has ended.
 pub type GatewayConnection = (TcpStream, SocketAddr, Box<dyn Any + Send + Sync>);
 
 /// The gateway's address and ports.
@@ -23,17 +23,17 @@ pub struct GatewayPorts {
 }
 
 impl GatewayPorts {
-    /// At an address, or nowhere.
+    /// With the gateway's address, if there is one.
     pub fn new(address: Option<Ipv4Addr>) -> Self {
         Self { address, taken: Mutex::default() }
     }
 
-    /// Whether connections to an address are the gateway's.
+    /// Whether an address is the gateway's.
     pub fn is_at(&self, address: Ipv4Addr) -> bool {
         self.address == Some(address)
     }
 
-    /// The connections to those of the ports that nobody has taken.
+    /// Receives connections to those of the ports that are not taken yet.
     pub fn take(&self, ports: &[u16]) -> mpsc::Receiver<GatewayConnection> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let mut taken = self.taken.lock();
@@ -43,7 +43,7 @@ impl GatewayPorts {
         receiver
     }
 
-    /// Hands a connection to a port over.
+    /// Hands a connection over to the listener of a port.
     pub fn send(&self, port: u16, connection: GatewayConnection) -> Result<(), (TcpStream, Refusal)> {
         let sender = self.taken.lock().get(&port).cloned();
         let Some(sender) = sender else { return Err((connection.0, Refusal::GatewayPort)) };

@@ -1,5 +1,6 @@
-//! The way of instances to servers on this machine's loopback: a listener towards the links, which
-//! passes a connection on to a port that the function has asked for, and resets any other.
+//! Forwards connections of instances to servers on the host's loopback: a listener towards the
+//! links, which connects to the port if the function has asked for it, and resets the connection
+//! otherwise.
 //!
 //! ```text
 //! instance: connect(host.sampan.internal = <block>.1, 3306)
@@ -11,7 +12,8 @@
 //! Connections to the gateway's address (`gateway.sampan.internal` = <block>.2) come here by the
 //! same rules and are handed over to the gateway as they are: it sees the instance as its peer.
 //!
-//! An instance is known by its address alone, which the packet rules let no other link send from.
+//! Instances are identified by their source address, which the packet rules protect against
+//! spoofing.
 
 mod access;
 mod copy;

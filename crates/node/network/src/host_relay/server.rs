@@ -1,4 +1,4 @@
-//! Accepts connections of links, each in a task of its own, not more at once than the limits say.
+//! Accepts connections of links within the limits, and serves each in its own task.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener};
@@ -19,16 +19,16 @@ use super::gateway::GatewayPorts;
 use crate::config::Config;
 use crate::dns::{Place, Places};
 
-/// Pause after nothing could be taken from the kernel, such as for lack of descriptors or memory.
+/// Pause after a failed accept, for example for lack of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The listening socket, before it is served.
+/// The listening socket, before it is served: it has a port already.
 pub struct HostRelay {
     listener: TcpListener,
     port: u16,
 }
 
-/// What every task uses.
+/// State shared by all tasks.
 struct Relay {
     table: Arc<AccessTable>,
     gateway: Arc<GatewayPorts>,
@@ -48,7 +48,7 @@ impl HostRelay {
         Ok(Self { listener, port })
     }
 
-    /// Where packet rules lead connections to any port.
+    /// The port to which packet rules redirect connections.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -67,7 +67,7 @@ impl HostRelay {
         let relay = Arc::new(Relay {
             table,
             gateway,
-            // The gateway has room of its own; an instance's share of it is bounded here.
+            // The gateway has limits of its own; this one bounds the share of an instance.
             to_gateway: Places::new(usize::MAX, config.gateway_connections_per_instance_max, stop),
             allowed: config.host_ports.clone(),
             connections: Places::new(config.host_connections_max, config.host_connections_per_instance_max, stop),
@@ -111,7 +111,7 @@ impl Relay {
         }
     }
 
-    /// Passes a connection on to the gateway.
+    /// Hands a connection over to the gateway.
     fn hand_over(
         &self,
         client: TcpStream,
@@ -127,7 +127,7 @@ impl Relay {
         self.gateway.send(port, (client, from, Box::new(place)))
     }
 
-    /// Which link a connection came by, and the address and port that it was opened to.
+    /// The link of a connection, and the original destination address and port.
     fn identify(&self, client: &TcpStream, from: SocketAddr) -> Option<(Ipv4Addr, Arc<Member>, SocketAddrV4)> {
         let IpAddr::V4(address) = from.ip() else { return None };
         let to = sockopt::ip_original_dst(client).ok()?;
@@ -139,8 +139,9 @@ impl Relay {
         self.connections.take(address).ok_or(Refusal::TooMany)
     }
 
-    /// Connects to the machine's port and carries bytes until either side, the link or the place
-    /// ends. What did not end by itself is reset, so that no client waits for what is not coming.
+    /// Connects to the port on the loopback and relays until either side closes, the link is
+    /// removed or the slot is revoked. Connections that were cut off are reset, so that no client
+    /// keeps waiting.
     async fn connect(self: Arc<Self>, mut client: TcpStream, member: Arc<Member>, port: u16, place: Place) {
         let ended = member.gone.clone();
         let carried = async {
@@ -175,7 +176,7 @@ impl Relay {
             Err(error) => connect(Ipv6Addr::LOCALHOST.into()).await.map_err(|_| error),
             connected => connected,
         }?;
-        // Both sides choose for themselves how they write; the relay delays nothing.
+        // Disable Nagle's algorithm: the relay must not delay what either side sends.
         server.set_nodelay(true)?;
         Ok(server)
     }

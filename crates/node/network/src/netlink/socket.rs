@@ -1,4 +1,4 @@
-//! A socket to one part of the kernel, in the network namespace of the thread that opens it.
+//! A netlink socket of one family, in the network namespace of the thread that opens it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,13 +13,13 @@ use super::message::{Answer, Message, answers, u32_at};
 
 /// Largest datagram that the kernel makes of a list's entries.
 const DATAGRAM_BYTES: usize = 64 * 1024;
-/// The same of what it says of short changes: a number, and the change itself where it failed.
+/// The same for acknowledgements of short messages: an error number, and the message itself on
+/// failure.
 const ANSWER_BYTES: usize = 4 * 1024;
-/// How long the kernel may take to answer. It answers within the call but for what is queued by
-/// others.
+/// Timeout of a response. The kernel responds within the system call unless others hold its locks.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
-/// A socket; one exchange at a time.
+/// A socket for one exchange at a time.
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
@@ -53,13 +53,13 @@ impl Socket {
         })
     }
 
-    /// Sends messages that go together and waits until all are done, for one answer.
+    /// Sends a batch of messages of which only the last is acknowledged, and waits for that.
     pub fn send_as_one(&mut self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
         self.send(answered_as_one(messages))
     }
 
-    /// Sends messages that go together and waits until those that are to be acknowledged are. The
-    /// first failure is returned, after all were answered.
+    /// Sends a batch of messages and waits until all that request it are acknowledged. Returns the
+    /// first failure, after all were answered.
     pub fn send(&mut self, messages: Vec<Message>) -> io::Result<()> {
         let first = self.sequence.wrapping_add(1);
         let mut waiting: Vec<u32> = Vec::new();
@@ -83,8 +83,8 @@ impl Socket {
                 waiting.retain(|sequence| *sequence != answer.sequence);
                 let told = status(&answer);
                 if before == waiting.len() && told.is_err() {
-                    // Of a message that nobody waits for, such as the one that opens a transaction:
-                    // no other is answered.
+                    // An error about a message without a pending acknowledgement, such as the begin
+                    // of a transaction: the others are not answered.
                     return told;
                 }
                 outcome = outcome.and(told);
@@ -121,7 +121,7 @@ impl Socket {
         Ok(self.fd)
     }
 
-    /// Sends a question for one thing, and returns the body of the answer.
+    /// Sends a get request and returns the body of the response.
     pub fn request(&mut self, question: Message) -> io::Result<Vec<u8>> {
         let sequence = self.sequence.wrapping_add(1);
         self.sequence = sequence;
@@ -137,7 +137,7 @@ impl Socket {
         }
     }
 
-    /// Sends a question for a list, and returns the body of each entry of the answer.
+    /// Sends a dump request and returns the body of each entry.
     pub fn list(&mut self, question: Message) -> io::Result<Vec<Vec<u8>>> {
         let sequence = self.sequence.wrapping_add(1);
         self.sequence = sequence;
@@ -164,9 +164,8 @@ impl AsFd for Socket {
     }
 }
 
-/// Sends changes of links, addresses and routes that go together on a socket on which nothing was
-/// sent before. The kernel is done with them, and has answered, when the call that sends them
-/// returns.
+/// Sends a batch of rtnetlink changes on a fresh socket. The kernel has applied and acknowledged
+/// them when the sending system call returns.
 pub fn change(socket: BorrowedFd<'_>, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
     let numbered = (1..).zip(answered_as_one(messages)).flat_map(|(sequence, message)| message.numbered(sequence));
     send(socket, &numbered.collect::<Vec<u8>>(), SendFlags::empty())?;
@@ -185,7 +184,7 @@ fn answered_as_one(messages: impl IntoIterator<Item = Message>) -> Vec<Message> 
     messages
 }
 
-/// What an acknowledgement says: 0, or an error as a negative number.
+/// The result in an acknowledgement: 0 or a negated errno.
 fn status(answer: &Answer<'_>) -> io::Result<()> {
     match u32_at(answer.body, 0).map_or(-libc::EBADMSG, u32::cast_signed) {
         0 => Ok(()),

@@ -1,4 +1,4 @@
-//! The block of addresses that a platform has for its links: taken where nobody uses it.
+//! Claims a free block of addresses for the links of a platform.
 
 use std::io;
 
@@ -12,12 +12,13 @@ use crate::netlink::Socket;
 use crate::subnet::{Subnet, free_blocks};
 use crate::{forwarding, route};
 
-/// Takes a block that nobody uses: its name server's address goes to the loopback, under our label,
-/// and a route says that it is taken. The address is first: by its label all else is found again.
+/// Claims a block that no route overlaps: adds the name server's address to the loopback with the
+/// platform's label, then an unreachable route that marks the block as taken. The address comes
+/// first, because a later start finds the rest by its label.
 pub fn claim(platform: u64, config: &Config, names: &Names, route: &mut Socket) -> Result<Subnet, Error> {
     let loopback = name_to_index(&*route, LOOPBACK).map_err(io::Error::from);
     let loopback = loopback.map_err(Error::kernel("find the link", LOOPBACK))?;
-    // A route to everywhere, or to half of it, is a way out and no use.
+    // Default routes, also those split into two halves, do not count as use of the range.
     let routes = forwarding::routes(route)?;
     let in_use: Vec<Subnet> = routes.iter().map(|r| r.to).filter(|to| to.prefix_bits() > 1).collect();
     for block in free_blocks(config.range, config.block_prefix_bits, &in_use, platform) {
@@ -27,7 +28,7 @@ pub fn claim(platform: u64, config: &Config, names: &Names, route: &mut Socket) 
             .map_err(Error::kernel("add the address", address))?;
         match route.send(vec![route::claim(block)]) {
             Ok(()) => return Ok(block),
-            // Another platform that starts just now was faster.
+            // Another platform claimed it at the same time.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
                 route
                     .send(vec![route::remove_address(loopback, address)])

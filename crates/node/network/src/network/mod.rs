@@ -1,4 +1,4 @@
-//! The handle: links for namespaces, what they reach, and the end of all of it.
+//! The handle: makes links, configures what they reach, and removes everything on shutdown.
 
 mod block;
 mod open;
@@ -29,60 +29,60 @@ pub struct Network {
     inner: Arc<HostNetwork>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// Ends the tasks with the last handle; what is in the kernel stays until the next start.
+    /// Stops the tasks when the last handle is dropped; kernel objects stay until the next start.
     _stops: Arc<DropGuard>,
 }
 
 impl Network {
-    /// Makes a link between this machine and a new namespace, which must be the calling thread's,
-    /// without links beyond its loopback. When it fails, the namespace is to be dropped.
+    /// Makes a link between the host and a new namespace, which must be the calling thread's and
+    /// have no links but the loopback. On failure the caller must drop the namespace.
     pub fn link(&self, new: &NewNetwork) -> Result<Link, Error> {
         Link::make(&self.inner, new)
     }
 
-    /// What `/etc/resolv.conf` is to say where there is a link.
+    /// The content of `/etc/resolv.conf` for instances with a link.
     pub fn resolv_conf(&self) -> String {
         resolv_conf::write(self.inner.here.address, &self.inner.resolving.read().search)
     }
 
-    /// How many links are to be kept ready: while there is little demand, and at most.
+    /// How many links the prewarm pool keeps ready: while demand is low, and at most.
     pub fn links_ready(&self) -> (usize, usize) {
         (self.inner.config.links_ready, self.inner.config.links_ready_max)
     }
 
-    /// The addresses of the links.
+    /// The block of addresses of the links.
     pub fn block(&self) -> Subnet {
         self.inner.block
     }
 
-    /// Where links' namespaces ask for names.
+    /// The address of the name server of instances.
     pub fn name_server(&self) -> Ipv4Addr {
         self.inner.here.address
     }
 
-    /// Where links' namespaces reach the gateway, if they may.
+    /// The address of the gateway, if instances may reach it.
     pub fn gateway(&self) -> Option<Ipv4Addr> {
         self.inner.here.gateway
     }
 
-    /// Why instances have no IPv6; nothing where they have it.
+    /// The reason why instances have no IPv6; `None` if they have it.
     pub fn ipv6_off(&self) -> Option<&'static str> {
         self.inner.ipv6.err()
     }
 
-    /// Says which names lead to the gateway: questions of links for them get its address.
+    /// Sets which names resolve to the gateway's address.
     pub fn set_gateway_names(&self, names: IsOwnName) {
         self.inner.own_names.set(names);
     }
 
-    /// Connections of links to these ports of the gateway's address, from now on; nothing where
-    /// they may not reach it. A port belongs to the first that takes it.
+    /// Receives connections of links to these ports of the gateway's address from now on; `None`
+    /// where instances may not reach it. A port belongs to the first caller that takes it.
     pub fn gateway_connections(&self, ports: &[u16]) -> Option<mpsc::Receiver<GatewayConnection>> {
         self.inner.here.gateway.map(|_| self.inner.gateway.take(ports))
     }
 
-    /// Ends the name server and removes everything from the kernel but what other platforms may
-    /// need. No link must have processes any more.
+    /// Stops the tasks and removes the kernel objects, except those that other platforms may need.
+    /// All instances with a link must have ended.
     pub async fn close(&self) -> Result<(), Error> {
         self.stop.cancel();
         self.tasks.close();
@@ -93,7 +93,7 @@ impl Network {
         });
         match removed.await {
             Ok(removed) => removed.map(drop),
-            // The runtime is ending: the next start removes it.
+            // The runtime is shutting down: the next start removes the objects.
             Err(_) => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Making the machine ready for the links of a platform, and starting what serves them.
+//! Prepares the host for the links of a platform, and starts the tasks that serve them.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -25,18 +25,19 @@ use crate::rules::Here;
 use crate::{ipv6, leftovers};
 
 impl Network {
-    /// Removes what an earlier platform of the same number left, then makes the machine ready, in
-    /// the network namespace of the calling thread. Blocks for some milliseconds. Links of the
-    /// earlier one must have no processes any more.
+    /// Removes the objects of a predecessor with the same number, then prepares the network
+    /// namespace of the calling thread. Blocks for some milliseconds. The predecessor's instances
+    /// must have ended.
     ///
-    /// Nothing where the settings switch it off; what an earlier one left is removed all the same.
+    /// Returns `None` where the settings disable the network; the predecessor's objects are removed
+    /// all the same.
     pub fn open(platform: u64, config: Config, runtime: &Handle) -> Result<Option<Self>, Error> {
         config.check()?;
         let names = Names::of(platform);
         let (mut route, mut netfilter) = match clear(&names) {
             Ok(sockets) => sockets,
             Err(error) if !config.enabled => {
-                // Whatever the kernel lacks for it, an earlier one cannot have used.
+                // A predecessor cannot have used what the kernel lacks.
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "nothing of an earlier network was looked for"
@@ -134,7 +135,7 @@ fn listening(address: Ipv4Addr) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::NameServer { address, source }
 }
 
-/// Sockets, when everything is removed that an earlier platform left.
+/// Removes everything that a predecessor left, and returns the sockets used for it.
 fn clear(names: &Names) -> Result<(Socket, Socket), Error> {
     let mut route = Socket::route().map_err(Error::kernel("open", "a netlink socket"))?;
     let mut netfilter = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;

@@ -1,5 +1,5 @@
-//! The packet rules of a platform put in place: with what the kernel has, and without IPv6 or the
-//! log of refusals where it refuses them.
+//! Installs the packet rules of a platform, without IPv6 or the log of rejected packets where the
+//! kernel does not support them.
 
 use std::fs;
 
@@ -15,13 +15,13 @@ use crate::rules::{self, Here};
 use crate::subnet::Subnet;
 use crate::{forwarding, ipv6};
 
-/// How many connections the kernel tracks. There only when it tracks any, which rules about them
-/// make it do.
+/// Size of the connection tracking table. The file exists only once connection tracking is in use,
+/// which rules that match on connections cause.
 const TRACKED_MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
-/// What is assumed until then, which is less than on any machine but the smallest.
+/// The size that is assumed until then: below the default of all but the smallest hosts.
 const TRACKED_MAX_ASSUMED: u32 = 1 << 16;
 
-/// What the rules of a platform are made of, beside [`Here`].
+/// The input of the rules of a platform, beside [`Here`].
 pub struct Parts<'a> {
     /// Its number.
     pub platform: u64,
@@ -29,17 +29,16 @@ pub struct Parts<'a> {
     pub names: &'a Names,
     /// The addresses of its links.
     pub block: Subnet,
-    /// The same as they are given to links.
+    /// The allocator of these addresses.
     pub addresses: &'a Addresses,
     /// Settings.
     pub config: &'a Config,
 }
 
-/// Puts the packet rules in place and has the machine pass packets on. Returns how many connections
-/// they let through, and the log where they report.
+/// Installs the packet rules and enables forwarding. Returns the limits of connections that they
+/// enforce, and the log of rejected packets.
 ///
-/// Goes on without IPv6 where the kernel refuses what it needs, unless the settings want it in any
-/// case.
+/// Continues without IPv6 where the kernel does not support it, unless the settings require it.
 pub fn install(
     parts: &Parts<'_>,
     here: &mut Here,
@@ -62,7 +61,7 @@ pub fn install(
     Ok(installed)
 }
 
-/// Goes on without IPv6, unless the settings want it in any case.
+/// Disables IPv6, or returns the error if the settings require IPv6.
 fn without_ipv6(config: &Config, state: &mut ipv6::State, here: &mut Here, error: Error) -> Result<(), Error> {
     if config.ipv6 == Ipv6::On {
         return Err(error);
@@ -72,14 +71,14 @@ fn without_ipv6(config: &Config, state: &mut ipv6::State, here: &mut Here, error
     Ok(())
 }
 
-/// Where the kernel reports refused packets; nothing where it cannot.
+/// The log of rejected packets, if the kernel supports it.
 fn refusal_log(platform: u64) -> Option<RefusalLog> {
     let log = RefusalLog::open(platform);
     log.inspect_err(|error| tracing::warn!(%error, "cannot hear of refused packets (nfnetlink_log)")).ok()
 }
 
-/// Sends the rules, which say how many connections they let through only once the kernel tracks
-/// any.
+/// Sends the rules: first without limits where connection tracking is not in use yet, because the
+/// limits depend on the size of its table.
 fn put(parts: &Parts<'_>, here: Here, netfilter: &mut Socket) -> Result<(Limits, Option<RefusalLog>), Error> {
     let Parts { names, block, config, .. } = *parts;
     let links_max = parts.addresses.links_max();

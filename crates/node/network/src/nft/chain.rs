@@ -1,60 +1,61 @@
-//! Chains: what the kernel asks at a hook, and the list of those that are there. Pure.
+//! Chains and their hooks, and reading the list of chains in the kernel. Pure.
 
 use super::message::{GET_CHAIN, fixed};
 use super::rule::Rule;
 use crate::netlink::{Attributes, Message, attributes};
 
-/// Where a chain is asked.
+/// The hook of a base chain.
 #[derive(Debug, Clone, Copy)]
 pub struct Hook {
-    /// What it does there.
+    /// The type of the chain.
     pub kind: Kind,
-    /// Where: `NF_INET_PRE_ROUTING`…
+    /// The hook: `NF_INET_PRE_ROUTING`…
     pub place: i32,
-    /// Before those with a higher number.
+    /// Chains with lower priorities run first.
     pub priority: i32,
 }
 
-/// What a chain does.
+/// The type of a base chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Lets packets through or not.
+    /// Accepts or drops packets.
     Filter,
-    /// Changes where they come from or go to.
+    /// Translates addresses.
     Nat,
 }
 
-/// Rules in order; without a hook, others go to it. What no rule decides goes on its way.
+/// Rules in order. A chain without a hook only runs when others jump to it. The policy is to
+/// accept.
 pub struct Chain<'a> {
     /// Its name.
     pub name: &'a str,
-    /// When it is asked.
+    /// Its hook, for a base chain.
     pub hook: Option<Hook>,
     /// Its rules.
     pub rules: Vec<Rule>,
 }
 
-/// Asks for all chains of all families.
+/// A request for all chains of all families.
 pub fn list_chains() -> Message {
     let kind = (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | GET_CHAIN;
     Message::new(kind, libc::NLM_F_DUMP, &fixed(libc::AF_UNSPEC, 0), Attributes::new())
 }
 
-/// A chain in a list.
+/// A chain in the kernel's list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ChainEntry {
     /// Its table.
     pub table: String,
     /// Its name.
     pub name: String,
-    /// Whether it is asked about packets that are passed on, and drops those that no rule is for.
+    /// Whether it hooks into forwarding of IPv4 and drops by policy.
     pub drops_forwarded: bool,
-    /// Whether it does so for IPv6 alone.
+    /// The same for IPv6.
     pub drops_forwarded_6: bool,
 }
 
-/// Reads an entry of the list of chains: its table, name, hook (whose first attribute says where it
-/// is) and policy.
+/// Parses an entry of the list: table, name, hook (whose first attribute is the hook number) and
+/// policy.
 pub fn read_chain(body: &[u8]) -> Option<ChainEntry> {
     let (family, mut entry) = (i32::from(*body.first()?), ChainEntry::default());
     let (mut place, mut policy) = (None, libc::NF_ACCEPT);

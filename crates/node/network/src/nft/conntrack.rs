@@ -1,4 +1,4 @@
-//! Connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h). Pure.
+//! Messages about tracked connections (linux/netfilter/nfnetlink_conntrack.h). Pure.
 
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ use crate::netlink::{Attributes, Message};
 /// Type of the message that deletes connections.
 const DELETE_CONNECTIONS: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | 2;
 
-/// Makes the kernel forget the connections that an address began.
+/// Deletes the tracked connections that an address opened.
 pub fn forget_connections(source: Ipv4Addr) -> Message {
     const TUPLE_BEGUN_BY: u16 = 1;
     const TUPLE_IP: u16 = 1;
@@ -16,7 +16,7 @@ pub fn forget_connections(source: Ipv4Addr) -> Message {
     const FILTER: u16 = 25;
     const FILTER_BEGUN_BY: u16 = 1;
     const FILTER_ANSWERED_BY: u16 = 2;
-    /// Of the fields of a tuple, only the source address counts.
+    /// Filter a tuple by its source address only.
     const ONLY_SOURCE: u32 = 1;
     let ip = Attributes::new().with(IP_SOURCE, &source.octets());
     let filter = Attributes::new().number(FILTER_BEGUN_BY, ONLY_SOURCE).number(FILTER_ANSWERED_BY, 0);

@@ -1,4 +1,4 @@
-//! Packet rules (nf_tables): how tables, chains, sets and rules are put to the kernel.
+//! Messages of nf_tables: tables, chains, sets and rules.
 
 mod chain;
 mod conntrack;

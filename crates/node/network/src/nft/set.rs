@@ -1,4 +1,4 @@
-//! Sets that rules look up: how one is laid out, and its elements. Pure.
+//! Sets and maps that rules look up: their attributes and elements. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,22 +10,22 @@ const SET_INTERVAL: u32 = 4;
 const SET_MAP: u32 = 8;
 const SET_EVALUATED: u32 = 32;
 const ELEMENT_ENDS_INTERVAL: u32 = 1;
-/// What `nft` shows keys as: addresses, ports, numbers, names of links.
+/// Data types of keys, as `nft` displays them: addresses, ports, numbers, interface names.
 const KEY_ADDRESS: u32 = 7;
 const KEY_ADDRESS_6: u32 = 8;
 const KEY_PORT: u32 = 13;
 const KEY_NUMBER: u32 = 19;
 const KEY_LINK_NAME: u32 = 41;
-/// Type of values that are verdicts.
+/// Data type of verdicts (`NFT_DATA_VERDICT`).
 const VERDICTS: u32 = 0xffff_ff00;
-/// Bytes of the name of a link, NULs included.
+/// Bytes of an interface name, padded with NULs (`IFNAMSIZ`).
 const LINK_NAME_BYTES: usize = 16;
-/// Sources that connections are counted for at once.
+/// Most elements of a dynamic set: sources that are counted at once.
 const COUNTED_MAX: u32 = 1 << 20;
 
-/// Values that rules look up.
+/// A set or map that rules look up.
 pub enum Set<'a> {
-    /// Ranges of addresses, in order and apart from each other.
+    /// Ranges of IPv4 addresses, sorted and disjoint.
     Ranges {
         /// Its name.
         name: &'a str,
@@ -39,17 +39,17 @@ pub enum Set<'a> {
         /// First and last of each.
         ranges: &'a [(Ipv6Addr, Ipv6Addr)],
     },
-    /// Counters by source, which the kernel keeps.
+    /// Counters by source address, which the kernel adds.
     Counts {
         /// Its name.
         name: &'a str,
     },
-    /// Counters of shares of all connections, by source port.
+    /// Counters by source port masked to its share of all connections.
     Shares {
         /// Its name.
         name: &'a str,
     },
-    /// Addresses that come and go.
+    /// IPv4 addresses that are added and removed later.
     Addresses {
         /// Its name.
         name: &'a str,
@@ -59,17 +59,17 @@ pub enum Set<'a> {
         /// Its name.
         name: &'a str,
     },
-    /// Numbers by address.
+    /// A map of IPv4 addresses to numbers.
     Numbers {
         /// Its name.
         name: &'a str,
     },
-    /// Verdicts by number.
+    /// A map of numbers to verdicts.
     Verdicts {
         /// Its name.
         name: &'a str,
     },
-    /// Names of links; what it has already stays.
+    /// Names of interfaces; existing elements stay.
     Links {
         /// Its name.
         name: &'a str,
@@ -79,7 +79,7 @@ pub enum Set<'a> {
 }
 
 impl Set<'_> {
-    /// What it is called.
+    /// Its name.
     pub fn name(&self) -> &str {
         match self {
             Self::Ranges { name, .. }
@@ -94,7 +94,7 @@ impl Set<'_> {
         }
     }
 
-    /// Flags, the type of keys, and their bytes.
+    /// Flags, data type and length of its keys.
     fn layout(&self) -> (u32, u32, usize) {
         match self {
             Self::Ranges { .. } => (SET_CONSTANT | SET_INTERVAL, KEY_ADDRESS, size_of::<Ipv4Addr>()),
@@ -109,7 +109,7 @@ impl Set<'_> {
         }
     }
 
-    /// What the kernel needs to make it in a table; `id` is unique in the transaction.
+    /// The attributes that create it in a table; `id` must be unique within the transaction.
     pub fn attributes(&self, table: &str, id: u32) -> Attributes {
         const SIZE: u16 = 1;
         let (flags, key, key_bytes) = self.layout();
@@ -130,7 +130,7 @@ impl Set<'_> {
         }
     }
 
-    /// What it has from the start, if anything.
+    /// Its initial elements, if it has any.
     pub fn elements(&self) -> Option<Attributes> {
         match self {
             Self::Ranges { ranges, .. } => {
@@ -145,7 +145,7 @@ impl Set<'_> {
     }
 }
 
-/// An element of a set, with its value where the set has such.
+/// An element of a set, or of a map with a value.
 pub fn element(key: &[u8], value: Option<Attributes>) -> Attributes {
     let what = Attributes::new().nest(1, Attributes::new().with(1, key));
     match value {
@@ -162,8 +162,9 @@ pub fn address_elements(addresses: &[IpAddr]) -> Attributes {
     })
 }
 
-/// An interval, of first and last address, is an element that begins it and one, behind its last
-/// address, that ends it; the highest needs no end.
+/// Elements of ranges of first and last addresses. The kernel takes each range as two elements: its
+/// first address, and the address after its last, flagged as an end. A range up to the highest
+/// address has no end.
 fn range_elements<const BYTES: usize>(
     ranges: impl ExactSizeIterator<Item = ([u8; BYTES], [u8; BYTES])>,
 ) -> Option<Attributes> {
@@ -181,7 +182,7 @@ fn range_elements<const BYTES: usize>(
     (!is_empty).then_some(list)
 }
 
-/// The address behind another; none behind the highest.
+/// The next address; `None` after the highest.
 fn next<const BYTES: usize>(mut address: [u8; BYTES]) -> Option<[u8; BYTES]> {
     for byte in address.iter_mut().rev() {
         *byte = byte.wrapping_add(1);

@@ -1,4 +1,4 @@
-//! Changes of the packet rules that happen together or not at all. Pure.
+//! Changes of packet rules that the kernel applies atomically. Pure.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,7 +18,7 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// None yet.
+    /// An empty transaction.
     pub fn on(table: &'a str) -> Self {
         let begin =
             Message::new(BEGIN, 0, &fixed(libc::AF_UNSPEC, libc::NFNL_SUBSYS_NFTABLES as u16), Attributes::new());
@@ -30,7 +30,7 @@ impl<'a> Transaction<'a> {
         self
     }
 
-    /// Makes the table, unless it is there.
+    /// Makes the table, unless it exists.
     pub fn table(self) -> Self {
         let name = Attributes::new().text(1, self.table);
         self.with(NEW_TABLE, libc::NLM_F_CREATE, name)
@@ -42,7 +42,8 @@ impl<'a> Transaction<'a> {
         self.with(DELETE_TABLE, 0, name)
     }
 
-    /// Makes a chain, unless it is there; chains that it goes to come before it.
+    /// Makes a chain, unless it exists, and appends its rules. Chains that it jumps to must come
+    /// first.
     pub fn chain(self, chain: Chain<'_>) -> Self {
         let mut what = Attributes::new().text(1, self.table).text(3, chain.name);
         if let Some(hook) = chain.hook {
@@ -66,7 +67,7 @@ impl<'a> Transaction<'a> {
         self.with(DELETE_RULE, 0, what)
     }
 
-    /// Makes a set, unless it is there.
+    /// Makes a set, unless it exists, and adds its elements.
     pub fn set(self, set: &Set<'_>) -> Self {
         let id = u32::try_from(self.messages.len()).expect("few changes");
         let what = set.attributes(self.table, id);
@@ -83,43 +84,43 @@ impl<'a> Transaction<'a> {
         self.with(DELETE_SET, 0, what)
     }
 
-    /// Removes a chain that no other asks, with its rules.
+    /// Removes a chain that no rule jumps to, with its rules.
     pub fn remove_chain(self, name: &str) -> Self {
         let what = Attributes::new().text(1, self.table).text(3, name);
         self.with(DELETE_CHAIN, 0, what)
     }
 
-    /// Adds addresses to a set of such.
+    /// Adds addresses to a set of addresses.
     pub fn add_addresses(self, set: &str, addresses: &[IpAddr]) -> Self {
         let list = address_elements(addresses);
         if addresses.is_empty() { self } else { self.elements(NEW_SET_ELEMENT, set, list) }
     }
 
-    /// Takes addresses out of a set of such.
+    /// Removes addresses from a set of addresses.
     pub fn remove_addresses(self, set: &str, addresses: &[IpAddr]) -> Self {
         let list = address_elements(addresses);
         if addresses.is_empty() { self } else { self.elements(DELETE_SET_ELEMENT, set, list) }
     }
 
-    /// Gives an address a number.
+    /// Maps an address to a number.
     pub fn add_number(self, set: &str, address: Ipv4Addr, number: u32) -> Self {
         let value = Attributes::new().with(1, &number.to_ne_bytes());
         let list = Attributes::new().nest(1, element(&address.octets(), Some(value)));
         self.elements(NEW_SET_ELEMENT, set, list)
     }
 
-    /// Takes its number from an address.
+    /// Removes the number of an address.
     pub fn remove_number(self, set: &str, address: Ipv4Addr) -> Self {
         self.elements(DELETE_SET_ELEMENT, set, Attributes::new().nest(1, element(&address.octets(), None)))
     }
 
-    /// Gives a number the verdict to ask a chain.
+    /// Maps a number to a jump to a chain.
     pub fn add_verdict(self, set: &str, number: u32, chain: &str) -> Self {
         let list = Attributes::new().nest(1, element(&number.to_ne_bytes(), Some(ask_chain(chain))));
         self.elements(NEW_SET_ELEMENT, set, list)
     }
 
-    /// Takes its verdict from a number.
+    /// Removes the verdict of a number.
     pub fn remove_verdict(self, set: &str, number: u32) -> Self {
         self.elements(DELETE_SET_ELEMENT, set, Attributes::new().nest(1, element(&number.to_ne_bytes(), None)))
     }
@@ -130,8 +131,8 @@ impl<'a> Transaction<'a> {
         self.with(kind, flags, what)
     }
 
-    /// The messages to be sent together, of which the kernel answers one: the last. A failure is
-    /// answered in any case.
+    /// The messages, of which only the last requests an acknowledgement. The kernel reports
+    /// failures in any case.
     pub fn messages_acknowledged_once(mut self) -> Vec<Message> {
         let last = self.messages.pop();
         self.messages = self.messages.into_iter().map(Message::unacknowledged).collect();
@@ -139,7 +140,7 @@ impl<'a> Transaction<'a> {
         self.messages()
     }
 
-    /// The messages to be sent together.
+    /// The messages, to be sent in one batch.
     pub fn messages(mut self) -> Vec<Message> {
         let end = Message::new(END, 0, &fixed(libc::AF_UNSPEC, libc::NFNL_SUBSYS_NFTABLES as u16), Attributes::new());
         self.messages.push(end);
@@ -147,7 +148,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Asks whether a table is there: the answer is an acknowledgement or `ENOENT`.
+/// A request that fails with `ENOENT` unless the table exists.
 pub fn find_table(name: &str) -> Message {
     message(GET_TABLE, libc::NLM_F_ACK, Attributes::new().text(1, name))
 }

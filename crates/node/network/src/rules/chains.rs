@@ -1,4 +1,4 @@
-//! The chains of a platform's table that packets of instances go through. Pure.
+//! The rules of the chains that packets of instances traverse. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -12,19 +12,19 @@ use crate::names::LINKS_OF_ALL;
 use crate::nft::{Family, Rule};
 use crate::subnet::Subnet;
 
-/// ICMP: a question for a sign of life, and "your packet did not get there".
+/// Types of ICMP: echo request, destination unreachable.
 const ECHO_REQUEST: u8 = 8;
 const UNREACHABLE: u8 = 3;
 /// The same of ICMPv6 (RFC 4443).
 const ECHO_REQUEST_6: u8 = 128;
 const UNREACHABLE_6: u8 = 1;
 
-/// A question to the name server.
+/// Matches queries to the name server.
 pub fn asks(name_server: Ipv4Addr, protocol: i32) -> Rule {
     Rule::new().v4().destination(name_server).port(protocol, DNS_PORT)
 }
 
-/// What it answers.
+/// Matches its responses.
 pub fn answers(name_server: Ipv4Addr, protocol: i32) -> Rule {
     Rule::new().v4().source(name_server).source_port(protocol, DNS_PORT)
 }
@@ -33,20 +33,20 @@ pub fn both(rule: impl Fn(i32) -> Rule) -> [Rule; 2] {
     [libc::IPPROTO_UDP, libc::IPPROTO_TCP].map(rule)
 }
 
-/// Is told at once: software development kits ask clouds' metadata addresses first, and would wait
-/// there.
+/// Rejects instead of dropping: SDKs probe cloud metadata addresses first and would wait for a
+/// timeout.
 pub fn refuse() -> Vec<Rule> {
     vec![Rule::new().protocol(libc::IPPROTO_TCP).reset(), Rule::new().prohibit()]
 }
 
-/// What comes from instances.
+/// Packets from instances.
 pub fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
     let name_server = here.address;
     let ask = |protocol| asks(name_server, protocol);
     let questions_max = config.dns_queries_per_instance_per_s_max;
     let before = vec![
-        // The name server is for instances alone; those of other platforms are refused below, by
-        // their own rules.
+        // Only instances may use the name server. Instances of other platforms are rejected by the
+        // rules of their platform.
         Rule::new().v4().enters_not_by(LINKS_OF_ALL).destination(name_server).drop(),
         Rule::new().enters_not_by(links).accept(),
     ];
@@ -54,7 +54,7 @@ pub fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
     let asked = [
         Rule::new().not_v4().drop(),
         Rule::new().forged_source().drop(),
-        // Before the name server's queue, which all instances share.
+        // Limit the rate before the name server's queue, which all instances share.
         ask(libc::IPPROTO_UDP).over_rate(QUESTIONS, questions_max).drop(),
         ask(libc::IPPROTO_TCP).begins_tcp().over_rate(QUESTIONS, questions_max).drop(),
         ask(libc::IPPROTO_UDP).accept(),
@@ -71,19 +71,20 @@ pub fn from(links: &str, here: Here, config: &Config) -> Vec<Rule> {
     before.into_iter().chain(v6).chain(asked).chain(to_gateway).chain(outside).collect()
 }
 
-/// A connection to one of the addresses by which instances reach this machine.
+/// Matches TCP to one of the addresses at which instances reach this host.
 fn to_host(address: Ipv4Addr) -> Rule {
     Rule::new().v4().protocol(libc::IPPROTO_TCP).destination(address)
 }
 
-/// Connections to this machine become the relay's, which learns from the kernel where they went.
+/// Redirects connections to this host to the relay, which reads the original destination from the
+/// kernel.
 pub fn to_relay(links: &str, here: Here) -> Vec<Rule> {
     let to_ports = to_host(here.address).enters_by(links).redirect(here.relay);
     let to_gateway = here.gateway.map(|gateway| to_host(gateway).enters_by(links).send_to(here.address, here.relay));
     [to_ports].into_iter().chain(to_gateway).collect()
 }
 
-/// What instances send to where they may.
+/// Packets to allowed destinations: limits the number of connections and the protocols.
 pub fn counted(family: Family, connections: Limits) -> Vec<Rule> {
     let rule = || Rule::of(family);
     let echo_request = if family == Family::V4 { ECHO_REQUEST } else { ECHO_REQUEST_6 };
@@ -101,7 +102,7 @@ pub fn counted(family: Family, connections: Limits) -> Vec<Rule> {
     ]
 }
 
-/// What instances send by IPv6, before it is counted.
+/// IPv6 packets from instances.
 pub fn from_6() -> Vec<Rule> {
     let rule = || Rule::of(Family::V6);
     vec![
@@ -113,7 +114,7 @@ pub fn from_6() -> Vec<Rule> {
     ]
 }
 
-/// What goes to instances, from outside and from this machine.
+/// Packets to instances, from outside and from this host.
 pub fn to(links: &str, here: Here) -> Vec<Rule> {
     let [by_udp, by_tcp] = both(|protocol| answers(here.address, protocol).accept());
     let refusals_6 = here.has_v6.then(|| Rule::of(Family::V6).v6().icmp(UNREACHABLE_6).accept());
@@ -122,13 +123,13 @@ pub fn to(links: &str, here: Here) -> Vec<Rule> {
         Rule::new().of_known_connection().accept(),
         by_udp,
         by_tcp,
-        // Refusals of what was never let through belong to no connection.
+        // ICMP errors about rejected packets belong to no tracked connection.
         Rule::new().icmp(UNREACHABLE).accept(),
     ];
     first.into_iter().chain(refusals_6).chain([Rule::new().drop()]).collect()
 }
 
-/// Leaves as the machine.
+/// Masquerades packets that leave the host.
 pub fn masqueraded(links: &str, block: Subnet, here: Here, config: &Config) -> Vec<Rule> {
     let v4 = Rule::new().v4().source_in(block).leaves_not_by(links).masquerade();
     let v6 = || Rule::of(Family::V6).v6().source_in_6(config.range6).leaves_not_by(links).masquerade();

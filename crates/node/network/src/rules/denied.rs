@@ -1,10 +1,10 @@
-//! The ranges that no instance reaches. Pure.
+//! The ranges that are denied to all instances. Pure.
 
 use crate::config::{Config, NEVER, NEVER_6};
 use crate::subnet::Subnet;
 use crate::subnet6::Subnet6;
 
-/// What is never reached, and what the settings add: all platforms' instances among it.
+/// The built-in ranges, those of the settings, and the addresses of all instances.
 pub fn denied(config: &Config) -> Vec<Subnet> {
     let never = NEVER.iter().map(|(first, bits)| Subnet::of(*first, *bits));
     never.chain([config.range]).chain(config.denied.iter().copied()).collect()

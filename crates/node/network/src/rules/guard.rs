@@ -1,4 +1,4 @@
-//! The guard: the table that keeps a machine as closed as it was. Pure.
+//! The guard table: limits forwarding on hosts that did not forward before. Pure.
 
 use super::FILTER;
 use crate::names::LINKS_OF_ALL;
@@ -12,14 +12,13 @@ pub const GUARD_TABLE_6: &str = "sampan-forwarding-6";
 
 const GUARDED: &str = "guarded";
 
-/// Keeps a machine that passed nothing on as closed as it was, where packets that come in by the
-/// given links must now be passed on for the sake of instances: what others send by them to
-/// anywhere else is dropped, as it was before, but for what another program asked for (answers, and
-/// destinations that it changed).
+/// On a host that did not forward, forwarding is enabled for the given links for the sake of
+/// instances. The guard drops other packets that arrive on them and would now be forwarded, except
+/// replies and connections with DNAT, which another program set up.
 ///
-/// There is one table for each family, [`GUARD_TABLE`] and [`GUARD_TABLE_6`]. It lives as long as
-/// the settings that it makes up for, until the machine starts anew: either may be in use by
-/// another platform. Links are only ever added.
+/// There is one table per family, [`GUARD_TABLE`] and [`GUARD_TABLE_6`]. Like the setting that it
+/// compensates for, it stays until the host reboots, because another platform may need both. Links
+/// are only ever added.
 pub fn guard(table: &str, links: &[String]) -> Vec<Message> {
     let of_family = if table == GUARD_TABLE { Rule::new().v4() } else { Rule::new().v6() };
     let stray = of_family.enters_by_one_of(GUARDED).leaves_not_by(LINKS_OF_ALL).of_no_known_connection();

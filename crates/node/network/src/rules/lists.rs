@@ -1,4 +1,4 @@
-//! What functions with a list may reach: the chains and sets of a list, and its members. Pure.
+//! Egress lists: their chains and sets, and the instances that are restricted to them. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -12,10 +12,10 @@ pub(super) const REFUSE_LISTED_6: &str = "refuse-listed-6";
 pub(super) const MEMBERS: &str = "members";
 pub(super) const LISTS: &str = "lists";
 pub(super) const LISTS_6: &str = "lists-6";
-/// Refusals of one instance in a second that are reported.
+/// Rejected packets of one instance that are reported per second.
 const REFUSALS_PER_S_MAX: u32 = 20;
 
-/// Refuses what is not on a list, and reports it to a group.
+/// Rejects what is not on a list, and reports it to the log group.
 pub(super) fn refuse_listed(family: Family, log_group: Option<u16>) -> Vec<Rule> {
     match log_group {
         Some(group) => vec![
@@ -26,7 +26,7 @@ pub(super) fn refuse_listed(family: Family, log_group: Option<u16>) -> Vec<Rule>
     }
 }
 
-/// Makes the chains of a list, unless they are there, and their sets.
+/// Makes the chains and sets of a list, unless they exist.
 pub fn add_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
     let (mut changes, mut rules, mut rules_6) = (changes, Vec::new(), Vec::new());
     for group in &list.groups {
@@ -62,7 +62,7 @@ pub fn add_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
     changes.add_verdict(LISTS_6, list.number, &list.chain_6)
 }
 
-/// Removes them.
+/// Removes the chains and sets of a list.
 pub fn remove_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a> {
     let mut changes = changes.remove_verdict(LISTS, list.number).remove_chain(&list.chain);
     if list.has_v6 {
@@ -85,12 +85,12 @@ pub fn remove_list<'a>(changes: Transaction<'a>, list: &List) -> Transaction<'a>
     changes
 }
 
-/// Puts an instance under a list.
+/// Restricts an instance to a list.
 pub fn add_member<'a>(changes: Transaction<'a>, instance: Ipv4Addr, list: &List) -> Transaction<'a> {
     changes.add_number(MEMBERS, instance, list.number)
 }
 
-/// Takes it from under its list.
+/// Removes the restriction of an instance.
 pub fn remove_member(changes: Transaction<'_>, instance: Ipv4Addr) -> Transaction<'_> {
     changes.remove_number(MEMBERS, instance)
 }

@@ -1,7 +1,8 @@
-//! What instances may reach and who may reach them, as packet rules. Pure.
+//! The packet rules that decide what instances may reach and what may reach them. Pure.
 //!
-//! One table per platform, the same however many instances there are: a link is known by how its
-//! name begins, and who may send from it by the machine's own route to its address.
+//! There is one table per platform, and its size does not depend on the number of instances: links
+//! are matched by the prefix of their names, and source addresses are checked against the host's
+//! routes (reverse path).
 //!
 //! ```text
 //! asked    before tracking  what instances ask the name server is no connection, nor its answers
@@ -14,14 +15,14 @@
 //!                           gateway's, become the relay's
 //! ```
 //!
-//! Functions with a list of what they may reach share three more sets and chains: `members` has the
-//! number of the list of an instance's address, `lists` the chain of a number, and the chain, one a
-//! list, returns for what is on it and otherwise goes to `refuse-listed`, which reports and
-//! refuses. With IPv6, packets of it go from `from` to `from-6`, which asks the same of them; a
-//! list has a chain for each family, found by the number of the same member.
+//! Egress lists add two maps and some chains: `members` maps the address of an instance to the
+//! number of its list, and `lists` maps that number to the chain of the list. The chain returns for
+//! destinations on the list and otherwise goes to `refuse-listed`, which reports and rejects. IPv6
+//! packets go from `from` to `from-6`, which checks the same; a list has a chain for each family,
+//! found by the same number.
 //!
-//! An instance without a list is in none of them, and what it sends costs one failed lookup until
-//! its connection is established.
+//! An instance without a list has no entry in `members`, so its packets cost one failed lookup
+//! until their connection is established.
 
 mod chains;
 mod denied;
@@ -46,16 +47,16 @@ pub use self::lists::{add_list, add_member, remove_list, remove_member};
 /// Port of name servers.
 pub const DNS_PORT: u16 = 53;
 
-/// Before the tracking of connections (-200).
+/// Before connection tracking (-200).
 const BEFORE_TRACKING: i32 = -300;
-/// Behind the tracking of connections (-200) and before destinations are changed (-100): what
-/// another program publishes on an address of this machine is refused by that address.
+/// After connection tracking (-200) and before DNAT (-100): a port that another program publishes
+/// on an address of this host is rejected by that address.
 const BEFORE_DESTINATION_CHANGES: i32 = -150;
-/// Where destinations are usually changed.
+/// The usual priority of DNAT.
 const DESTINATION_CHANGES: i32 = -100;
-/// Where filters usually are.
+/// The usual priority of filters.
 const FILTER: i32 = 0;
-/// Where sources are usually changed.
+/// The usual priority of SNAT.
 const SOURCE_CHANGES: i32 = 100;
 
 const DENIED: &str = "denied";
@@ -69,7 +70,7 @@ const FROM_6: &str = "from-6";
 const COUNTED: &str = "counted";
 const COUNTED_6: &str = "counted-6";
 
-/// What instances reach of this machine, all by TCP but names.
+/// What instances can reach on this host: DNS, and everything else by TCP.
 #[derive(Debug, Clone, Copy)]
 pub struct Here {
     /// The address of the name server and of the machine's ports.
@@ -82,7 +83,7 @@ pub struct Here {
     pub has_v6: bool,
 }
 
-/// Puts the platform's table in the place of one that is there.
+/// Installs the platform's table, in place of an existing one.
 ///
 /// Refusals of what is not on a list are reported to `log_group`.
 pub fn install<'a>(
@@ -99,8 +100,8 @@ pub fn install<'a>(
     let changes = sets(Transaction::on(&names.table).table().remove_table().table(), config)
         .chain(called(REFUSE, chains::refuse()))
         .chain(called(REFUSE_LISTED, refuse_listed(Family::V4, log_group)))
-        // Questions would fill the table of connections: each has a port of its own, and is
-        // remembered for half a minute.
+        // DNS queries are exempt from connection tracking: each uses a port of its own and would
+        // stay in the table for half a minute.
         .chain(filter("asked", libc::NF_INET_PRE_ROUTING, BEFORE_TRACKING, asked))
         .chain(filter("answered", libc::NF_INET_LOCAL_OUT, BEFORE_TRACKING, answered))
         .chain(called(COUNTED, chains::counted(Family::V4, connections)));
@@ -126,7 +127,7 @@ fn sets<'a>(changes: Transaction<'a>, config: &Config) -> Transaction<'a> {
         .set(&Set::Verdicts { name: LISTS })
 }
 
-/// What of the table only IPv6 needs.
+/// Sets and chains for IPv6.
 fn of_v6<'a>(
     changes: Transaction<'a>,
     config: &Config,
@@ -141,17 +142,17 @@ fn of_v6<'a>(
         .chain(called(FROM_6, chains::from_6()))
 }
 
-/// A chain that rules of others go to.
+/// A chain that rules of other chains go to.
 fn called(name: &str, rules: Vec<Rule>) -> Chain<'_> {
     Chain { name, hook: None, rules }
 }
 
-/// A chain that decides at a hook.
+/// A chain that filters at a hook.
 fn filter(name: &str, place: i32, priority: i32, rules: Vec<Rule>) -> Chain<'_> {
     Chain { name, hook: Some(Hook { kind: Kind::Filter, place, priority }), rules }
 }
 
-/// A chain that changes addresses at a hook.
+/// A chain that translates addresses at a hook.
 fn nat(name: &str, place: i32, priority: i32, rules: Vec<Rule>) -> Chain<'_> {
     Chain { name, hook: Some(Hook { kind: Kind::Nat, place, priority }), rules }
 }

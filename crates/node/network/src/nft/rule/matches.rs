@@ -1,4 +1,4 @@
-//! What must hold for a rule: links, addresses, protocols and ports, connections.
+//! Matches of a rule: interfaces, addresses, protocols and ports, connection state.
 
 use std::net::Ipv4Addr;
 
@@ -28,52 +28,53 @@ const FIB_BY_DESTINATION: u32 = 2;
 const FIB_BY_LINK: u32 = 8;
 
 impl Rule {
-    /// Came in by no link whose name begins so.
+    /// Matches packets from interfaces whose names do not start with the prefix.
     pub fn enters_not_by(self, prefix: &str) -> Self {
         self.and([meta(META_IIFNAME), compare(NOT_EQUAL, prefix.as_bytes())])
     }
 
-    /// Came in by a link whose name begins so.
+    /// Matches packets from interfaces whose names start with the prefix.
     pub fn enters_by(self, prefix: &str) -> Self {
         self.and([meta(META_IIFNAME), compare(EQUAL, prefix.as_bytes())])
     }
 
-    /// Came in by one of the links named in a set.
+    /// Matches packets from interfaces named in a set.
     pub fn enters_by_one_of(self, set: &str) -> Self {
         self.and([meta(META_IIFNAME), lookup(set)])
     }
 
-    /// Does not go out by a link whose name begins so.
+    /// Matches packets that leave by interfaces whose names do not start with the prefix.
     pub fn leaves_not_by(self, prefix: &str) -> Self {
         self.and([meta(META_OIFNAME), compare(NOT_EQUAL, prefix.as_bytes())])
     }
 
-    /// Is IPv4.
+    /// Matches IPv4.
     pub fn v4(self) -> Self {
         self.and([meta(META_NFPROTO), compare(EQUAL, &[libc::NFPROTO_IPV4 as u8])])
     }
 
-    /// Is IPv6.
+    /// Matches IPv6.
     pub fn v6(self) -> Self {
         self.and([meta(META_NFPROTO), compare(EQUAL, &[libc::NFPROTO_IPV6 as u8])])
     }
 
-    /// Is not IPv4.
+    /// Matches anything but IPv4.
     pub fn not_v4(self) -> Self {
         self.and([meta(META_NFPROTO), compare(NOT_EQUAL, &[libc::NFPROTO_IPV4 as u8])])
     }
 
-    /// Is TCP, UDP, ICMP…, by number.
+    /// Matches a transport protocol by its number (`IPPROTO_TCP`…).
     pub fn protocol(self, number: i32) -> Self {
         self.and([meta(META_L4PROTO), compare(EQUAL, &[number as u8])])
     }
 
-    /// Is TCP or UDP to a port.
+    /// Matches a destination port of TCP or UDP.
     pub fn port(self, protocol: i32, port: u16) -> Self {
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 2, 2), compare(EQUAL, &port.to_be_bytes())])
     }
 
-    /// Is to one of the ports from the first to the last, and no ICMP, which has none.
+    /// Matches destination ports from the first to the last, of any protocol but ICMP, which has no
+    /// ports.
     pub fn port_between(self, first: u16, last: u16) -> Self {
         let without_ports = if self.family == Family::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
         self.and([
@@ -85,12 +86,12 @@ impl Rule {
         ])
     }
 
-    /// Is TCP or UDP from a port.
+    /// Matches a source port of TCP or UDP.
     pub fn source_port(self, protocol: i32, port: u16) -> Self {
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 0, 2), compare(EQUAL, &port.to_be_bytes())])
     }
 
-    /// Is the first packet of a connection by TCP, as its flags say: SYN without ACK.
+    /// Matches the first packet of a TCP connection: SYN without ACK.
     pub fn begins_tcp(self) -> Self {
         const FLAGS: u32 = 13;
         const SYN: u8 = 0x02;
@@ -98,23 +99,23 @@ impl Rule {
         self.and([payload(TRANSPORT_HEADER, FLAGS, 1), only_bits(&[SYN_OR_ACK]), compare(EQUAL, &[SYN])])
     }
 
-    /// Is an ICMP message of a type.
+    /// Matches a type of ICMP message, or of ICMPv6 in a rule of that family.
     pub fn icmp(self, kind: u8) -> Self {
         let protocol = if self.family == Family::V4 { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 };
         self.protocol(protocol).and([payload(TRANSPORT_HEADER, 0, 1), compare(EQUAL, &[kind])])
     }
 
-    /// Goes to an address.
+    /// Matches a destination address.
     pub fn destination(self, address: Ipv4Addr) -> Self {
         self.and([payload(NETWORK_HEADER, DESTINATION, 4), compare(EQUAL, &address.octets())])
     }
 
-    /// Comes from an address.
+    /// Matches a source address.
     pub fn source(self, address: Ipv4Addr) -> Self {
         self.and([payload(NETWORK_HEADER, SOURCE, 4), compare(EQUAL, &address.octets())])
     }
 
-    /// Goes to an address of a set.
+    /// Matches destination addresses in a set.
     pub fn destination_in(self, set: &str) -> Self {
         let address = match self.family {
             Family::V4 => payload(NETWORK_HEADER, DESTINATION, 4),
@@ -123,7 +124,7 @@ impl Rule {
         self.and([address, lookup(set)])
     }
 
-    /// Comes from a range.
+    /// Matches source addresses in an IPv4 range.
     pub fn source_in(self, range: Subnet) -> Self {
         self.and([
             payload(NETWORK_HEADER, SOURCE, 4),
@@ -132,7 +133,7 @@ impl Rule {
         ])
     }
 
-    /// Comes from a range of IPv6.
+    /// Matches source addresses in an IPv6 range.
     pub fn source_in_6(self, range: Subnet6) -> Self {
         self.and([
             payload(NETWORK_HEADER, SOURCE_6, 16),
@@ -141,44 +142,45 @@ impl Rule {
         ])
     }
 
-    /// Comes from an address that this machine has no route to by the link it came in by: a forged
-    /// one.
+    /// Matches spoofed packets: the host has no route to the source address through the interface
+    /// that the packet arrived on (reverse path filter).
     pub fn forged_source(self) -> Self {
         self.and([fib(FIB_LINK, FIB_BY_SOURCE | FIB_BY_LINK), compare(EQUAL, &0_u32.to_ne_bytes())])
     }
 
-    /// Goes to an address of this machine, or to many at once.
+    /// Matches destinations that are not unicast to another host: addresses of this host, broadcast
+    /// and multicast.
     pub fn destination_here_or_many(self) -> Self {
         let unicast = u32::from(libc::RTN_UNICAST);
         self.and([fib(FIB_ADDRESS_TYPE, FIB_BY_DESTINATION), compare(NOT_EQUAL, &unicast.to_ne_bytes())])
     }
 
-    /// Belongs to a connection that was let through, or is an error about one.
+    /// Matches the connection states established and related.
     pub fn of_known_connection(self) -> Self {
         self.state(NOT_EQUAL, ESTABLISHED_OR_RELATED)
     }
 
-    /// Does not.
+    /// Matches connection states other than established and related.
     pub fn of_no_known_connection(self) -> Self {
         self.state(EQUAL, ESTABLISHED_OR_RELATED)
     }
 
-    /// Belongs to no connection that was let through, or is an error about one.
+    /// Matches connection states other than established, related included.
     pub fn not_established(self) -> Self {
         self.state(EQUAL, ESTABLISHED)
     }
 
-    /// Begins a connection.
+    /// Matches the first packet of a connection.
     pub fn new_connection(self) -> Self {
         self.state(NOT_EQUAL, NEW)
     }
 
-    /// Whether the bits are all unset, or not.
+    /// Compares the given bits of the connection state with zero.
     fn state(self, how: u32, bits: u32) -> Self {
         self.and([ct(CT_STATE), only_bits(&bits.to_ne_bytes()), compare(how, &0_u32.to_ne_bytes())])
     }
 
-    /// Goes where it was sent: nobody here has changed its destination.
+    /// Matches connections without DNAT on this host.
     pub fn destination_unchanged(self) -> Self {
         let bits = only_bits(&DESTINATION_CHANGED.to_ne_bytes());
         self.and([ct(CT_STATUS), bits, compare(EQUAL, &0_u32.to_ne_bytes())])

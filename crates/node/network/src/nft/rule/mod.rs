@@ -1,4 +1,4 @@
-//! A rule of a chain: what must hold, then what happens. Pure.
+//! Rules of a chain: matches, then statements. Pure.
 
 mod limits;
 mod matches;
@@ -9,21 +9,21 @@ use crate::netlink::Attributes;
 
 pub use self::statements::ask_chain;
 
-/// Where `payload` begins.
+/// Bases of `payload`.
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 /// Offsets in the IPv4 header.
 const SOURCE: u32 = 12;
 const DESTINATION: u32 = 16;
-/// And in that of IPv6.
+/// Offsets in the IPv6 header.
 const SOURCE_6: u32 = 8;
 const DESTINATION_6: u32 = 24;
 
-/// A rule: what must hold, then what happens. Rules are read in the order of a chain.
+/// A rule under construction: matches, then statements. Methods append to it in order.
 #[derive(Debug, Clone)]
 pub struct Rule {
     steps: Vec<Expression>,
-    /// Where what is said of addresses finds them.
+    /// Whose header matches on addresses read.
     family: Family,
 }
 
@@ -32,17 +32,18 @@ pub struct Rule {
 pub enum Family {
     /// IPv4's.
     V4,
-    /// IPv6's. Sources are known by the IPv4 address that theirs end with.
+    /// IPv6's. Sets identify a source by the IPv4 address in its last 32 bits.
     V6,
 }
 
 impl Rule {
-    /// Holds for every packet; what it says of addresses must be asked of IPv4 alone.
+    /// A rule that matches every packet. Matches on addresses read the IPv4 header, so they must
+    /// only see IPv4.
     pub fn new() -> Self {
         Self::of(Family::V4)
     }
 
-    /// Holds for every packet; what it says of addresses must be asked of that family alone.
+    /// The same with matches on addresses that read the header of the given family.
     pub fn of(family: Family) -> Self {
         Self { steps: Vec::new(), family }
     }
@@ -52,7 +53,7 @@ impl Rule {
         self
     }
 
-    /// Loads what sets know a source by.
+    /// Loads the 32 bits by which sets identify a source.
     fn known_source(&self) -> Expression {
         match self.family {
             Family::V4 => payload(NETWORK_HEADER, SOURCE, 4),
@@ -60,7 +61,7 @@ impl Rule {
         }
     }
 
-    /// The list of its expressions.
+    /// The list of its expressions, as rule messages contain it.
     pub fn expressions(self) -> Attributes {
         const ELEMENT: u16 = 1;
         self.steps.into_iter().fold(Attributes::new(), |list, one| list.nest(ELEMENT, one.attributes()))

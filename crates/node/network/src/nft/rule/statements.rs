@@ -1,4 +1,4 @@
-//! What happens to a packet that a rule holds for: a verdict, an answer, a change of addresses.
+//! Statements of a rule, applied to packets that match: verdicts, logging, rejections, NAT.
 
 use std::net::Ipv4Addr;
 
@@ -20,27 +20,27 @@ const ADMINISTRATIVELY_PROHIBITED: u8 = 3;
 const LOGGED_BYTES: u32 = 64;
 
 impl Rule {
-    /// Is not tracked as a connection.
+    /// Exempts the packet from connection tracking.
     pub fn untracked(self) -> Self {
         self.and([Expression::new("notrack", Attributes::new())])
     }
 
-    /// Goes on its way, as far as this chain is concerned.
+    /// Accepts the packet; chains at later hooks still see it.
     pub fn accept(self) -> Self {
         self.verdict(Attributes::new().network_number(1, ACCEPT.cast_unsigned()))
     }
 
-    /// Vanishes.
+    /// Drops the packet without a reply.
     pub fn drop(self) -> Self {
         self.verdict(Attributes::new().network_number(1, DROP.cast_unsigned()))
     }
 
-    /// Another chain decides.
+    /// Continues in another chain, without returning.
     pub fn go_to(self, chain: &str) -> Self {
         self.verdict(Attributes::new().network_number(1, GOTO.cast_unsigned()).text(2, chain))
     }
 
-    /// What called this chain goes on behind the call.
+    /// Returns to the calling chain.
     pub fn back(self) -> Self {
         self.verdict(Attributes::new().network_number(1, RETURN.cast_unsigned()))
     }
@@ -51,8 +51,8 @@ impl Rule {
         self.and([Expression::new("immediate", what.nest(2, Attributes::new().nest(DATA_VERDICT, verdict)))])
     }
 
-    /// The number that one set has for the source decides by the verdict that another has for it;
-    /// without either the rule does not hold.
+    /// Looks up the number of the source in one map and the verdict of that number in another. The
+    /// rule does not match if either has no entry.
     pub fn verdict_of_source(self, numbers: &str, verdicts: &str) -> Self {
         let by = |set: &str, into: u32| {
             Expression::new("lookup", Attributes::new().text(1, set).network_number(2, VALUE).network_number(3, into))
@@ -61,29 +61,29 @@ impl Rule {
         self.and([source, by(numbers, VALUE), by(verdicts, VERDICT)])
     }
 
-    /// The first bytes of the packet are sent to whoever listens to a group.
+    /// Sends the first bytes of the packet to the listener of a log group (nfnetlink_log).
     pub fn log(self, group: u16) -> Self {
         let what = Attributes::new().with(1, &group.to_be_bytes()).network_number(3, LOGGED_BYTES);
         self.and([Expression::new("log", what)])
     }
 
-    /// The sender is told that its connection is refused (TCP).
+    /// Rejects with a TCP reset.
     pub fn reset(self) -> Self {
         self.and([Expression::new("reject", Attributes::new().network_number(1, WITH_RESET).with(2, &[0]))])
     }
 
-    /// The sender is told that this is prohibited.
+    /// Rejects with ICMP "administratively prohibited".
     pub fn prohibit(self) -> Self {
         let what = Attributes::new().network_number(1, WITH_ICMP).with(2, &[ADMINISTRATIVELY_PROHIBITED]);
         self.and([Expression::new("reject", what)])
     }
 
-    /// Goes out as if it came from this machine.
+    /// Masquerades: replaces the source address by that of the outgoing interface.
     pub fn masquerade(self) -> Self {
         self.and([Expression::new("masq", Attributes::new())])
     }
 
-    /// Goes to another port of the address that it was sent to.
+    /// Changes the destination port (DNAT).
     pub fn redirect(self, port: u16) -> Self {
         const DESTINATION_NAT: u32 = 1;
         let port = Attributes::new().network_number(1, VALUE).nest(2, data(&port.to_be_bytes()));
@@ -94,7 +94,7 @@ impl Rule {
         self.and([Expression::new("immediate", port), Expression::new("nat", change)])
     }
 
-    /// Goes to another address and port.
+    /// Changes destination address and port (DNAT).
     pub fn send_to(self, address: Ipv4Addr, port: u16) -> Self {
         const DESTINATION_NAT: u32 = 1;
         let register = |register, value: &[u8]| {
@@ -110,7 +110,7 @@ impl Rule {
     }
 }
 
-/// The verdict to ask another chain, as the value of a set's element.
+/// The verdict to jump to a chain, as the value of a map element.
 pub fn ask_chain(chain: &str) -> Attributes {
     const DATA_VERDICT: u16 = 2;
     let verdict = Attributes::new().network_number(1, JUMP.cast_unsigned()).text(2, chain);

@@ -1,10 +1,10 @@
 //! What follows a start and an end: threads with queues, made once, so that no start and no end
 //! makes a thread of its own.
 //!
-//! One has what somebody waits for: the quota of an instance that listens, how one ended. Another
-//! cleans up, and may be behind while many end. A few ask instances to end, which may take each of
-//! them some milliseconds. An instance has at most four chores, so the queues hold at most four
-//! times `[sandbox] instances_max`.
+//! One runs prompt chores, for which a caller waits: the quota of an instance that listens, how one
+//! ended. Another cleans up, and may lag while many end. A few signal instances to end, each of
+//! which may take some milliseconds. An instance has at most four chores, so the queues hold at
+//! most four times `[sandbox] instances_max`.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// Instances that are asked to end at once: one that runs is looked at for some milliseconds.
+/// Instances that are signalled at once: a running one is observed for some milliseconds.
 const ASKING_MAX: usize = 4;
 
 type Chore = Box<dyn FnOnce() + Send>;
@@ -34,18 +34,18 @@ impl Chores {
         Ok(Self { prompt, cleanup, ask: threads("ask", ASKING_MAX)? })
     }
 
-    /// Asks an instance to end, which may take its time; how many are asked at once is bounded.
-    /// Returns whether it heeds that.
+    /// Signals an instance to end, which may take some time; the number at once is bounded. Returns
+    /// whether it handles the signal.
     pub async fn ask(&self, ask: impl FnOnce() -> bool + Send + 'static) -> bool {
         let (heeds, answer) = oneshot::channel();
         hand_over(&self.ask, move || {
-            // Nobody may wait for the answer any more.
+            // The caller may be gone.
             let _ = heeds.send(ask());
         });
         answer.await.unwrap_or(false)
     }
 
-    /// Has done what somebody waits for.
+    /// Runs a chore for which a caller waits.
     pub fn prompt(&self, chore: impl FnOnce() + Send + 'static) {
         hand_over(&self.prompt, chore);
     }

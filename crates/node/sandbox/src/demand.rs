@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked whether there are more than will be needed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while there is no more than the least.
+/// The same while only the minimum is kept.
 const REST_INTERVAL: Duration = Duration::from_secs(10);
 /// How long no start must have come before anything is made for the next ones.
 const QUIET: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(20);
 pub enum Next {
     /// Make one.
     Make,
-    /// One is there that nobody will need: let go of it.
+    /// Free one that exceeds the demand.
     LetGo,
     /// Look again after this time, or when one was taken.
     Wait(Duration),
@@ -39,7 +39,7 @@ pub struct Levels {
     pub halved_s: u64,
 }
 
-/// The demand of late.
+/// The recent demand.
 #[derive(Debug)]
 pub struct Demand {
     levels: Levels,

@@ -95,7 +95,7 @@ impl Kept {
     }
 }
 
-/// Maps that starts asked for of late.
+/// Mappings of recent starts.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<VecDeque<DiskIds>>);
 

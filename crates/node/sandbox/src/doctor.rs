@@ -217,8 +217,7 @@ fn starting() -> Check {
     Check::new("system calls", lacking.is_empty(), CheckStatus::Missing, found, remedy)
 }
 
-/// Servers that begin to listen are told of by a program in the kernel, on instances' directory of
-/// version 2.
+/// A sock_ops program on the instances' cgroup v2 directory reports servers that begin to listen.
 fn readiness() -> Check {
     let unified = Layout::detect().is_ok_and(|layout| layout.v2.is_some());
     let (ok, found) = match sys::bpf::available() {
@@ -250,7 +249,7 @@ fn network() -> Check {
     Check::new("public network", ok, CheckStatus::Degraded, found, &remedy)
 }
 
-/// Version 1 of cgroups has a file for it, version 2 counts it unless the kernel was told not to.
+/// cgroup v1 has a file for it; v2 counts it unless disabled on the kernel's command line.
 fn sockets() -> Check {
     let counted = match Layout::detect() {
         Ok(layout) => match layout.v1.get("memory") {
@@ -284,7 +283,7 @@ fn freezing() -> Check {
     Check::new("freezing", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// Version 1 limits swap only where the kernel was told to count it.
+/// cgroup v1 limits swap only if the kernel was booted with swap accounting.
 fn swap() -> Check {
     let used = read("/proc/swaps").lines().count() > 1;
     let limited = Layout::detect().is_ok_and(|layout| match layout.v1.get("memory") {
@@ -300,8 +299,7 @@ fn swap() -> Check {
     Check::new("swap", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// Who may lower the score of a process below what it was raised to is decided by whoever raised
-/// it.
+/// A score that was raised by a privileged process cannot be lowered below that without privileges.
 fn oom_score() -> Check {
     const SYS_RESOURCE: u32 = 24;
     let own: i32 = read("/proc/self/oom_score_adj").parse().unwrap_or_default();

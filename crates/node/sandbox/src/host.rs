@@ -45,6 +45,6 @@ pub struct Host {
     pub running: Mutex<HashMap<InstanceId, Killer>>,
     /// The reapers.
     pub reapers: TaskTracker,
-    /// Set when no start is to begin any more.
+    /// Set on shutdown: no more starts may begin.
     pub stopping: AtomicBool,
 }

@@ -294,9 +294,8 @@ fn give(mount: &OwnedFd, root: u32) -> io::Result<()> {
     Ok(chownat(mount, "", owner.0, owner.1, AtFlags::EMPTY_PATH)?)
 }
 
-/// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to
-/// whoever made them, here the host's root, who is nobody inside. What is no pipe is another's and
-/// stays.
+/// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to their
+/// creator, the host's root, which is not mapped inside. Anything but a pipe is left alone.
 fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     for output in [&spec.stdout, &spec.stderr] {
@@ -311,8 +310,8 @@ fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// What of the list the kernel shows at all, and as what: in the instance's `/proc` each name would
-/// be looked up anew.
+/// The paths of the list that exist on this kernel, and their types. Looking them up here saves the
+/// lookups in the `/proc` of each instance.
 fn masked(proc: BorrowedFd<'_>) -> Result<Vec<MaskedPath>, Error> {
     let mut found = Vec::new();
     for name in MASKED_PROC {

@@ -68,7 +68,7 @@ pub struct Started {
     pub pidfd: AsyncFd<OwnedFd>,
     /// Its cgroup.
     pub cgroup: InstanceCgroup,
-    /// Its network, and ids that nobody else may have while it is there.
+    /// Its network namespace and host ids, which must not be reused while it exists.
     pub namespaces: Namespaces,
     /// Connects into its network.
     pub connector: Connector,
@@ -209,7 +209,7 @@ impl Sandbox {
             cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.freeze()?;
             self.inner.metered.sleep();
             if let Some(reclaim) = cgroup.reclaim().filter(|_| self.inner.reclaim_frozen) {
-                // While its page cache is there to be told from the rest.
+                // Sample while its page cache still exists and can be told apart.
                 cgroup.sample_memory();
                 self.inner.chores.cleanup(move || {
                     if let Err(error) = reclaim.run() {

@@ -1,7 +1,7 @@
 //! Paths of the kernel that instances do not see or may not write, whatever isolates them (the
 //! lists of the OCI runtimes).
 
-/// What tells about or reaches the machine below `/proc`.
+/// Files below `/proc` that expose or control the host.
 pub const MASKED_PROC: &[&str] = &[
     "acpi",
     "asound",
@@ -10,8 +10,8 @@ pub const MASKED_PROC: &[&str] = &[
     "kcore",
     "keys",
     "latency_stats",
-    // Anyone may have it watched, which costs the kernel a thread, and it tells of the whole
-    // machine.
+    // Any process may register triggers, each of which costs the kernel a thread, and the values
+    // are those of the whole host.
     "pressure",
     "sched_debug",
     "scsi",

@@ -2,9 +2,9 @@
 //! a range of host ids, and the mounts that depend on these alone, made ahead of the starts that
 //! take them.
 //!
-//! A network namespace serves one instance and goes with it, its link too; ids and their namespace
-//! serve the next one when it is gone. Those with a link and those without are kept ready apart,
-//! each as many as starts took of late.
+//! A network namespace, with its link, serves one instance and is not reused; host ids and their
+//! user namespace are reused. Namespaces with and without a link are kept ready separately, each
+//! according to the recent rate of starts.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -110,7 +110,7 @@ struct State {
     next: u32,
     /// Without a link.
     plain: Ready,
-    /// With one; none where there is no egress.
+    /// Namespaces with a link; empty where there is no egress.
     linked: Ready,
     stopping: bool,
 }
@@ -148,7 +148,7 @@ pub struct PrewarmPool {
     elsewhere: MountThread,
     /// Where settings of network namespaces are written.
     settings: NetworkSettings,
-    /// How ids on disk were mapped of late.
+    /// Recently used mappings of ids on disk.
     pub mapped: Recent,
     state: Mutex<State>,
     wanted: Condvar,
@@ -229,7 +229,7 @@ impl PrewarmPool {
                     tracing::debug!(%error, "cannot prewarm a namespace");
                     let mut state = self.state.lock();
                     if !state.stopping {
-                        // Until an instance goes, or a start asks.
+                        // Wait until an instance ends or a start finds none ready.
                         self.wanted.wait(&mut state);
                     }
                 }
@@ -237,7 +237,8 @@ impl PrewarmPool {
         }
     }
 
-    /// Makes the namespaces by which mounts were mapped of late. A start makes what is missing.
+    /// Makes user namespaces for recently used mappings of mounts. A start makes those that are
+    /// missing.
     fn map_ahead(&self, ids: &HostIds, stack: &mut Stack) {
         for mapped in self.mapped.all() {
             if let Err(error) = ids.mapping(mapped, ids.first_id(), &self.config, stack) {
@@ -277,7 +278,7 @@ impl PrewarmPool {
             state.stopping = true;
             (std::mem::take(&mut state.linked.queue), std::mem::take(&mut state.plain.queue))
         };
-        // Ranges return to the state as they are dropped, so not under its lock.
+        // Dropping them returns their id ranges to the state, so its lock must not be held.
         drop(ready);
         self.wanted.notify_all();
     }

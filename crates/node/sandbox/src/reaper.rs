@@ -26,7 +26,7 @@ pub struct Reaper {
     pub pidfd: AsyncFd<OwnedFd>,
     /// Its cgroup, which goes back to the pool.
     pub cgroup: Arc<RwLock<CgroupState>>,
-    /// Ids and link that nobody else may have while it is there.
+    /// Host ids and link, which must not be reused while the instance exists.
     pub held: (HostIds, Option<Arc<Link>>),
     /// Where its exit status is published.
     pub exit: watch::Sender<Option<ExitStatus>>,

@@ -1,9 +1,8 @@
-//! Stopping an instance: its first process is asked to end by a signal, and killed when it has not
-//! after a grace.
+//! Stopping an instance: signals its first process, and kills it after a grace period.
 //!
 //! The kernel drops signals to the first process of a namespace that it neither catches nor blocks
-//! (pid_namespaces(7); kernel/signal.c, `sig_ignored`): waiting for what such a process will do
-//! would be in vain, and it is killed at once.
+//! (pid_namespaces(7); kernel/signal.c, `sig_ignored`). Such a process would never react, so it is
+//! killed at once.
 
 use std::fs;
 use std::sync::Arc;
@@ -38,7 +37,7 @@ pub struct Stop {
     pub pid: i32,
     /// What isolates it, unless we do.
     pub runtime: Option<Kind>,
-    /// Where it is asked.
+    /// Where the signal is sent.
     pub chores: Arc<Chores>,
     /// How it ended, when it has.
     pub exit: watch::Receiver<Option<ExitStatus>>,

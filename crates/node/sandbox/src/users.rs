@@ -16,7 +16,7 @@ use crate::prewarm_pool::Namespaces;
 use crate::rlimits;
 use crate::runtime::Runtime;
 
-/// What a start is told of users and groups.
+/// Users and groups of a start.
 pub struct Users {
     /// Host id of the instance's root.
     pub root: u32,

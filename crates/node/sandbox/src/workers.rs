@@ -136,7 +136,7 @@ fn work(host: &Arc<Host>, queue: &FairQueue<Job>, mut own: ChildResources) {
         // A panic ends this start alone: with the thread, the kernel would end every instance that
         // it ever started.
         match std::panic::catch_unwind(AssertUnwindSafe(|| start(host, spec, &mut own))) {
-            // Nobody may be waiting any more: the sandbox is dropped then, which ends it.
+            // If the caller is gone, the sandbox is dropped, which ends the instance.
             Ok(started) => drop(reply.send(started)),
             Err(_) => tracing::error!("a start panicked; failing it as if the platform stopped"),
         }

@@ -58,7 +58,7 @@ impl Directory {
         Arc::ptr_eq(&self.parent, &other.parent)
     }
 
-    /// Makes it; one that is there already is well.
+    /// Makes it, unless it exists.
     pub fn make(&self) -> io::Result<()> {
         match mkdirat(&self.parent.fd, &*self.name, DIRECTORY_MODE) {
             Err(Errno::EXIST) => Ok(()),

@@ -182,7 +182,7 @@ fn is_absent(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::EINVAL)
 }
 
-/// A file that is read again and again, on the way of a request: it is opened once.
+/// A file that is read repeatedly while requests wait, so it is kept open.
 #[derive(Debug)]
 pub struct Counter {
     folder: Directory,
@@ -239,9 +239,9 @@ pub struct Reclaim {
 }
 
 impl Reclaim {
-    /// Takes back the memory of files that were read once and not again. What the processes hold
-    /// themselves could only go to swap, which instances do not have, and what they use again and
-    /// again would have to be read anew for the next request. Takes as long as the kernel likes.
+    /// Reclaims page cache of files that were read only once (the inactive list). Anonymous memory
+    /// could only go to swap, which instances do not have, and active files would have to be read
+    /// again for the next request. May take long.
     pub fn run(&self) -> io::Result<()> {
         let text = self.folder.read("memory.stat")?;
         let cold = text.lines().find_map(|line| line.strip_prefix("inactive_file ")).unwrap_or("0");

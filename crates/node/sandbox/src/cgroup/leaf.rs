@@ -1,6 +1,6 @@
-//! Room for controllers in a version 2 root that is no root of the machine's: in a container with a
-//! cgroup namespace of its own, the group at the mount point has limits and processes, and a group
-//! with processes hands no controller down (cgroups(7), "no internal processes").
+//! Makes the controllers of a cgroup v2 mount available to subdirectories inside a container with
+//! its own cgroup namespace: the group at the mount point has processes, and a group with processes
+//! cannot delegate controllers (cgroups(7), "no internal processes").
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -202,8 +202,8 @@ fn kill_all(folder: &Path, deadline: Instant) -> usize {
             return found;
         }
         for pid in left {
-            // The number could have been used again since the file was read: the descriptor is of
-            // whoever has it now, and is killed only if that process is still in our directory.
+            // The pid may have been reused since the file was read. The pidfd refers to the process
+            // that has it now, which is killed only if it is in our directory.
             if let Ok(process) = sys::process::open(pid)
                 && processes(folder).contains(&pid)
             {

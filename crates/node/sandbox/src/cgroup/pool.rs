@@ -26,7 +26,7 @@ struct State {
     /// Of instances that have ended.
     left: Vec<InstanceCgroup>,
     demand: Demand,
-    /// What the last start asked for, hence the likeliest for the next one.
+    /// The limits of the last start, which are the most likely ones for the next.
     usual: Option<Limits>,
     /// The name of the next one.
     number: u64,
@@ -96,8 +96,8 @@ impl CgroupPool {
                     match made {
                         Ok(made) => state.ready.push_back(made),
                         Err(error) => {
-                            // A start that finds none ready reports the same error to its caller;
-                            // here it is put off until one asks or another ends.
+                            // A start that finds none ready reports the same error to its caller.
+                            // Here, wait until a start needs one or another instance ends.
                             tracing::debug!(%error, "no cgroup could be made ahead");
                             if !state.stopping {
                                 self.changed.wait(&mut state);

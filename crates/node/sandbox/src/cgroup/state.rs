@@ -3,7 +3,7 @@
 
 use super::InstanceCgroup;
 
-/// Shared by everyone who asks about an instance; written once, by the reaper.
+/// Shared by all readers; written once, by the reaper.
 pub enum CgroupState {
     /// It is there.
     There(Box<InstanceCgroup>),
@@ -20,7 +20,7 @@ impl CgroupState {
         }
     }
 
-    /// Whether the kernel has killed a process in it for memory, as far as it can still be asked.
+    /// Whether the kernel has OOM-killed a process in it, as far as its counters can still be read.
     pub fn has_killed_for_memory(&self) -> bool {
         match self {
             Self::There(cgroup) => cgroup.out_of_memory_kills() > 0,

@@ -1,5 +1,4 @@
-//! What an instance sees of its cgroups at `/sys/fs/cgroup`: its own directories, which nobody
-//! inside can write.
+//! The view of an instance on its cgroups at `/sys/fs/cgroup`: its own directories, read-only.
 //!
 //! Programs size themselves by it (HotSpot, V8, .NET, Go). Version 2 is the instance's directory
 //! itself. Version 1 has one directory for each hierarchy, with the names that the machine has, in

@@ -49,9 +49,9 @@ impl Etc {
     }
 }
 
-/// Where the name leads: a link to where nothing is is followed in the root. One that leads to a
-/// file of the image's, which others may know by its own name, to what is no file, or where a mount
-/// will be, is taken away for the file.
+/// Resolves the name inside the root. A dangling link is followed. A link to an existing file of
+/// the image (which has a name of its own), to something other than a file, or to below a mount
+/// point is replaced by the file.
 fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Option<Place> {
     let dir = root.resolve(DIR.as_bytes()).ok()?;
     if !matches!(dir.kind(), Kind::Directory | Kind::Missing) || is_covered(&dir) {
@@ -65,9 +65,9 @@ fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Opti
     }
 }
 
-/// The mode of the directory, if a new one may hide the image's with nobody seeing a difference:
-/// one of root's, without extended attributes, where the image has nothing or plain files in the
-/// places of these.
+/// The mode of the directory, if a new one can replace the image's without a visible difference: it
+/// belongs to root, has no extended attributes, and the image has nothing or plain files at these
+/// names.
 fn ahead(root: &Merged) -> Option<u32> {
     // What several layers have in one place is the overlay's to say.
     let layer = root.only()?;

@@ -41,8 +41,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place(Vec<(Vec<u8>, Kind)>);
 
-/// A path that leads nowhere: its links go in a circle, it goes on through what is no directory, or
-/// no file can have it.
+/// A path that cannot be resolved: its links form a loop, a component is not a directory, or the
+/// path is not valid for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nowhere;
 
@@ -74,7 +74,7 @@ impl Place {
         Some(Self(above.to_vec()))
     }
 
-    /// The places on the way, itself the last, where nothing is.
+    /// The missing places on the path, itself the last.
     pub fn missing(&self) -> impl Iterator<Item = Self> {
         let first = self.0.iter().position(|(_, kind)| *kind == Kind::Missing).unwrap_or(self.0.len());
         (first..self.0.len()).map(|last| Self(self.0[..=last].to_vec()))
@@ -125,8 +125,8 @@ impl Merged {
         dirs.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Follows a path of the image's, as a process in the root would. What is missing may be on the
-    /// way: names below it are taken as they stand.
+    /// Resolves a path of the image as a process in the root would. Components may be missing:
+    /// names below a missing one are taken literally.
     pub fn resolve(&self, path: &[u8]) -> Result<Place, Nowhere> {
         let names = |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
         if path.len() > PATH_BYTES_MAX {

@@ -44,7 +44,7 @@ pub struct RootFacts {
 #[derive(Debug, Default)]
 struct Known {
     facts: OnceLock<Arc<Facts>>,
-    /// Where mounts go in it, by the paths that were asked for.
+    /// Resolved places of mounts, by the requested paths.
     places: Mutex<Vec<(Vec<String>, Places)>>,
 }
 
@@ -223,10 +223,10 @@ fn tmp(root: &Merged, image: &Image<'_>) -> Result<(Tmp, Option<Place>), Error> 
     Ok((Tmp::Kept((!has_mode).then_some(target)), None))
 }
 
-/// Directories that are wanted and that the layers lack, parents first, and who owns each: those
-/// that the config declares as volumes, where programs start, and where a link at `/tmp` leads. A
-/// volume that is made is the user's, who is to write there; what the image has stays as it is, as
-/// under docker.
+/// Directories to create because the layers lack them, parents first, with their owners: declared
+/// volumes, the working directory, and the target of a link at `/tmp`. A new volume belongs to the
+/// image's user, who must be able to write to it; existing directories keep their owners, as with
+/// Docker.
 fn wanted_dirs(
     root: &Merged,
     image: &Image<'_>,
@@ -244,7 +244,8 @@ fn wanted_dirs(
     let resolved = |path: &str| root.resolve(path.as_bytes()).ok().filter(|place| !is_kernels(place));
     let mut places: Vec<_> = image.volumes.iter().filter_map(|volume| Some((resolved(volume)?, user))).collect();
     places.extend(resolved(image.working_dir).map(|place| (place, ROOT)));
-    // Where the image has none, whoever mounts it makes it; behind a link not each of them does.
+    // Where the image has none, the code that mounts it creates it, but not in every case behind a
+    // link.
     places.extend(tmp.filter(|tmp| tmp.path() != TMP.as_bytes()).map(|tmp| (tmp.clone(), ROOT)));
     // A volume in another one is made after it, and one where programs start is a volume.
     places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));

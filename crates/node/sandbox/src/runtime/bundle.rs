@@ -1,4 +1,4 @@
-//! What a runtime is told of an instance: `config.json` of the runtime specification. Pure.
+//! The bundle of an instance for an OCI runtime: `config.json` of the runtime specification. Pure.
 
 use serde_json::{Value, json};
 use sys::namespace::IdRange;

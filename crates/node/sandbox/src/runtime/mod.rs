@@ -1,7 +1,7 @@
-//! Other runtimes in the place of our own isolation: `runc`, `crun`, `runsc`, or any program with
-//! their command line. They run in the instance's cgroup and network, in process and mount
-//! namespaces that end with them, on a root that is mounted already; `bundle.rs` says what they are
-//! told.
+//! OCI runtimes in place of our own isolation: `runc`, `crun`, `runsc`, or any program with the
+//! same command line. A runtime runs in the instance's cgroup and network namespace, in PID and
+//! mount namespaces of its own, on a root file system that is already mounted. `bundle.rs` writes
+//! its `config.json`.
 
 mod bundle;
 mod seccomp;
@@ -15,7 +15,7 @@ pub(crate) use bundle::{Bundle, INIT, config};
 
 /// Name of our own isolation, among those of runtimes.
 pub const OWN: &str = "sampan";
-/// Runtimes that are looked for where nobody names one, and what the doctor calls each.
+/// Runtimes that the doctor looks for by default, and its names for them.
 const KNOWN: &[(&str, &str)] = &[("runc", "runtime runc"), ("crun", "runtime crun"), ("runsc", "runtime runsc")];
 /// Where programs are looked for, beside the platform's `PATH`: a service may have a short one.
 const PLACES: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -100,8 +100,8 @@ impl Runtime {
     pub(crate) fn argv(&self, id: &str) -> Vec<String> {
         let program = self.program.to_string_lossy().into_owned();
         let own: &[&str] = match self.kind {
-            // Not being allowed to change cgroups is no error then; they are read-only, and their
-            // limits are set.
+            // Then runc ignores failures to change cgroups: they are read-only for it, and the
+            // limits are already set.
             Kind::Runc => &["--rootless", "true"],
             Kind::Crun => &["--cgroup-manager", "disabled"],
             // Its own network stack would take the link's address and keep the loopback to itself,
@@ -136,7 +136,7 @@ impl Kind {
         self != Self::Runsc
     }
 
-    /// Whether it binds a directory without what is mounted below it, asked for that or not.
+    /// Whether it never includes submounts in bind mounts, even if requested (`rbind`).
     pub(crate) fn leaves_submounts(self) -> bool {
         self == Self::Crun
     }

@@ -1,4 +1,4 @@
-//! The system call filter as runtimes are told it: our rules, by name (runtime-spec,
+//! The system call filter in the format of OCI runtimes, with calls by name (runtime-spec,
 //! config-linux.md, seccomp). Pure.
 
 use serde_json::{Value, json};

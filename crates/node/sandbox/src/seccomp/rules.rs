@@ -54,8 +54,8 @@ const SOCKETS: Action = Action::OnlyOrBoth {
 /// The one family that has pairs.
 const PAIRS: Action = Action::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
 
-/// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) reaches
-/// whoever reads it next.
+/// Pushing characters into the input of a terminal (TIOCSTI) or the console (TIOCLINUX) injects
+/// commands into the next reader.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
 
 /// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32),
@@ -139,9 +139,8 @@ const BY_ARGUMENT: &[(&str, Action)] = &[
     ("io_pgetevents", Action::Fail(ENOSYS as u16)),
 ];
 
-/// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of
-/// the whole machine (net.core.bpf_jit_limit) and counts as nobody's. They fail as on a kernel
-/// without filters.
+/// Calls that load a filter into the kernel: compiled filters use one memory pool of the whole host
+/// (net.core.bpf_jit_limit) that is charged to no cgroup. They fail as on a kernel without filters.
 const FILTERS: &[(&str, Action)] = &[
     ("prctl", Action::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
     // What the kernel can, not what it is to do.

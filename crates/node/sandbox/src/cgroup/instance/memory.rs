@@ -6,8 +6,8 @@ use super::InstanceCgroup;
 use crate::cgroup::usage::{Peak, says_nothing};
 
 impl InstanceCgroup {
-    /// The most memory that it used so far, in bytes: of its processes, its files and the kernel.
-    /// Looks closely only when more is charged to it than when that was done last.
+    /// The peak of its memory use in bytes: processes, files in memory and kernel memory. Reads
+    /// `memory.stat` only when more is charged than at the last reading.
     pub fn memory_peak_bytes(&self) -> u64 {
         let whole = self.memory_whole();
         match self.peak.try_lock() {
@@ -17,8 +17,8 @@ impl InstanceCgroup {
         }
     }
 
-    /// Looks at what it uses; closely where the kernel's peak tells nothing any more, because page
-    /// cache took all that it may have and is given back as the rest grows.
+    /// Updates the peak. Where page cache fills the limit, the kernel's own peak is no longer
+    /// meaningful (cache is reclaimed as the rest grows), so `memory.stat` is read.
     pub fn look_at_memory(&self) {
         let limit = self.limits.map_or(u64::MAX, |limits| limits.memory_bytes);
         let whole = self.memory_whole();
@@ -29,13 +29,13 @@ impl InstanceCgroup {
         }
     }
 
-    /// Looks closely at what it uses now.
+    /// Reads the current use from `memory.stat`.
     pub fn sample_memory(&self) {
         self.sample(&mut self.peak.lock(), self.memory_whole());
     }
 
-    /// The most that was ever charged to it; what is charged now where the kernel does not keep
-    /// that.
+    /// The peak of all charges, cache included; the current charge where the kernel does not record
+    /// a peak.
     fn memory_whole(&self) -> u64 {
         self.memory.peak.read().or_else(|| self.memory.current.read()).unwrap_or_default()
     }
@@ -48,7 +48,7 @@ impl InstanceCgroup {
         peak.bytes()
     }
 
-    /// Processes that the kernel killed for memory. It used its limit then, however short.
+    /// OOM kills. After one, the peak is the limit, however short it was reached.
     pub fn out_of_memory_kills(&self) -> u64 {
         let kills = self.memory.out_of_memory_kills();
         if kills > 0 {

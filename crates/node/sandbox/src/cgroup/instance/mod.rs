@@ -26,7 +26,7 @@ use super::view::View;
 use super::{kill_all, remove_dir};
 use crate::error::Error;
 
-/// What a process joins the cgroup by.
+/// Descriptors by which a process joins the cgroup.
 #[derive(Debug)]
 pub struct CgroupFds {
     /// The files that it writes itself into (version 1). Writing `0` to `tasks` moves the writer
@@ -57,7 +57,7 @@ pub struct InstanceCgroup {
     controlled: Vec<Controlled>,
     memory: MemoryFiles,
     peak: Mutex<Peak>,
-    /// Of `peak`, for who does not wait for it.
+    /// A copy of `peak` for readers that must not wait for its lock.
     peak_bytes: AtomicU64,
     freezer: Option<Arc<Freezer>>,
     view: View,
@@ -67,7 +67,7 @@ pub struct InstanceCgroup {
     quota: Option<Quota>,
     /// The file of the processor quota while it is the one of a start.
     start_quota: Mutex<Option<File>>,
-    /// Opened ahead, and taken by the start.
+    /// Opened in advance by the pool, and taken by the start.
     fds: Option<CgroupFds>,
     remove_max: Duration,
 }
@@ -122,7 +122,7 @@ impl InstanceCgroup {
         self.v1.iter().chain(&self.v2)
     }
 
-    /// Sets the limits, unless they are what they are to be.
+    /// Sets the limits, unless they are set already.
     pub(super) fn limit(&mut self, limits: Limits) -> Result<(), Error> {
         if self.limits == Some(limits) {
             return Ok(());
@@ -131,7 +131,7 @@ impl InstanceCgroup {
         self.limits = None;
         for Controlled { controller, settings, folder } in &self.controlled {
             let settings = settings(controller, &limits).into_iter();
-            // What a new directory has by itself, or from the one above.
+            // Skip the defaults of a new directory and what it inherits.
             let quota = apply(folder, settings.filter(|setting| !(is_new && setting.is_given)))?;
             if quota.is_some() {
                 *self.start_quota.get_mut() = quota;
@@ -141,7 +141,7 @@ impl InstanceCgroup {
         Ok(())
     }
 
-    /// Ends the start: from now on the quota is the one of a settled instance.
+    /// Ends the start: replaces the processor quota of a start by the regular one.
     pub fn settle(&self) -> Result<(), Error> {
         let Some(limits) = self.limits.filter(|limits| limits.cpu_start_quota_us != limits.cpu_quota_us) else {
             return Ok(());
@@ -160,10 +160,10 @@ impl InstanceCgroup {
         Ok(())
     }
 
-    /// Opens ahead what the first process needs.
+    /// Opens the descriptors for the first process in advance.
     pub(super) fn open_fds(&mut self) -> Result<(), Error> {
         self.fds = Some(self.fds_now()?);
-        // Where the kernel has none, what is charged now is read in its place.
+        // Kernels without a recorded peak: read the current charge instead.
         self.memory.peak.open().or_else(|_| self.memory.current.open()).ok();
         Ok(())
     }
@@ -198,11 +198,11 @@ impl InstanceCgroup {
         self.memory.reclaim.clone()
     }
 
-    /// Removes it, and kills first whatever is still in it; what cannot be removed is left to the
-    /// next start, and said.
+    /// Kills all processes in it and removes it. What cannot be removed is logged and left to the
+    /// next start.
     pub fn remove(&self) {
         let deadline = Instant::now() + self.remove_max;
-        // Nearly always nothing is in it any more, and one call for each directory is enough.
+        // Usually it is empty already, and one call per directory is enough.
         let left: Vec<PathBuf> = self.folders().filter(|folder| !folder.is_removed()).map(Directory::path).collect();
         if left.is_empty() {
             return;

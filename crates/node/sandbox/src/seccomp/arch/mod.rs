@@ -17,7 +17,7 @@ pub use x86_64::X86_64;
 pub struct Architecture {
     /// `AUDIT_ARCH_…` (linux/audit.h), which the kernel gives to filters.
     pub audit: u32,
-    /// `SCMP_ARCH_…`, as runtimes are told it.
+    /// `SCMP_ARCH_…`, the name in `config.json`.
     pub libseccomp: &'static str,
     /// Each call of the rules that it has, by number.
     pub numbers: &'static [(&'static str, u32)],

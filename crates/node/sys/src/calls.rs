@@ -1,4 +1,4 @@
-//! Single system calls for the child: raw, without allocation, errors as numbers.
+//! System calls for the child: raw, without allocation, errors as numbers.
 
 use std::ffi::{CStr, c_char};
 use std::os::fd::RawFd;
@@ -52,7 +52,7 @@ pub(crate) fn open(at: RawFd, path: &CStr, flags: i32, mode: u32) -> Result<RawF
     check_fd(unsafe { libc::syscall(libc::SYS_openat, at, path.as_ptr(), flags, mode) })
 }
 
-/// Opens a path as a process rooted at `root` would: no link of the image leads outside.
+/// Opens a path as a process rooted at `root` would: links of the image cannot lead outside.
 pub(crate) fn open_inside(root: RawFd, path: &CStr, flags: i32, mode: u64) -> Result<RawFd, i32> {
     let how: [u64; 3] = [u64::try_from(flags).unwrap_or_default(), mode, RESOLVE_INSIDE];
     // SAFETY: `open_how` is three 64-bit words, of the size given; the path is terminated.

@@ -4,8 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Asks the kernel to begin writing a range of dirty pages to the disk, without waiting for it. It
-/// promises nothing: `fdatasync(2)` does, and finds less to do.
+/// Starts write-back of a range of dirty pages without waiting. It guarantees nothing by itself,
+/// but leaves less work to a later `fdatasync(2)`.
 pub fn start_write_back(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
     let (offset, len) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(len).unwrap_or(i64::MAX));
     // SAFETY: the descriptor is borrowed for the call, which takes numbers only.
@@ -32,10 +32,9 @@ const FS_IOC_ENABLE_VERITY: libc::Ioctl = 0x4080_6685_u32 as libc::Ioctl;
 const FS_VERITY_HASH_ALG_SHA256: u32 = 1;
 const VERITY_BLOCK_BYTES: u32 = 4096;
 
-/// Switches fs-verity on for a file that nobody has open for writing
-/// (Documentation/filesystems/fsverity.rst): it can never be written to again, and reading what is
-/// not what was written fails with `EIO`. Takes as long as reading all of it. One that has it
-/// already is an error no more.
+/// Enables fs-verity for a file that is not open for writing
+/// (Documentation/filesystems/fsverity.rst): it becomes immutable, and reading corrupted data fails
+/// with `EIO`. Takes as long as reading the file. A file that has it already is not an error.
 pub fn enable_verity(file: BorrowedFd<'_>) -> io::Result<()> {
     let argument = EnableVerity {
         version: 1,

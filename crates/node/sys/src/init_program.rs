@@ -7,13 +7,13 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 
-/// The program, whole.
+/// The program's bytes.
 pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-/// A file of it in memory that nobody can change, the platform included.
+/// A sealed memfd of it, which not even the platform can change.
 pub fn file() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Kernels before 6.3 know no other kind than what can be executed.
+    // Before Linux 6.3 every memfd is executable and the flag is unknown.
     let made = match memfd_create("init", flags | MemfdFlags::EXEC) {
         Err(Errno::INVAL) => memfd_create("init", flags),
         other => other,

@@ -1,6 +1,6 @@
-//! Mounts of an instance that are made ahead of its start, because they depend on its ids and its
-//! network only: the writable layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each is a
-//! file system of its own, and making one takes longer than attaching it.
+//! Mounts of an instance that are made before its start, because they depend only on its host ids
+//! and network namespace: the writable layer, devices, terminals, shared memory, `/tmp`, `/sys`.
+//! Each is a file system of its own, and making one takes longer than attaching it.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -25,7 +25,7 @@ pub struct Device {
 
 /// A symbolic link in `/dev`.
 pub struct DevLink {
-    /// Where it leads.
+    /// Its target.
     pub target: &'static CStr,
     /// Its name in `/dev`.
     pub name: &'static CStr,
@@ -48,13 +48,13 @@ pub struct Options {
     pub shared_memory: CString,
     /// Of the tmpfs at `/tmp`.
     pub tmp: CString,
-    /// Directories below `/sys` over which an empty one is put.
+    /// Directories below `/sys` that are covered by an empty one.
     pub masked_sys: Vec<CString>,
-    /// Put together now what can be, and not in each start.
+    /// Attach mounts to each other in advance where the kernel can, instead of in each start.
     pub assemble: bool,
 }
 
-/// The mounts, detached: they go with this unless a child attaches them.
+/// The mounts, detached: dropping this unmounts them unless a child attached them.
 pub struct InstanceMounts {
     pub(crate) stage: OwnedFd,
     pub(crate) dev: OwnedFd,
@@ -62,12 +62,13 @@ pub struct InstanceMounts {
     pub(crate) shared_memory: OwnedFd,
     pub(crate) tmp: OwnedFd,
     pub(crate) sys: OwnedFd,
-    /// What the child has to put over directories of `/sys`, and an empty directory read-only:
-    /// nothing where the kernel attaches mounts to detached ones (Linux 6.15), for it is done.
+    /// The directories of `/sys` that the child has to cover, and the empty read-only directory for
+    /// that; empty where the kernel can attach mounts to detached ones (Linux 6.15), since they are
+    /// covered already.
     pub(crate) left: Option<Left>,
 }
 
-/// What could not be put together ahead.
+/// Mounts that could not be attached to each other in advance.
 pub(crate) struct Left {
     pub masked_sys: Vec<CString>,
 }
@@ -99,7 +100,7 @@ impl InstanceMounts {
         Ok(mounts)
     }
 
-    /// Has another file system in the place of the one for `/tmp`.
+    /// Replaces the file system for `/tmp`.
     pub fn replace_tmp(&mut self, tmp: OwnedFd) {
         self.tmp = tmp;
     }
@@ -110,7 +111,7 @@ impl InstanceMounts {
         reconfigure(self.shared_memory.as_raw_fd(), c"size", &size).map_err(io::Error::from_raw_os_error)
     }
 
-    /// Puts together what belongs together; returns whether this kernel can.
+    /// Attaches the mounts to each other; returns whether this kernel can.
     fn assemble(&self, options: &Options) -> Result<bool, i32> {
         let stage = self.stage.as_raw_fd();
         match seal_empty(stage) {
@@ -134,7 +135,7 @@ pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
     for name in masked {
         let empty = left.take().map_or_else(|| clone_tree(stage, stage::EMPTY), Ok)?;
         match move_mount_at(empty, sys, name) {
-            // It is for the next one then.
+            // Reset it for the next instance.
             Err(libc::ENOENT | libc::ENOTDIR) => left = Some(empty),
             covered => {
                 close(empty);
@@ -174,8 +175,7 @@ pub(crate) mod stage {
 fn lay_out(at: RawFd, owner: u32) -> Done {
     // The root directory inside is this one's.
     make_dir(at, stage::UPPER, owner)?;
-    // Nobody inside sees the others: they stay the host's root's, whom no id of the instance
-    // stands for.
+    // The others are not visible inside: they stay with the host's root, which is not mapped.
     let places = [stage::WORK, stage::ROOT].into_iter().chain(stage::LOWERS).map(|name| (name, 0o755));
     places.chain([(stage::EMPTY, 0)]).try_for_each(|(name, mode)| {
         // SAFETY: the name is a constant; the descriptor is the mount just made.
@@ -183,8 +183,8 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
     })
 }
 
-/// The file system of terminals belongs to whoever mounts it, here the host's root, who is nobody
-/// inside. Terminals themselves are of whoever opens them.
+/// A devpts belongs to the process that mounts it, here the host's root, which is not mapped
+/// inside. Terminals belong to the process that opens them.
 fn own_terminals(terminals: RawFd, owner: u32) -> Done {
     give(terminals, c".", owner)?;
     give(terminals, c"ptmx", owner)
@@ -216,8 +216,8 @@ fn fill(dev: RawFd, options: &Options) -> Done {
     })
 }
 
-/// Makes `/dev` and all in it the instance's root's: by a mapping of the mount where the kernel
-/// maps a tmpfs (Linux 6.3), which is one call for all.
+/// Makes the instance's root the owner of `/dev` and its content: by an idmapped mount where the
+/// kernel supports it for tmpfs (Linux 6.3), which takes one call.
 fn own_devices(dev: RawFd, owner: u32, ids: BorrowedFd<'_>, options: &Options) -> Done {
     let userns_fd = u64::try_from(ids.as_raw_fd()).unwrap_or_default();
     match set_attributes(dev, &Attributes { set: IDMAP, userns_fd, ..Attributes::default() }) {
@@ -226,7 +226,7 @@ fn own_devices(dev: RawFd, owner: u32, ids: BorrowedFd<'_>, options: &Options) -
     }
 }
 
-/// The same one by one.
+/// The same with a chown for each.
 fn give_devices(dev: RawFd, owner: u32, options: &Options) -> Done {
     let devices = options.devices.iter().map(|device| device.name);
     let links = options.dev_links.iter().map(|link| link.name);

@@ -26,7 +26,7 @@ pub fn new_tmpfs(options: &CStr) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Forbids changes through a detached mount.
+/// Makes a detached mount read-only.
 pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = Attributes { set: READ_ONLY, ..Attributes::default() };
     set_attributes(mount.as_raw_fd(), &attributes).map_err(io::Error::from_raw_os_error)

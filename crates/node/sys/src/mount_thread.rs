@@ -1,6 +1,6 @@
-//! A thread in another mount namespace than the machine's, where file systems are made that the
-//! kernel treats otherwise there: a devpts that is made in the machine's first one may use up the
-//! terminals that the kernel keeps for the machine (`kernel.pty.reserve`; fs/devpts/inode.c).
+//! A thread in a mount namespace other than the host's, for file systems that the kernel treats
+//! differently there: a devpts made in the initial mount namespace may use the terminals that the
+//! kernel reserves for the host (`kernel.pty.reserve`; fs/devpts/inode.c).
 
 use std::ffi::CString;
 use std::io;
@@ -16,7 +16,7 @@ struct Request {
     reply: SyncSender<io::Result<OwnedFd>>,
 }
 
-/// Requests that wait at once; whoever comes later waits to ask.
+/// Size of the request queue; callers wait while it is full.
 const REQUESTS_MAX: usize = 16;
 
 /// The thread; it ends with this.
@@ -55,7 +55,7 @@ fn gone() -> io::Error {
     io::Error::other("the thread that makes mounts has ended")
 }
 
-/// For good: its directories are its own from then on, and lead nowhere on the machine.
+/// This cannot be undone: from now on the thread has its own root and working directory.
 fn enter(namespace: &OwnedFd) -> io::Result<()> {
     // SAFETY: both calls take numbers and an open descriptor, and change this thread only.
     let entered =
@@ -68,7 +68,7 @@ fn serve(requests: &Receiver<Request>) {
         let made = new_mount(c"devpts", Some(&options), attributes).map_err(io::Error::from_raw_os_error);
         // SAFETY: the descriptor was just made, and nothing else has it.
         let made = made.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
-        // Whoever asked may have gone.
+        // The caller may be gone.
         reply.send(made).ok();
     }
 }

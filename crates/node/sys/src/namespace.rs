@@ -1,5 +1,4 @@
-//! Namespaces as file descriptors: made ahead of time, entered for the length of one call, handed
-//! to a child.
+//! Namespaces as file descriptors: made in advance, entered for one call, passed to a child.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -42,7 +41,7 @@ impl NewNetwork {
     }
 }
 
-/// The same, with what was opened for it.
+/// The namespace, with the socket that was opened in it.
 pub fn make_network(home: BorrowedFd<'_>, prepare: impl FnOnce(&NewNetwork) -> io::Result<()>) -> io::Result<OwnedFd> {
     // SAFETY: unshare(CLONE_NEWNET) changes this thread's network namespace only.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
@@ -57,13 +56,14 @@ pub fn make_network(home: BorrowedFd<'_>, prepare: impl FnOnce(&NewNetwork) -> i
     Ok(made.namespace)
 }
 
-/// Makes a mount namespace with nothing but an empty directory, which cannot be written. It is
-/// built on `point`, an empty directory of the caller's, where nothing is seen of it.
+/// Makes a mount namespace that contains only an empty, read-only directory. It is built at
+/// `point`, an empty directory of the caller, in a mount namespace of its own, so that nothing is
+/// visible there.
 ///
-/// A copy of it is made in microseconds however many mounts the machine has, and leads to none of
+/// Copying it takes microseconds, however many mounts the host has, and the copy reaches none of
 /// them.
 pub fn new_bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
-    // A thread of its own: it never returns to the machine's files.
+    // A thread of its own, which never returns to the host's mount namespace.
     std::thread::scope(|scope| {
         let made =
             std::thread::Builder::new().name("bare-mounts".to_owned()).spawn_scoped(scope, || bare_mounts(point));

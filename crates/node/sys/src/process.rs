@@ -8,9 +8,9 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with a code.
+    /// It exited with a code.
     Code(i32),
-    /// By a signal.
+    /// It was killed by a signal.
     Signal(i32),
 }
 
@@ -24,17 +24,17 @@ pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Opens a process of this number (`pidfd_open(2)`); whether it still is the one meant, the caller
-/// must check after.
+/// Opens a process by its pid (`pidfd_open(2)`). The caller must check afterwards that it is the
+/// intended one.
 pub fn open(pid: i32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Keeps our memory, which has the keys of the installation in it, from being dumped or traced by
-/// whoever is not privileged: `fs.suid_dumpable` decides what a child that shares our memory leaves
-/// when it changes its credentials. What a process opens in its own `/proc/self` does not depend on
-/// it.
+/// Protects our memory, which contains the keys of the installation, against core dumps and tracing
+/// by unprivileged processes. Must be set explicitly: a child that shares our memory and changes
+/// its credentials resets the flag to `fs.suid_dumpable`. Access to our own `/proc/self` does not
+/// depend on it.
 pub(crate) fn stay_undumpable() {
     // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };

@@ -1,18 +1,18 @@
 //! Low descriptor numbers that a launcher thread reserves for what its children inherit.
 //!
-//! A child with a copy of our whole table of descriptors would take each of them and close each
-//! again, some twenty for every instance that runs. With what it needs at low numbers it begins in
-//! our table, and takes a copy of only its low end (`CLOSE_RANGE_UNSHARE`, Linux 5.9), which is as
-//! long however many instances there are.
+//! Copying the whole descriptor table would duplicate and then close every descriptor, some twenty
+//! per running instance. With its descriptors at low numbers, the child starts in the parent's
+//! table and copies only the low end of it (`CLOSE_RANGE_UNSHARE`, Linux 5.9), whose length does
+//! not depend on the number of instances.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Reserved by a thread: what a start needs but its image's layers, and some dozens of these.
+/// Numbers that a thread reserves: enough for a start with some dozens of layers.
 const RESERVED: usize = 48;
 
-/// The numbers, taken while they are low: hold this from early on.
+/// The reserved numbers. Reserve them early, while low numbers are free.
 pub struct ReservedFds {
     /// What a reserved number refers to while no child needs it.
     empty: OwnedFd,
@@ -27,8 +27,8 @@ impl ReservedFds {
         Ok(Self { empty, reserved })
     }
 
-    /// Duplicates each of `files` to a reserved number, and writes that there. Where there are more
-    /// than are reserved, all stay as they are, and the child needs a copy of the whole table.
+    /// Duplicates each of `files` to a reserved number, and writes that number there. If there are
+    /// more files than numbers, nothing changes, and the child needs a copy of the whole table.
     pub(crate) fn move_in<'a>(&mut self, files: impl Iterator<Item = &'a mut RawFd>) -> io::Result<MovedIn<'_>> {
         let mut files: Vec<_> = files.collect();
         let mut moved = MovedIn { fds: self, taken: 0 };
@@ -57,7 +57,7 @@ impl MovedIn<'_> {
         Ok(())
     }
 
-    /// The first number above all that are in use; nothing when none is.
+    /// The first number above all in use; `None` if none is.
     pub(crate) fn above(&self) -> Option<u32> {
         let numbers = self.fds.reserved.iter().take(self.taken);
         numbers.map(|number| number.as_raw_fd().unsigned_abs() + 1).max()

@@ -1,7 +1,7 @@
-//! Keeping signals away from a thread while it makes a child: a handler that ran in the child would
-//! run on memory or descriptors that are ours.
+//! Blocks signals of a thread while it makes a child: a handler running in the child would use the
+//! parent's memory or descriptors.
 
-/// Blocks every signal of the calling thread; the mask before comes back when this is dropped.
+/// Blocks all signals of the calling thread; dropping this restores the previous mask.
 pub(crate) struct BlockedSignals {
     before: libc::sigset_t,
 }

@@ -1,9 +1,9 @@
-//! A stack for a child that shares our memory: mapped apart, with a guard page below.
+//! A stack for a child that shares our memory: a mapping of its own with a guard page below.
 
 use std::io;
 use std::ptr::NonNull;
 
-/// Bytes that the child can use; its frames are small and it calls nothing of its own choosing.
+/// Usable bytes; the child's frames are small, and it runs only our own code.
 const SIZE_BYTES: usize = 128 * 1024;
 /// One page that faults when the stack overflows.
 const GUARD_BYTES: usize = 4096;

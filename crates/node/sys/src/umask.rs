@@ -1,5 +1,5 @@
-//! Files made with the modes that they are given: the daemon's umask must not decide who may use
-//! what we make, and to set each mode once more takes a call for each.
+//! Creates files with the exact modes given: the daemon's umask must not decide who may use them,
+//! and a chmod after each would cost a system call.
 
 use std::cell::Cell;
 use std::io;
@@ -9,8 +9,8 @@ thread_local! {
     static HAS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` without a umask. The calling thread has its own from then on, and a working
-/// directory too; other threads keep theirs.
+/// Runs `work` with a umask of 0. From then on the calling thread has a umask and a working
+/// directory of its own (`CLONE_FS` unshared); other threads keep theirs.
 pub fn without_umask<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if !HAS_OWN.get() {
         // SAFETY: the call takes flags, and gives this thread a copy of what it shared.

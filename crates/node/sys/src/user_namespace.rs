@@ -1,5 +1,5 @@
-//! User namespaces: made by a child that is not root, so that the kernel counts what is used inside
-//! for an id of the instance's own, and held by a descriptor.
+//! User namespaces, held by a descriptor. A child that is not root makes them, so that the kernel
+//! accounts resources used inside to a host id of the instance.
 
 use std::ffi::c_void;
 use std::fs;
@@ -75,8 +75,8 @@ fn map(ranges: &[IdRange]) -> String {
     ranges.iter().map(|IdRange { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
 }
 
-/// Values of [`Shared::state`]: the child has not come far, it holds the namespace. When it ends,
-/// the kernel writes 0.
+/// Values of [`Shared::state`]: the child has started, the child holds the namespace. The kernel
+/// writes 0 when it ends.
 const PREPARING: u32 = 1;
 const HOLDING: u32 = 2;
 
@@ -87,13 +87,13 @@ struct Shared<'a> {
     limits: &'a [(u32, u64)],
     /// A futex.
     state: AtomicU32,
-    /// The namespace's descriptor, in the table that is both's.
+    /// The namespace's descriptor, in the shared table.
     namespace: AtomicI32,
     errno: AtomicI32,
 }
 
 impl Shared<'_> {
-    /// Waits until the child holds the namespace, and takes it; or has ended without.
+    /// Waits until the child holds the namespace and takes it, or until the child has ended.
     fn wait(&self) -> io::Result<OwnedFd> {
         while self.state.load(Ordering::Acquire) == PREPARING {
             let forever = std::ptr::null::<libc::timespec>();
@@ -109,7 +109,7 @@ impl Shared<'_> {
     }
 }
 
-/// A child that only holds a namespace open; it ends with this.
+/// A child that holds a namespace open; dropping this ends it.
 struct Holder(OwnedFd);
 
 impl Drop for Holder {
@@ -120,12 +120,12 @@ impl Drop for Holder {
     }
 }
 
-/// Starts the child. What it shares with us must stay until the holder is dropped.
+/// Starts the child. What it shares with the parent must outlive the holder.
 fn start(shared: &Shared<'_>, stack: &mut Stack) -> io::Result<(Holder, libc::pid_t)> {
     let (base, size) = stack.range();
     let mut pidfd: libc::c_int = -1;
     let args = Args {
-        // Not CLONE_VFORK: we go on while the child waits, on a stack that is its own.
+        // Not CLONE_VFORK: the parent continues while the child waits on its own stack.
         flags: (libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID) as u64
             | CLEAR_SIGHAND,
         pidfd: &raw mut pidfd as u64,
@@ -169,9 +169,9 @@ extern "C" fn hold(argument: *mut c_void) -> ! {
     }
 }
 
-/// Becomes the owner by its effective id alone: with another real id than root's the kernel would
-/// take the limit of processes (`RLIMIT_NPROC`) for that of the namespace, too. CAP_SYS_ADMIN
-/// stays, without which some distributions let nobody make one.
+/// Changes only the effective id to the owner's: with a real id other than root's the kernel would
+/// also apply the process limit (`RLIMIT_NPROC`) to the namespace. Keeps CAP_SYS_ADMIN, which some
+/// distributions require for making user namespaces.
 fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     const SAME: u32 = u32::MAX;
     for (resource, most) in shared.limits {
@@ -190,9 +190,8 @@ fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     open(libc::AT_FDCWD, c"/proc/self/ns/user", libc::O_RDONLY | libc::O_CLOEXEC, 0)
 }
 
-/// Should the parent be killed meanwhile, nobody else would end us. The signal only comes for a
-/// later death, so an earlier one is asked for; and every change of credentials before would have
-/// undone it.
+/// Ends the child if the parent is killed. The signal is only sent for deaths after this call, so
+/// check for an earlier one; and this must come after changes of credentials, which reset it.
 fn end_with(parent: i32) -> Done {
     // SAFETY: both calls take numbers.
     unsafe {

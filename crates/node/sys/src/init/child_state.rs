@@ -11,8 +11,8 @@ use super::step::Step;
 pub(super) struct Child<'a> {
     pub spec: &'a InitSpec,
     pub fds: InheritedFds,
-    /// The first number above all of `fds`, when the child is to have no other descriptors and
-    /// shares our table until then.
+    /// The first number above all of `fds`, if the child starts in the parent's table and must drop
+    /// all descriptors from this number on.
     pub fds_above: Option<u32>,
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,

@@ -16,7 +16,7 @@ use crate::calls::{Done, check, errno};
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
 const SIGNAL_MAX: i32 = 64;
 
-/// Exit code of a child that could not execute; nobody sees it but the parent that reaps it.
+/// Exit code of a child that failed before `execve`; only the parent that reaps it sees it.
 const EXIT_FAILED: i32 = 127;
 
 /// Entry of the child.
@@ -39,9 +39,9 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> ! {
     unsafe { libc::_exit(EXIT_FAILED) }
 }
 
-/// The parent blocked all signals for our sake, and CLONE_CLEAR_SIGHAND keeps those that it ignores
-/// (SIGPIPE) ignored: the program starts with none of either. The mask comes last; the handlers
-/// now, while no filter looks at each of these calls.
+/// Resets signal state for the program: the parent blocked all signals, and CLONE_CLEAR_SIGHAND
+/// keeps ignored ones (SIGPIPE) ignored. Dispositions are reset now, before the seccomp filter
+/// would slow each of these calls; the mask is reset last.
 fn default_signals() {
     let default = [0_u64; 4];
     for signal in 1..=SIGNAL_MAX {
@@ -51,8 +51,8 @@ fn default_signals() {
     }
 }
 
-/// From here on the table of descriptors is ours alone: what we open in it goes with us, however we
-/// end.
+/// From here on this process has its own descriptor table, so descriptors that it opens are closed
+/// however it ends.
 fn take_files(child: &mut Child<'_>) -> Done {
     let Some(above) = child.fds_above else { return Ok(()) };
     child.at(Step::Files);
@@ -71,8 +71,8 @@ fn prepare(child: &mut Child<'_>) -> Done {
     give_up_rights(child)
 }
 
-/// Executes the init where there is one; else tries each program in turn, as `execvp` does. Returns
-/// the error that says most.
+/// Executes the init if there is one; else tries each program in turn, as `execvp` does. Returns
+/// the most informative error.
 fn execute(child: &mut Child<'_>) -> i32 {
     child.at(Step::Execute);
     let none = 0_u64;

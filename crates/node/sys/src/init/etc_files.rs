@@ -27,8 +27,8 @@ pub(super) fn put_files(child: &mut Child<'_>, root: RawFd) -> Done {
     }
 }
 
-/// Makes the files in the writable layer while nothing is over it: there it takes a fraction of
-/// what it does in the overlay.
+/// Makes the files in the writable layer before the overlay is mounted, which takes a fraction of
+/// the time.
 pub(super) fn lay_files(spec: &InitSpec) -> Done {
     let upper = open(libc::AT_FDCWD, UPPER, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     for dir in &spec.files.etc_dirs {
@@ -66,7 +66,7 @@ pub(super) fn put_dir(root: RawFd, dir: &NewDir) -> Done {
     done
 }
 
-/// Puts a file in the place of what the image has there, a link among it. A directory stays.
+/// Replaces what the image has at this name, a link included, by a file. A directory stays.
 fn put_file(root: RawFd, spec: &InitSpec, file: &EtcFile) -> Done {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let parent = parent_of(root, &file.target)?;

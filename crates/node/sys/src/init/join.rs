@@ -1,14 +1,15 @@
-//! What the init joins before anything else, so that all that follows is counted and ends there.
+//! The first steps of the init: joins cgroups and namespaces, so that everything after is accounted
+//! and ends there.
 
 use super::child_state::Child;
 use super::spec::InitSpec;
 use super::step::Step;
 use crate::calls::{Done, check, close, open};
 
-/// Has the kernel kill this process, and with it all of its process namespace, when the thread that
-/// started it ends, which is when the platform does. A change of credentials undoes it. (A parent
-/// that is gone already cannot be told from here: in a process namespace of its own a process has
-/// none.)
+/// Sets the parent death signal: the kernel kills this process, and thereby its PID namespace, when
+/// the thread that started it ends, which is when the platform ends. Changes of credentials reset
+/// it. (A parent that is gone already cannot be detected: a process in a PID namespace of its own
+/// has no visible parent.)
 pub(super) fn end_with_platform(child: &mut Child<'_>) -> Done {
     child.at(Step::EndWithPlatform);
     // SAFETY: prctl with numbers touches no memory.
@@ -42,9 +43,9 @@ pub(super) fn join_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Makes the kernel end this process before others when the whole machine is short of memory. As
-/// root's doing it is also the least that the instance can have (proc_pid_oom_score_adj(5)). One
-/// that is higher already may not be lowered, and stays.
+/// Raises the OOM score, so that the kernel kills this process before others when the host runs out
+/// of memory. Set by root, it is also the minimum for the instance (proc_pid_oom_score_adj(5)). A
+/// score that is higher already cannot be lowered and stays.
 pub(super) fn raise_oom_score(spec: &InitSpec) {
     let Ok(file) = open(libc::AT_FDCWD, c"/proc/self/oom_score_adj", libc::O_WRONLY | libc::O_CLOEXEC, 0) else {
         return;

@@ -1,4 +1,4 @@
-//! What the program sees first: host name, working directory, input and output.
+//! Sets what the program starts with: host name, working directory, standard streams.
 
 use super::child_state::Child;
 use super::fds::InheritedFds;
@@ -6,7 +6,7 @@ use super::spec::InitSpec;
 use super::step::Step;
 use crate::calls::{Done, check, make_dir, open, open_inside};
 
-/// What needs the host's privileges but is seen by the program: name, directory, output.
+/// The steps that need the host's privileges: host name, directory, output.
 pub(super) fn settle(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     child.at(Step::Hostname);

@@ -20,7 +20,7 @@ use crate::mount_attributes::{DATA_ONLY, READ_ONLY};
 pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     let root = overlay(child)?;
-    // Before anything of the kernel's is mounted there, so that no link of the image's leads to it.
+    // Before kernel file systems are mounted, so that links of the image cannot lead into them.
     put_files(child, root)?;
     child.at(Step::Tmpfs);
     if let Tmp::Mounted(place) = &spec.rootfs.tmp {
@@ -121,10 +121,9 @@ pub(super) fn show_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Puts the root over all that it was built on, and enters it. What is below is only this
-/// instance's own layers and an empty directory; whoever leaves his root there comes to the
-/// uppermost mount again. `pivot_root` would do the same, but asks every thread of the machine
-/// whether it stands in the old root.
+/// Moves the root over everything it was built on, and enters it. Below are only this instance's
+/// own layers and an empty directory; a process that escapes its root arrives at the topmost mount
+/// again. `pivot_root` would do the same, but checks every thread of the host for the old root.
 fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     move_mount(root, child.fds.stage)?;
     // SAFETY: the descriptor is a directory; the strings are constants.
@@ -134,9 +133,8 @@ fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     }
 }
 
-/// Covers kernel paths with what is there already: file systems of their own would take the start
-/// as long as those that it needs. Names below `/proc` are the kernel's, so that no link of the
-/// image's is on the way.
+/// Covers kernel paths with existing mounts: new file systems for that would double the cost of
+/// mounting. Names below `/proc` are the kernel's, so links of the image are not involved.
 fn mask(proc: RawFd, child: &Child<'_>) -> Done {
     let (spec, fds) = (child.spec, &child.fds);
     for name in &spec.masks.read_only_proc {

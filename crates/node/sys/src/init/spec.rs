@@ -1,4 +1,4 @@
-//! What one instance is made of, in the parts in which its init takes them.
+//! The specification of one instance, in the structure that its init processes.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;

@@ -17,7 +17,7 @@ use crate::stack::Stack;
 
 /// A started process.
 pub struct Spawned {
-    /// Its number in our pid namespace.
+    /// Its pid in our PID namespace.
     pub pid: i32,
     /// Its descriptor; readable when it has ended.
     pub pidfd: OwnedFd,
@@ -70,7 +70,7 @@ pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> 
     // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     if child.errno != 0 {
-        // It has ended with the error; reaping it leaves no zombie.
+        // The child has exited after the error; reap it.
         crate::process::wait(&pidfd).ok();
         return Err(Failure { step: child.step, source: io::Error::from_raw_os_error(child.errno) });
     }

@@ -13,7 +13,7 @@ pub enum Error {
     /// The preparation took longer than it may.
     #[error("image {image} was not ready within {limit_s} s")]
     TimedOut {
-        /// The image as it was asked for.
+        /// The requested image reference.
         image: String,
         /// The limit.
         limit_s: u64,
@@ -21,7 +21,7 @@ pub enum Error {
     /// Manifest, index or config are wrong, or describe what cannot run here.
     #[error("image {image} cannot be used")]
     Manifest {
-        /// The image as it was asked for.
+        /// The requested image reference.
         image: String,
         /// Why.
         source: oci::Error,
@@ -29,7 +29,7 @@ pub enum Error {
     /// A layer is corrupt or does what no layer may.
     #[error("layer {digest} of image {image} cannot be used")]
     Layer {
-        /// The image as it was asked for.
+        /// The requested image reference.
         image: String,
         /// Compressed digest of the layer.
         digest: Digest,
@@ -39,7 +39,7 @@ pub enum Error {
     /// More than a limit allows.
     #[error("image {image} has {actual} {what}; the limit is {limit} ([image] {key})")]
     TooLarge {
-        /// The image as it was asked for.
+        /// The requested image reference.
         image: String,
         /// What is counted.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum Error {
          indexing_memory_bytes_max of [image]"
     )]
     NeedsMemory {
-        /// The image as it was asked for.
+        /// The requested image reference.
         image: String,
         /// What it may take.
         bytes: u64,

@@ -112,7 +112,7 @@ impl Images {
             }
             prepared => prepared?,
         };
-        // What cannot be mounted is told now, not to the first request.
+        // Mount it now, so that a failure fails the deployment and not the first request.
         self.rootfs(&prepared.digest).await?;
         Ok(prepared)
     }

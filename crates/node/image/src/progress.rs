@@ -34,11 +34,11 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Compressed bytes of config and layers; 0 until known.
     pub bytes_total: u64,
-    /// Seconds of a pause that the registry asked for and is given now.
+    /// Seconds of the current pause, requested by the registry (`Retry-After`).
     pub pause_s: Option<u64>,
 }
 
-/// Told of progress; must return quickly.
+/// Called with reports of progress; must return quickly.
 pub type ProgressListener = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// Counts one preparation.
@@ -51,7 +51,7 @@ pub(crate) struct Meter {
     /// Bytes that were there before, and one counter for each blob on its way.
     bytes_here: AtomicU64,
     blobs: Mutex<Vec<Arc<AtomicU64>>>,
-    /// Set by whoever asks the registry.
+    /// Set by the registry client.
     pub asked_pause: AskedPause,
 }
 
@@ -80,12 +80,12 @@ impl Meter {
         self.report();
     }
 
-    /// A blob that need not be transferred.
+    /// Counts a blob that is already here.
     pub(crate) fn have(&self, bytes: u64) {
         self.bytes_here.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A blob on its way, whose bytes so far are in `counter`.
+    /// Adds a blob in transfer, whose bytes so far are in `counter`.
     pub(crate) fn watch(&self, counter: Arc<AtomicU64>) {
         self.blobs.lock().push(counter);
     }

@@ -1,4 +1,4 @@
-//! Prepared images as they are found on disk and mounted, and the collecting of what nothing needs.
+//! Prepared images: found on disk, mounted on first use, and unmounted after garbage collection.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::gc::{self, Collected};
 use crate::prepare::Context;
 use crate::{Config, Error, blocking};
 
-/// What the handle and its background tasks share.
+/// State shared by the handle and its background tasks.
 pub(crate) struct State {
     pub(crate) context: Arc<Context>,
     /// Images that were found on disk; whether they are still there is looked up at each use.
@@ -59,7 +59,7 @@ impl State {
         if self.context.content.keeps_all() { Ok(Collected::default()) } else { self.collect().await }
     }
 
-    /// Removes all that nobody needs; whether that was anything.
+    /// Removes all unneeded content; returns whether there was any.
     pub(crate) async fn make_room(self: Arc<Self>) -> Result<bool, Error> {
         if self.context.content.keeps_all() {
             return Ok(false);
@@ -78,7 +78,8 @@ impl State {
         blocking::run("collecting garbage", move || {
             let Context { content, layers, mounts, .. } = &*state.context;
             let collected = gc::collect(content, layers, mounts.method(), &config)?;
-            // What is gone is unmounted, which frees its space, when no instance uses it any more.
+            // Removed root file systems are unmounted, which frees their space, once no instance
+            // uses them.
             state.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
             Ok::<_, Error>(collected)
         })
@@ -110,8 +111,8 @@ impl State {
         self.ready.lock().get(digest).cloned().map(|ready| ready.rootfs(hold))
     }
 
-    /// Forgets what was found on disk and mounted when something was found damaged since: what is
-    /// used next is looked for, and mounted, anew. Instances keep what they have.
+    /// Drops cached images after damage was found: the next use looks them up and mounts them
+    /// again. Running instances keep their mounts.
     fn take_note_of_damage(&self) {
         let found = self.context.content.verifier().damage_count();
         if self.damage_seen.swap(found, Ordering::Relaxed) != found {
@@ -166,7 +167,7 @@ impl State {
         };
         for (manifest, _) in manifests {
             match self.is_variant_whole(root, &manifest) {
-                // What cannot be read is no more whole than what is missing.
+                // An unreadable one is treated like a missing one.
                 Ok(false) => {}
                 Err(error) if is_gone(&error) => {}
                 whole => return whole,
@@ -191,7 +192,7 @@ impl State {
         if content_store::rootfs_fits(layers, &name, is_erofs)? {
             return Ok(true);
         }
-        // Those of an earlier version are made anew of their layers when they are used.
+        // Root file systems of an earlier version are rebuilt from their layers on first use.
         Ok(match rootfs::unfolded_name(mounts.method(), &config.diff_ids) {
             Some(unfolded) => content_store::rootfs_fits(layers, &unfolded, is_erofs)?,
             None => !layers.exists(&name),
@@ -238,8 +239,9 @@ impl State {
         Err(Error::NotPrepared { digest: root.clone() })
     }
 
-    /// The root file system of a stack. One that an earlier version of Sampan made by other rules
-    /// is made anew of its layers; where only plain files are left of them, those are taken.
+    /// The root file system of a stack of layers. One that an earlier version of Sampan made by
+    /// other rules is rebuilt from its layers; where only plain files are left of the layers, those
+    /// are used.
     fn find_rootfs(&self, root: &Digest, stack: &[Digest]) -> Result<(LayerName, RootfsFacts), Error> {
         let Context { layers, mounts, config, .. } = &*self.context;
         let name = rootfs::name(mounts.method(), stack);

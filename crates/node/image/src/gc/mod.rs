@@ -199,7 +199,7 @@ fn parts(method: Method, stack: &[Digest], there: &HashSet<Item>) -> Vec<LayerNa
         parts.extend(rootfs::unfolded_name(method, stack));
     }
     if method.is_erofs() {
-        // Plain files need no tars any more.
+        // Plain files do not need the layers' tars.
         parts.extend(stack.iter().map(LayerName::tar));
     }
     parts

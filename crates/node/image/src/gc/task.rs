@@ -1,5 +1,4 @@
-//! What runs beside the handle's calls: collecting from time to time, and work that nobody waits
-//! for.
+//! Background tasks: periodic garbage collection, and work without a waiting caller.
 
 use std::future::Future;
 use std::time::Duration;

@@ -40,7 +40,7 @@ pub(super) struct LayerJob {
     pub image: Arc<str>,
     /// The blob.
     pub digest: Digest,
-    /// What its uncompressed content must be; `None` when nobody knows yet.
+    /// The expected digest of its uncompressed content, if known.
     pub diff_id: Option<Digest>,
     pub budget: Arc<Budget>,
 }
@@ -60,15 +60,15 @@ pub(super) struct Taken {
     room: Room,
 }
 
-/// Whether a blob begins as a zstd stream; what cannot be read will be told by whoever reads it
-/// whole.
+/// Whether a blob starts with the magic number of zstd. Read errors are left to the following read
+/// of the whole blob.
 fn is_zstd(blob: &File) -> bool {
     let mut magic = [0; Compression::MAGIC_BYTES];
     let read = blob.read_at(&mut magic, 0).unwrap_or_default();
     Compression::of(&magic[..read]) == Compression::Zstd
 }
 
-/// Ends a thread's work when nobody waits for it any more.
+/// Cancels a thread's work when its caller is gone.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -78,7 +78,7 @@ impl Drop for CancelOnDrop {
 }
 
 impl LayerJob {
-    /// That of a blob that nobody has asked for.
+    /// The job of a blob that is indexed in advance.
     pub(super) fn ahead(context: &Arc<Context>, blob: &Digest) -> Self {
         let Config { unpacked_bytes_max, entries_max, .. } = context.config;
         Self {
@@ -188,7 +188,8 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A layer's error as an image's; a full or failing disk is told as such, whatever was being done.
+/// Converts a layer's error. A full or failing disk becomes its own variant, whatever the operation
+/// was.
 pub(super) fn layer_error(context: &Context, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
     let path = context.layers.place();
     if let Some(source) = error.disk_full() {
@@ -204,7 +205,7 @@ pub(super) fn layer_error(context: &Context, image: &str, digest: &Digest, error
 struct Incoming {
     waiting: mpsc::Receiver<Bytes>,
     chunk: Bytes,
-    /// Until the end was read: the hash, and who wants to know it.
+    /// Until the end was read: the hasher, and the receiver of the digest.
     hash: Option<(Sha256, oneshot::Sender<Digest>)>,
 }
 

@@ -55,7 +55,7 @@ impl Pool {
         Self { units: Arc::new(Semaphore::new(permits)), units_max }
     }
 
-    /// Who wants more than there is gets all.
+    /// A request for more than the total takes all of it.
     async fn take(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units_max);
         self.units.clone().acquire_many_owned(units).await.map_err(|_| stopping("indexing"))
@@ -90,7 +90,7 @@ impl PrepareLimits {
         Ok(Permits { _permits: vec![layer, of_registry, of_transfers, self.memory.take(bytes).await?] })
     }
 
-    /// Permits of an image that asks `registry` what it consists of.
+    /// Permits for fetching manifest and config of an image from `registry`.
     pub(crate) async fn image(&self, registry: &str) -> Result<Permits, Error> {
         Ok(Permits { _permits: vec![one(&self.registry(registry).images).await?] })
     }
@@ -100,7 +100,7 @@ impl PrepareLimits {
         if let Some(registry) = registries.get(name) {
             return registry.clone();
         }
-        // Their permits keep what is in use counted, whoever asks for the registry next.
+        // Registries with permits in use are kept, so that the next caller shares their counts.
         registries.retain(|_, registry| Arc::strong_count(registry) > 1 || registry.is_busy(&self.config));
         let registry = Arc::new(Registry::new(&self.config));
         registries.insert(name.into(), registry.clone());

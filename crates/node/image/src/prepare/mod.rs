@@ -1,5 +1,5 @@
-//! From a reference to layers on disk. Owns what all preparations share: the store, the permits,
-//! and who waits for what.
+//! From a reference to layers on disk. Owns what all preparations share: the store, the permits and
+//! the singleflight groups.
 
 mod blob_sink;
 mod layer_job;
@@ -69,8 +69,8 @@ pub(crate) struct Context {
     pub limits: PrepareLimits,
     /// Configs on their way, by digest.
     blob_calls: Singleflight<Digest, AtomicU64, Result<(), Failed>>,
-    /// Layers on their way, by the digest of their blob and whether that is here already: who has
-    /// it does not wait for who does not. The result is their diff id.
+    /// Layers being prepared, by the digest of their blob and whether the blob is here already:
+    /// work on a blob that is here must not wait for a transfer. The result is the diff id.
     layer_calls: Singleflight<(Digest, bool), AtomicU64, Result<IndexedLayer, Failed>>,
     /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed
     /// again.
@@ -157,8 +157,7 @@ impl Context {
     }
 }
 
-/// Indexes a layer that is in the store before anybody asks for it. Nothing happens when the blob
-/// is no layer.
+/// Indexes a layer that is in the store in advance. Does nothing if the blob is not a layer.
 pub(crate) async fn index_ahead(context: &Arc<Context>, blob: &Digest) -> Result<(), Error> {
     let _lease = context.content.lease();
     if context.has_indexed(blob).await? {
@@ -170,7 +169,7 @@ pub(crate) async fn index_ahead(context: &Arc<Context>, blob: &Digest) -> Result
         (received, job.stored().boxed())
     };
     match context.layer_calls.run(&(blob.clone(), true), &by, begin, |_| ()).await {
-        // A config, or a layer that nothing can be made of: whoever deploys it will be told.
+        // A config, or a broken layer, which fails the deployment that uses it.
         Ok(_) | Err(Error::Layer { .. }) => Ok(()),
         Err(error) => Err(error),
     }

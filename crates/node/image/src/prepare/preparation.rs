@@ -31,7 +31,7 @@ pub(super) struct Preparation {
     pub source: Arc<str>,
     /// Made when the network is first needed.
     pub session: OnceCell<Arc<Session>>,
-    /// While the registry is asked what the image consists of.
+    /// Held while manifest and config are fetched from the registry.
     pub permits: Mutex<Option<Permits>>,
     pub budget: Arc<Budget>,
     pub meter: Arc<Meter>,
@@ -73,7 +73,8 @@ impl Preparation {
         self.session.get_or_try_init(begin).await
     }
 
-    /// The same, for whoever asks what the image consists of: only some ask one registry at once.
+    /// The same with permits, for fetching manifest and config: their number per registry is
+    /// limited.
     async fn session_with_permits(&self) -> Result<&Arc<Session>, Error> {
         let mut permits = self.permits.lock().await;
         if permits.is_none() {
@@ -83,7 +84,7 @@ impl Preparation {
         self.session().await
     }
 
-    /// The digest that the reference means now. A tag is asked for each time.
+    /// Resolves the reference to a digest. A tag is resolved by the registry each time.
     async fn resolve(&self) -> Result<Digest, Error> {
         let image = &self.request.image;
         if let Some(digest) = &image.digest {
@@ -309,7 +310,7 @@ impl Preparation {
             });
         }
         match sink.finish().await {
-            // Whatever seems to be wrong with the layer: it is not the one that was asked for.
+            // The digest differs, so this is the error, whatever else seems wrong with the layer.
             (Some(actual), _) if actual != layer.digest => {
                 Err(session.wrong_content(layer.digest.clone(), actual).into())
             }
@@ -324,7 +325,7 @@ impl Preparation {
         let (layers, name, blob) = (self.context.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
         let look = move || -> Result<_, Error> {
             let Some(bytes) = layers.source_bytes(&name, &blob)? else { return Ok(None) };
-            // That it is there is no proof of what is in it.
+            // Presence does not prove integrity.
             if !layers.is_intact(&name)? {
                 return Ok(None);
             }
@@ -350,7 +351,7 @@ impl Preparation {
                 let look = (context.clone(), stack.clone());
                 let needs = move || {
                     let Context { layers, mounts, .. } = &*look.0;
-                    // One that is damaged is made anew.
+                    // A damaged one is rebuilt.
                     layers.is_intact(&rootfs::name(mounts.method(), &look.1))?;
                     rootfs::needs(layers, mounts.method(), &look.1)
                 };

@@ -6,9 +6,11 @@
 //!
 //! # On disk
 //! ```text
-//! <path>        SQLite in WAL mode, 0600 in a 0700 folder: environment variables of functions are
-//! secrets <path>-wal    commits that are not in the main file yet <path>-shm    index of the WAL
-//! ``` The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
+//! <path>        SQLite in WAL mode; 0600 in a 0700 folder, since environments may hold secrets
+//! <path>-wal    commits that are not in the main file yet
+//! <path>-shm    index of the WAL
+//! ```
+//! The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
 //!
 //! # Durability
 //! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an

@@ -4,9 +4,12 @@
 //! Owns the order of a start and what each failure of it means to the caller.
 //!
 //! ```text
-//! rootfs of the pinned digest -> argv, environment, limits -> output attached -> sandbox -> port
-//! open -> Launched
-//!        444, 447                       445                      449             445 449     405 434 446
+//! step                                          status codes of its failures
+//! root file system of the pinned digest         444, 447
+//! argv, environment, limits                     445
+//! output attached                               449
+//! sandbox                                       445, 449
+//! port open -> Launched                         405, 434, 446
 //! ```
 #![forbid(unsafe_code)]
 // A test stops at the first thing that is not as it should be.

@@ -2,13 +2,13 @@
 //!
 //! Owns the kernel objects that this needs on the host, from startup to shutdown.
 //!
-//! # How a packet goes
+//! # The path of a packet
 //! ```text
-//! instance: eth0, one address, "everything goes to eth0"
-//!    |  a pair of virtual links (veth), both ends with the same link address: nobody asks
-//! machine: smp…, a route to the one address; rules `from`: own address? not denied? not too many?
-//!    |  passed on and masqueraded as the machine's own
-//! outside; answers come back by the connection that the machine remembers
+//! instance: eth0 with one address, default route through eth0
+//!    |  a veth pair; both ends have the same link address, so that no ARP is needed
+//! host: smp… with a route to the one address; chain `from`: own source? not denied? within limits?
+//!    |  forwarded, masqueraded with the host's address
+//! outside; replies return through connection tracking
 //! ```
 //! There is no bridge: a bridge has at most 1,023 ports, floods, and connects neighbours. There are
 //! no rules per instance: the route to an address decides which link may send from it.

@@ -1,10 +1,10 @@
 //! Notifications of object stores: what they say changed, and the event that a function gets.
 //!
 //! ```text
-//! Records of S3 ────────────┐
-//! the same in an SNS envelope ├─> Change (one an object) ─> Filter ─> COS event | raw record
-//! MinIO's webhook ──────────┤
-//! SeaweedFS's webhook ──────┘
+//! Records of S3 ──────────────┐
+//! the same in an SNS envelope ┼─> Change (one an object) ─> Filter ─> COS event | raw record
+//! MinIO's webhook ────────────┤
+//! SeaweedFS's webhook ────────┘
 //! ```
 
 mod cos;

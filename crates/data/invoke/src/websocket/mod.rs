@@ -3,9 +3,9 @@
 //! does the caller's connection, and frames pass until one of the two closes it.
 //!
 //! ```text
-//! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause ──>
-//! the invocation's end
-//!                          └ another response ──> the caller's response
+//! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause
+//!                          │                                                            v
+//!                          └ another response ──> the caller's response     the invocation's end
 //! ```
 
 mod close;

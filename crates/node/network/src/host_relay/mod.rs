@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! instance: connect(host.sampan.internal = <block>.1, 3306)
-//!    |  packet rules: own address; each TCP port but 53 of <block>.1 becomes the relay's
-//! relay: SO_ORIGINAL_DST is the port, the source address the link; has its function the port?
+//!    |  packet rules: own source; every TCP port but 53 of <block>.1 is redirected to the relay
+//! relay: the port is SO_ORIGINAL_DST, the link is found by its source; has the function the port?
 //!    |  127.0.0.1:3306, then [::1]:3306
 //! server
 //! ```

@@ -5,14 +5,14 @@
 //! routes (reverse path).
 //!
 //! ```text
-//! asked    before tracking  what instances ask the name server is no connection, nor its answers
-//! from     before routing   IPv4 · own address · name server, not too fast · host relay · not this
-//!                           machine · not denied · on its list · counted
-//! counted  -                not too many · tcp udp ping
-//! to       after routing    answers and errors only
-//! nat      after routing    leaves as the machine
-//! host     before routing   connections to any port of this machine's one address, and of the
-//!                           gateway's, become the relay's
+//! asked    prerouting, raw   DNS queries to the name server are not tracked (nor its responses)
+//! from     prerouting        IPv4 · own source · name server within a rate · host relay · not this
+//!                            host · not denied · on the egress list · then `counted`
+//! counted  -                 limits of connections · TCP, UDP and ping only
+//! to       postrouting       replies and ICMP errors only
+//! nat      postrouting       masquerades
+//! host     prerouting, DNAT  TCP to the name server's address, and to the gateway's, goes to the
+//!                            relay
 //! ```
 //!
 //! Egress lists add two maps and some chains: `members` maps the address of an instance to the

@@ -1,19 +1,20 @@
 //! What a function may reach of the world outside: ranges of addresses and names, with ports. Pure.
 
+mod name;
+mod range;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{EGRESS_ENTRIES_MAX, HOST_LEN_MAX};
+pub use self::name::NamePattern;
+pub use self::range::IpRange;
+use crate::limits::EGRESS_ENTRIES_MAX;
 
 /// The list that allows nothing.
 const NONE: &str = "none";
-/// What stands before the domain of a name with any labels below it.
-const ANY_BELOW: &str = "*.";
-/// Longest label of a name (RFC 1035, 2.3.4).
-const LABEL_LEN_MAX: usize = 63;
 
 /// The list of a function: all that its instances may reach, within what the operator allows. An
 /// empty list allows nothing.
@@ -37,21 +38,6 @@ pub enum Host {
     Range(IpRange),
     /// The addresses that answers to the function's own questions for a name have.
     Name(NamePattern),
-}
-
-/// Addresses of one family that share their first bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IpRange {
-    first: IpAddr,
-    prefix_bits: u8,
-}
-
-/// A host name, or all names below one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NamePattern {
-    /// In lower case, without a final dot.
-    domain: String,
-    below: bool,
 }
 
 /// An entry that cannot be, and why.
@@ -178,104 +164,11 @@ impl FromStr for Host {
     }
 }
 
-impl IpRange {
-    /// The range of `prefix_bits` that an address is in.
-    pub fn of(address: IpAddr, prefix_bits: u8) -> Self {
-        let prefix_bits = prefix_bits.min(bits_of(address));
-        let first = match address {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(prefix_bits)).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from(u32::from(address) & mask))
-            }
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(prefix_bits)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
-            }
-        };
-        Self { first, prefix_bits }
-    }
-
-    /// Its lowest address.
-    pub fn first(self) -> IpAddr {
-        self.first
-    }
-
-    /// How many bits its addresses share.
-    pub fn prefix_bits(self) -> u8 {
-        self.prefix_bits
-    }
-
-    /// Whether it has the address.
-    pub fn contains(self, address: IpAddr) -> bool {
-        self.first.is_ipv4() == address.is_ipv4() && Self::of(address, self.prefix_bits) == self
-    }
-
-    /// Whether all its addresses are in another.
-    pub fn is_within(self, other: Self) -> bool {
-        self.prefix_bits >= other.prefix_bits && other.contains(self.first)
-    }
-}
-
-fn bits_of(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-impl FromStr for IpRange {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "is no range of addresses such as 10.0.0.0/8 or 2001:db8::/32".to_owned();
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        if let IpAddr::V6(six) = address
-            && let Some(four) = six.to_ipv4_mapped()
-        {
-            return Err(format!("is an IPv4 address in IPv6 form; write {four}"));
-        }
-        let bits = bits.map_or(Ok(bits_of(address)), |bits| bits.parse().map_err(|_| wrong()))?;
-        let range = Self::of(address, bits);
-        match () {
-            () if bits > bits_of(address) => Err(wrong()),
-            () if range.first != address => Err(format!("has bits beyond its prefix; did you mean {range}?")),
-            () => Ok(range),
-        }
-    }
-}
-
-impl NamePattern {
-    /// Whether a name, of any case and without a final dot, is meant.
-    pub fn matches(&self, name: &str) -> bool {
-        let Some(before) = name.len().checked_sub(self.domain.len()) else { return false };
-        let Some((before, domain)) = name.split_at_checked(before) else { return false };
-        domain.eq_ignore_ascii_case(&self.domain) && if self.below { before.ends_with('.') } else { before.is_empty() }
-    }
-}
-
-impl FromStr for NamePattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (below, domain) = text.strip_prefix(ANY_BELOW).map_or((false, text), |domain| (true, domain));
-        let domain = domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase();
-        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let is_label = |label: &str| {
-            (1..=LABEL_LEN_MAX).contains(&label.len()) && label.bytes().all(of_name) && !label.starts_with('-')
-        };
-        // A last label of digits belongs to a mistyped address.
-        let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-        let last = domain.rsplit('.').next().unwrap_or_default();
-        if domain.len() > HOST_LEN_MAX || !domain.split('.').all(is_label) || is_number(last) {
-            return Err("is neither a range of addresses nor a name such as db.example.com or *.example.com".to_owned());
-        }
-        Ok(Self { domain, below })
-    }
-}
-
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.host, self.ports) {
             (host, None) => write!(f, "{host}")?,
-            (Host::Range(range), Some(_)) if range.first.is_ipv6() => write!(f, "[{range}]")?,
+            (Host::Range(range), Some(_)) if range.first().is_ipv6() => write!(f, "[{range}]")?,
             (host, Some(_)) => write!(f, "{host}")?,
         }
         match self.ports {
@@ -292,22 +185,6 @@ impl fmt::Display for Host {
             Self::Range(range) => write!(f, "{range}"),
             Self::Name(name) => write!(f, "{name}"),
         }
-    }
-}
-
-impl fmt::Display for IpRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.prefix_bits == bits_of(self.first) {
-            write!(f, "{}", self.first)
-        } else {
-            write!(f, "{}/{}", self.first, self.prefix_bits)
-        }
-    }
-}
-
-impl fmt::Display for NamePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.below { ANY_BELOW } else { "" }, self.domain)
     }
 }
 
@@ -366,29 +243,6 @@ mod tests {
             let error = Egress::parse(&entries).expect_err(want).to_string();
             assert!(error.contains(want), "{entries:?}: {error}");
         }
-    }
-
-    #[test]
-    fn a_name_is_itself_and_a_star_is_all_below() {
-        let matches = |pattern: &str, name: &str| pattern.parse::<NamePattern>().expect("a name").matches(name);
-        assert!(matches("db.example.com", "DB.example.COM"));
-        assert!(!matches("db.example.com", "x.db.example.com") && !matches("db.example.com", "example.com"));
-        assert!(matches("*.example.com", "a.b.example.com") && matches("*.example.com", "a.example.com"));
-        for other in ["example.com", "badexample.com", "example.com.evil.org", "", "ñexample.com"] {
-            assert!(!matches("*.example.com", other), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_range_knows_what_is_in_it() {
-        let range = |text: &str| text.parse::<IpRange>().expect("a range");
-        assert!(
-            range("10.1.0.0/16").is_within(range("10.0.0.0/8")) && range("10.0.0.0/8").is_within(range("0.0.0.0/0"))
-        );
-        assert!(
-            !range("10.0.0.0/8").is_within(range("10.1.0.0/16")) && !range("11.0.0.0/8").is_within(range("10.0.0.0/8"))
-        );
-        assert!(!range("::/0").is_within(range("0.0.0.0/0")) && !range("10.0.0.1").is_within(range("::/0")));
     }
 
     proptest! {

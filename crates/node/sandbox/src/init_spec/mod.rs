@@ -1,7 +1,9 @@
 //! The [`InitSpec`] of one start, from what the caller wants and what was prepared: every path,
 //! option and number.
 
-use std::ffi::CString;
+mod runtime;
+mod text;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -11,23 +13,24 @@ use rustix::fs::{AtFlags, FileType, Gid, Uid, chownat, fchown, fstat, statat};
 use rustix::io::Errno;
 use sys::Stack;
 use sys::init::InitSpec;
-use sys::init::spec::{Bind, Cgroup, Credentials, MaskedPath, Masks, OciRuntime, PathStep, Process, Rootfs, Stdio};
+use sys::init::spec::{Bind, Cgroup, Credentials, MaskedPath, Masks, Process, Rootfs, Stdio};
 use sys::instance_mounts::InstanceMounts;
 use zeroize::Zeroizing;
 
+use self::runtime::{OciStart, behind_init, oci_runtime, of_runtime};
+use self::text::{names, text, texts, way_to};
 use crate::cgroup::CgroupFds;
 use crate::config::Config;
 use crate::disk_ids::Recent;
-use crate::environment::{DEFAULT_PATH, environment, programs};
+use crate::environment::{environment, programs};
 use crate::error::Error;
 use crate::etc_files::{self, MachineAddresses, files, hosts, tmp};
 use crate::identity::Identity;
-use crate::masks::{MASKED_PROC, MASKED_SYS, READ_ONLY_PROC};
+use crate::masks::{MASKED_PROC, READ_ONLY_PROC};
 use crate::mounts::binds;
 use crate::prewarm_pool::Namespaces;
-use crate::root::{Facts, Image, MountPlace, Tmp};
-use crate::runtime::{self, Bundle, Runtime};
-use crate::spec::{LaunchSpec, Mount};
+use crate::root::{Image, MountPlace};
+use crate::spec::LaunchSpec;
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp, secrets};
 
@@ -36,8 +39,6 @@ type Rlimit = (u32, &'static str, u64);
 
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
-/// Where cgroups are mounted (systemd's file hierarchy).
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// What a start has beside the caller's spec.
 pub struct Prepared<'a> {
@@ -121,16 +122,21 @@ pub fn init_spec(
         },
         masks: Masks { proc: masked(proc)?, read_only_proc: names(READ_ONLY_PROC)? },
         process,
-        credentials: Credentials {
-            uid: identity.uid,
-            gid: identity.gid,
-            groups: identity.groups.clone(),
-            capabilities: capabilities::kept(),
-            seccomp: seccomp::filter(config.filters_inside),
-        },
+        credentials: credentials(identity, config),
         stdio: Stdio { stdout: spec.stdout, stderr: spec.stderr },
         oci_runtime: oci.map(|oci| oci.runtime),
     })
+}
+
+/// The image's user, with what every instance may do.
+fn credentials(identity: &Identity, config: &Config) -> Credentials {
+    Credentials {
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups.clone(),
+        capabilities: capabilities::kept(),
+        seccomp: seccomp::filter(config.filters_inside),
+    }
 }
 
 /// The file system of an instance's secrets, detached, at its place.
@@ -196,79 +202,6 @@ fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>
     dirs.iter().map(detached).collect()
 }
 
-/// Has the process be an OCI runtime, which starts the image's program by its bundle.
-fn of_runtime(process: &mut Process, argv: &[String], runtime: &OciRuntime) -> Result<(), Error> {
-    if !runtime.joins_user {
-        process.rlimits.clear();
-    }
-    process.programs = texts("program", &argv[..1])?;
-    process.argv = texts("argument", argv)?;
-    process.env = texts("variable", &[format!("PATH={DEFAULT_PATH}")])?;
-    Ok(())
-}
-
-/// The start of an OCI runtime that makes the instance.
-struct OciStart {
-    stage: &'static str,
-    argv: Vec<String>,
-    runtime: OciRuntime,
-}
-
-fn oci_runtime(
-    runtime: &Runtime,
-    spec: &LaunchSpec,
-    (env, rlimits): (&[String], &[Rlimit]),
-    facts: &Facts,
-    (users, fds): (&Users, &CgroupFds),
-    config: &Config,
-) -> Result<OciStart, Error> {
-    let stage = runtime::stage(runtime.program());
-    let below = |folder: &str, names: &[&str]| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
-    let mounted = |(number, mount): (usize, &Mount)| (format!("b{number}"), mount.target.clone(), mount.read_only);
-    let mut binds: Vec<_> = spec.mounts.iter().enumerate().map(mounted).collect();
-    if !spec.secrets.is_empty() {
-        binds.push((format!("b{}", binds.len()), secrets::DIR.to_owned(), true));
-    }
-    let bundle = Bundle {
-        kind: runtime.kind(),
-        stage,
-        argv: &behind_init(spec, runtime::INIT, config.oom_score_adj),
-        init: spec.init,
-        env,
-        working_dir: &spec.working_dir,
-        identity: &facts.identity,
-        mounts_tmp: matches!(facts.tmp, Tmp::Mounted(_)),
-        hostname: &spec.hostname,
-        ids: (&users.users, &users.groups),
-        // In a user namespace that is not root's, only CAP_SYS_RESOURCE may set the limits of
-        // others: the runtime begins with them, and hands them on.
-        rlimits: if runtime.kind().maps_ids() { &[] } else { rlimits },
-        oom_score_adj: config.oom_score_adj,
-        masked: &[below("/proc", MASKED_PROC), below("/sys", MASKED_SYS)].concat(),
-        read_only: &below("/proc", READ_ONLY_PROC),
-        filters_inside: config.filters_inside,
-        terminals_max: config.terminals_max,
-        cgroups: &fds.view_places,
-        binds: &binds,
-    };
-    let oci = OciRuntime {
-        config: runtime::config(&bundle),
-        cgroups: text("path", CGROUPS)?,
-        covers_cgroups: runtime.kind().covers_cgroups(),
-        joins_user: runtime.kind().maps_ids(),
-        bind_names: binds.iter().map(|(name, ..)| text("name", name)).collect::<Result<_, _>>()?,
-        init: spec.init.then_some(sys::init_program::PROGRAM),
-    };
-    Ok(OciStart { stage, argv: runtime.argv(spec.id.as_str()), runtime: oci })
-}
-
-/// The command, for the init where there is one: it gives the command the score itself, being the
-/// process that has it.
-fn behind_init(spec: &LaunchSpec, init: &str, score: i32) -> Vec<String> {
-    let own = if spec.init { vec![init.to_owned(), score.to_string()] } else { Vec::new() };
-    [own, spec.argv.clone()].concat()
-}
-
 /// What no later step would name.
 fn check(spec: &LaunchSpec) -> Result<(), Error> {
     let bad = |what, value: String, reason| Err(Error::BadSpec { what, value, reason });
@@ -325,49 +258,4 @@ fn masked(proc: BorrowedFd<'_>) -> Result<Vec<MaskedPath>, Error> {
         }
     }
     Ok(found)
-}
-
-fn text(what: &'static str, value: &str) -> Result<CString, Error> {
-    CString::new(value).map_err(|_| Error::BadSpec {
-        what,
-        value: value.replace('\0', "\\0"),
-        reason: "it has a NUL byte",
-    })
-}
-
-fn names(names: &[&str]) -> Result<Vec<CString>, Error> {
-    names.iter().map(|name| text("path", name)).collect()
-}
-
-fn texts(what: &'static str, values: &[String]) -> Result<Vec<CString>, Error> {
-    values.iter().map(|value| text(what, value)).collect()
-}
-
-/// The steps from the root to the working directory: `/a/b` is `a`, `a/b`.
-fn way_to(working_dir: &str) -> Result<Vec<PathStep>, Error> {
-    let mut so_far = String::new();
-    let mut steps = Vec::new();
-    for name in working_dir.split('/').filter(|name| !name.is_empty()) {
-        if !so_far.is_empty() {
-            so_far.push('/');
-        }
-        so_far.push_str(name);
-        steps.push(PathStep { path: text("working directory", &so_far)?, name: text("working directory", name)? });
-    }
-    Ok(steps)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_working_directory_is_made_from_the_top() {
-        for (dir, want) in [("/srv//app/", &["srv", "srv/app"][..]), ("app", &["app"]), ("", &[]), ("/", &[])] {
-            let steps = way_to(dir).expect("no NUL");
-            assert_eq!(steps.iter().map(|step| step.path.to_str().expect("text")).collect::<Vec<_>>(), want, "{dir}");
-            assert!(steps.iter().all(|step| step.path.to_bytes().ends_with(step.name.to_bytes())));
-        }
-        assert!(way_to("/a\0b").is_err());
-    }
 }

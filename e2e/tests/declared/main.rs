@@ -1,6 +1,7 @@
 //! Declarations: `sampan deploy -f`, `diff`, and what they promise to users.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+mod files;
 mod interrupted;
 mod pruned;
 mod together;

@@ -1,30 +1,35 @@
 //! From files to the model: YAML, overlays, variables.
 
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::model::{Entries, File, Function};
+use super::model::{Entries, File, Function, refuse_two_names};
 use super::variables::{self, Lookup};
 use super::yaml::error::Error;
-use super::yaml::node::{FILE_BYTES_MAX, Node};
-use super::yaml::{deserialize, merge, node};
+use super::yaml::node::Node;
+use super::yaml::{deserialize, load, merge};
+use super::{text, text::STDIN};
 use crate::env_file;
 use crate::failure::{Exit, Failure};
 
 /// Reads the files, the later ones as overlays of the earlier ones, with variables of the
 /// environment and of `--vars` files.
 pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
-    let mut given = std::collections::BTreeMap::new();
+    if paths.iter().chain(vars).filter(|path| path.as_os_str() == STDIN).count() > 1 {
+        return Err(Failure::new(Exit::Usage, "standard input is named more than once", "").into());
+    }
+    let mut given = BTreeMap::new();
     for path in vars {
-        let (name, text) = text(path)?;
+        let (name, text) = text::read(path)?;
         given.extend(variables::file(&name, &text)?);
     }
     let lookup = |name: &str| std::env::var(name).ok().or_else(|| given.get(name).cloned());
-    let texts: Vec<(String, String)> = paths.iter().map(|path| text(path)).collect::<anyhow::Result<_>>()?;
+    let texts: Vec<(String, String)> = paths.iter().map(|path| text::read(path)).collect::<anyhow::Result<_>>()?;
     let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let (mut file, root) = parsed(texts, &lookup).map_err(Failure::from)?;
+    let nodes = root.functions();
     for (name, function) in &mut file.functions {
-        let node = root.function(name);
+        let node = nodes.get(name).copied();
         add_variables(function, node)?;
         for (number, version) in function.versions.iter_mut().flatten() {
             let node = node.and_then(|node| node.get("versions")?.get(&number.to_string()));
@@ -40,7 +45,7 @@ fn add_variables(function: &mut Function, node: Option<&Node>) -> anyhow::Result
     let node = node.and_then(|node| node.get("env_file"));
     let folder = node.and_then(|node| Path::new(&*node.place.file).parent()).unwrap_or(Path::new(""));
     let named: Vec<PathBuf> = named.iter().map(|name| folder.join(name)).collect();
-    let mut variables: std::collections::BTreeMap<_, _> = env_file::variables(&named)?.into_iter().collect();
+    let mut variables: BTreeMap<_, _> = env_file::variables(&named)?.into_iter().collect();
     variables.extend(function.environment.take().unwrap_or_default());
     function.environment = Some(variables);
     Ok(())
@@ -53,42 +58,28 @@ pub(super) fn parsed<'a>(
 ) -> Result<(File, Node), Error> {
     let mut merged: Option<Node> = None;
     for (name, text) in texts {
-        let node = node::load(name, text)?;
+        let node = load::load(name, text)?;
         merged = Some(match merged {
-            Some(base) => merge::merged(base, node),
+            Some(base) => {
+                merge::refuse_empty(&node)?;
+                merge::merged(base, node)
+            }
             None => node,
         });
     }
     let mut root = merged.ok_or_else(|| serde::de::Error::custom("no file is named"))?;
+    refuse_two_names(&root)?;
     variables::replace(&mut root, lookup)?;
     let file: File = deserialize::from_node(&root)?;
     file.check(&root)?;
     Ok((file, root))
 }
 
-/// Name and text of a file; `-` is standard input.
-pub fn text(path: &Path) -> anyhow::Result<(String, String)> {
-    let name = path.display().to_string();
-    let failed = |error: std::io::Error| {
-        let exit = if error.kind() == ErrorKind::NotFound { Exit::NotFound } else { Exit::Usage };
-        Failure::new(exit, format!("cannot read {name}: {error}"), "")
-    };
-    if name == "-" {
-        let text = std::io::read_to_string(std::io::stdin()).map_err(failed)?;
-        return Ok(("standard input".to_owned(), text));
-    }
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_BYTES_MAX as u64 {
-        return Err(Failure::new(Exit::Usage, format!("{name} has more than {FILE_BYTES_MAX} bytes"), "").into());
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    Ok((name, text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::declared::model::{FunctionName, Words};
+    use crate::declared::yaml::load::FILE_BYTES_MAX;
 
     fn lookup(name: &str) -> Option<String> {
         match name {

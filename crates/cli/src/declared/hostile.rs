@@ -43,6 +43,9 @@ fn variables_in_keys_are_refused() {
         "project: p\nfunctions: { f: { image: a, environment: { '${K}': v } } }",
         "project: p\nfunctions: { f: { image: a, triggers: { '${T}': {} } } }",
         "project: p\ndomains: { '${D}.example.com': { routes: {} } }",
+        "project: p\ndomains: { a.b: { routes: { '${R}': f } } }",
+        "project: p\nfunctions: { f: { image: a, tags: { '${T}': v } } }",
+        "project: p\nfunctions: { f: { image: a, triggers: { t: { desc: { A: [{ '${D}': v }] } } } } }",
     ] {
         let error = read(&[text]).expect_err(text).to_string();
         assert!(error.contains("in values alone"), "{text}: {error}");
@@ -58,6 +61,114 @@ fn an_overlay_of_nulls_takes_away_what_may_be_missing() {
     let gone = read(&[GOOD, "functions:\n  f:\n"]).expect("valid");
     assert!(gone.functions.is_empty());
     assert!(read(&[GOOD, "project:\n"]).expect_err("needed").to_string().contains("`project` is missing"));
+}
+
+#[test]
+fn an_overlay_that_names_nothing_takes_nothing_away() {
+    for (over, place) in [("functions:\n", "b.yaml:1:10"), ("# x\ndomains: ~\n", "b.yaml:2:10")] {
+        let error = read(&[GOOD, over]).expect_err(over).to_string();
+        assert!(error.starts_with(place) && error.contains("would take all"), "{error}");
+    }
+    let error = read(&[GOOD, "functions: { g: }"]).expect_err("nothing").to_string();
+    assert!(error.starts_with("b.yaml:1:15: nothing is here"), "{error}");
+}
+
+#[test]
+fn overlays_of_another_shape_are_refused_at_their_place() {
+    let base = "project: p\nfunctions:\n  f:\n    image: a\n    environment: { A: b }\n    mounts: ['v:/v']\n    \
+                memory: 256\n";
+    for (over, place, part) in [
+        ("environment: [A=b]", "b.yaml:1:32", "a list is here"),
+        ("mounts: { v: /v }", "b.yaml:1:27", "no list"),
+        ("memory: { limit: 1 }", "b.yaml:1:27", "expected a size"),
+        ("memory: a lot", "b.yaml:1:27", "no size"),
+        ("triggers: none", "b.yaml:1:29", "where keys belong"),
+    ] {
+        let error = read(&[base, &format!("functions: {{ f: {{ {over} }} }}")]).expect_err(over).to_string();
+        assert!(error.starts_with(place) && error.contains(part), "{over}: {error}");
+    }
+    assert!(read(&[base, "functions: [f]"]).expect_err("a list").to_string().starts_with("b.yaml:1:12"));
+    // By its other name a function is another key, and there twice.
+    let error = read(&[base, "functions: { default/f: { memory: 512 } }"]).expect_err("twice").to_string();
+    assert!(error.starts_with("b.yaml:1:14") && error.contains("first in a.yaml:3:3"), "{error}");
+}
+
+#[test]
+fn merge_keys_take_keys_over() {
+    let text = "project: p\nfunctions:\n  a: &a\n    image: x\n    memory: 256\n    environment: &e { A: 1, B: 2 }\n  \
+                b:\n    <<: *a\n    memory: 512\n    environment: { <<: [{ B: 3, C: 4 }, *e], C: 5 }\n  \
+                c: { image: y, environment: { '<<': z } }\n";
+    let file = read(&[text]).expect("valid");
+    let function = |name: &str| &file.functions[&FunctionName::new("default", name)];
+    let variables = |name: &str| {
+        let pairs = function(name).environment.iter().flatten().map(|(key, value)| format!("{key}{value}"));
+        pairs.collect::<Vec<_>>()
+    };
+    assert_eq!((function("b").image.as_str(), function("b").memory), ("x", Some(512)));
+    assert_eq!(
+        (variables("a"), variables("b")),
+        (vec!["A1".to_owned(), "B2".to_owned()], ["A1", "B3", "C5"].map(str::to_owned).to_vec())
+    );
+    assert_eq!(variables("c"), ["<<z"]);
+    for (keys, place, part) in [
+        ("<<: x", "a.yaml:4:9", "takes keys over"),
+        ("<<: [{}, 1]", "a.yaml:4:14", "takes keys over"),
+        ("<<: {}\n    <<: {}", "a.yaml:5:5", "twice"),
+        ("<<: { memroy: 1 }", "a.yaml:4:11", "is no key here"),
+    ] {
+        let error = read(&[&format!("project: p\nfunctions:\n  f:\n    {keys}\n    image: a\n")]).expect_err(keys);
+        assert!(error.to_string().starts_with(place) && error.to_string().contains(part), "{keys}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_declaration_is_refused_with_its_place() {
+    for (text, place, part, hint) in [
+        ("project: p\n---\nproject: q\n", "a.yaml:3:1", "one document", "`---`"),
+        ("project: p\n...\nproject: q\n", "a.yaml:3:1", "one document", ""),
+        ("project: p\nfunctions:\n\tf: { image: a }\n", "a.yaml:3:", "tabs", ""),
+        ("project: p\nfunctions:\n  f:\n    image: a\n   port: 1\n", "a.yaml:5:4", "not YAML", ""),
+        ("project: p\r\nfunctions:\r\n  f:\r\n    imgae: a\r\n", "a.yaml:4:5", "is no key", "`image`"),
+        ("\u{feff}project: p\nfuncs: {}\n", "a.yaml:2:1", "is no key", ""),
+        ("project: p\0\n", "a.yaml:1:11", "not YAML", ""),
+        ("project: p\nfunctions:\n  f: { image: \"a\n", "a.yaml:3:15", "unclosed quote", ""),
+        ("project: p\nfunctions:\n  f:\n    image:a\n", "a.yaml:4:5", "where keys belong", "a blank after the colon"),
+        ("project: p\nfunctions:\n  f: *g\n", "a.yaml:3:6", "anchor", ""),
+        ("project: p\nfunctions: &a\n  f: *a\n", "a.yaml:3:6", "no anchor that ends before it", ""),
+        ("project: p\nfunctions:\n  ? [f]\n  : { image: a }\n", "a.yaml:3:5", "a key is a text", ""),
+        ("project: p\nfunctions:\n  ~: { image: a }\n", "a.yaml:3:3", "a key is missing", ""),
+        ("project: p\nfunctions:\n  f: { image: a, 'image': b }\n", "a.yaml:3:18", "there twice", ""),
+        ("project: p\nfunctions:\n  f: { image: !!binary YQ== }\n", "a.yaml:3:", "means nothing here", ""),
+        ("- project: p\n", "a.yaml:1:1", "a list is here", ""),
+        ("project p\n", "a.yaml:1:1", "where keys belong", ""),
+    ] {
+        let error = read(&[text]).expect_err(text);
+        assert!(error.to_string().starts_with(place) && error.to_string().contains(part), "{text:?}: {error}");
+        assert!(error.hint.contains(hint), "{text:?}: {}", error.hint);
+    }
+    let directives = "%YAML 1.2\n---\nproject: p\nfunctions: { f: { image: a } }\n...\n# the end\n";
+    assert_eq!(read(&[directives]).expect("one document").functions.len(), 1);
+}
+
+#[test]
+fn depths_that_aliases_add_up_are_bounded() {
+    let mut text = "project: p\nfunctions:\n  f:\n    image: a\n    triggers:\n      t:\n        desc:\n".to_owned();
+    let mut inner = "x".to_owned();
+    for n in 0..75 {
+        text += &format!("          k{n}: &a{n} {}{inner}{}\n", "[".repeat(50), "]".repeat(50));
+        inner = format!("*a{n}");
+    }
+    let error = read(&[&text]).expect_err("a bomb").to_string();
+    assert!(error.starts_with("a.yaml:9:") && error.contains("nested more than"), "{error}");
+}
+
+#[test]
+fn long_files_and_their_overlays_are_read_by_the_size() {
+    // Looking each name up from the begin took minutes.
+    let functions: String = (0..40_000).map(|n| format!("  f{n}: {{ image: a }}\n")).collect();
+    let text = format!("project: p\nfunctions:\n{functions}");
+    let file = read(&[&text, &text]).expect("valid");
+    assert_eq!(file.functions.len(), 40_000);
 }
 
 #[test]

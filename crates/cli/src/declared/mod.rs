@@ -15,6 +15,7 @@ mod plan;
 mod platform;
 mod report;
 mod schema;
+mod text;
 mod variables;
 mod yaml;
 
@@ -66,7 +67,7 @@ pub async fn export(connection: &Connection, args: &ExportArgs) -> anyhow::Resul
 
 /// `sampan import`.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    let (name, text) = files::text(&args.file)?;
+    let (name, text) = text::read(&args.file)?;
     let imported = import::read(&name, &text).map_err(Failure::from)?;
     for line in imported.left_out {
         eprintln!("{line}");

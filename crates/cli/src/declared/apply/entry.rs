@@ -33,11 +33,12 @@ impl Run<'_> {
                 self.client.call("CreateTrigger", &request).await?;
             }
             let differences = between(&serde_json::json!({}), &wanted.clone().trimmed(&wanted.key().name));
+            let differences = entry::without_secrets(differences);
             return Ok(Change { item: item.clone(), act: Act::Create, differences });
         };
         self.refuse_foreign(item, project.as_deref())?;
         let (declared, observed) = entry::comparable(wanted, &there);
-        let mut differences = between(&observed, &declared);
+        let mut differences = entry::without_secrets(between(&observed, &declared));
         if project.is_some() {
             differences.extend(entry::secrets_difference(name, wanted, &there, self.client.key_pair().1));
         }

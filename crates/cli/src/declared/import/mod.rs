@@ -13,7 +13,7 @@ use self::section::Section;
 use super::model::File;
 use super::variables;
 use super::yaml::error::Error;
-use super::yaml::{deserialize, node, write};
+use super::yaml::{deserialize, load, write};
 
 /// What was read.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Imported {
 
 /// Reads a `serverless.yml` of the SCF component or a SAM template.
 pub fn read(name: &str, text: &str) -> Result<Imported, Error> {
-    let root = node::load(name, text)?;
+    let root = load::load(name, text)?;
     let mut left_out = Vec::new();
     let is_scf = root.get("component").and_then(section::text).is_some_and(|component| component.starts_with("scf"));
     let mut domains = Map::new();
@@ -43,7 +43,7 @@ pub fn read(name: &str, text: &str) -> Result<Imported, Error> {
     let file = json!({"project": project_name(&project), "functions": functions, "domains": domains});
     let text = write::document(&file);
     // What a file cannot have is said here, and not by the first deploy of it.
-    let mut written = node::load("sampan.yaml", &text)?;
+    let mut written = load::load("sampan.yaml", &text)?;
     variables::replace(&mut written, &|_| Some("a value".to_owned()))?;
     deserialize::from_node::<File>(&written)?;
     Ok(Imported { text, left_out })

@@ -23,11 +23,10 @@ impl File {
             let hint = format!("Use 1 to {PROJECT_LEN_MAX} lower-case letters, digits and '-'.");
             return Err(Error::new(place(root, &["project"]), message, hint));
         }
-        refuse_variables(root.get("functions"))?;
-        refuse_two_names(root)?;
-        refuse_variables(root.get("domains"))?;
+        refuse_variables(root)?;
+        let nodes = root.functions();
         for (name, function) in &self.functions {
-            let node = root.function(name).unwrap_or(root);
+            let node = nodes.get(name).copied().unwrap_or(root);
             if function.provisioned.is_some() && function.publish != Some(true) {
                 let message = "instances are kept ready of published versions";
                 return Err(Error::new(place(node, &["provisioned"]), message, "Add `publish: true`."));
@@ -39,10 +38,10 @@ impl File {
 }
 
 impl Node {
-    /// The node of a function, in the tree of a file.
-    pub fn function(&self, name: &FunctionName) -> Option<&Self> {
-        let mut entries = self.get("functions")?.entries().iter();
-        entries.find(|(key, _)| key.text.parse().as_ref() == Ok(name)).map(|(_, node)| node)
+    /// The nodes of functions, in the tree of a file.
+    pub fn functions(&self) -> BTreeMap<FunctionName, &Self> {
+        let entries = self.get("functions").map(Self::entries).unwrap_or_default();
+        entries.iter().filter_map(|(key, node)| Some((key.text.parse().ok()?, node))).collect()
     }
 }
 
@@ -87,9 +86,6 @@ impl Function {
             ["versions", "aliases", "triggers"].iter().filter_map(|key| node.get(key)).flat_map(Node::entries);
         for described in of_parts.map(|(_, part)| part).chain([node]).filter_map(|part| part.get("description")) {
             refuse_mark(described)?;
-        }
-        for key in ["environment", "secrets", "versions", "aliases", "triggers"] {
-            refuse_variables(node.get(key))?;
         }
         self.check_releases(node)?;
         for (key, trigger) in self.triggers.iter().flatten() {
@@ -153,7 +149,7 @@ fn refuse_mark(description: &Node) -> Result<(), Error> {
 }
 
 /// One function may be written as `f` and as `default/f`: only one of them.
-fn refuse_two_names(root: &Node) -> Result<(), Error> {
+pub fn refuse_two_names(root: &Node) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     for (key, _) in root.get("functions").map(Node::entries).unwrap_or_default() {
         let Ok(name) = key.text.parse::<FunctionName>() else { continue };
@@ -166,11 +162,18 @@ fn refuse_two_names(root: &Node) -> Result<(), Error> {
 }
 
 /// Names are keys, in which variables are not replaced.
-fn refuse_variables(node: Option<&Node>) -> Result<(), Error> {
-    let mut keys = node.into_iter().flat_map(Node::entries).map(|(key, _)| key);
-    let Some(key) = keys.find(|key| key.text.contains("${")) else { return Ok(()) };
-    let message = format!("`{}` is a key, and variables are replaced in values alone", key.text);
-    Err(Error::new(key.place.clone(), message, "Write the name itself."))
+fn refuse_variables(node: &Node) -> Result<(), Error> {
+    match &node.content {
+        Content::Scalar(_) => Ok(()),
+        Content::List(items) => items.iter().try_for_each(refuse_variables),
+        Content::Map(entries) => entries.iter().try_for_each(|(key, value)| {
+            if key.text.contains("${") {
+                let message = format!("`{}` is a key, and variables are replaced in values alone", key.text);
+                return Err(Error::new(key.place.clone(), message, "Write the name itself."));
+            }
+            refuse_variables(value)
+        }),
+    }
 }
 
 /// The place of the value below these keys, or of the deepest that is there.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use types::SecretRef;
 
 pub use self::arguments::Words;
+pub use self::check::refuse_two_names;
 pub use self::entry::{DEFAULT_QUALIFIER, Domain, LATEST, Protocol, Trigger, TriggerKey, short};
 pub use self::name::FunctionName;
 pub use self::reach::{Entries, Mount};

@@ -126,6 +126,24 @@ fn digest(function: &FunctionName, trigger: &Trigger, secret_key: &str) -> Optio
     Some(digest[..DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// The differences without the secrets in them, which answers hide too.
+pub fn without_secrets(differences: Vec<Difference>) -> Vec<Difference> {
+    let is_secret = |field: &str| field.split('.').nth(1) == Some(SECRETS);
+    let hide = |of: Difference| match is_secret(&of.field) {
+        true => Difference { from: hidden(of.from), to: hidden(of.to), ..of },
+        false => of,
+    };
+    differences.into_iter().map(hide).collect()
+}
+
+fn hidden(value: Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Array(list) => list.into_iter().map(hidden).collect(),
+        _ => HIDDEN.into(),
+    }
+}
+
 /// The difference of secrets that answers hide: by the digest that was kept when they were
 /// deployed. A trigger that no project made has none, and its secrets are not compared.
 pub fn secrets_difference(
@@ -293,6 +311,18 @@ mod tests {
         assert!(secrets_difference(&name, &with("first-secret"), &there, "another key").is_some());
         let by_hand = trigger_request(&name, &with("first-secret"), None, "key");
         assert_eq!(trigger(&name, &answered(by_hand)).0.digest, None);
+    }
+
+    #[test]
+    fn secrets_are_in_no_difference() {
+        let of = |field: &str, to: Value| Difference { field: field.to_owned(), from: Value::Null, to };
+        let found = without_secrets(vec![
+            of("desc.Secrets", json!(["s1", "s2"])),
+            of("desc.Secrets.a", json!("s3")),
+            of("desc.Scheme", json!("github")),
+        ]);
+        let to: Vec<Value> = found.into_iter().map(|difference| difference.to).collect();
+        assert_eq!(to, [json!(["***", "***"]), json!("***"), json!("github")]);
     }
 
     #[test]

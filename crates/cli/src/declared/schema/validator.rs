@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::SCHEMA;
 use crate::declared::files;
-use crate::declared::yaml::node::{self, Content, Node, Style};
+use crate::declared::yaml::load;
+use crate::declared::yaml::node::{Content, Node, Style};
 use crate::declared::yaml::write;
 
 /// Variables that files of these tests name.
@@ -51,7 +52,7 @@ type Both = (Result<(), String>, Result<(), String>);
 
 fn both(validator: &Validator, text: &str) -> Both {
     let deployed = files::parsed([("a.yaml", text)].into_iter(), &lookup).map(drop).map_err(|error| error.to_string());
-    let node = node::load("a.yaml", text).expect("YAML");
+    let node = load::load("a.yaml", text).expect("YAML");
     (deployed, validator.validate(&in_editor(&node)).map_err(|error| error.to_string()))
 }
 

@@ -132,7 +132,12 @@ impl<'de> Reader<'de> {
         match &self.0.content {
             Content::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
             Content::List(_) => Err(self.wrong("a list is here, where keys belong", "")),
-            Content::Scalar(scalar) => Err(self.wrong(format!("{:?} is here, where keys belong", scalar.text), "")),
+            Content::Scalar(_) if self.0.is_null() => Err(self.wrong("nothing is here, where keys belong", "")),
+            Content::Scalar(scalar) => {
+                let glued = scalar.style == Style::Plain && scalar.text.contains(':');
+                let hint = if glued { "Put a blank after the colon." } else { "" };
+                Err(self.wrong(format!("{:?} is here, where keys belong", scalar.text), hint))
+            }
         }
     }
 

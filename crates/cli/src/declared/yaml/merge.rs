@@ -1,21 +1,45 @@
 //! Overlays: a later file's keys take the place of the earlier file's.
 
-use super::node::{Content, Node};
+use std::collections::HashMap;
+
+use super::error::Error;
+use super::node::{Content, Key, Node};
+
+/// Keys of a file that name things.
+const NAMES: [&str; 2] = ["functions", "domains"];
 
 /// The base with the overlay's keys: maps are merged key by key, everything else is replaced, and a
 /// key without a value takes the base's away.
 pub fn merged(base: Node, overlay: Node) -> Node {
-    let (Content::Map(mut entries), Content::Map(over)) = (base.content, &overlay.content) else { return overlay };
-    for (key, node) in over.iter().cloned() {
-        let found = entries.iter().position(|(known, _)| known.text == key.text);
-        match found {
-            Some(at) if node.is_null() => drop(entries.remove(at)),
+    let Node { place, content, tag } = overlay;
+    match (base.content, content) {
+        (Content::Map(entries), Content::Map(over)) => {
+            Node { content: Content::Map(by_key(entries, over)), place: base.place, tag: base.tag }
+        }
+        (_, content) => Node { place, content, tag },
+    }
+}
+
+fn by_key(entries: Vec<(Key, Node)>, over: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
+    let known: HashMap<String, usize> =
+        entries.iter().enumerate().map(|(at, (key, _))| (key.text.clone(), at)).collect();
+    let mut entries: Vec<Option<(Key, Node)>> = entries.into_iter().map(Some).collect();
+    for (key, node) in over {
+        match known.get(&key.text).copied() {
             Some(at) => {
-                let (known, old) = entries.remove(at);
-                entries.insert(at, (known, merged(old, node)));
+                let base = entries[at].take();
+                entries[at] = base.filter(|_| !node.is_null()).map(|(known, base)| (known, merged(base, node)));
             }
-            None => entries.push((key, node)),
+            None => entries.push(Some((key, node))),
         }
     }
-    Node { content: Content::Map(entries), place: base.place, tag: base.tag }
+    entries.into_iter().flatten().collect()
+}
+
+/// Refuses an overlay that has `functions` without a value, which would take all of them away.
+pub fn refuse_empty(overlay: &Node) -> Result<(), Error> {
+    let empty = NAMES.into_iter().find_map(|key| Some((key, overlay.get(key).filter(|node| node.is_null())?)));
+    let Some((key, node)) = empty else { return Ok(()) };
+    let message = format!("`{key}` has no value, which would take all {key} away");
+    Err(Error::new(node.place.clone(), message, "Leave the key out, or name those that go, such as `web:`."))
 }

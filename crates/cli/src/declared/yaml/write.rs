@@ -121,12 +121,12 @@ fn scalar(text: &str, dollar: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::{deserialize, node};
+    use super::super::{deserialize, load};
     use super::*;
     use crate::declared::variables;
 
     fn read(text: &str) -> Value {
-        let mut root = node::load("x", text).expect("YAML");
+        let mut root = load::load("x", text).expect("YAML");
         variables::replace(&mut root, &|name| (name == "A").then(|| "v".to_owned())).expect("no variables");
         deserialize::from_node(&root).expect("values")
     }

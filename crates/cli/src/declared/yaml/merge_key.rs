@@ -1,0 +1,33 @@
+//! Merge keys (`<<: *defaults`, of YAML 1.1): keys that a map takes over from others.
+
+use std::collections::HashSet;
+
+use super::error::Error;
+use super::node::{Content, Key, Node, Scalar, Style};
+
+/// The key, written without quotes.
+const KEY: &str = "<<";
+
+/// Whether a key is one.
+pub fn is(key: &Scalar) -> bool {
+    key.style == Style::Plain && key.text == KEY
+}
+
+/// Adds the keys of the node of a merge key that the map does not have: its own ones come first,
+/// then those of the first map of a list.
+pub fn take_over(entries: &mut Vec<(Key, Node)>, merged: Option<Node>) -> Result<(), Error> {
+    let Some(merged) = merged else { return Ok(()) };
+    let maps = match merged.content {
+        Content::List(maps) => maps,
+        _ => vec![merged],
+    };
+    let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
+    for map in maps {
+        let Content::Map(others) = map.content else {
+            let hint = "Write `<<: *NAME`, or `<<: [*NAME, *OTHER]`, where `&NAME` stands before keys.";
+            return Err(Error::new(map.place, "`<<` takes keys over, and these are none", hint));
+        };
+        entries.extend(others.into_iter().filter(|(key, _)| known.insert(key.text.clone())));
+    }
+    Ok(())
+}

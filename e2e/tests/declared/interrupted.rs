@@ -4,6 +4,7 @@
 use e2e::api_proxy::{ApiProxy, Moment};
 use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::{run, written};
 
@@ -73,12 +74,14 @@ async fn is_declared(platform: &Platform, file: &str) -> anyhow::Result<()> {
 /// Deploys the file through the proxy until the call at which it is stopped, and kills the client
 /// there; `true` once it ended by itself.
 async fn deploy_until_stopped(platform: &Platform, proxy: &ApiProxy, file: &str) -> anyhow::Result<bool> {
-    let mut deploy = platform.cli(&["deploy", "-f", file, "--endpoint", &proxy.address]);
-    let deploy = tools::run(&mut deploy);
+    until_stopped(proxy, platform.cli(&["deploy", "-f", file, "--endpoint", &proxy.address])).await
+}
+
+async fn until_stopped(proxy: &ApiProxy, mut command: Command) -> anyhow::Result<bool> {
     tokio::select! {
         // Dropped here, which kills it.
         () = proxy.stopped() => Ok(false),
-        ended = deploy => {
+        ended = tools::run(&mut command) => {
             let ended = ended?;
             assert!(ended.ok, "{}{}", ended.stdout, ended.stderr);
             Ok(true)
@@ -151,5 +154,33 @@ async fn a_deploy_whose_platform_ends_says_so_once_and_what_is_left() -> anyhow:
     let again = run(&platform, "deploy", &[&file]).await?;
     assert!(again.ok, "{}{}", again.stdout, again.stderr);
     is_declared(&platform, &file).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn a_platform_killed_after_each_step_of_a_removal_ends_without_it() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let whole = file(&platform, CUT)?;
+    let proxy = ApiProxy::start(&platform.control).await?;
+    let less = written(&platform, "less.yaml", "project: shop\nfunctions: {}\n")?;
+    let removals: [&[&str]; 2] = [&["deploy", "--prune", "-f", &less], &["delete", "-f", &whole]];
+    for removal in removals {
+        let made = run(&platform, "deploy", &[&whole]).await?;
+        assert!(made.ok, "{}{}", made.stdout, made.stderr);
+        for round in 0.. {
+            assert!(round < ROUNDS_MAX, "{removal:?} does not end: {:?}", proxy.actions());
+            proxy.stop_at(1, Moment::After);
+            let mut command = platform.cli(removal);
+            command.args(["--endpoint", &proxy.address]);
+            if until_stopped(&proxy, command).await? {
+                break;
+            }
+            platform.kill().await?;
+            platform = platform.restart().await?;
+        }
+        assert_eq!(platform.cli_json(&["list"]).await?, json!([]));
+        assert_eq!(platform.cli_json(&["domain", "list"]).await?, json!([]));
+    }
     platform.stop().await
 }

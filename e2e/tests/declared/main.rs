@@ -3,6 +3,7 @@
 
 mod files;
 mod interrupted;
+mod needs;
 mod pruned;
 mod together;
 

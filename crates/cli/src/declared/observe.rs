@@ -127,11 +127,16 @@ pub async fn domains(client: &Client) -> anyhow::Result<BTreeMap<String, Owned<D
     Ok(listed.iter().map(|answer| (text(answer, "Domain").to_owned(), entry::domain(answer))).collect())
 }
 
+/// The names of the namespaces.
+pub async fn namespaces(client: &Client) -> anyhow::Result<Vec<String>> {
+    let listed = pages(client, "ListNamespaces", json!({}), "Namespaces").await?;
+    Ok(listed.iter().map(|namespace| text(namespace, "Name").to_owned()).collect())
+}
+
 /// All functions of all namespaces, and the projects that made them.
 pub async fn functions(client: &Client) -> anyhow::Result<BTreeMap<FunctionName, Option<String>>> {
     let mut functions = BTreeMap::new();
-    for namespace in pages(client, "ListNamespaces", json!({}), "Namespaces").await? {
-        let namespace = text(&namespace, "Name").to_owned();
+    for namespace in namespaces(client).await? {
         let request = json!({"Namespace": namespace, "Orderby": "FunctionName", "Order": "ASC"});
         for function in pages(client, "ListFunctions", request, "Functions").await? {
             let project = function::project(&function);

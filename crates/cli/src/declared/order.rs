@@ -15,6 +15,33 @@ pub fn of(functions: &BTreeMap<FunctionName, Function>) -> Vec<&FunctionName> {
     ordered
 }
 
+/// The functions that are destinations of functions before them in that order, which a circle has.
+pub fn needed_before<'a>(
+    functions: &'a BTreeMap<FunctionName, Function>,
+    order: &[&'a FunctionName],
+) -> Vec<&'a FunctionName> {
+    let mut needed = Vec::new();
+    for (at, name) in order.iter().enumerate() {
+        let targets = destinations(name, functions).filter(|target| order[at + 1..].contains(target));
+        needed.extend(targets);
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+/// The functions of the file that the events of one go to.
+fn destinations<'a>(
+    name: &FunctionName,
+    functions: &'a BTreeMap<FunctionName, Function>,
+) -> impl Iterator<Item = &'a FunctionName> {
+    let function = &functions[name];
+    let targets = [&function.on_success, &function.on_failure].into_iter().flatten();
+    let targets: Vec<FunctionName> =
+        targets.filter_map(|target| Some(FunctionName::new(&name.namespace, target.strip_prefix("fn:")?))).collect();
+    targets.into_iter().filter_map(|target| functions.get_key_value(&target).map(|(target, _)| target))
+}
+
 fn visit<'a>(
     name: &'a FunctionName,
     functions: &'a BTreeMap<FunctionName, Function>,
@@ -24,12 +51,8 @@ fn visit<'a>(
     if !seen.insert(name) {
         return;
     }
-    let function = &functions[name];
-    for destination in [&function.on_success, &function.on_failure].into_iter().flatten() {
-        let Some(target) = destination.strip_prefix("fn:") else { continue };
-        if let Some((target, _)) = functions.get_key_value(&FunctionName::new(&name.namespace, target)) {
-            visit(target, functions, seen, ordered);
-        }
+    for target in destinations(name, functions) {
+        visit(target, functions, seen, ordered);
     }
     ordered.push(name);
 }
@@ -48,5 +71,11 @@ mod tests {
             |pairs: &[(&str, &str)]| of(&named(pairs)).into_iter().map(|name| name.name.clone()).collect::<Vec<_>>();
         assert_eq!(order(&[("a", "c"), ("b", "x"), ("c", "b")]), ["b", "c", "a"]);
         assert_eq!(order(&[("a", "b"), ("b", "a"), ("c", "c")]), ["b", "a", "c"]);
+        let needed = |pairs: &[(&str, &str)]| {
+            let functions = named(pairs);
+            needed_before(&functions, &of(&functions)).into_iter().map(|name| name.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(needed(&[("a", "b"), ("b", "a"), ("c", "a"), ("d", "c")]), ["a"]);
+        assert!(needed(&[("a", "c"), ("b", "x"), ("c", "b"), ("d", "d")]).is_empty());
     }
 }

@@ -18,6 +18,7 @@ const IMAGE: [&str; 6] = ["image", "registry_id", "command", "args", "port", "jo
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     Project(String),
+    Namespace(String),
     Function(FunctionName),
     /// A published version; `None` is one whose number the platform gives.
     Version(FunctionName, Option<u32>),
@@ -34,6 +35,7 @@ impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Project(name) => write!(f, "project {name}"),
+            Self::Namespace(name) => write!(f, "namespace {name}"),
             Self::Function(name) => write!(f, "function {name}"),
             Self::Version(name, Some(number)) => write!(f, "version {name}:{number}"),
             Self::Version(name, None) => write!(f, "new version of {name}"),

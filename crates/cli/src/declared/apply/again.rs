@@ -25,17 +25,23 @@ pub(super) async fn again<T>(step: impl AsyncFn() -> anyhow::Result<T>) -> anyho
             done => return done,
         }
     }
-    step().await.map_err(|error| match is_conflict(&error) {
+    step().await.map_err(|error| match is_conflict(&error) && !is_missing(&error) {
         true => Failure::of(&error).with_hint(HINT).into(),
         false => error,
     })
+}
+
+/// Whether a function is not there: gone meanwhile, or not yet made.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
+    code == Some(ErrorCode::RESOURCE_NOT_FOUND_FUNCTION.name)
 }
 
 /// Whether what was looked at is another by now: made, gone, or being changed.
 fn is_conflict(error: &anyhow::Error) -> bool {
     let Some(code) = error.downcast_ref::<Failure>().and_then(Failure::api_code) else { return false };
     let waits = ErrorCode::by_name(code).is_some_and(|code| code.retryable && code.http_status == CONFLICT);
-    waits || code.starts_with(ErrorCode::RESOURCE_IN_USE.name) || code == ErrorCode::RESOURCE_NOT_FOUND_FUNCTION.name
+    waits || code.starts_with(ErrorCode::RESOURCE_IN_USE.name) || is_missing(error)
 }
 
 #[cfg(test)]
@@ -54,6 +60,7 @@ mod tests {
         for (code, conflicts, tries) in [
             ("ResourceInUse.Alias", 2, 3),
             ("ResourceNotFound.Function", 1, 2),
+            ("ResourceNotFound.Function", 9, 5),
             ("FailedOperation.UpdateFunctionCode", 4, 5),
             ("FailedOperation.PublishVersion", 9, 5),
             ("InvalidParameterValue", 9, 1),
@@ -67,7 +74,7 @@ mod tests {
             let ended = again(step).await;
             assert_eq!((done.get(), ended.is_ok()), (tries, tries > conflicts), "{code}");
             let hint = ended.err().map(|error| Failure::of(&error).hint().to_owned());
-            assert!(hint.is_none_or(|hint| (hint == HINT) == (tries == TRIES)), "{code}");
+            assert!(hint.is_none_or(|hint| (hint == HINT) == (code == "FailedOperation.PublishVersion")), "{code}");
         }
     }
 }

@@ -5,6 +5,7 @@
 mod again;
 mod entry;
 mod function;
+mod need;
 mod prune;
 mod release;
 mod wait;
@@ -97,7 +98,12 @@ impl Run<'_> {
     async fn pass(&self) -> Outcomes {
         let mut outcomes = Outcomes::default();
         let mut failed = Vec::new();
-        for name in order::of(&self.file.functions) {
+        self.namespaces(&mut outcomes).await;
+        let order = order::of(&self.file.functions);
+        if self.mode == Mode::Deploy && !outcomes.away {
+            self.close_circles(&order).await;
+        }
+        for name in order {
             if outcomes.away {
                 outcomes.leave(Item::Function(name.clone()));
                 failed.push(name);

@@ -185,7 +185,11 @@ impl Run<'_> {
                 self.client.call("DeleteProvisionedConcurrencyConfig", &off).await?;
                 return self.delete_version(name, *number).await;
             }
-            Item::Version(_, None) | Item::Provisioned(..) | Item::Trigger(..) | Item::Project(_) => return Ok(()),
+            Item::Version(_, None)
+            | Item::Provisioned(..)
+            | Item::Trigger(..)
+            | Item::Project(_)
+            | Item::Namespace(_) => return Ok(()),
         };
         self.client.call(action, &request).await.map(drop)
     }

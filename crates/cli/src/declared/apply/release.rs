@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::Value;
+use types::ErrorCode;
 
 use super::again::again;
 use super::{Mode, Outcomes, Run, change, invalid, part};
@@ -13,7 +14,10 @@ use crate::declared::observe;
 use crate::declared::plan::{self, Act, Change, Item};
 use crate::declared::platform::function::{Observed, named};
 use crate::declared::platform::{mark, release};
+use crate::failure::Failure;
 
+/// What to do where a number cannot be used.
+const NUMBERS: &str = "Numbers are not used again; declare it with the next number.";
 /// Status of a version that can be called.
 const ACTIVE: &str = "Active";
 
@@ -95,11 +99,15 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         if let Some(newest) = observe::newest(self.client, name).await?.filter(|newest| *newest >= number) {
             let message = format!("version {number} of {name} cannot be made: version {newest} was published already");
-            return Err(invalid(message, "Numbers are not used again; declare it with the next number."));
+            return Err(invalid(message, NUMBERS));
         }
         let there = self.settle(name, &version.clone().within(function)).await?;
         let description = version.description.clone().unwrap_or_default();
-        self.publish(name, &there, Some(number), &description).await.map(drop)
+        let made = self.publish(name, &there, Some(number), &description).await;
+        made.map(drop).map_err(|error| match Failure::of(&error).api_code() {
+            Some(code) if code == ErrorCode::INVALID_VALUE.name => Failure::of(&error).with_hint(NUMBERS).into(),
+            _ => error,
+        })
     }
 
     /// Publishes what was seen of the function, and nothing else, and returns the number.
@@ -236,6 +244,7 @@ impl Run<'_> {
             true => observe::provisioned(self.client, name).await?.remove(&number),
             false => None,
         };
+        let there = there.map(|there| there.scheduled(wanted));
         let differences = between(&there, &wanted);
         if differences.is_empty() {
             return Ok(None);

@@ -20,7 +20,7 @@ use types::SecretRef;
 pub use self::arguments::Words;
 pub use self::check::refuse_two_names;
 pub use self::entry::{DEFAULT_QUALIFIER, Domain, LATEST, Protocol, Trigger, TriggerKey, short};
-pub use self::name::FunctionName;
+pub use self::name::{DEFAULT as DEFAULT_NAMESPACE, FunctionName};
 pub use self::reach::{Entries, Mount};
 pub use self::release::{Alias, At, NEWEST, Provisioned, Rewrite, Route, Rule, Version, VersionNumber};
 pub use self::sizes::Cores;

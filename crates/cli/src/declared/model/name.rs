@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The namespace of names without one.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 
 /// A function by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

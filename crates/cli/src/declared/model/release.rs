@@ -72,6 +72,15 @@ pub struct Provisioned {
     pub at: Vec<At>,
 }
 
+impl Provisioned {
+    /// What is there, with the declared number where the declared times have set theirs since.
+    pub fn scheduled(self, declared: Option<&Self>) -> Self {
+        let Some(declared) = declared.filter(|declared| declared.at == self.at) else { return self };
+        let is_set = self.at.iter().any(|at| Some(at.number) == self.number);
+        Self { number: if is_set { declared.number } else { self.number }, ..self }
+    }
+}
+
 /// Another number of instances from scheduled times on
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -40,12 +40,14 @@ fn with_right_tip(mut error: clap::Error) -> clap::Error {
     else {
         return error;
     };
+    if matches!(arg.as_str(), "--qualifier" | "--version") {
+        let tip = "a version or an alias is named with its function: NAME:VERSION, NAME:ALIAS";
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
+    }
     let advises = |tip: &StyledStr| tip.to_string().contains(&format!("'-- {arg}'"));
-    let tip = match arg.as_str() {
-        "--qualifier" | "--version" => "a version or an alias is named with its function: NAME:VERSION, NAME:ALIAS",
-        _ => "to pass a value that begins with a hyphen to an option, write --option=VALUE",
-    };
-    let tip = StyledStr::from(tip);
+    let tip = StyledStr::from("to pass a value that begins with a hyphen to an option, write --option=VALUE");
     if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
         let tips = tips.iter().map(|old| if advises(old) { tip.clone() } else { old.clone() }).collect();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
@@ -82,6 +84,14 @@ mod tests {
         let shown = refused(&["logs", "f", "--since", "-5m"]);
         assert!(shown.contains("write --option=VALUE") && !shown.contains("-- -5"), "{shown}");
         assert!(refused(&["logs", "f", "--since=-5m"]).contains("neither a time before now"));
+    }
+
+    #[test]
+    fn a_version_is_named_with_its_function() {
+        for option in ["--version", "--qualifier"] {
+            let shown = refused(&["invoke", "f", option, "1"]);
+            assert!(shown.contains("NAME:VERSION") && !shown.contains("similar"), "{shown}");
+        }
     }
 
     #[test]

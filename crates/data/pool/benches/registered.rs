@@ -1,5 +1,5 @@
-//! What it takes to find a function in the catalog and lease its warm instance, with few and with
-//! very many functions registered. Instances are names only, so that nothing else is measured.
+//! Time to find a function in the catalog and lease its warm instance, with few and with very many
+//! functions registered. Instances are only names, so nothing else is measured.
 #![allow(clippy::unwrap_used, dead_code)] // Not all that tests share is used here.
 
 #[path = "../tests/pool/support/mod.rs"]
@@ -11,13 +11,13 @@ use pool::Config;
 use support::{Bench, EVENT, Function, Plan, version};
 use types::{Qualifier, RequestId, RouteBy, VersionName};
 
-/// Functions that are registered.
+/// Numbers of registered functions.
 const REGISTERED: [usize; 3] = [10, 1_000, 100_000];
-/// Functions that are called, spread over all of them.
+/// Number of called functions, spread over all of them.
 const CALLED: usize = 10;
-/// Calls of each in a round.
+/// Calls of each function per round.
 const CALLS: usize = 20_000;
-/// Rounds; the median counts.
+/// Number of rounds; the median is reported.
 const ROUNDS: usize = 5;
 
 fn main() {

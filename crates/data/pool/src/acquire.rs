@@ -1,4 +1,4 @@
-//! How a request gets a slot of an instance: a free one, or its turn in the queue.
+//! How a request gets a slot of an instance: a free one at once, or one through the queue.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::policy::queue::WaiterId;
 use crate::state::{Acquired, Refused};
 use crate::version::{Answer, Grant, Version, Waiting};
 
-/// What asking a version for a slot led to.
+/// Outcome of requesting a slot from a version.
 pub(crate) enum Asked<C: Default + Send + Sync + 'static> {
     Granted(Grant<C>),
     Queued(Queued<C>),
-    /// The version left the pool between the look-up and the question.
+    /// The version left the pool between the look-up and the request.
     Gone,
 }
 
-/// A request's place in the queue, left when dropped.
+/// A request's place in the queue, which it leaves when dropped.
 pub(crate) struct Queued<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,
@@ -36,21 +36,21 @@ impl<C: Default + Send + Sync + 'static> Drop for Queued<C> {
             locked.waiters.remove(&self.id);
             locked.state.leave_queue(self.id, now)
         });
-        // A slot that was granted and not taken goes to another one.
+        // A granted slot that was not taken goes to another request.
         self.answer.close();
         if let Ok(Ok(grant)) = self.answer.try_recv() {
             self.driver.release(&self.version, grant.slot, false, Instant::now());
         }
         self.driver.admission.lock().end_wait(&self.version.catalog.key.function_id);
-        // What was kept for it is there for others.
+        // The room that was reserved for it goes to others.
         if !others_want && self.driver.unclaim(&self.version.catalog.key) {
             self.driver.retry_claims();
         }
     }
 }
 
-/// Asks a version for a slot: takes a free one, or queues the request. `event` is that of a job
-/// image, whose instances take one request each and are never free.
+/// Requests a slot from a version: takes a free one, or queues the request. `event` is set for a
+/// job image, whose instances take one request each and are never free.
 pub(crate) fn ask<C: Default + Send + Sync + 'static>(
     driver: &Arc<Driver<C>>,
     version: &Arc<Version<C>>,
@@ -67,7 +67,7 @@ pub(crate) fn ask<C: Default + Send + Sync + 'static>(
             if prewarm {
                 driver.start_next(version);
             }
-            // Here and not in a thread of its own: it takes less time than to wake one.
+            // Inline rather than on another thread: a thaw takes less time than waking a thread.
             instance.thaw();
             Ok(Asked::Granted(Grant { instance, slot, cold: None }))
         }
@@ -93,13 +93,13 @@ pub(crate) fn ask<C: Default + Send + Sync + 'static>(
 }
 
 impl<C: Default + Send + Sync + 'static> Queued<C> {
-    /// Waits for a slot. Dropping the future gives up the wait and nothing else.
+    /// Waits for a slot. Dropping the future cancels only this wait.
     pub async fn wait(mut self) -> Answer<C> {
         let (driver, version) = (Arc::clone(&self.driver), Arc::clone(&self.version));
         let function = &version.catalog.function.key;
         let mut refused = driver.start_wanted(&version);
         if refused.is_none() {
-            // When a slot was likely to come free sooner than a start would be ready, but none did,
+            // If a slot was expected to come free sooner than a start would be ready, but none did,
             // a start is due.
             let patience = version.locked.lock().state.table.patience();
             match timeout(patience, &mut self.answer).await {

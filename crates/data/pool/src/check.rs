@@ -1,8 +1,8 @@
 //! The start check of a version that is not in the catalog yet: one instance of it is started, and
-//! serves the version's first call once the catalog has it.
+//! serves the version's first call once the catalog has the version.
 //!
-//! It counts against the quotas as every other. Idle instances end for it; running ones do not, and
-//! requests that wait for room come first.
+//! It counts against the quotas like any other start. Idle instances are evicted for it, running
+//! ones are not, and requests that wait for room have precedence.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::policy::admission::limit::LimitExceeded;
 use crate::policy::instance_table::Phase;
 use crate::version::Version;
 
-/// First pause before room is looked for again; it doubles with each further one, as starts that
-/// find the machine full count among the starts of a minute.
+/// First pause before room is looked for again. It doubles each time, because starts that find the
+/// machine full count towards the starts per minute.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
 type Outcome = Result<(), LeaseError>;
 
-/// A version of which an instance has started. Once dropped, the version is like all others: what
-/// the catalog does not have by then ends.
+/// A version of which an instance has started. Dropping it makes the version an ordinary one: if
+/// the catalog does not have it by then, it is drained.
 pub struct Checked<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,
@@ -53,8 +53,8 @@ impl<C: Default + Send + Sync + 'static> Drop for Checked<C> {
 
 impl<C: Default + Send + Sync + 'static> Pool<C> {
     /// Starts an instance of a version that the catalog does not have yet; resolves when its server
-    /// accepts connections. Waits for room for at most `wait_max`. Dropping the future gives the
-    /// start up.
+    /// accepts connections. Waits for room for at most `wait_max`. Dropping the future cancels the
+    /// start.
     ///
     /// # Errors
     /// [`LeaseError::OverQuota`] and [`LeaseError::Launch`] with
@@ -100,7 +100,7 @@ impl<C: Default + Send + Sync + 'static> Checked<C> {
         }
         let outcome = outcome.await.unwrap_or_else(|_| Err(version.superseded()));
         if outcome.is_ok() {
-            // It is kept as long as after a call.
+            // The instance is kept as long as after a call.
             driver.apply(version, |locked, now, _| locked.state.table.note_call(now));
         }
         outcome
@@ -117,13 +117,13 @@ impl<C: Default + Send + Sync + 'static> Checked<C> {
         }
     }
 
-    /// A start that a shutdown cut short did not fail.
+    /// Maps the error of a start that a shutdown cancelled to `Closed`.
     fn unless_closed(&self, error: LeaseError) -> LeaseError {
         if self.driver.versions.read().closed { self.version.closed() } else { error }
     }
 }
 
-/// Whether a limit is in the way, and not a quota of 0, which stops the function.
+/// Whether a limit refused the start; a quota of 0, which stops the function, does not count.
 fn is_limit(error: &LeaseError) -> bool {
     !matches!(error, LeaseError::OverQuota { limit: LimitExceeded::Reserved { max_mb: 0 }, .. })
         && matches!(error, LeaseError::OverQuota { .. })

@@ -1,9 +1,9 @@
-//! How many versions have claims for room, for those who return a slot: while none has, admission
-//! is not asked.
+//! The number of versions that have claims for room, read when a slot is returned: while it is 0,
+//! admission is not asked.
 //!
 //! It is raised before idle instances are looked for, and read under the lock of the version whose
-//! slot comes free. So the version yields, or its instance is found idle: neither order loses the
-//! room.
+//! slot comes free. So either the version yields, or its instance is found idle: neither order
+//! loses the room.
 
 use super::sync::{AtomicUsize, Ordering};
 
@@ -19,7 +19,7 @@ impl ClaimCount {
         self.0.store(claims, Ordering::Relaxed);
     }
 
-    /// Whether some version has a claim. The lock under which this is called orders it.
+    /// Whether any version has a claim. Ordered by the lock under which this is called.
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }

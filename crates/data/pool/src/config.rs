@@ -12,69 +12,67 @@ use crate::set_aside::SetAside;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Instances of all functions together, those that start or end included.
+    /// Maximum of instances of all functions together, including those that start or end.
     pub instances_max: u32,
-    /// Instances of one function, all its versions together.
+    /// Maximum of instances of one function, over all its versions.
     pub instances_per_function_max: u32,
     /// Memory sizes of all instances together, in MB: the quota of the installation, unless its
     /// owner set another one (API action PutTotalConcurrencyConfig). 0 takes the machine's memory
     /// when the caller names it with [`Config::or_machine_memory`], and no limit otherwise.
     pub memory_mb_max: u64,
-    /// What of it is not for instances.
+    /// Memory that is not available to instances.
     #[serde(skip)]
     pub set_aside: SetAside,
     /// Instances started within any minute; 0 is no limit.
     pub starts_per_minute_max: u32,
-    /// Instances started ahead of any request within any minute; 0 is no limit.
+    /// Instances started before any request needs them, within any minute; 0 is no limit.
     pub provisioned_starts_per_minute_max: u32,
-    /// Of the starts of a minute, ahead of requests or not, the most that one function alone may
-    /// have, in percent. What others start lowers it, so that all come to equal parts and some are
-    /// left for who comes next; 100 shares nothing out.
+    /// Share of the starts of a minute, prewarmed or not, that one function alone may have, in
+    /// percent. Starts of other functions lower it, so that all converge to equal parts and a
+    /// newcomer finds some left; 100 disables the sharing.
     pub starts_share_percent_max: u32,
-    /// How long no instance of a version is started after a start of it failed, in milliseconds; it
-    /// doubles with each further failure in a row. Calls that need one fail meanwhile as the last
-    /// start did. 0 starts again at once.
+    /// First back-off after a failed start of a version, in milliseconds; it doubles with each
+    /// further failure in a row. Calls that need an instance meanwhile fail with the error of the
+    /// last start. 0 disables back-off.
     pub start_backoff_ms_min: u64,
-    /// The same at most.
+    /// Longest back-off, in milliseconds.
     pub start_backoff_ms_max: u64,
     /// Requests of one function that may wait for an instance.
     pub waiting_per_function_max: u32,
     /// Longest wait for an instance to come free when none may be started, in milliseconds. A
-    /// request that waits for a start in progress waits as long as the start takes.
+    /// request that waits for a start in progress waits until the start ends.
     pub wait_ms_max: u64,
-    /// Instances that may be starting at the same time, of one version `starts_share_percent_max`
-    /// of them; further starts queue.
+    /// Instances that may be starting at the same time, of one version `starts_parallel_max` of
+    /// them; further starts queue.
     pub starts_parallel_max: u32,
-    /// How long a start counts as one of `starts_parallel_max`, in milliseconds; of its version's
-    /// share it is one until it ends. Servers that are long to listen, or never do, hold up no
-    /// others for longer.
+    /// How long a start counts towards `starts_parallel_max`, in milliseconds; towards its
+    /// version's share it counts until it ends. Servers that take long to listen, or never do,
+    /// delay other starts for no longer than this.
     pub start_hold_ms_max: u64,
     /// How long an instance has no requests before it is frozen, in milliseconds: it uses no
     /// processor until the next request, which thaws it. 0 freezes none; a function with the tag
     /// `sampan:freeze` of the value `off` is never frozen, so that timers and background work of
     /// its image go on.
     pub freeze_after_ms: u64,
-    /// What a cold start is worth: as many seconds of an idle instance. An instance without
-    /// requests is kept for so long, until its version has been called often enough to know better.
+    /// The cost of a cold start, in seconds of an idle instance. An idle instance is kept for this
+    /// long until its version has enough samples for the keep-alive policy.
     pub keep_idle_s: u64,
-    /// Instances without requests are kept for at least so many seconds, or `keep_idle_s` where
-    /// that is less.
+    /// Shortest time that an idle instance is kept, in seconds, or `keep_idle_s` where that is
+    /// less.
     pub keep_idle_s_min: u64,
-    /// The same at most, or `keep_idle_s` where that is more.
+    /// Longest time that an idle instance is kept, in seconds, or `keep_idle_s` where that is more.
     pub keep_idle_s_max: u64,
-    /// Versions without instances of which it is remembered how often they are called; 0 forgets
-    /// them all.
+    /// Versions without instances whose call history is kept; 0 keeps none.
     pub keep_histories_max: usize,
-    /// How often idle instances are looked over, in milliseconds.
+    /// Interval at which idle instances are examined, in milliseconds.
     pub reap_interval_ms: u64,
-    /// How often every function of the catalog is looked at, in seconds; between that only those
-    /// that changed are.
+    /// Interval at which every function of the catalog is examined, in seconds; in between only
+    /// changed functions are.
     pub catalog_resync_interval_s: u64,
-    /// How long an instance that ends to make room for waiting requests has for that at most, in
-    /// milliseconds, however long its function's own grace is: they wait no longer than
-    /// `wait_ms_max`.
+    /// Longest stop grace of an instance that is evicted for waiting requests, in milliseconds,
+    /// even if its function's own grace is longer: they wait no longer than `wait_ms_max`.
     pub evict_grace_ms_max: u64,
-    /// How long a shutdown waits for killed instances to be gone, in milliseconds.
+    /// Longest wait of a shutdown for killed instances to end, in milliseconds.
     pub kill_wait_ms_max: u64,
 }
 

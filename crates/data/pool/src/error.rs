@@ -1,4 +1,4 @@
-//! Why a request gets no instance, with the status of the contract that says the same.
+//! Why a request gets no instance, with the corresponding status of the contract.
 
 use types::{FunctionKey, RunStatus, VersionName};
 
@@ -19,15 +19,15 @@ pub enum LeaseError {
     /// The instance that the request waited for could not be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// No instance is started now, because starts of the version failed: the last one did so.
+    /// No instance is started during the back-off of the version; the error of its last start.
     #[error(transparent)]
     BackedOff(LaunchError),
-    /// No further instance may be started, and there is none to wait for.
+    /// No further instance may be started, and none is running that could come free.
     #[error("Function [ {function} ] concurrency exceeded {limit}")]
     OverQuota {
         /// The function.
         function: FunctionKey,
-        /// The limit that stood in the way.
+        /// The limit that was exceeded.
         limit: LimitExceeded,
     },
     /// No further instance may be started, and none came free in time.
@@ -40,7 +40,7 @@ pub enum LeaseError {
         /// How long the request waited.
         wait_ms_max: u64,
     },
-    /// As many requests as may wait do so already.
+    /// The maximum of waiting requests is reached.
     #[error(
         "{waiting_max} requests of function {function} wait for an instance already; send fewer at once or raise [pool] waiting_per_function_max"
     )]
@@ -59,7 +59,7 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
-    /// The status that the invocation ends with.
+    /// The status of the invocation.
     pub fn status(&self) -> RunStatus {
         match self {
             Self::Superseded { .. } => RunStatus::FunctionStatusError,

@@ -1,16 +1,16 @@
-//! Whether an instance is frozen or ends: a freeze, a thaw and a stop of it never cross.
+//! Freeze and stop state of an instance: a freeze, a thaw and a stop of it exclude each other.
 //!
-//! `loom_tests.rs` compiles this file again and tries all orders of its steps.
+//!  `loom_tests.rs` compiles this file again and tries all interleavings of its steps.
 
 use std::io;
 
 use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 
-/// What of an instance's process is frozen or told to end; the process itself is the caller's.
+/// Whether an instance's process is frozen or told to end; the caller owns the process itself.
 pub(crate) struct Freezer {
     /// Held while the process is frozen or thawed.
     frozen: Mutex<bool>,
-    /// How often it was frozen.
+    /// Number of freezes so far.
     suspensions: AtomicU64,
     /// It was told to end, and its room counts as coming free.
     ends: AtomicBool,
@@ -40,7 +40,8 @@ impl Freezer {
         if std::mem::take(&mut *frozen) { thaw() } else { Ok(()) }
     }
 
-    /// How often it was frozen; of use with a lease, during which it is not.
+    /// Number of freezes so far; stable while the caller has a lease, during which no freeze
+    /// happens.
     pub fn suspensions(&self) -> u64 {
         self.suspensions.load(Ordering::Relaxed)
     }
@@ -54,8 +55,8 @@ impl Freezer {
         self.ends.load(Ordering::Relaxed)
     }
 
-    /// Waits for a freeze that is under way. To be called after [`Freezer::end`]: no other one
-    /// comes after.
+    /// Waits for a freeze in progress. To be called after [`Freezer::end`]: no further freeze
+    /// follows.
     pub fn settle(&self) {
         *self.frozen.lock() = false;
     }

@@ -1,4 +1,4 @@
-//! The public face of the pool: lease an instance, see what is used, shut down.
+//! The public handle of the pool: leases instances, reports usage, shuts down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::session_key::SessionKey;
 use crate::session_slot;
 use crate::usage::{ProvisionedState, Usage};
 
-/// Every instance of an installation, by version; cheap to clone. `C` is what the user of the pool
-/// keeps with each instance.
+/// All instances of an installation, by version; cheap to clone. `C` is the state that the user of
+/// the pool stores with each instance.
 pub struct Pool<C: Default + Send + Sync + 'static> {
     pub(crate) driver: Arc<Driver<C>>,
 }
@@ -33,7 +33,7 @@ impl<C: Default + Send + Sync + 'static> Clone for Pool<C> {
 }
 
 impl<C: Default + Send + Sync + 'static> Pool<C> {
-    /// A pool of the catalog's versions. `changes` ticks after each change of the catalog.
+    /// Creates a pool of the catalog's versions. `changes` ticks after each change of the catalog.
     /// `shutdown` ends maintenance; [`Pool::drain`] ends maintenance and the instances. Must be
     /// called within a Tokio runtime.
     pub fn new(
@@ -50,7 +50,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
 
     /// Leases an instance of `version` to one request: a free one, one that comes free, or a new
     /// one; where the version has sessions, the one that serves the request's session. Dropping the
-    /// future gives up the wait and nothing else.
+    /// future cancels only this wait.
     pub async fn lease(
         &self,
         version: &Arc<CatalogVersion>,
@@ -77,7 +77,7 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     }
 
     /// Leases a new instance of a job image, started for this request with this event in it. It
-    /// ends at the latest when the lease is dropped. Dropping the future gives the start up.
+    /// ends at the latest when the lease is dropped. Dropping the future cancels the start.
     pub async fn lease_job(
         &self,
         version: &Arc<CatalogVersion>,
@@ -97,33 +97,33 @@ impl<C: Default + Send + Sync + 'static> Pool<C> {
     }
 
     /// Replaces the instances of the versions for which `affected` is true, without a new version:
-    /// those that are there end as their leases return, and others are started as they are needed.
-    /// Returns how many versions had any.
+    /// existing ones end as their leases return, and others start on demand. Returns how many
+    /// versions had any.
     pub fn restart(&self, affected: impl Fn(&CatalogVersion) -> bool) -> usize {
         let versions = self.driver.all_versions().into_iter().filter(|version| affected(&version.catalog));
         versions.map(|version| self.driver.restart(&version)).count()
     }
 
-    /// What is used now.
+    /// Current usage.
     pub fn usage(&self) -> Usage {
         let usage = self.driver.admission.lock().usage();
         Usage { provisioned: self.driver.all_provisioned(), ..usage }
     }
 
-    /// How far the instances of a function that are kept ready have come, by version.
+    /// Progress of a function's provisioned instances, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
         self.driver.provisioned(function)
     }
 
-    /// How long the instances that are there may take to end when they are asked to.
+    /// The longest stop grace of the current instances.
     pub fn stop_grace(&self) -> Duration {
         let instances = self.driver.all_versions().into_iter().flat_map(|version| version.live_instances());
         instances.map(|instance| instance.process.stop_grace()).max().unwrap_or_default()
     }
 
-    /// Shuts down: refuses new requests and those that wait, ends idle instances, ends the others
-    /// as their leases return or after `grace`, and kills what is left `stop_grace` later. Returns
-    /// when all instances have ended, or a named limit later.
+    /// Shuts down: refuses new and waiting requests, ends idle instances, ends the others as their
+    /// leases return or after `grace`, and kills the rest `stop_grace` later. Returns when all
+    /// instances have ended, or after a configured limit.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         let driver = &self.driver;
         driver.stop.cancel();

@@ -1,5 +1,5 @@
-//! What the pool needs to have instances made: the [`Launch`] and [`Process`] traits and what
-//! passes through them.
+//! The pool's interface to what makes instances: the [`Launch`] and [`Process`] traits and their
+//! types.
 
 use std::future::Future;
 use std::io;
@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use types::{CatalogVersion, InstanceId, RequestId, RunStatus};
-/// How an instance ended, and its traffic with the world outside.
+/// How an instance ended, and its network traffic.
 pub use types::{ExitStatus, NetworkBytes};
 
-/// A future that can be sent.
+/// A boxed future that is `Send`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Starts instances; the local launcher implements it, and a fleet's can stand beside it.
+/// Starts instances; implemented by the local launcher, and open to a launcher over several
+/// machines.
 pub trait Launch: Send + Sync + 'static {
     /// Starts one instance of `version` and resolves when its server accepts connections. Dropping
     /// the future stops what was started. Output until readiness belongs to `first_request`.
@@ -31,8 +32,7 @@ pub trait Launch: Send + Sync + 'static {
         first_request: RequestId,
     ) -> BoxFuture<'_, Result<Launched, LaunchError>>;
 
-    /// Starts an instance of a job image, with the event that it is for; resolves when its program
-    /// runs.
+    /// Starts an instance of a job image with its event; resolves when its program runs.
     fn launch_job(
         &self,
         id: InstanceId,
@@ -44,8 +44,8 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for an instance that is to be ready before any call; `request` names this
-    /// start in what is told of it.
+    /// Starts an instance that is to be ready before any call; `request` identifies this start in
+    /// its records.
     fn launch_ahead(
         &self,
         id: InstanceId,
@@ -55,7 +55,7 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for a start of which there is no record: one that calls are expected to need.
+    /// Starts an instance that the forecast expects calls to need, without a record.
     fn launch_unrecorded(
         &self,
         id: InstanceId,
@@ -65,8 +65,8 @@ pub trait Launch: Send + Sync + 'static {
         self.launch(id, version, request)
     }
 
-    /// The same for the check of a version, which no call waits for: it may look longer at what has
-    /// started.
+    /// Starts an instance for the check of a version, which no call waits for: it may observe the
+    /// process for longer.
     fn launch_check(
         &self,
         id: InstanceId,
@@ -79,25 +79,25 @@ pub trait Launch: Send + Sync + 'static {
 
 /// A started instance.
 pub struct Launched {
-    /// The running thing.
+    /// The running process.
     pub process: Arc<dyn Process>,
-    /// Where the start's time went.
+    /// Durations of the phases of the start.
     pub cold_start: ColdStart,
 }
 
-/// Where the time of a cold start went.
+/// Durations of the phases of a cold start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ColdStart {
-    /// Pulling (0 when the image was ready).
+    /// Pulling the image (0 when it was prepared).
     pub pull: Duration,
-    /// Making the sandbox.
+    /// Creating the sandbox.
     pub runtime: Duration,
     /// From exec until the server accepted.
     pub function: Duration,
 }
 
 impl ColdStart {
-    /// All of it.
+    /// The sum.
     pub fn total(&self) -> Duration {
         self.pull + self.runtime + self.function
     }
@@ -107,44 +107,44 @@ impl ColdStart {
 pub trait Process: Send + Sync + 'static {
     /// Opens a connection to the instance's server.
     fn connect(&self) -> BoxFuture<'_, io::Result<tokio::net::TcpStream>>;
-    /// Resolves when the instance has ended, by itself or killed; may be called many times.
+    /// Resolves when the instance has ended or was killed; may be called many times.
     fn ended(&self) -> BoxFuture<'_, ExitStatus>;
-    /// Ends it at once; returns immediately.
+    /// Kills it at once; returns immediately.
     fn kill(&self);
-    /// Asks it to end, frozen or not, and kills it when it has not within its own grace, or within
-    /// `longest` where that is less; returns immediately. It can be killed meanwhile. Not everyone
-    /// who makes instances can ask.
+    /// Sends the stop signal, frozen or not, and kills it after its own grace, or after `longest`
+    /// where that is less; returns immediately. It can be killed meanwhile. Optional for
+    /// implementations.
     fn stop(&self, longest: Duration) {
         let _ = longest;
         self.kill();
     }
-    /// How long it may take to end when it is asked.
+    /// The longest time that a stop may take.
     fn stop_grace(&self) -> Duration {
         Duration::ZERO
     }
-    /// Stops all that it does where it is, until [`Process::thaw`]; returns at once. It can be
-    /// killed meanwhile, and connections to it wait. Not everyone who makes instances can.
+    /// Suspends it until [`Process::thaw`]; returns at once. It can be killed meanwhile, and
+    /// connections to it wait. Optional for implementations.
     fn freeze(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Lets it go on; returns when it does, or a fraction of a millisecond before. Called for a
-    /// frozen instance only.
+    /// Resumes it; returns when it runs, or a fraction of a millisecond before. Called for a frozen
+    /// instance only.
     fn thaw(&self) -> io::Result<()> {
         Ok(())
     }
-    /// Whether a part of it was ended for going over its memory limit; what is left of it may still
+    /// Whether one of its processes was killed for exceeding the memory limit; the others may still
     /// run.
     fn out_of_memory(&self) -> bool {
         false
     }
-    /// The most memory it used at once since its start, in bytes.
+    /// Peak memory since its start, in bytes.
     fn memory_peak_bytes(&self) -> u64;
-    /// The address that its connections to this platform come from, if it can make any.
+    /// The source address of its connections to this platform, if it can make any.
     fn address(&self) -> Option<IpAddr> {
         None
     }
-    /// What went out of it to the world outside and came from there, requests and their answers not
-    /// among it; also when it has ended. All 0 where it is not counted.
+    /// Its egress traffic in both directions, without requests and their responses; also valid
+    /// after it has ended. All 0 where it is not counted.
     fn network_bytes(&self) -> NetworkBytes {
         NetworkBytes::default()
     }
@@ -154,15 +154,15 @@ pub trait Process: Send + Sync + 'static {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}{detail}")]
 pub struct LaunchError {
-    /// The status that every waiting invocation ends with.
+    /// The status of every waiting invocation.
     pub status: RunStatus,
-    /// What failed and what to do, for the caller.
+    /// The failure and its remedy, for the caller.
     pub message: String,
-    /// What is for the function's owner alone and reads on after the message: what the image
-    /// printed, its paths and programs.
+    /// Details for the function's owner alone, appended to the message: output of the image, its
+    /// paths and programs.
     pub detail: String,
-    /// Where the time went until then.
+    /// Durations of the phases until the failure.
     pub cold_start: ColdStart,
-    /// Highest memory until then, in bytes.
+    /// Peak memory until the failure, in bytes.
     pub peak_bytes: u64,
 }

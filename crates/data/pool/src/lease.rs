@@ -23,12 +23,12 @@ pub struct Lease<C: Default + Send + Sync + 'static> {
     cold: Option<ColdStart>,
     announced: bool,
     since: Instant,
-    /// Of a request that shares its session's slot: that one is not its to return.
+    /// Set for a request that shares its session's slot: the slot is not returned by this lease.
     session: Option<SessionRequest<C>>,
 }
 
 impl<C: Default + Send + Sync + 'static> Lease<C> {
-    /// The lease of a slot that was granted, to a request of a session where there is one.
+    /// The lease of a granted slot, with the session of the request if it has one.
     pub(crate) fn new(
         driver: Arc<Driver<C>>,
         version: Arc<Version<C>>,
@@ -39,14 +39,13 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
         Self { driver, version, instance, slot, cold, announced: false, since: Instant::now(), session }
     }
 
-    /// Where the time of the start went, when this is the request that the instance was started
-    /// for.
+    /// Durations of the start, when the instance was started for this request.
     pub fn cold(&self) -> Option<ColdStart> {
         self.cold
     }
 
-    /// Says that the lease is about to return (its answer is complete, its log is not), so that a
-    /// request that comes meanwhile waits for it instead of starting another instance.
+    /// Announces that the lease is about to return (its response is complete, its log is not), so
+    /// that a new request waits for it instead of starting another instance.
     pub fn returning(&mut self) {
         if !self.announced && self.session.is_none() {
             self.announced = true;
@@ -54,19 +53,19 @@ impl<C: Default + Send + Sync + 'static> Lease<C> {
         }
     }
 
-    /// Lets the instance take no new requests; it ends when its last lease returns.
+    /// Gives the instance no new requests; it ends when its last lease returns.
     pub fn recycle(&self) {
         self.driver.retire(&self.version, self.slot);
     }
 
-    /// Has the instance end by its stop signal, and killed when it has not within its grace; it
-    /// takes no new requests.
+    /// Stops the instance by its stop signal, and kills it after its grace; it takes no new
+    /// requests.
     pub fn stop(&self) {
         self.recycle();
         self.driver.stop_within(&self.instance, Duration::MAX);
     }
 
-    /// Ends the instance now, whatever it serves.
+    /// Kills the instance now, with all its requests.
     pub fn kill(&self) {
         self.recycle();
         self.driver.kill(&self.instance);

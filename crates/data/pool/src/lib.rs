@@ -40,7 +40,7 @@ mod version;
 #[cfg(test)]
 mod loom_tests;
 
-// Tests of the crate share with those in tests/ what they stand on, and name the crate as those do.
+// Unit tests share the fixtures of tests/, which name the crate as external code does.
 #[cfg(test)]
 extern crate self as pool;
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) enum Rank {
     Histories,
 }
 
-/// That this thread holds a lock of some rank; nothing in release builds.
+/// Records that this thread holds a lock of some rank; empty in release builds.
 struct Held {
     #[cfg(debug_assertions)]
     rank: Rank,

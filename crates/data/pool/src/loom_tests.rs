@@ -1,4 +1,4 @@
-//! All orders of what threads do to an instance and to the count of claims, by the same source on
+//! All interleavings of threads on an instance and on the claim count, with the same source on
 //! loom's primitives.
 
 mod sync {
@@ -35,7 +35,7 @@ use self::sync::{AtomicBool, Mutex, Ordering};
 /// An instance as the threads of the pool see it.
 struct Instance {
     freezer: Freezer,
-    /// What the version's state says under its lock: whether the instance is leased.
+    /// The version's state under its lock: whether the instance is leased.
     leased: Mutex<bool>,
     process_frozen: AtomicBool,
     process_stopped: AtomicBool,

@@ -16,7 +16,7 @@ use crate::policy::instance_table::{Age, SlotIndex};
 use crate::policy::queue::WaiterId;
 use crate::state::{Acquired, Effect, StartReason, VersionFacts, VersionState};
 
-/// What a replay came to.
+/// Results of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Replayed {
     /// How long each call waited for its instance, in the order in which they were served.
@@ -27,7 +27,7 @@ pub struct Replayed {
     pub idle: Duration,
 }
 
-/// What happens by itself.
+/// A scheduled event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Release(SlotIndex),
@@ -44,9 +44,9 @@ pub struct Replay {
     zero: Instant,
     now: Instant,
     happenings: BinaryHeap<Reverse<(Instant, Happening)>>,
-    /// When the next look is due: whole seconds, as those of maintenance.
+    /// When the next maintenance pass is due: at whole seconds, as in the driver.
     look: Option<Instant>,
-    /// When each waiting call came, and how long it runs.
+    /// When each waiting call arrived, and its duration.
     waiting: HashMap<WaiterId, (Instant, Duration)>,
     /// Since when each slot is leased.
     leased: HashMap<SlotIndex, Instant>,
@@ -58,8 +58,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A version whose instances serve one call at a time and take `start` to be ready; of `config`
-    /// the keep-alive policy counts.
+    /// A version whose instances serve one call at a time and take `start` to be ready; only the
+    /// keep-alive policy of `config` is used.
     pub fn new(config: &Config, start: Duration) -> Self {
         let config = Config {
             instances_max: u32::MAX,
@@ -105,7 +105,7 @@ impl Replay {
         }
     }
 
-    /// A call comes, at a time after all that came before, and runs for so long.
+    /// Adds a call with its duration, at a time not before the previous ones.
     pub fn call(&mut self, at: Duration, run: Duration) {
         self.run_until(self.zero + at);
         let mut effects = Vec::new();
@@ -128,7 +128,7 @@ impl Replay {
         self.note_use();
     }
 
-    /// Lets all that is under way come to its end.
+    /// Runs everything in progress to its end.
     pub fn finish(mut self) -> Replayed {
         while let Some(Reverse((at, _))) = self.happenings.peek().copied() {
             self.run_until(at);
@@ -196,7 +196,7 @@ impl Replay {
         self.schedule_look();
     }
 
-    /// A deadline of its own for what was just used, as the driver has it.
+    /// Sets the deadline of a just used version, as the driver does.
     fn note_use(&mut self) {
         if let Some(at) = self.state.use_deadline(self.now) {
             self.state.set_deadline(Some(at));
@@ -207,7 +207,7 @@ impl Replay {
     fn schedule_look(&mut self) {
         let Some(deadline) = self.state.deadline() else { return };
         let after = deadline.max(self.now).saturating_duration_since(self.zero);
-        // The first whole second from then on, and after now, so that one look follows another.
+        // The first whole second from `after` on and after now, so that passes do not coincide.
         let mut at = self.zero + Duration::from_secs(after.as_secs() + u64::from(after.subsec_nanos() > 0));
         if at <= self.now {
             at += Duration::from_secs(1);

@@ -4,14 +4,14 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Names a session of one version; cheap to clone.
+/// Identifies a session of one version; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionKey(Arc<str>);
 
-/// Bytes of a session's key.
+/// Longest session key, in bytes.
 pub const SESSION_KEY_BYTES_MAX: usize = 1024;
 
-/// A text that is no key of a session.
+/// Why a text is not a session key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSessionKey {
     /// It has no characters.
@@ -20,13 +20,13 @@ pub enum InvalidSessionKey {
     /// It is too long.
     #[error("the key of a session has {bytes} bytes; the limit is {SESSION_KEY_BYTES_MAX}")]
     TooLong {
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
 }
 
 impl SessionKey {
-    /// A key of this text, as it came.
+    /// Creates a key from this text, unchanged.
     pub fn new(text: &str) -> Result<Self, InvalidSessionKey> {
         match text.len() {
             0 => Err(InvalidSessionKey::Empty),

@@ -1,8 +1,7 @@
 //! Requests that belong to a session: they go to the session's instance, whatever else it serves.
 //!
 //! The first request of a session acquires a slot for it as any request does; the others share it.
-//! How many requests are in an instance at once is counted by the instance, because its table
-//! counts sessions.
+//! The instance counts its concurrent requests, because its table counts sessions.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::policy::instance_table::SlotIndex;
 use crate::session_key::SessionKey;
 use crate::version::{Grant, SessionCell, Version};
 
-/// A request of a session, which it leaves when dropped.
+/// A request of a session, removed from it when dropped.
 pub(crate) struct SessionRequest<C: Default + Send + Sync + 'static> {
     driver: Arc<Driver<C>>,
     version: Arc<Version<C>>,
@@ -28,7 +27,7 @@ pub(crate) struct SessionRequest<C: Default + Send + Sync + 'static> {
     inside: Option<Arc<Instance<C>>>,
 }
 
-/// Where the requests of a session go.
+/// The target of a session's requests.
 enum SessionInstance<C> {
     Known(SlotIndex, Arc<Instance<C>>),
     /// It has none yet.
@@ -69,7 +68,8 @@ impl<C: Default + Send + Sync + 'static> SessionRequest<C> {
         Ok((Self { driver, version, session, inside: None }, instance))
     }
 
-    /// Finds a slot for the session; of several requests one does, and the others wait for it.
+    /// Finds a slot for the session; one of several concurrent requests does, and the others wait
+    /// for it.
     async fn find(&self, cell: &SessionCell<C>, request: &RequestId) -> Result<Found<C>, Unassigned> {
         let _waiting = Counted::begin(&self.driver, &self.version).map_err(Unassigned::Refused)?;
         let mut cold = None;
@@ -90,7 +90,7 @@ impl<C: Default + Send + Sync + 'static> SessionRequest<C> {
         Ok(Found { slot, instance, first: cold.is_some(), cold: cold.flatten() })
     }
 
-    /// Takes the request's place in the instance, which many sessions may use.
+    /// Takes a request permit of the instance, which many sessions may share.
     async fn go_in(&mut self, instance: &Arc<Instance<C>>) -> Result<(), LeaseError> {
         let permit = match instance.requests.try_acquire() {
             Ok(permit) => permit,
@@ -130,12 +130,12 @@ struct Found<C> {
 
 /// Why a session has no slot.
 enum Unassigned {
-    /// The version left the pool between the look-up and the question.
+    /// The version left the pool between the look-up and the request.
     Gone,
     Refused(LeaseError),
 }
 
-/// A waiting request, counted as such until dropped.
+/// A waiting request, counted until dropped.
 struct Counted<'a, C: Default + Send + Sync + 'static> {
     driver: &'a Driver<C>,
     version: &'a Version<C>,
@@ -156,7 +156,7 @@ impl<C: Default + Send + Sync + 'static> Drop for Counted<'_, C> {
     }
 }
 
-/// Acquires the instance of a session for a request; nothing when the version left the pool
+/// Acquires the instance of a session for a request; `None` when the version left the pool
 /// meanwhile. A request without a key is a session of its own.
 pub(crate) async fn acquire<C: Default + Send + Sync + 'static>(
     driver: &Arc<Driver<C>>,
@@ -174,8 +174,8 @@ pub(crate) async fn acquire<C: Default + Send + Sync + 'static>(
                 Err(Unassigned::Refused(error)) => return Err(error),
             },
         };
-        // An instance that ends takes no more of the session's requests, but for the one that just
-        // got it.
+        // An ending instance takes no more of the session's requests, except the one that just got
+        // it.
         if !found.first && !member.takes_requests(found.slot) {
             member.forget();
             continue;

@@ -1,20 +1,21 @@
-//! Memory of the installation that is not for instances, such as that of file systems in memory.
+//! Memory of the installation that is not available to instances, such as that of tmpfs file
+//! systems.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How much of `memory_mb_max` others have, in MB; shared with whoever knows. What is said counts
-/// from the next start on.
+/// How much of `memory_mb_max` is used otherwise, in MB; shared with its writers. A new value
+/// applies from the next start on.
 #[derive(Debug, Clone, Default)]
 pub struct SetAside(Arc<AtomicU64>);
 
 impl SetAside {
-    /// Says how much it is.
+    /// Sets the amount.
     pub fn set(&self, mb: u64) {
         self.0.store(mb, Ordering::Relaxed);
     }
 
-    /// How much it is.
+    /// The amount.
     pub fn mb(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

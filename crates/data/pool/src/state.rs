@@ -1,8 +1,7 @@
-//! The state of one version at one generation: what happens to it, `now`, and the effects that
-//! follow.
+//! The state of one version at one generation: takes events and `now`, returns effects.
 //!
-//! Pure. Instances and requests are ids; admission, which all versions share, comes in where a
-//! start needs it. The driver carries out the effects, in their order and with no lock held.
+//! Pure. Instances and requests are ids; admission, which all versions share, is passed in where a
+//! start needs it. The driver performs the effects, in their order and without holding a lock.
 
 mod deadline;
 mod effect;
@@ -26,10 +25,10 @@ use crate::session_key::SessionKey;
 use crate::usage::ProvisionedState;
 
 /// The tag of functions whose idle instances are not frozen. Tags belong to a function and are set
-/// when it is made; the API has no field of its own for this.
+/// when it is created; the API has no field of its own for this.
 const FREEZE_OFF: (&str, &str) = ("sampan:freeze", "off");
 
-/// What a version is to the pool.
+/// The facts about a version that the state needs.
 #[derive(Debug, Clone)]
 pub(crate) struct VersionFacts {
     pub version: VersionKey,
@@ -37,11 +36,11 @@ pub(crate) struct VersionFacts {
     pub memory_mb: u32,
     /// Leases that an instance may have at once. A session holds one for all its requests.
     pub leases_max: u32,
-    /// How requests of one session are kept together, where they are.
+    /// The session affinity of the version, if it has any.
     pub session: Option<SessionSpec>,
     /// Whether idle instances may be frozen.
     pub may_freeze: bool,
-    /// Whether each instance is for one request, as those of a job image are.
+    /// Whether each instance serves one request, as those of a job image do.
     pub one_shot: bool,
 }
 
@@ -70,15 +69,15 @@ pub(crate) struct VersionState {
     backoff: Backoff,
     /// `None` when idle instances are not frozen.
     freeze_after: Option<Duration>,
-    /// The least time in which something is to be done about a version that was just used.
+    /// The shortest time in which a version that was just used can have due work.
     use_delay: Duration,
     /// The deadline that is set.
     deadline: Option<Instant>,
-    /// The function's quota is 0.
+    /// Whether the function's quota is 0.
     stopped: bool,
-    /// The catalog does not have it yet: its start check is under way.
+    /// Whether the catalog does not have it yet: its start check is in progress.
     unserved: bool,
-    /// How often its instances were to be replaced.
+    /// Number of restarts.
     restarts: u64,
 }
 
@@ -117,8 +116,8 @@ impl VersionState {
         }
     }
 
-    /// A lease that was out for so long returns; `announced` when it said before that it would.
-    /// Where `yields`, the instance makes room for a request that has waited longer than this
+    /// Returns a lease that was out for `out`; `announced` when its return was announced before.
+    /// With `yields`, the instance makes room for a request that has waited longer than this
     /// version's own requests.
     pub fn release(
         &mut self,
@@ -129,7 +128,7 @@ impl VersionState {
         now: Instant,
     ) -> Option<Effect> {
         if yields || self.facts.one_shot {
-            // It has this lease, so it does not end before that is back.
+            // It has this lease, so it does not end before the lease is back.
             self.table.retire(slot);
         }
         match self.table.release(slot, announced, out, now) {
@@ -140,23 +139,23 @@ impl VersionState {
         }
     }
 
-    /// Queues a request behind those that wait.
+    /// Queues a request at the end.
     pub fn wait(&mut self, now: Instant) -> WaiterId {
         self.table.wait(now)
     }
 
-    /// A request waits no more; whether those that still do want a start.
+    /// Removes a waiting request; returns whether the remaining ones need a start.
     pub fn leave_queue(&mut self, waiter: WaiterId, now: Instant) -> bool {
         self.table.cancel(waiter);
         self.table.starts_wanted(now) > 0
     }
 
-    /// Takes a request off the queue unless something is on its way for it.
+    /// Takes a request off the queue unless a start or lease is on its way for it.
     pub fn give_up(&mut self, waiter: WaiterId) -> GiveUp {
         self.table.give_up(waiter)
     }
 
-    /// The session of a key, or a new one, with a request more; and the slot that it has.
+    /// The session of a key, or a new one, with this request counted; and the slot that it has.
     pub fn enter_session(
         &mut self,
         key: Option<&SessionKey>,
@@ -167,7 +166,7 @@ impl VersionState {
         if let Some(key) = key {
             if let Some(id) = affinity.known(key, now) {
                 let slot = affinity.slot(id);
-                // An instance that ends takes no more requests of the session.
+                // An ending instance takes no more requests of the session.
                 if slot.is_none_or(|slot| self.table.takes_requests(slot)) {
                     affinity.enter(id);
                     return Some((id, slot));
@@ -178,38 +177,38 @@ impl VersionState {
         Some((affinity.begin(key, now), None))
     }
 
-    /// A slot was found for a session.
+    /// Assigns a slot to a session.
     pub fn assign_session(&mut self, id: SessionId, slot: SlotIndex, now: Instant) {
         if let Some(affinity) = &mut self.affinity {
             affinity.assign(id, slot, now);
         }
     }
 
-    /// A request of a session was answered.
+    /// Removes an answered request from its session.
     pub fn leave_session(&mut self, id: SessionId, now: Instant, effects: &mut Vec<Effect>) {
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.leave(id, now).map(Effect::Return));
         }
     }
 
-    /// The session's key leads to it no longer.
+    /// Unmaps the session's key.
     pub fn forget_session(&mut self, id: SessionId, effects: &mut Vec<Effect>) {
         if let Some(affinity) = &mut self.affinity {
             effects.extend(affinity.forget(id).map(Effect::Return));
         }
     }
 
-    /// How often its instances were to be replaced: what a start that begins now is to remember.
+    /// Number of restarts, which a start records when it begins.
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
 
-    /// The age of a start that was begun after so many restarts.
+    /// The age of a start that was begun after this many restarts.
     pub fn age(&self, restarts: u64) -> Age {
         if restarts == self.restarts { Age::Current } else { Age::Outdated }
     }
 
-    /// A start has an instance: where it stands.
+    /// Records that a start has an instance; returns its slot.
     pub fn started(
         &mut self,
         reason: StartReason,
@@ -227,8 +226,8 @@ impl VersionState {
         slot
     }
 
-    /// A start succeeded; whether some had failed before it, so that starts were begun one at a
-    /// time until now.
+    /// Records a successful start; returns whether failures preceded it, so that starts were begun
+    /// one at a time until now.
     pub fn recovered(&mut self, reason: StartReason) -> bool {
         let recovered = self.backoff.succeeded();
         if recovered || reason == StartReason::Provisioned {
@@ -237,7 +236,7 @@ impl VersionState {
         recovered
     }
 
-    /// A start that was begun at `begun` failed.
+    /// Records that a start begun at `begun` failed.
     pub fn start_failed(
         &mut self,
         (reason, age): (StartReason, Age),
@@ -268,7 +267,7 @@ impl VersionState {
         }
     }
 
-    /// An instance has ended, by itself or by the driver.
+    /// Records that an instance has ended, by itself or by the driver.
     pub fn ended(&mut self, slot: SlotIndex, effects: &mut Vec<Effect>) {
         if self.table.ended(slot) {
             effects.push(Effect::Forget { slot });
@@ -282,8 +281,8 @@ impl VersionState {
         }
     }
 
-    /// Gives no instance that is there or being started any request that comes from now on: others
-    /// take their place, as requests and provisioned concurrency need them.
+    /// Gives no instance that exists or is being started any later request: others replace them, as
+    /// requests and provisioned concurrency need.
     pub fn restart(&mut self, effects: &mut Vec<Effect>) {
         self.restarts += 1;
         let idle = self.table.restart();
@@ -300,8 +299,8 @@ impl VersionState {
         }
     }
 
-    /// Takes no more requests: those that wait are refused with `error`, and instances end when
-    /// their leases return. False when that was done before.
+    /// Takes no more requests: waiting ones are refused with `error`, and instances end when their
+    /// leases return. False when it was drained before.
     pub fn drain(&mut self, error: &LeaseError, effects: &mut Vec<Effect>) -> bool {
         if self.table.phase() != Phase::Open {
             return false;
@@ -315,28 +314,28 @@ impl VersionState {
         true
     }
 
-    /// Whether an instance that was to be frozen is still without requests.
+    /// Whether an instance marked for freezing is still without requests.
     pub fn may_freeze(&self, slot: SlotIndex) -> bool {
         self.table.is_freezing(slot)
     }
 
-    /// What the version's owner wants provisioned from now on.
+    /// Sets the provisioned concurrency that the owner wants.
     pub fn provision(&mut self, spec: Option<&Arc<ProvisionedSpec>>) -> bool {
         self.provisioning.follow(spec)
     }
 
-    /// Whether that is something.
+    /// Whether the owner wants any.
     pub fn is_provisioned(&self) -> bool {
         self.provisioning.spec().is_some()
     }
 
-    /// Finds how many instances are to be kept at this time.
+    /// Updates the number of provisioned instances for this time.
     pub fn update_provisioning(&mut self, now: Instant, unix_ms: i64) {
         let in_use = if self.provisioning.looks_at_use(now) { self.table.take_in_use_peak() } else { 0 };
         self.provisioning.update(now, unix_ms, in_use, self.facts.leases_max);
     }
 
-    /// How far its provisioned instances have come.
+    /// Progress of the provisioned instances.
     pub fn provisioned(&self) -> ProvisionedState {
         let VersionFacts { version, function, memory_mb, .. } = &self.facts;
         self.provisioning.state(function.clone(), version.version, *memory_mb, self.table.open())
@@ -347,12 +346,12 @@ impl VersionState {
         self.provisioning.wanted()
     }
 
-    /// Whether instances are there that provisioned concurrency does not need.
+    /// Whether instances exist that provisioned concurrency does not need.
     pub fn has_spare(&self) -> bool {
         self.table.open() > self.wanted() as usize
     }
 
-    /// Idle instances that may be ended for others, and since when each is idle.
+    /// Idle instances that may be evicted, and since when each is idle.
     pub fn spare(&self) -> impl Iterator<Item = (SlotIndex, Instant)> {
         self.table.spare(self.wanted())
     }
@@ -379,7 +378,7 @@ impl VersionState {
         &self.facts
     }
 
-    /// What the version is called across its generations.
+    /// The identity of the version across its generations.
     pub fn name(&self) -> (FunctionId, VersionName) {
         (self.facts.version.function_id.clone(), self.facts.version.version)
     }

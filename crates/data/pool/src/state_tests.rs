@@ -1,4 +1,4 @@
-//! Tables and properties of the state: what happens when, and the effects that follow.
+//! Tables and properties of the state: events and the effects that follow.
 
 use proptest::prelude::*;
 
@@ -6,12 +6,12 @@ use super::*;
 use crate::policy::admission::Admission;
 use crate::support::{EVENT, Function, WEB, version};
 
-/// What happens to a version.
+/// An event of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// A request comes.
     Request,
-    /// A waiting request gives up, if nothing is on its way for it.
+    /// A waiting request gives up, if no start or lease is on its way for it.
     GiveUp(usize),
     /// The first start in progress has an instance.
     Started,
@@ -19,7 +19,7 @@ enum Event {
     Failed,
     /// A lease of a slot returns.
     Release(SlotIndex),
-    /// The same while another version has waited for longer.
+    /// The same while a request of another version has waited longer.
     Yield(SlotIndex),
     /// An instance gets no new leases.
     Retire(SlotIndex),
@@ -31,7 +31,7 @@ enum Event {
     Look,
 }
 
-/// A version, what all share, and what a driver keeps of both.
+/// A version, the shared admission, and a driver's data for both.
 struct World {
     state: VersionState,
     admission: Admission,
@@ -48,7 +48,7 @@ impl World {
         Self { state, admission, zero, now: zero, waiters: Vec::new(), starts: Vec::new() }
     }
 
-    /// Lets something happen in this second; the effects in few words.
+    /// Applies an event at this second; returns the effects in short form.
     fn at(&mut self, second: f64, event: Event) -> Vec<String> {
         self.now = self.zero + Duration::from_secs_f64(second);
         let mut effects = Vec::new();
@@ -68,7 +68,7 @@ impl World {
         answer.into_iter().chain(effects.iter().map(|effect| self.show(effect))).collect()
     }
 
-    /// What a question was answered, where it was one.
+    /// Applies the event; returns the outcome of a request.
     fn happen(&mut self, event: Event, effects: &mut Vec<Effect>) -> Option<String> {
         let now = self.now;
         match event {
@@ -319,7 +319,7 @@ fn errors_name_the_function() {
     assert!(!refused.outlasts_waiting());
 }
 
-/// Requests come in bursts, take a while, and starts take one and fail at times.
+/// Requests come in bursts with durations; starts take time and sometimes fail.
 fn traffic() -> impl Strategy<Value = Vec<(u64, u64, bool)>> {
     let pause = prop_oneof![6 => 0_u64..500, 3 => 500_u64..20_000, 2 => 20_000_u64..300_000];
     proptest::collection::vec((pause, 1_u64..3000, proptest::bool::weighted(0.1)), 1..40)
@@ -328,8 +328,8 @@ fn traffic() -> impl Strategy<Value = Vec<(u64, u64, bool)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Maintenance looks at a version only when its deadline has passed. A look at any other time
-    /// has nothing to do.
+    /// Maintenance examines a version only when its deadline has passed. A pass at any other time
+    /// has no work.
     #[test]
     fn nothing_is_to_be_done_before_the_deadline(requests in traffic(), concurrency in 1_u32..3) {
         let mut world = World::new(Function { concurrency, ..EVENT }, &config());
@@ -358,7 +358,7 @@ proptest! {
             if tenth % 10 == 0 {
                 let due = world.state.deadline().is_some_and(|deadline| deadline <= world.zero + Duration::from_millis(now_ms));
                 let recent = now_ms < last_use + 1000;
-                // Who waits looks again by itself, when its patience ends.
+                // A waiting request retries by itself when its patience ends.
                 let waits = world.state.table.waiting_since().is_some();
                 let done = world.at(second, Event::Look);
                 prop_assert!(due || recent || waits || done.is_empty(), "{done:?} at {second}");

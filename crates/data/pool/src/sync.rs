@@ -1,4 +1,4 @@
-//! The primitives of the files that `loom_tests.rs` compiles again with those of loom.
+//! The synchronization primitives of the files that `loom_tests.rs` compiles again with loom's.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

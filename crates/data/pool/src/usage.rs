@@ -1,14 +1,13 @@
-//! What the pool tells of itself: what is used, and how far instances that are kept ready have
-//! come.
+//! Reported usage, and progress of provisioned instances.
 
 use types::{FunctionKey, VersionName};
 
-/// What one function uses.
+/// Usage of one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionUsage {
     /// The function.
     pub function: FunctionKey,
-    /// Its instances, those that start or end included.
+    /// Its instances, including those that start or end.
     pub instances: u32,
     /// Their memory sizes together, in MB.
     pub memory_mb: u64,
@@ -16,10 +15,10 @@ pub struct FunctionUsage {
     pub waiting: u32,
 }
 
-/// What is used now.
+/// Current usage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Instances of all functions, those that start or end included.
+    /// Instances of all functions, including those that start or end.
     pub instances: u32,
     /// Their memory sizes together, in MB.
     pub memory_mb: u64,
@@ -27,16 +26,16 @@ pub struct Usage {
     pub memory_mb_max: u64,
     /// The most that the quota may be, in MB: the limit of the configuration; 0 when there is none.
     pub memory_mb_configured: u64,
-    /// What of the limit belongs to single functions, in MB.
+    /// The part of the limit that is reserved for single functions, in MB.
     pub reserved_mb: u64,
     /// Functions that have instances or waiting requests, in the order of their names.
     pub functions: Vec<FunctionUsage>,
-    /// Versions that have instances kept ready, in the order of their functions' names and their
+    /// Versions with provisioned instances, in the order of their functions' names and their
     /// numbers.
     pub provisioned: Vec<ProvisionedState>,
 }
 
-/// How far the instances of a version that are kept ready have come.
+/// Progress of a version's provisioned instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvisionedState {
     /// The function.
@@ -49,19 +48,19 @@ pub struct ProvisionedState {
     pub wanted: u32,
     /// Of these, instances that are started.
     pub ready: u32,
-    /// Whether they are all there.
+    /// Whether all of them are ready.
     pub status: ProvisionedStatus,
-    /// Why they are not, when something is in the way.
+    /// Why they are not, when a start failed or was refused.
     pub reason: Option<String>,
 }
 
-/// Whether all instances that shall be kept ready are there.
+/// Progress of provisioned instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProvisionedStatus {
     /// Some are still being started.
     InProgress,
     /// All are there.
     Done,
-    /// Some could not be started; it is tried again with growing pauses.
+    /// Some could not be started; retried with growing pauses.
     Failed,
 }

@@ -1,5 +1,5 @@
-//! A version in the pool: its state, the instances and requests that the state's ids stand for, and
-//! what ends its starts.
+//! A version in the pool: its state, the instances and requests behind the state's ids, and the
+//! cancellation of its starts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use crate::policy::instance_table::SlotIndex;
 use crate::policy::queue::WaiterId;
 use crate::state::{Effect, StartReason, VersionFacts, VersionState};
 
-/// A slot of an instance for one request. Whoever has it returns it, as a lease or by
+/// A slot of an instance for one request. The holder returns it, as a lease or by
 /// [`crate::driver::Driver::release`].
 pub(crate) struct Grant<C> {
     pub instance: Arc<Instance<C>>,
     pub slot: SlotIndex,
-    /// Where the time of the start went, for the request that the instance was started for.
+    /// Durations of the start, for the request that the instance was started for.
     pub cold: Option<ColdStart>,
 }
 
-/// What a waiting request gets.
+/// The answer to a waiting request.
 pub(crate) type Answer<C> = Result<Grant<C>, LeaseError>;
 
 /// A request that waits for an instance.
 pub(crate) struct Waiting<C> {
     pub request: RequestId,
-    /// Of a job image: the event that its instance is started for.
+    /// For a job image: the event that its instance is started for.
     pub event: Option<Bytes>,
     pub answer: oneshot::Sender<Answer<C>>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Waiting<C> {
 /// The slot of a session, which its first request finds while the others wait for it.
 pub(crate) type SessionCell<C> = Arc<OnceCell<(SlotIndex, Arc<Instance<C>>)>>;
 
-/// An effect with the instances and requests that it is about.
+/// An effect with the instances and requests that it concerns.
 pub(crate) enum Action<C> {
     /// With the restarts of the version before it.
     Start(StartReason, u64, RequestId, Option<Bytes>),
@@ -54,14 +54,14 @@ pub(crate) enum Action<C> {
     Stop(Arc<Instance<C>>, bool),
     Freeze(Arc<Instance<C>>, SlotIndex),
     Return(SessionSlot),
-    /// Dropped where no lock is held, because what the pool's user keeps with it is dropped too.
+    /// Dropped without a lock held, because the pool user's state is dropped with it.
     Forget(Arc<Instance<C>>),
 }
 
-/// What the lock of a version guards.
+/// The data that the lock of a version guards.
 pub(crate) struct Locked<C> {
     pub state: VersionState,
-    /// By slot; vacant where the table's is.
+    /// By slot; vacant where the table's slot is.
     instances: Vec<Option<Arc<Instance<C>>>>,
     pub waiters: HashMap<WaiterId, Waiting<C>>,
     /// Of sessions that have no slot yet.
@@ -83,14 +83,14 @@ impl<C> Locked<C> {
         self.instances[slot] = Some(instance);
     }
 
-    /// Forgets the cell of a session that is over.
+    /// Removes the cell of a session that has ended.
     pub fn drop_unused_cell(&mut self, session: SessionId) {
         if self.state.affinity.as_ref().is_none_or(|affinity| !affinity.contains(session)) {
             self.cells.remove(&session);
         }
     }
 
-    /// What an effect is about; nothing when it is about a request that went away.
+    /// Resolves an effect; `None` when its request has gone away.
     pub fn resolve(&mut self, effect: Effect, cold: &mut Option<ColdStart>) -> Option<Action<C>> {
         match effect {
             Effect::Start(reason) => {
@@ -113,8 +113,8 @@ impl<C> Locked<C> {
         }
     }
 
-    /// The request that an instance is started for, a name of its own where there is none; and the
-    /// event, where the instance is for one.
+    /// The request that an instance is started for, or a new id; and the event, where the instance
+    /// is for one.
     fn request_of(&self, reason: StartReason) -> (RequestId, Option<Bytes>) {
         let waiting = match reason {
             StartReason::Request(waiter) => self.waiters.get(&waiter),
@@ -131,15 +131,15 @@ pub(crate) struct Version<C> {
     pub locked: RankedMutex<Locked<C>>,
     /// Whether its requests belong to sessions.
     pub has_sessions: bool,
-    /// Cancelled when the version takes no more requests: starts in progress are given up.
+    /// Cancelled when the version takes no more requests: starts in progress are cancelled.
     pub drained: CancellationToken,
     /// Permits of its starts that run at the same time.
     pub starting: Semaphore,
 }
 
 impl<C> Version<C> {
-    /// `history` is what is known of the version from before; `unserved` when the catalog does not
-    /// have it yet.
+    /// `history` is the earlier history of the version; `unserved` when the catalog does not have
+    /// it yet.
     pub fn new(
         number: VersionNumber,
         catalog: Arc<CatalogVersion>,

@@ -1,5 +1,5 @@
-//! Follows the catalog by its change sets: the work grows with what changed, not with the functions
-//! or versions there are.
+//! Follows the catalog by its change sets: the work grows with the number of changes, not with the
+//! number of functions or versions.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::Driver;
 use crate::version::Version;
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the revisions of the catalog after `seen`, and returns how many versions it looked
-    /// at. `None`, and nothing is done, when every version has to be looked at: the changes are not
-    /// known any more, or a quota is another one.
+    /// Follows the revisions of the catalog after `seen`, and returns how many versions it
+    /// examined. Returns `None` without doing anything when every version has to be examined,
+    /// because the changes are no longer retained or a quota changed.
     pub(super) fn follow_changes(self: &Arc<Self>, catalog: &Catalog, seen: u64) -> Option<usize> {
         let mut changes = Vec::new();
         for set in catalog.changes_since(seen)? {
@@ -53,7 +53,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         for (name, callable) in &function.versions {
             let spec = function.provisioned.get(name);
             let version = match spec {
-                // A pool that is shutting down starts nothing any more.
+                // A pool that is shutting down starts no instances.
                 Some(_) => self.version(callable).ok(),
                 None => self.in_pool(&callable.key),
             };
@@ -69,7 +69,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     }
 }
 
-/// The function as it is now; `None` when it was deleted, whether or not another one has its name.
+/// The function as it is now; `None` when it was deleted, even if another one has its name.
 fn current<'a>(catalog: &'a Catalog, change: &FunctionChange) -> Option<&'a CatalogFunction> {
     let function = catalog.functions.get(&change.key).filter(|function| function.record.id == change.id);
     function.map(AsRef::as_ref)

@@ -1,5 +1,5 @@
-//! Freezing of idle instances, which may block: one after the other on one thread, however many
-//! are idle at once after a burst.
+//! Freezing of idle instances, which may block: in sequence on one thread, even if a burst leaves
+//! many idle at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use tokio_util::task::TaskTracker;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// What waits for the thread. An instance waits once: it is idle, and not asked again until it was
-/// used.
+/// Work that waits for the thread. An instance is queued once: it is idle, and not marked again
+/// until it was used.
 #[derive(Clone, Default)]
 pub(super) struct Freezing(Arc<Mutex<Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
     work: VecDeque<Work>,
-    /// A thread takes it.
+    /// A thread is working on the queue.
     is_taken: bool,
 }
 
 impl Freezing {
-    /// Has `work` done after what waits; the thread that does it counts as one of `tasks`.
+    /// Queues `work`; the thread that runs it counts as one of `tasks`.
     pub fn add(&self, tasks: &TaskTracker, runtime: &Handle, work: impl FnOnce() + Send + 'static) {
         let mut waiting = self.0.lock();
         waiting.work.push_back(Box::new(work));
@@ -34,7 +34,7 @@ impl Freezing {
     }
 
     fn run(&self) {
-        // Also after a panic of one of them, the others are done.
+        // If one item panics, the others are still done.
         let _again = Again(self);
         while let Some(work) = self.next() {
             work();
@@ -49,7 +49,7 @@ impl Freezing {
     }
 }
 
-/// Lets the next one take over when this thread ends early.
+/// Lets the next thread take over when this one ends early.
 struct Again<'a>(&'a Freezing);
 
 impl Drop for Again<'_> {
@@ -87,7 +87,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let more = threads.clone();
-        // The next one to be added goes on with what the panic left.
+        // The next `add` continues with the items that the panic left.
         while !tasks.is_empty() {
             tokio::task::yield_now().await;
         }

@@ -1,8 +1,6 @@
-//! The task that follows the catalog, and freezes, ends and starts instances when their time has
-//! come.
+//! The task that follows the catalog, and freezes, ends and starts instances at their deadlines.
 //!
-//! Each version has a deadline, and a look takes the versions whose deadline has passed and no
-//! others.
+//! Each version has a deadline, and a pass takes only the versions whose deadline has passed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +16,11 @@ use crate::policy::admission::quota::Quota;
 use crate::policy::instance_table::Phase;
 use crate::version::Version;
 
-/// Runs until the pool stops. A missed change is made up for at the next look.
+/// Runs until the pool stops. A missed change is caught up by the next pass.
 pub(super) async fn run<C: Default + Send + Sync + 'static>(driver: Arc<Driver<C>>, mut changes: watch::Receiver<u64>) {
     let mut tick = interval(driver.config.reap_interval());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // What a change set left out is found here.
+    // The resync finds changes that a change set left out.
     let resync_interval = driver.config.catalog_resync_interval();
     let mut resync = interval_at(Instant::now() + resync_interval, resync_interval);
     resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,7 +30,7 @@ pub(super) async fn run<C: Default + Send + Sync + 'static>(driver: Arc<Driver<C
             biased;
             () = driver.stop.cancelled() => return,
             changed = changes.changed(), if announced => {
-                // When the sender is gone the ticks go on.
+                // When the sender is gone the ticks continue.
                 announced = changed.is_ok();
                 driver.follow_catalog();
             }
@@ -49,7 +47,7 @@ pub(super) fn unix_ms() -> i64 {
     i64::try_from(unix_ms).unwrap_or(i64::MAX)
 }
 
-/// What a catalog wants provisioned.
+/// The versions for which a catalog wants provisioned instances.
 type Asked = HashMap<VersionKey, (Arc<CatalogVersion>, Arc<ProvisionedSpec>)>;
 
 fn provisioned_in(catalog: &Catalog) -> Asked {
@@ -65,9 +63,9 @@ fn provisioned_in(catalog: &Catalog) -> Asked {
 }
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Follows the catalog: its quotas hold from now on, versions that it no longer serves are
-    /// drained, and as many instances are provisioned as it says. Looks at the functions that
-    /// changed, or at everything when those are not known.
+    /// Follows the catalog: applies its quotas, drains versions that it no longer serves, and
+    /// provisions as many instances as it wants. Examines the functions that changed, or all of
+    /// them when the changes are not retained.
     pub fn follow_catalog(self: &Arc<Self>) {
         let catalog = self.catalog.load_full();
         let seen = self.followed.swap(catalog.revision, Ordering::Relaxed);
@@ -76,7 +74,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Looks at every function of the catalog and every version of the pool.
+    /// Examines every function of the catalog and every version of the pool.
     fn follow_all(self: &Arc<Self>, catalog: &Catalog) {
         self.admission.lock().set_quota(Quota::of(catalog, &self.config));
         self.over_quota.store(true, Ordering::Relaxed);
@@ -86,7 +84,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             self.follow_version(&version, spec.as_ref());
         }
         for (catalog, spec) in asked.into_values() {
-            // A pool that is shutting down starts nothing any more.
+            // A pool that is shutting down starts no instances.
             if let Ok(version) = self.version(&catalog) {
                 self.follow_version(&version, Some(&spec));
             }
@@ -95,8 +93,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.keep_quotas();
     }
 
-    /// The same for one version of the pool, whatever changed of it; `spec` is what the catalog
-    /// wants provisioned.
+    /// Applies the catalog to one version of the pool; `spec` is the provisioned concurrency that
+    /// the catalog wants.
     pub(super) fn follow_version(self: &Arc<Self>, version: &Arc<Version<C>>, spec: Option<&Arc<ProvisionedSpec>>) {
         let stopped = self.admission.lock().is_stopped(&version.catalog.key.function_id);
         let (unserved, provisioned) = {
@@ -114,8 +112,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Follows the catalog if it changed, tries again what was refused, and does what is due; how
-    /// many versions it looked at.
+    /// Follows the catalog if it changed, retries refused starts, and does due work; returns how
+    /// many versions it examined.
     pub fn look(self: &Arc<Self>, now: Instant) -> usize {
         self.follow_catalog();
         self.retry_claims();
@@ -125,7 +123,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         due.len()
     }
 
-    /// Does what is due of a version, and sets its next deadline.
+    /// Does the due work of a version, and sets its next deadline.
     fn look_at(self: &Arc<Self>, version: &Arc<Version<C>>, now: Instant) {
         let (mut effects, unix_ms) = (Vec::new(), unix_ms());
         let (actions, retry) = {
@@ -150,13 +148,14 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         if !self.close_if_over(version, now) {
             let mut locked = version.locked.lock();
             let next = locked.state.next_deadline(now, unix_ms);
-            // What happened meanwhile may need an earlier look.
+            // Events in the meantime may need an earlier pass.
             let at = locked.state.deadline().into_iter().chain(next).min();
             self.set_deadline(version, &mut locked.state, at);
         }
     }
 
-    /// Takes a version out of the pool when nothing of it is left and nothing is to come.
+    /// Takes a version out of the pool when it has no instances, starts or waiters and no pending
+    /// work.
     fn close_if_over(&self, version: &Version<C>, now: Instant) -> bool {
         if !version.locked.lock().state.is_over(now) {
             return false;

@@ -1,5 +1,5 @@
-//! The one place that performs effects: applies what happens to the states of versions, and starts,
-//! serves, freezes and stops what they say.
+//! The one place that performs effects: applies events to the states of versions, and starts,
+//! serves, freezes and stops instances as the returned effects require.
 
 mod follow;
 mod freezing;
@@ -40,11 +40,11 @@ use self::start::Start;
 /// The versions that have instances, starts or waiters.
 pub(crate) struct Versions<C> {
     map: HashMap<VersionKey, Arc<Version<C>>, RandomState>,
-    /// No version is added any more.
+    /// No further versions are added.
     pub closed: bool,
 }
 
-/// What all handles, leases and tasks of a pool share. The order of its locks is in
+/// State shared by all handles, leases and tasks of a pool. The order of its locks is in
 /// [`crate::lock`].
 pub(crate) struct Driver<C> {
     launch: Arc<dyn Launch>,
@@ -52,7 +52,7 @@ pub(crate) struct Driver<C> {
     pub config: Config,
     pub versions: RankedRwLock<Versions<C>>,
     pub admission: RankedMutex<Admission>,
-    /// How many versions were refused a start and wait.
+    /// Number of versions that were refused a start and wait.
     claims: ClaimCount,
     /// Whether a quota was lowered below what is used.
     over_quota: AtomicBool,
@@ -61,7 +61,7 @@ pub(crate) struct Driver<C> {
     histories: RankedMutex<HashMap<(FunctionId, VersionName), History>>,
     /// Numbers given to versions so far.
     numbers: AtomicU64,
-    /// The revision of the catalog that was followed last.
+    /// The revision of the catalog that was last followed.
     followed: AtomicU64,
     /// Permits of starts that run at the same time.
     starting: Semaphore,
@@ -69,9 +69,9 @@ pub(crate) struct Driver<C> {
     freezing: freezing::Freezing,
     /// Every task of the pool: one for each instance, and maintenance.
     pub tasks: TaskTracker,
-    /// Where they run, whichever thread asked for them: they outlive its runtime.
+    /// The runtime of these tasks, independent of the calling thread's: they outlive its runtime.
     pub runtime: Handle,
-    /// Ends maintenance; a child of the token that the pool was given.
+    /// Ends maintenance; a child of the token that the pool was created with.
     pub stop: CancellationToken,
 }
 
@@ -104,7 +104,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.tasks.spawn_on(async { drop(task.await) }, &self.runtime);
     }
 
-    /// Has maintenance run until the pool stops.
+    /// Spawns maintenance, which runs until the pool stops.
     pub fn maintain(self: &Arc<Self>, changes: watch::Receiver<u64>) {
         self.spawn(supervisor::essential("pool", maintenance::run(Arc::clone(self), changes)));
     }
@@ -119,24 +119,23 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             .is_some_and(|current| current.key == version.key)
     }
 
-    /// A version of the catalog, put into the pool where it is not there.
+    /// Returns a version of the catalog, adding it to the pool when it is missing.
     pub fn version(self: &Arc<Self>, catalog: &Arc<CatalogVersion>) -> Result<Arc<Version<C>>, LeaseError> {
         if let Some(version) = self.versions.read().map.get(&catalog.key) {
             return Ok(Arc::clone(version));
         }
         let take = |name: (FunctionId, VersionName)| self.histories.lock().remove(&name);
         let version = self.add(catalog, take, false)?;
-        // Asked once it is in the map: a change of the catalog from here on finds it there.
+        // Checked once it is in the map: a later change of the catalog finds it there.
         if !self.in_force(catalog) {
             self.drain_version(&version, &version.superseded());
         }
         Ok(version)
     }
 
-    /// The same for a version that the catalog does not have yet.
+    /// Returns a version that the catalog does not have yet, adding it to the pool.
     pub fn unserved_version(self: &Arc<Self>, catalog: &Arc<CatalogVersion>) -> Result<Arc<Version<C>>, LeaseError> {
-        // The version before may go on to be called, so that its history stays until this one takes
-        // over.
+        // The previous version may still be called, so its history stays until this one takes over.
         self.add(catalog, |name| self.histories.lock().get(&name).cloned(), true)
     }
 
@@ -169,8 +168,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.versions.read().map.values().cloned().collect()
     }
 
-    /// Applies something that happened to a version's state, and performs the effects. Maintenance
-    /// looks at the version soon.
+    /// Applies an event to a version's state, and performs the effects. Schedules maintenance of
+    /// the version.
     pub fn apply<R>(
         self: &Arc<Self>,
         version: &Arc<Version<C>>,
@@ -189,13 +188,13 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         result
     }
 
-    /// Sets when maintenance looks at a version.
+    /// Sets when maintenance examines a version.
     fn set_deadline(&self, version: &Arc<Version<C>>, state: &mut VersionState, at: Option<Instant>) {
         let before = state.set_deadline(at);
         self.deadlines.lock().set(version.number, before, at, || Arc::clone(version));
     }
 
-    /// The same for a version that was just used: nothing but a comparison, once a second apart.
+    /// Sets the deadline of a version that was just used: only a comparison, once a second at most.
     #[inline]
     pub fn note_use(&self, version: &Arc<Version<C>>, state: &mut VersionState, now: Instant) {
         if let Some(at) = state.use_deadline(now) {
@@ -224,7 +223,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
                 Start::begin(self, version, (reason, restarts), (request, event));
             }
             Action::Serve(answer, grant) => {
-                // A caller that went away meanwhile does not take it.
+                // A caller that has gone away does not take it.
                 if let Err(Ok(grant)) = answer.send(Ok(grant)) {
                     self.release(version, grant.slot, false, Instant::now());
                 }
@@ -251,8 +250,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         });
     }
 
-    /// Takes a slot back from a request that had it since then; `announced` when it said before
-    /// that it would.
+    /// Takes a slot back from a request that had it since then; `announced` when the return was
+    /// announced before.
     pub fn release(self: &Arc<Self>, version: &Arc<Version<C>>, slot: SlotIndex, announced: bool, since: Instant) {
         let (action, yields) = {
             let mut locked = version.locked.lock();
@@ -269,20 +268,20 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             self.perform_one(version, action);
         }
         if yields {
-            // Its own requests stand in line from now on.
+            // Its own requests queue from now on.
             self.start_wanted(version);
         }
     }
 
-    /// Whether an instance that comes free makes room for a request that has waited for longer than
-    /// its own.
+    /// Whether an instance that comes free makes room for a request that has waited longer than its
+    /// own.
     fn yields(&self, version: &Version<C>, state: &VersionState) -> bool {
         state.has_spare() && self.admission.lock().yields(&version.catalog.key, state.table.waiting_since())
     }
 
-    /// Begins the starts that the waiters of a version need, as far as its failures and admission
-    /// let them. Where admission does not, evicts idle instances if that makes room, and has the
-    /// version tried again when something ends. Says what was in the way.
+    /// Begins the starts that the waiters of a version need, as far as its back-off and admission
+    /// allow. Where admission refuses, evicts idle instances if that makes room, and has the
+    /// version retried when an instance ends. Returns the refusal.
     pub fn start_wanted(self: &Arc<Self>, version: &Arc<Version<C>>) -> Option<Refused> {
         let refused = self.apply(version, |locked, now, effects| {
             if !locked.state.wants_starts(now) {
@@ -291,10 +290,10 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             self.with_claims(|admission| locked.state.start_wanted(admission, now, effects))
         });
         match refused {
-            // A start that comes too soon needs no room.
+            // A start refused by the rate limit needs no room.
             Some(Refused { why: InTheWay::Limit(limit), .. }) if limit.is_of_starts() => {}
             Some(Refused { why: InTheWay::Limit(_), since, .. }) => self.make_room(version, since),
-            // What may not start an instance keeps no room from others.
+            // A version that may not start an instance reserves no room.
             _ => {
                 if self.unclaim(&version.catalog.key) && refused.is_some() {
                     self.retry_claims();
@@ -304,7 +303,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         refused
     }
 
-    /// Asks admission for something that may change the claims.
+    /// Calls admission with an operation that may change the claims.
     fn with_claims<R>(&self, ask: impl FnOnce(&mut Admission) -> R) -> R {
         let mut admission = self.admission.lock();
         let answer = ask(&mut admission);
@@ -312,12 +311,12 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         answer
     }
 
-    /// Nothing of a version waits for room any more; whether something did.
+    /// Removes the claim of a version; returns whether it had one.
     pub fn unclaim(&self, version: &VersionKey) -> bool {
         self.claims.any() && self.with_claims(|admission| admission.unclaim(version))
     }
 
-    /// Tries again the versions that were refused a start, those that wait for longest first.
+    /// Retries the versions that were refused a start, the longest waiting first.
     pub fn retry_claims(self: &Arc<Self>) {
         if !self.claims.any() {
             return;
@@ -338,28 +337,27 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         self.start_wanted(version);
     }
 
-    /// Replaces the instances of a version, each when its leases have returned. Requests that come
-    /// from now on, and sessions, go to other instances; those that start from now on have what the
-    /// restart is for.
+    /// Replaces the instances of a version, each when its leases have returned. New requests, and
+    /// sessions, go to other instances, which start with the changed configuration.
     pub fn restart(self: &Arc<Self>, version: &Arc<Version<C>>) {
         self.apply(version, |locked, _, effects| locked.state.restart(effects));
         self.start_wanted(version);
     }
 
-    /// Has an instance end in `longest` at most; its room comes free when it has ended.
+    /// Stops an instance within `longest`; its room comes free when it has ended.
     pub fn stop_within(&self, instance: &Instance<C>, longest: Duration) {
         if self.mark_ending(instance) {
             instance.stop(longest);
         }
     }
 
-    /// Ends an instance at once, also one that was asked to end.
+    /// Kills an instance at once, even if a stop is in progress.
     pub fn kill(&self, instance: &Instance<C>) {
         self.mark_ending(instance);
         instance.process.kill();
     }
 
-    /// Counts its room as coming free; false when that was done before.
+    /// Counts its room as coming free; false when it was counted before.
     fn mark_ending(&self, instance: &Instance<C>) -> bool {
         let mut admission = self.admission.lock();
         let first = instance.tell_to_end();
@@ -369,7 +367,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         first
     }
 
-    /// Refuses the requests of a version that wait, gives its starts up, and ends its instances as
+    /// Refuses the waiting requests of a version, cancels its starts, and ends its instances as
     /// their leases return.
     pub fn drain_version(self: &Arc<Self>, version: &Arc<Version<C>>, error: &LeaseError) {
         if self.apply(version, |locked, _, effects| locked.state.drain(error, effects)) {
@@ -378,7 +376,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// A version whose start check succeeded is in the catalog: it is like all others.
+    /// Marks a version whose start check succeeded and that is now in the catalog as an ordinary
+    /// one.
     pub fn serve_checked(self: &Arc<Self>, version: &Arc<Version<C>>) {
         let name = self.apply(version, |locked, _, _| {
             locked.state.set_unserved(false);
@@ -388,7 +387,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
     }
 }
 
-/// What effects are about.
+/// Resolves effects to the instances and requests that they concern.
 fn resolve<C>(locked: &mut Locked<C>, effects: Vec<Effect>, mut cold: Option<ColdStart>) -> Vec<Action<C>> {
     effects.into_iter().filter_map(|effect| locked.resolve(effect, &mut cold)).collect()
 }

@@ -1,5 +1,4 @@
-//! Instances that are ready before a request: provisioned concurrency, and what the forecast calls
-//! for.
+//! Instances that are ready before a request: provisioned concurrency and the forecast.
 
 use std::sync::Arc;
 
@@ -12,8 +11,8 @@ use crate::usage::ProvisionedState;
 use crate::version::Version;
 
 impl<C: Default + Send + Sync + 'static> Driver<C> {
-    /// Starts the instance that the request after this one is expected to need. On the way of
-    /// requests, so it looks at no more.
+    /// Starts the instance that the next request is expected to need. On the request path, so it
+    /// does nothing else.
     pub fn start_next(self: &Arc<Self>, version: &Arc<Version<C>>) {
         self.apply(version, |locked, now, effects| {
             if locked.state.table.lacks_next(now) {
@@ -22,7 +21,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         });
     }
 
-    /// How far all provisioned instances have come, by function and version.
+    /// Progress of all provisioned instances, by function and version.
     pub fn all_provisioned(&self) -> Vec<ProvisionedState> {
         let mut states: Vec<ProvisionedState> = Vec::new();
         for version in self.all_versions() {
@@ -35,7 +34,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         states
     }
 
-    /// How far the provisioned instances of a function have come, by version.
+    /// Progress of a function's provisioned instances, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<ProvisionedState> {
         let catalog = self.catalog.load();
         let Some(function) = catalog.functions.get(function) else { return Vec::new() };

@@ -1,5 +1,5 @@
-//! Room for starts that admission refused: evicts idle instances of other versions, and caps
-//! the graces of those that end.
+//! Room for starts that admission refused: evicts idle instances of other versions, and caps the
+//! stop graces of ending instances.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,7 +36,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Bounds the graces of what ends already: a request waits for its room.
+    /// Caps the graces of ending instances: a request waits for their room.
     fn cap_graces(&self, versions: &[Arc<Version<C>>]) {
         let longest = self.config.evict_grace_max();
         for version in versions {
@@ -51,8 +51,8 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Ends idle instances of these versions so that at least `load` comes free; none when they do
-    /// not suffice. `capped` bounds the grace of each.
+    /// Evicts idle instances of these versions so that at least `load` comes free; none when they
+    /// do not suffice. `capped` caps the grace of each.
     fn evict(self: &Arc<Self>, versions: &[Arc<Version<C>>], load: Load, capped: bool) {
         let mut candidates = Vec::new();
         for version in versions {
@@ -69,7 +69,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
         }
     }
 
-    /// Ends idle instances above quotas that were lowered. Those that serve go on until they are
+    /// Evicts idle instances above quotas that were lowered. Busy ones continue until they are
     /// idle.
     pub fn keep_quotas(self: &Arc<Self>) {
         if !self.over_quota.load(Ordering::Relaxed) {
@@ -89,7 +89,7 @@ impl<C: Default + Send + Sync + 'static> Driver<C> {
             let idle_mb = |version: &Arc<Version<C>>| {
                 version.locked.lock().state.spare().count() as u64 * u64::from(version.catalog.spec.memory_mb)
             };
-            // As much as there is, when it is not enough.
+            // All idle memory, when it does not suffice.
             let memory_mb = excess.memory_mb.min(versions.iter().map(idle_mb).sum());
             self.evict(&versions, Load { instances: 0, memory_mb }, false);
         }

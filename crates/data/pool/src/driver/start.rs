@@ -1,4 +1,4 @@
-//! The task of one instance: starts it, serves requests that wait, and follows it to its end.
+//! The task of one instance: starts it, serves waiting requests, and follows it to its end.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) struct Start<C: Default + Send + Sync + 'static> {
 }
 
 impl<C: Default + Send + Sync + 'static> Start<C> {
-    /// Begins a start that the version's state and admission have counted.
+    /// Begins a start that was counted by the version's state and admission.
     pub fn begin(
         driver: &Arc<Driver<C>>,
         version: &Arc<Version<C>>,
@@ -58,7 +58,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         id: InstanceId,
         (request, event): (RequestId, Option<Bytes>),
     ) -> Result<Launched, LaunchError> {
-        // Its own first: a start that waits for one of those holds none of all.
+        // The version's own permit first: a start that waits for it holds no global permit.
         let _own = self.version.starting.acquire().await.expect("the semaphore of starts is never closed");
         let permit = self.driver.starting.acquire().await.expect("the semaphore of starts is never closed");
         let (launch, version) = (&self.driver.launch, Arc::clone(&self.version.catalog));
@@ -72,7 +72,7 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         if let Ok(launched) = timeout(self.driver.config.start_hold_max(), &mut launched).await {
             return launched;
         }
-        // It waits for its server by now, which takes no work of ours.
+        // From here on it waits for its server, which costs the platform no work.
         drop(permit);
         launched.await
     }
@@ -85,14 +85,14 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
         let slot = self.hand_out(&instance, launched.cold_start);
         drop(self);
         if driver.apply(&version, |locked, _, _| locked.state.recovered(reason)) {
-            // One was started at a time until now.
+            // Until now one start at a time was allowed.
             driver.start_wanted(&version);
         }
         process.ended().await;
         driver.apply(&version, |locked, _, effects| locked.state.ended(slot, effects));
         {
             let mut admission = driver.admission.lock();
-            // Marking it here keeps a later kill from counting it as ending for ever.
+            // Marking it here prevents a later kill from counting it as ending for ever.
             let told = !instance.tell_to_end();
             admission.release(&version.catalog.key.function_id, version.catalog.spec.memory_mb, told);
         }
@@ -112,10 +112,10 @@ impl<C: Default + Send + Sync + 'static> Start<C> {
             (slot, resolve(&mut locked, effects, Some(cold)), check)
         };
         self.driver.perform(&self.version, actions);
-        // Requests that wait come first.
+        // Waiting requests come first.
         self.driver.start_next(&self.version);
         if let Some(check) = check {
-            // The check may have been given up.
+            // The check may have been cancelled.
             let _ = check.send(Ok(()));
         }
         slot

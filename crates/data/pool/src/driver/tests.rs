@@ -1,4 +1,4 @@
-//! How much maintenance and a change of the catalog look at.
+//! How many versions maintenance and a change of the catalog examine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn config() -> Config {
     }
 }
 
-/// A pool without its task, so that the test does all of its maintenance, and versions that have an
+/// A pool without its task, so that the test does all of its maintenance, and versions with one
 /// idle instance each.
 async fn idle_versions() -> (Bench, Pool<()>, Vec<Arc<CatalogVersion>>) {
     let bench = Bench::new(config());
@@ -43,7 +43,7 @@ async fn idle_versions() -> (Bench, Pool<()>, Vec<Arc<CatalogVersion>>) {
     (bench, pool, versions)
 }
 
-/// Looks every second as the task does; how many versions were looked at in each.
+/// Runs a pass every second as the task does; returns how many versions each examined.
 async fn look(pool: &Pool<()>, seconds: usize) -> Vec<usize> {
     let mut looks = Vec::new();
     for _ in 0..seconds {
@@ -96,15 +96,15 @@ async fn a_grant_that_nobody_takes_goes_to_the_next_one_who_waits() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    // The grant is in the first one's channel when that one goes away.
+    // The grant is in the first request's channel when that request goes away.
     drop(busy);
     first.abort();
     assert!(first.await.is_err_and(|error| error.is_cancelled()));
     assert!(second.await.expect("no panic").cold().is_none());
 }
 
-/// The catalog after a change of one function, which has this version and reservation now;
-/// `unserved` are gone.
+/// The catalog after a change of one function, which now has this version and reservation;
+/// `unserved` are removed.
 fn change(bench: &Bench, version: &Arc<CatalogVersion>, reserved_mb: Option<u64>, unserved: &[&VersionKey]) {
     let old = bench.catalog.load_full();
     let mut functions = old.functions.clone();

@@ -1,8 +1,7 @@
-//! Session affinity of one version: which session slot each key leads to, and when a session is
-//! over.
+//! Session affinity of one version: which session slot each key maps to, and when a session ends.
 //!
-//! A session holds one slot of the instance table for all its requests. It returns when the session
-//! is over and its last request is answered.
+//! A session holds one slot of the instance table for all its requests. The slot returns when the
+//! session has ended and its last request is answered.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use types::SessionSpec;
 use crate::policy::instance_table::SlotIndex;
 use crate::session_key::SessionKey;
 
-/// Names a session for as long as it has requests or its key leads to it.
+/// Identifies a session for as long as it has requests or its key maps to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId(usize);
 
@@ -21,7 +20,7 @@ pub(crate) struct SessionId(usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limits {
     life: Duration,
-    /// `None` when silence does not end a session.
+    /// `None` when a session has no idle timeout.
     idle: Option<Duration>,
 }
 
@@ -34,12 +33,12 @@ pub(crate) struct SessionSlot {
 }
 
 struct Session {
-    /// The key that leads to it; a session of one request has none, nor has one that was forgotten.
+    /// The key that maps to it; `None` for a session of one request and for a forgotten one.
     key: Option<SessionKey>,
     begun: Instant,
     /// When the last request came or went.
     used: Instant,
-    /// Requests that it has or that wait for its instance.
+    /// Its requests, including those that wait for its instance.
     requests: u32,
     slot: Option<SessionSlot>,
 }
@@ -49,7 +48,7 @@ impl Session {
         (self.requests == 0).then_some(self.used)
     }
 
-    /// When it is over. Its requests keep it from being silent, not from growing old.
+    /// When it ends. Requests in flight suspend the idle timeout, not the maximum lifetime.
     fn ends(&self, limits: Limits) -> Instant {
         let old = self.begun + limits.life;
         match (limits.idle, self.silent_since()) {
@@ -74,18 +73,19 @@ impl Affinity {
         Self { limits, by_key: HashMap::new(), sessions: Vec::new(), vacant: Vec::new() }
     }
 
-    /// The least time in which a session that has just been used can be over.
+    /// The shortest time in which a session that was just used can end.
     pub fn shortest(&self) -> Duration {
         self.limits.idle.map_or(self.limits.life, |idle| idle.min(self.limits.life))
     }
 
-    /// The session of a key, if it goes on.
+    /// The session of a key, if it has not ended.
     pub fn known(&self, key: &SessionKey, now: Instant) -> Option<SessionId> {
         let id = *self.by_key.get(key)?;
         self.get(id).filter(|session| now < session.ends(self.limits)).map(|_| id)
     }
 
-    /// Begins a session with one request. The one that the key led to before should be forgotten.
+    /// Begins a session with one request. The session that the key mapped to before should be
+    /// forgotten.
     pub fn begin(&mut self, key: Option<&SessionKey>, now: Instant) -> SessionId {
         let session = Session { key: key.cloned(), begun: now, used: now, requests: 1, slot: None };
         let id = self.vacant.pop().unwrap_or_else(|| {
@@ -109,13 +109,13 @@ impl Affinity {
         self.get(id)?.slot.map(|held| held.slot)
     }
 
-    /// A slot was found for a session that has requests.
+    /// Assigns a slot to a session that has requests.
     pub fn assign(&mut self, id: SessionId, slot: SlotIndex, now: Instant) {
         self.session(id).slot = Some(SessionSlot { slot, since: now });
     }
 
-    /// A request leaves; says which slot returns. A session without a slot is over with its last
-    /// request.
+    /// Removes a request; returns the slot that is released. A session without a slot ends with its
+    /// last request.
     pub fn leave(&mut self, id: SessionId, now: Instant) -> Option<SessionSlot> {
         let session = self.session(id);
         session.requests -= 1;
@@ -126,19 +126,19 @@ impl Affinity {
         self.vacate_if_over(id)
     }
 
-    /// Has the session's key lead to it no longer; its requests go on. Says which slot returns.
+    /// Unmaps the session's key; its requests continue. Returns the slot that is released.
     pub fn forget(&mut self, id: SessionId) -> Option<SessionSlot> {
         self.unlink(id);
         self.vacate_if_over(id)
     }
 
-    /// Forgets the key's session that is over, if it has one.
+    /// Forgets the key's session if that has ended.
     pub fn forget_key(&mut self, key: &SessionKey) -> Option<SessionSlot> {
         let id = *self.by_key.get(key)?;
         self.forget(id)
     }
 
-    /// Forgets those that are over.
+    /// Forgets sessions that have ended.
     pub fn expire(&mut self, now: Instant) -> Vec<SessionSlot> {
         let over = |id: &SessionId| self.get(*id).is_some_and(|session| now >= session.ends(self.limits));
         let ids: Vec<SessionId> = self.by_key.values().copied().filter(over).collect();
@@ -151,17 +151,17 @@ impl Affinity {
         ids.into_iter().filter_map(|id| self.forget(id)).collect()
     }
 
-    /// Whether no key leads to a session.
+    /// Whether no key maps to a session.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// Whether the session has requests or a key that leads to it.
+    /// Whether the session has requests or a key that maps to it.
     pub fn contains(&self, id: SessionId) -> bool {
         self.get(id).is_some()
     }
 
-    /// The slots all of whose sessions are silent, and since when.
+    /// The slots whose sessions are all without requests, and since when.
     pub fn silent(&self) -> HashMap<SlotIndex, Instant> {
         let mut slots: HashMap<SlotIndex, Option<Instant>> = HashMap::new();
         for session in self.sessions.iter().flatten() {
@@ -172,7 +172,7 @@ impl Affinity {
         slots.into_iter().filter_map(|(slot, since)| Some((slot, since?))).collect()
     }
 
-    /// When the first session is over.
+    /// When the first session ends.
     pub fn next_end(&self) -> Option<Instant> {
         self.by_key.values().filter_map(|id| Some(self.get(*id)?.ends(self.limits))).min()
     }
@@ -230,7 +230,8 @@ mod tests {
     fn a_session_is_over_when_it_is_silent_for_too_long_or_old() {
         let now = Instant::now();
         let after = |seconds| now + Duration::from_secs(seconds);
-        // Requests that stay, seconds of the last leave, seconds of the look, whether it goes on.
+        // Requests that stay, seconds of the last leave, seconds of the look-up, whether it
+        // continues.
         let table = [
             (false, 0, 0, 9, true),
             (false, 0, 0, 10, false),

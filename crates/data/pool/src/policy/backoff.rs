@@ -12,7 +12,7 @@ use crate::launch::LaunchError;
 /// How long the pauses are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pauses {
-    /// The first; zero is no back-off.
+    /// The first pause; zero disables back-off.
     pub min: Duration,
     pub max: Duration,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Backoff {
 struct Failed {
     /// In a row; starts that ran at the same time count once.
     times: u32,
-    /// When the first of those that count together failed.
+    /// When the first of the failures that count together happened.
     at: Instant,
     until: Instant,
     last: LaunchError,
@@ -46,7 +46,8 @@ impl Backoff {
         Self { pauses, failed: None }
     }
 
-    /// A start that was begun at `begun` failed. A full machine says nothing of the version.
+    /// Records that a start begun at `begun` failed. Failures for lack of machine resources are not
+    /// the version's and do not count.
     pub fn failed(&mut self, error: &LaunchError, begun: Instant, now: Instant) {
         if self.pauses.min.is_zero() || error.status == RunStatus::InsufficientResources {
             return;
@@ -61,13 +62,13 @@ impl Backoff {
         }
     }
 
-    /// A start succeeded; whether some had failed before it.
+    /// Records a success; returns whether failures preceded it.
     pub fn succeeded(&mut self) -> bool {
         self.failed.take().is_some()
     }
 
-    /// What stands in the way of another start beside those in progress: the last failure, with
-    /// what becomes of it.
+    /// The reason to refuse another start beside those in progress: the last failure, with when it
+    /// is retried.
     pub fn in_the_way(&self, now: Instant, starts: usize) -> Option<LaunchError> {
         let failed = self.failed.as_ref()?;
         let pause = failed.until.saturating_duration_since(now);
@@ -86,20 +87,19 @@ impl Backoff {
         Some(LaunchError { status: *status, message: format!("{message} ({times}; {next})"), ..failed.last.clone() })
     }
 
-    /// Whether a pause is over, and nothing has been started since, or is not known to have
-    /// succeeded.
+    /// Whether a pause has ended without a start since whose success is known.
     pub fn is_due(&self, now: Instant) -> bool {
         self.failed.as_ref().is_some_and(|failed| now >= failed.until)
     }
 
-    /// When a pause is over, or the failures no longer count.
+    /// When a pause ends, or the failures are forgotten.
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         let failed = self.failed.as_ref()?;
         let forgotten = failed.until + self.pauses.after(failed.times);
         [failed.until, forgotten].into_iter().find(|at| *at > now)
     }
 
-    /// Whether the failures still count: for as long again as the last pause was.
+    /// Whether the failures still count: for another period as long as the last pause.
     pub fn is_remembered(&self, now: Instant) -> bool {
         self.failed.as_ref().is_some_and(|failed| now < failed.until + self.pauses.after(failed.times))
     }

@@ -1,16 +1,15 @@
-//! Deadlines by which maintenance looks at a version again: one each, in order of time.
+//! Deadlines at which maintenance examines a version: one per version, ordered by time.
 //!
-//! A look takes what is due and nothing else, so its work grows with the versions whose time has
-//! come.
+//! A pass takes only what is due, so its work grows with the number of due versions.
 
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-/// Numbers a version for as long as it is in the pool; never used twice.
+/// Identifies a version while it is in the pool; never reused.
 pub(crate) type VersionNumber = u64;
 
-/// The queue; `T` is what is looked at.
+/// The queue; `T` is the item that is examined.
 pub(crate) struct Deadlines<T> {
     queue: BTreeMap<(Instant, VersionNumber), T>,
 }
@@ -20,7 +19,7 @@ impl<T> Deadlines<T> {
         Self { queue: BTreeMap::new() }
     }
 
-    /// Moves a version from the deadline that it has to another one.
+    /// Moves a version from its present deadline to another one.
     pub fn set(
         &mut self,
         number: VersionNumber,
@@ -34,7 +33,7 @@ impl<T> Deadlines<T> {
         }
     }
 
-    /// Takes those whose time has come, the earliest first.
+    /// Takes the due items, the earliest first.
     pub fn due(&mut self, now: Instant) -> Vec<T> {
         let mut due = Vec::new();
         while let Some(first) = self.queue.first_entry().filter(|first| first.key().0 <= now) {

@@ -1,12 +1,12 @@
 //! Which idle instances are evicted to make room for another function.
 //!
-//! The longest idle go first; none goes when all of them together would not suffice.
+//! The longest idle go first; none is evicted when all of them together would not suffice.
 
 use tokio::time::Instant;
 
 use crate::policy::admission::Load;
 
-/// An idle instance that could be stopped; `T` names it.
+/// An idle instance that could be stopped; `T` identifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate<T> {
     pub since: Instant,

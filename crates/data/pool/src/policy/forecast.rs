@@ -1,9 +1,9 @@
 //! How many instances a version needs, now and soon.
 //!
-//! Requests go to the instance that was used last, so instances are told apart by level: the third
-//! level of a version is in use while three instances are, whichever they are. Each level has its
-//! own history: the first is needed often, the tenth only in bursts. How many idle instances are
-//! kept follows from how long their levels have not been needed ([`IdleHistogram`], one for levels
+//! Requests go to the instance that was used last, so instances are distinguished by level: the
+//! third level of a version is in use while any three instances are. Each level has its own
+//! history: the first is needed often, the tenth only in bursts. The number of idle instances to
+//! keep follows from how long their levels have not been needed ([`IdleHistogram`], one for levels
 //! of about the same height).
 //!
 //! A level is also needed when the one below it was reached a moment ago and that was often
@@ -15,19 +15,19 @@ use tokio::time::Instant;
 
 use crate::policy::keep_alive::{IdleHistogram, KeepAlive, KeepAlivePolicy};
 
-/// The last class is for all levels above.
+/// Number of histories; the last one covers all levels above.
 const CLASSES_MAX: usize = 8;
-/// Rises of the level below that are remembered before their weight is halved.
+/// Rises of the level below that are counted before their weight is halved.
 const RISES_REMEMBERED_MAX: u32 = 200;
-/// Fewer are no experience.
+/// Fewer rises give no forecast.
 const RISES_MIN: u32 = 4;
 
 /// The history of levels of about the same height.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Class {
     idle: IdleHistogram,
-    /// How often the level below was reached after some time, and how often this one was soon after
-    /// it.
+    /// How often the level below was reached after a pause, and how often this one followed soon
+    /// after.
     rises: u32,
     followed: u32,
 }
@@ -35,33 +35,32 @@ struct Class {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Level {
     reached: Option<Instant>,
-    /// The first time that it was reached after some time.
+    /// The first time that it was reached after a pause.
     anew: Option<Instant>,
     left: Option<Instant>,
-    /// It was reached since the one below was, which counts once.
+    /// Whether it was reached since the level below was; counted once.
     followed: bool,
 }
 
-/// What is known of how many instances a version needs.
+/// The demand history of a version, and its forecast.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Forecast {
     in_use: usize,
-    /// From the first one on, as many as were ever in use at once.
+    /// The levels from the first to the highest number ever in use at once.
     levels: Vec<Level>,
     classes: Vec<Class>,
-    /// An instance that was expected to be needed could not be started; none is until somebody
-    /// calls.
+    /// A forecast start failed; no further one begins until the next call.
     starts_failed: bool,
 }
 
-/// How many instances are to be there.
+/// The number of instances to keep and to start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// So many are not to be stopped.
+    /// This many are not to be stopped.
     pub keep: usize,
-    /// So many are to be started where they are missing.
+    /// This many are to exist; missing ones are started.
     pub start: usize,
-    /// More than are there now will have to be started if no call comes before.
+    /// Whether further instances will have to be started later if no call comes before.
     pub later: bool,
 }
 
@@ -70,13 +69,13 @@ fn class_of(level: usize) -> usize {
 }
 
 impl Forecast {
-    /// Goes on with the observations of a version whose instances are gone.
+    /// Continues with the observations of a version whose instances are gone.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self { in_use: 0, ..self }
     }
 
-    /// Another instance is in use, where `policy` says what having one ready is worth.
+    /// Records that another instance is in use; `policy` weighs having one ready.
     pub fn rise(&mut self, now: Instant, policy: KeepAlivePolicy, start: Duration) {
         self.in_use += 1;
         self.starts_failed = false;
@@ -101,7 +100,7 @@ impl Forecast {
         }
     }
 
-    /// The level was reached after some time: whether the next one follows is counted.
+    /// Records that the level was reached after a pause: whether the next one follows is counted.
     fn rose_anew(&mut self, level: usize) {
         let class = Self::class(&mut self.classes, level + 1);
         class.rises += 1;
@@ -121,7 +120,7 @@ impl Forecast {
         &mut classes[class]
     }
 
-    /// An instance is in use no more.
+    /// Records that an instance is no longer in use.
     pub fn fall(&mut self, now: Instant) {
         if let Some(level) = self.levels.get_mut(self.in_use.wrapping_sub(1)) {
             level.left = Some(now);
@@ -129,18 +128,17 @@ impl Forecast {
         }
     }
 
-    /// An instance that was expected to be needed could not be started: none is to be until
-    /// somebody calls. Those that are there stay as they would.
+    /// Records that a forecast start failed: no further one begins until the next call. Existing
+    /// instances stay as planned.
     pub fn start_failed(&mut self) {
         self.starts_failed = true;
     }
 
-    /// What becomes of the instance of a level that is not in use, when another takes `start` to be
-    /// ready.
+    /// The plan for the instance of an unused level, when another takes `start` to be ready.
     pub fn plan(&self, level: usize, policy: KeepAlivePolicy, start: Duration) -> KeepAlive {
         let none = IdleHistogram::default();
         let idle = self.classes.get(class_of(level)).map_or(&none, |class| &class.idle);
-        // Times of several levels together say nothing of when one of them comes back.
+        // The intervals of several levels together do not predict when one of them is needed again.
         if level == 1 { idle.plan(policy, start) } else { KeepAlive::For(idle.keep_for(policy)) }
     }
 
@@ -149,7 +147,7 @@ impl Forecast {
         below.reached.map(|at| now.saturating_duration_since(at))
     }
 
-    /// Since when that has been said of a level without a break.
+    /// How long the level has been forecast without a break.
     fn ahead_for(&self, level: usize, now: Instant) -> Duration {
         let below = level.checked_sub(2).and_then(|below| self.levels.get(below)?.anew);
         below.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
@@ -167,10 +165,10 @@ impl Forecast {
         })
     }
 
-    /// How many are to be there now.
+    /// The number of instances needed now.
     pub fn need(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Need {
         let mut need = Need { keep: self.in_use, start: self.in_use, later: false };
-        // One more than ever was may be needed ahead.
+        // One more than the highest number so far may be forecast.
         for level in self.in_use + 1..=self.levels.len() + 1 {
             let ahead = self.is_ahead(level, now, policy, start);
             let left = self.levels.get(level - 1).and_then(|level| level.left);
@@ -193,7 +191,7 @@ impl Forecast {
         need
     }
 
-    /// When the need changes by itself.
+    /// When the need changes without further events.
     pub fn next_change(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Option<Instant> {
         let of_level = |level: usize| {
             let ahead = self.is_ahead(level, now, policy, start);
@@ -208,7 +206,7 @@ impl Forecast {
         (self.in_use + 1..=self.levels.len() + 1).flat_map(of_level).min()
     }
 
-    /// The next level up, if it is needed because the one below was reached a moment ago.
+    /// The next level up, if it is forecast because the one below was reached a moment ago.
     pub fn ahead(&self, now: Instant, policy: KeepAlivePolicy, start: Duration) -> Option<usize> {
         let level = self.in_use + 1;
         (!self.starts_failed && self.is_ahead(level, now, policy, start)).then_some(level)

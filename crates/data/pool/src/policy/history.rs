@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::policy::forecast::Forecast;
 
-/// Less time than anything takes.
+/// A lower bound of every duration here.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What is remembered of one version.
+/// The history of one version.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     pub forecast: Forecast,
@@ -16,12 +16,12 @@ pub(crate) struct History {
     leases: Mean,
 }
 
-/// A mean that follows what came of late.
+/// A moving mean that favours recent values.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mean(Option<Duration>);
 
 impl Mean {
-    /// The weight of one.
+    /// The divisor of one value's weight.
     const SHARE: u32 = 4;
 
     fn add(&mut self, one: Duration) {
@@ -30,35 +30,35 @@ impl Mean {
 }
 
 impl History {
-    /// The same for other instances: none is in use yet.
+    /// Carries the history over to new instances: none is in use yet.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self { forecast: self.forecast.resumed(), ..self }
     }
 
-    /// A start took so long.
+    /// Records the duration of a start.
     pub fn start_took(&mut self, took: Duration) {
         self.starts.add(took);
     }
 
-    /// A lease was out for so long.
+    /// Records the duration of a lease.
     pub fn lease_was_out(&mut self, out: Duration) {
         self.leases.add(out);
     }
 
-    /// What a start takes; nothing before there was one.
+    /// The expected duration of a start; zero before the first one.
     pub fn start(&self) -> Duration {
         self.starts.0.unwrap_or_default()
     }
 
-    /// How long a request for which no start was begun waits before starts are looked at again.
+    /// How long a request for which no start was begun waits before a start is considered again.
     pub fn patience(&self) -> Duration {
         self.start().max(MOMENT)
     }
 
     /// How many of the leases that are `out` are likely to return within the time of a start. When
-    /// somebody has waited all the time for `queued`, more instances are what is missing, and the
-    /// likelihood counts for less and less.
+    /// a request has waited during all of `queued`, instances are missing, and the likelihood is
+    /// discounted more and more.
     pub fn likely(&self, out: u32, queued: Duration) -> u64 {
         let (Some(start), Some(lease)) = (self.starts.0, self.leases.0) else { return 0 };
         let start = start.max(MOMENT);

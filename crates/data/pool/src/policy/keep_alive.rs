@@ -12,28 +12,28 @@
 
 use std::time::Duration;
 
-/// Bins of the histogram; the last one is for all that is longer.
+/// Bins of the histogram; the last one covers all longer times.
 const BINS: usize = 32;
-/// Bins that double the time together.
+/// Number of bins per doubling of the time.
 const BINS_PER_DOUBLING: f64 = 2.0;
-/// Idle times that are remembered before their weight is halved.
+/// Samples that are counted before their weight is halved.
 const REMEMBERED_MAX: u32 = 512;
-/// Fewer samples say nothing yet.
+/// Fewer samples are not used.
 const SAMPLES_MIN: u32 = 8;
-/// So many idle times in a row that are about the same are regular.
+/// This many similar idle times in a row are regular.
 const REGULAR: usize = 6;
 /// The longest and the shortest of them differ by at most this part of the shortest.
 const REGULAR_SPREAD: u32 = 4;
-/// An instance is prewarmed so long before the earliest time at which it is expected to be used,
-/// and kept so long after the latest.
+/// Margin before the earliest and after the latest time at which a prewarmed instance is expected
+/// to be used.
 const PREWARM_MARGIN: Duration = Duration::from_secs(3);
-/// Longer idle times are not prewarmed for.
+/// Longest idle time that is prewarmed for.
 const PREWARM_MAX: Duration = Duration::from_secs(36 * 3600);
 
 /// Weights of the keep-alive policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeepAlivePolicy {
-    /// Idle time that a cold start is worth.
+    /// The idle time that costs as much as a cold start.
     pub cold_start: Duration,
     /// Instances are kept for at least this long.
     pub keep_min: Duration,
@@ -41,16 +41,16 @@ pub(crate) struct KeepAlivePolicy {
     pub keep_max: Duration,
 }
 
-/// What becomes of an instance that has no requests; times are from its last one on.
+/// The plan for an idle instance; times count from its last request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepAlive {
-    /// It is stopped then, unless it is used.
+    /// It is stopped after this time, unless it is used.
     For(Duration),
-    /// It is stopped after `keep`; another one is there from `from` until `until`.
+    /// It is stopped after `keep`; another one is kept from `from` until `until`.
     Prewarm {
         /// When it is stopped.
         keep: Duration,
-        /// When another one is to be started.
+        /// When another one is started.
         from: Duration,
         /// When that one is stopped, unless it is used.
         until: Duration,
@@ -58,7 +58,7 @@ pub(crate) enum KeepAlive {
 }
 
 impl KeepAlive {
-    /// Whether an instance is to be there after so long.
+    /// Whether an instance is to exist after this idle time.
     pub fn holds(self, idle: Duration) -> bool {
         match self {
             Self::For(keep) => idle < keep,
@@ -66,7 +66,7 @@ impl KeepAlive {
         }
     }
 
-    /// The times at which what is to be there changes.
+    /// The times at which the plan changes.
     pub fn changes(self) -> [Option<Duration>; 3] {
         match self {
             Self::For(keep) => [Some(keep), None, None],
@@ -74,26 +74,26 @@ impl KeepAlive {
         }
     }
 
-    /// Whether one is to be started where it was stopped.
+    /// Whether a stopped instance is to be replaced at this time.
     pub fn prewarms(self, idle: Duration) -> bool {
         matches!(self, Self::Prewarm { from, until, .. } if (from..until).contains(&idle))
     }
 
-    /// Whether one that was stopped is to be started, if not now then later.
+    /// Whether a stopped instance is to be replaced, now or later.
     pub fn will_prewarm(self, idle: Duration) -> bool {
         matches!(self, Self::Prewarm { until, .. } if idle < until)
     }
 }
 
-/// What was found of one version's idle times.
+/// The idle times observed for one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct IdleHistogram {
     counts: [u16; BINS],
     total: u32,
-    /// Those of them after which an instance was there for another reason: no cold start comes of
-    /// not having kept one.
+    /// Those after which an instance was ready for another reason: not keeping one caused no cold
+    /// start.
     covered: [u16; BINS],
-    /// The last ones in milliseconds, the last at the end; zeros before there were so many.
+    /// The latest ones in milliseconds, the newest at the end; zeros until there are enough.
     latest_ms: [u32; REGULAR],
 }
 
@@ -103,10 +103,10 @@ fn end_s(bin: usize) -> f64 {
 }
 
 impl IdleHistogram {
-    /// An instance was idle for so long before it was used, or before another one was started in
-    /// its place; `covered` when that one was ready for another reason.
+    /// Records that an instance was idle for `idle` before it was used, or before another one was
+    /// started in its place; `covered` when that one was ready for another reason.
     pub fn idle_for(&mut self, idle: Duration, covered: bool) {
-        // Rounded up, and held within the bins: it fits.
+        // Rounded up and clamped to the bins: it fits.
         let bin = (idle.as_secs_f64().max(1e-3).log2() * BINS_PER_DOUBLING).ceil().max(0.0) as usize;
         let bin = bin.min(BINS - 1);
         self.counts[bin] += 1;
@@ -128,15 +128,15 @@ impl IdleHistogram {
         keep.clamp(policy.keep_min.min(policy.keep_max), policy.keep_max)
     }
 
-    /// What is to become of an idle instance, when another one takes `start` to be ready.
+    /// The plan for an idle instance, when another one takes `start` to be ready.
     pub fn plan(&self, policy: KeepAlivePolicy, start: Duration) -> KeepAlive {
         let keep = self.keep_for(policy);
         let Some((earliest, latest)) = self.regular() else { return KeepAlive::For(keep) };
         let margin = (latest - earliest) / 2 + PREWARM_MARGIN;
         let (from, until) = (earliest.saturating_sub(margin + start), latest + margin);
         let (stop, window) = (policy.keep_min.min(policy.keep_max), until - from);
-        // To have it there must be worth less than a cold start, and take far less than never to
-        // have stopped it: starts take processor time.
+        // The window must cost less than a cold start, and take far less than keeping the instance
+        // throughout: starts take processor time.
         let pays = window < policy.cold_start && 2 * (stop + window) <= earliest && until < PREWARM_MAX;
         if pays { KeepAlive::Prewarm { keep: stop, from, until } } else { KeepAlive::For(keep) }
     }
@@ -148,8 +148,7 @@ impl IdleHistogram {
         (latest - earliest <= earliest / REGULAR_SPREAD).then_some((ms(earliest), ms(latest)))
     }
 
-    /// Of the ends of bins, the one that would have cost the least. Whoever comes within a bin is
-    /// taken to come at its end.
+    /// The end of a bin with the least cost. An idle time within a bin is taken as the bin's end.
     fn cheapest(&self, policy: KeepAlivePolicy) -> Duration {
         let cold_start = policy.cold_start.as_secs_f64();
         let mut longer = f64::from(self.total);

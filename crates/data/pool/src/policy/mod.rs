@@ -1,5 +1,4 @@
-//! The pool's decisions as pure functions of what is known and `now`; instances and requests are
-//! ids here.
+//! The pool's decisions as pure functions of state and `now`; instances and requests are ids here.
 
 pub(crate) mod admission;
 pub(crate) mod affinity;

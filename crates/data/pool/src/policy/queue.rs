@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-/// Names a waiter of one queue.
+/// Identifies a waiter of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WaiterId(u64);
 
@@ -12,7 +12,7 @@ struct Waiter {
     id: WaiterId,
     /// A start in progress was begun for it.
     triggered: bool,
-    /// That start is an outdated one, which serves this waiter and no other.
+    /// That start is outdated: it serves this waiter and no other.
     outdated: bool,
     since: Instant,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Queue {
     /// Waiters that have an outdated start.
     outdated: usize,
     seen: u64,
-    /// Since when the queue has not been empty; of no meaning while it is.
+    /// Since when the queue has not been empty; meaningless while it is.
     busy_since: Option<Instant>,
 }
 
@@ -36,7 +36,7 @@ impl Queue {
         self.waiters.len()
     }
 
-    /// Waiters without an outdated start, which would serve them alone.
+    /// Waiters without an outdated start, which would serve only its own waiter.
     pub fn len_current(&self) -> usize {
         self.waiters.len() - self.outdated
     }
@@ -45,7 +45,7 @@ impl Queue {
         self.waiters.is_empty()
     }
 
-    /// Queues a request behind those that wait already.
+    /// Queues a request at the end.
     pub fn push(&mut self, now: Instant) -> WaiterId {
         if self.waiters.is_empty() {
             self.busy_since = Some(now);
@@ -56,7 +56,7 @@ impl Queue {
         id
     }
 
-    /// Since when the one waits that has waited for longest.
+    /// When the longest waiting request began to wait.
     pub fn front_since(&self) -> Option<Instant> {
         self.waiters.front().map(|waiter| waiter.since)
     }
@@ -66,13 +66,13 @@ impl Queue {
         self.busy_since.filter(|_| !self.waiters.is_empty())
     }
 
-    /// How many wait before one, of those without an outdated start.
+    /// How many wait before this one, of those without an outdated start.
     pub fn position(&self, id: WaiterId) -> Option<usize> {
         let index = self.index(id)?;
         Some(self.waiters.iter().take(index).filter(|waiter| !waiter.outdated).count())
     }
 
-    /// Whether a start that serves it alone is under way for one.
+    /// Whether an outdated start, which serves only this waiter, is in progress for it.
     pub fn is_outdated(&self, id: WaiterId) -> bool {
         self.index(id).is_some_and(|index| self.waiters[index].outdated)
     }
@@ -81,13 +81,13 @@ impl Queue {
         self.waiters.iter().position(|waiter| waiter.id == id)
     }
 
-    /// Takes a request off the queue; whether it was there.
+    /// Takes a request off the queue; returns whether it was there.
     pub fn take(&mut self, id: WaiterId) -> bool {
         self.index(id).and_then(|index| self.remove(index)).is_some()
     }
 
-    /// Takes the first one off the queue. One with an outdated start has something on its way that
-    /// others have not, and comes last.
+    /// Takes the first one off the queue. A waiter with an outdated start has that start for
+    /// itself, and comes last.
     pub fn pop(&mut self) -> Option<WaiterId> {
         if self.outdated == 0 {
             return self.waiters.pop_front().map(|waiter| waiter.id);
@@ -95,7 +95,7 @@ impl Queue {
         self.pop_current().or_else(|| self.remove(0))
     }
 
-    /// The same among those without an outdated start.
+    /// Takes the first one without an outdated start.
     pub fn pop_current(&mut self) -> Option<WaiterId> {
         self.waiters.iter().position(|waiter| !waiter.outdated).and_then(|index| self.remove(index))
     }
@@ -119,7 +119,7 @@ impl Queue {
         Some(waiter.id)
     }
 
-    /// The starts in progress are outdated.
+    /// Marks the starts in progress as outdated.
     pub fn outdate(&mut self) {
         for waiter in &mut self.waiters {
             waiter.outdated = waiter.triggered;
@@ -127,7 +127,7 @@ impl Queue {
         self.outdated = self.waiters.iter().filter(|waiter| waiter.outdated).count();
     }
 
-    /// The outdated start of one failed: it has none any more.
+    /// Records that the outdated start of one failed: it has none any more.
     pub fn untrigger(&mut self, id: WaiterId) {
         if let Some(waiter) = self.waiters.iter_mut().find(|waiter| waiter.id == id && waiter.outdated) {
             (waiter.triggered, waiter.outdated) = (false, false);

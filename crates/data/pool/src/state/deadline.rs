@@ -1,5 +1,4 @@
-//! The deadline of a version: what is to be done about it when its time has come, and when that is
-//! next.
+//! The deadline of a version: its due work, and the time of the next.
 
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use crate::policy::instance_table::Phase;
 const WALL_CLOCK_TRUST: Duration = Duration::from_secs(5);
 
 impl VersionState {
-    /// Whether its deadline has passed since the pause of its failures: one start is due.
+    /// Whether the pause after its failures has ended: one start is due.
     pub fn backoff_is_over(&self, now: Instant) -> bool {
         self.backoff.is_due(now)
     }
 
-    /// The work of a deadline: ends sessions that are over, and freezes and ends what has been idle
-    /// for long enough.
+    /// Does the due work: ends sessions that have ended, and freezes and ends instances that have
+    /// been idle for long enough.
     pub fn expire(&mut self, now: Instant, unix_ms: i64, effects: &mut Vec<Effect>) {
         self.update_provisioning(now, unix_ms);
         if let Some(affinity) = &mut self.affinity {
@@ -37,7 +36,7 @@ impl VersionState {
         effects.extend(long.map(|(slot, _)| Effect::Freeze { slot }));
     }
 
-    /// Whether nothing of the version is left and nothing is to come.
+    /// Whether the version has no instances, starts or waiters and no pending work.
     pub fn is_over(&self, now: Instant) -> bool {
         // Its check waits for room, or its failures are remembered.
         let waits = self.table.phase() == Phase::Open && (self.unserved || self.backoff.is_remembered(now));
@@ -48,14 +47,14 @@ impl VersionState {
             && !self.table.waits_for_calls(now)
     }
 
-    /// Takes no more requests, as nothing of the version is left; what is to be remembered of it.
+    /// Takes no more requests, as the version is empty; returns the history to retain.
     pub fn close(&mut self) -> History {
         self.table.close_if_empty();
         self.table.history()
     }
 
-    /// When this version is to be looked at next, if nothing happens to it until then. To be asked
-    /// after [`Self::expire`].
+    /// When this version is to be examined next, if no event comes before. To be called after
+    /// [`Self::expire`].
     pub fn next_deadline(&self, now: Instant, unix_ms: i64) -> Option<Instant> {
         let table = self.table.next_change(now, self.freeze_after, self.provisioning.wanted());
         let backoff = self.backoff.next_change(now);
@@ -76,8 +75,7 @@ impl VersionState {
         all.into_iter().flatten().min()
     }
 
-    /// The deadline of a version that was just used, when an earlier one than the one set is
-    /// needed.
+    /// The deadline of a version that was just used, when it needs an earlier one than the one set.
     #[inline]
     pub fn use_deadline(&self, now: Instant) -> Option<Instant> {
         let at = now + self.use_delay;
@@ -88,7 +86,7 @@ impl VersionState {
         self.deadline
     }
 
-    /// The deadline was set, or has passed; what it was before.
+    /// Records the deadline as set or passed; returns the previous one.
     pub fn set_deadline(&mut self, at: Option<Instant>) -> Option<Instant> {
         std::mem::replace(&mut self.deadline, at)
     }

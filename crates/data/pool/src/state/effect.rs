@@ -1,4 +1,4 @@
-//! What a version's state answers: effects for the driver, and what a request's questions led to.
+//! Results of a version's state: effects for the driver, and outcomes of requests.
 
 use tokio::time::Instant;
 use types::FunctionKey;
@@ -10,7 +10,7 @@ use crate::policy::affinity::SessionSlot;
 use crate::policy::instance_table::SlotIndex;
 use crate::policy::queue::WaiterId;
 
-/// What a start is for.
+/// The purpose of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartReason {
     /// A request waits.
@@ -33,7 +33,7 @@ impl StartReason {
     }
 }
 
-/// What the driver is to do after a transition.
+/// An action for the driver after a transition.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
     /// Start an instance, which admission has counted.
@@ -42,7 +42,8 @@ pub(crate) enum Effect {
     Serve { waiter: WaiterId, slot: SlotIndex },
     /// Answer a waiting request with an error.
     Refuse { waiter: WaiterId, error: LeaseError },
-    /// Have an instance end in its own grace; `capped` bounds that, because its room is waited for.
+    /// Stop an instance within its own grace; `capped` caps that, because a request waits for its
+    /// room.
     Stop { slot: SlotIndex, capped: bool },
     /// Freeze an instance, if [`VersionState::may_freeze`] still says so by then.
     Freeze { slot: SlotIndex },
@@ -55,15 +56,15 @@ pub(crate) enum Effect {
 /// Why no start was begun for a waiting request.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
-    /// What was in the way.
+    /// The reason.
     pub why: InTheWay,
-    /// Whether something may come free for it.
+    /// Whether room may come free for it.
     pub room_expected: bool,
-    /// Since when the request waits.
+    /// When the request began to wait.
     pub since: Instant,
 }
 
-/// What is in the way of a start.
+/// The reason to refuse a start.
 #[derive(Debug, Clone)]
 pub(crate) enum InTheWay {
     /// A limit.
@@ -81,7 +82,7 @@ impl Refused {
         }
     }
 
-    /// Whether it is the better answer also to one that has waited.
+    /// Whether it takes precedence over the time-out of a request that has waited.
     pub fn outlasts_waiting(&self) -> bool {
         match &self.why {
             InTheWay::Limit(limit) => limit.is_quota(),
@@ -90,7 +91,7 @@ impl Refused {
     }
 }
 
-/// What a request's question for a slot led to.
+/// Outcome of requesting a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acquired {
     /// A slot; `prewarm` when another instance is to be started right away, because others often

@@ -1,4 +1,4 @@
-//! The starts of a version: for requests that wait, for its check, and ahead of requests.
+//! The starts of a version: for waiting requests, for its check, and before requests.
 
 use tokio::time::Instant;
 
@@ -14,8 +14,8 @@ impl VersionState {
         self.table.starts_wanted(now) > 0
     }
 
-    /// Begins the starts that waiting requests need, as far as backoff and admission let them. Says
-    /// what was in the way.
+    /// Begins the starts that waiting requests need, as far as back-off and admission allow.
+    /// Returns the refusal.
     pub fn start_wanted(
         &mut self,
         admission: &mut Admission,
@@ -54,7 +54,7 @@ impl VersionState {
         Ok(())
     }
 
-    /// Begins the starts that provisioned concurrency lacks, as far as admission lets them.
+    /// Begins the starts that provisioned concurrency lacks, as far as admission allows.
     pub fn start_provisioned(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
         for _ in 0..self.provisioning.missing(self.table.open() + self.table.starts(), now) {
             let failing = self.backoff.in_the_way(now, self.table.starts()).is_some();
@@ -69,13 +69,13 @@ impl VersionState {
         }
     }
 
-    /// Begins the starts that the forecast calls for, as far as admission lets them. A request that
-    /// finds none has a start of its own.
+    /// Begins the starts that the forecast needs, as far as admission allows. A request that finds
+    /// no instance has a start of its own.
     pub fn start_forecast(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
         while self.table.missing(self.table.need(now).start) > 0 && self.prewarm_one(admission, now, effects) {}
     }
 
-    /// Begins the start that the request after this one is expected to need.
+    /// Begins the start that the next request is expected to need.
     pub fn start_next(&mut self, admission: &mut Admission, now: Instant, effects: &mut Vec<Effect>) {
         if self.table.lacks_next(now) {
             self.prewarm_one(admission, now, effects);
@@ -102,7 +102,7 @@ impl VersionState {
     }
 }
 
-/// The start of an instance for a request that waits since then.
+/// The start of an instance for a request that began to wait at `since`.
 fn start_request(facts: &VersionFacts, since: Instant) -> StartRequest<'_> {
     let VersionFacts { version, function, memory_mb, .. } = facts;
     StartRequest { version, function, memory_mb: *memory_mb, since }

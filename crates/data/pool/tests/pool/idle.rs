@@ -1,5 +1,4 @@
-//! What becomes of idle instances, and which are there before they are called, over fake instances
-//! and in paused time.
+//! Keep-alive, freezing and prewarming of idle instances, over fake instances and in paused time.
 
 use std::time::Duration;
 

@@ -335,7 +335,7 @@ async fn provisioned_instances_are_there_before_the_first_request_and_stay() {
     assert_eq!((state().ready, state().status), (0, ProvisionedStatus::InProgress));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((state().ready, state().status), (2, ProvisionedStatus::Done));
-    // A third is elastic: it goes when it has been idle, and the two stay.
+    // A third is elastic: it is stopped after its idle time, and the two stay.
     let leases = (lease(&bench, &versions[0]).await, lease(&bench, &versions[0]).await);
     assert!(leases.0.cold().is_none() && leases.1.cold().is_none());
     let third = lease(&bench, &versions[0]).await;

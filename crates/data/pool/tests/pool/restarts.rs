@@ -35,7 +35,7 @@ async fn an_instance_that_was_starting_serves_its_request_and_no_more() {
     let waits = request(&bench, &versions[0]);
     until("it starts", || bench.launch.begun() == 1).await;
     restart(&bench, &versions[0]);
-    // It could serve ten at once, but not one that comes now.
+    // It could serve ten at once, but takes no request that comes now.
     let comes = request(&bench, &versions[0]);
     let first = waits.await.expect("no panic").expect("a lease");
     let second = comes.await.expect("no panic").expect("a lease");

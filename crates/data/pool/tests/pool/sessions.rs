@@ -8,7 +8,7 @@ use pool::{Config, Lease, LeaseError, SessionKey};
 use tokio::task::JoinHandle;
 use types::{CatalogVersion, RequestId};
 
-/// Two sessions an instance, ten requests.
+/// Two sessions per instance, ten requests.
 const CHAT: Function = Function { sessions: Some(2), ..WEB };
 
 fn serving(config: Config, function: Function) -> (Bench, Arc<CatalogVersion>) {

@@ -1,4 +1,4 @@
-//! Starts of a minute, and starts at the same time: functions share them.
+//! Starts per minute and parallel starts are shared between functions.
 
 use super::*;
 

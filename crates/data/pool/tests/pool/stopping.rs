@@ -1,4 +1,4 @@
-//! Instances that take their time to end when they are asked to.
+//! Instances that take time to stop.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn what_ends_already_hurries_when_somebody_waits_for_its_room() {
     let (bench, versions) = serving(config.clone(), &[EVENT, OTHER]);
     *bench.launch.lingering.lock() = 30 * SECOND;
     drop(lease(&bench, &versions[0]).await);
-    // It is replaced, and nobody waits.
+    // It is replaced, and no request waits.
     let replaced = [version(EVENT, 2), version(OTHER, 1)];
     bench.serve(&replaced);
     until("it is asked to end", || bench.launch.asked() == 1).await;

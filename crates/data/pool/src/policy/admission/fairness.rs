@@ -1,5 +1,5 @@
-//! Fairness between functions: claims of versions that wait for room, and which of the others make
-//! it.
+//! Fairness between functions: claims of versions that wait for room, and which other functions
+//! yield to them.
 
 use tokio::time::Instant;
 use types::{FunctionId, VersionKey};
@@ -16,7 +16,7 @@ pub(crate) struct Claim {
     pub limit: LimitExceeded,
 }
 
-/// The functions whose instances would help.
+/// The functions whose instances can make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Only the function's own.
@@ -27,17 +27,17 @@ pub(crate) enum Scope {
     Any,
 }
 
-/// What must end before a start fits.
+/// The room that must come free before a start fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shortfall {
-    /// How much, beside what ends already.
+    /// How much, in addition to what is ending already.
     pub load: Load,
     /// Of which functions.
     pub scope: Scope,
 }
 
 impl Admission {
-    /// What older claims need of what all share, and what of that memory is not reserved.
+    /// The room that older claims need of the shared quota, and of the unreserved memory.
     pub(super) fn older(&self, version: &VersionKey, since: Instant) -> (Load, u64) {
         let (mut all, mut unreserved_mb) = (Load::default(), 0);
         for claim in &self.claims {
@@ -53,8 +53,8 @@ impl Admission {
         (all, unreserved_mb)
     }
 
-    /// What would have to end, beside what ends already and is not for older claims, before this
-    /// one fits.
+    /// The room that must come free, in addition to what is ending already and is not for older
+    /// claims, before this start fits.
     pub fn shortfall(&self, version: &VersionKey, memory_mb: u32, since: Instant) -> Shortfall {
         let id = &version.function_id;
         let need = Load::one(memory_mb);
@@ -85,9 +85,9 @@ impl Admission {
         Shortfall { load: Load { instances: over.instances, memory_mb }, scope }
     }
 
-    /// Whether a request that was refused a start has anything to wait for: an instance of its own
-    /// function that may come free or end, others that end for it, or functions that use more than
-    /// its own and will have to make room.
+    /// Whether a request that was refused a start can expect room: an instance of its own function
+    /// that may come free or end, others that end for it, or functions that use more than its own
+    /// and have to yield.
     pub fn room_expected(&self, want: &StartRequest<'_>, limit: LimitExceeded) -> bool {
         let id = &want.version.function_id;
         let need = u64::from(want.memory_mb);
@@ -104,7 +104,7 @@ impl Admission {
         limit.is_shared() && self.functions.iter().any(|(other, share)| self.noisier(other, share, id, own))
     }
 
-    /// Whether what a function uses may have to be given up for another one.
+    /// Whether a function's usage may have to yield to another function.
     fn noisier(&self, other: &FunctionId, share: &Share, than: &FunctionId, used: Load) -> bool {
         other != than && self.quota.reserved(other).is_none() && share.used.memory_mb > used.memory_mb
     }
@@ -117,7 +117,7 @@ impl Admission {
         self.claims.insert(place, Claim { version, memory_mb, since, limit });
     }
 
-    /// The version has no claim any more; whether it had one.
+    /// Removes the version's claim; returns whether it had one.
     pub fn unclaim(&mut self, version: &VersionKey) -> bool {
         let before = self.claims.len();
         self.claims.retain(|claim| claim.version != *version);
@@ -129,14 +129,14 @@ impl Admission {
         self.claims.iter().map(|claim| claim.version.clone()).collect()
     }
 
-    /// How many there are.
+    /// The number of claims.
     pub fn claims(&self) -> usize {
         self.claims.len()
     }
 
-    /// Whether an instance of `version` that comes free is to end for a claim: somebody has waited
-    /// for longer than the version's own requests have (`own_since`, `None` when none waits), and
-    /// its function uses less.
+    /// Whether an instance of `version` that comes free is to end for a claim: a request has waited
+    /// longer than the version's own requests (`own_since`, `None` when none waits), and its
+    /// function uses less.
     pub fn yields(&self, version: &VersionKey, own_since: Option<Instant>) -> bool {
         let own = self.used_by(&version.function_id);
         self.claims.iter().filter(|claim| claim.version != *version).any(|claim| {

@@ -1,11 +1,11 @@
-//! The limit that refused a start, in words that its reader can act on.
+//! The limit that refused a start, with a message that its reader can act on.
 
 use std::fmt;
 
 use types::RunStatus;
 
-/// The limit that stands in the way of a start; reads on after "concurrency exceeded". The words
-/// about quotas are the contract's (4.5).
+/// The limit that refused a start; displayed after "concurrency exceeded". The messages about
+/// quotas are the contract's (4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// Memory sizes of all instances of functions without a quota of their own, in MB.
@@ -13,7 +13,7 @@ pub enum LimitExceeded {
         /// The limit.
         max_mb: u64,
     },
-    /// Memory sizes of the function's instances, in MB: the quota that was reserved for it.
+    /// Memory sizes of the function's instances, in MB: its reserved quota.
     Reserved {
         /// The limit.
         max_mb: u64,
@@ -33,7 +33,7 @@ pub enum LimitExceeded {
         /// The limit.
         max: u32,
     },
-    /// What the function may have of the instances started within a minute.
+    /// The function's share of the instances started within a minute.
     StartShare {
         /// The limit of all functions.
         max: u32,
@@ -41,7 +41,7 @@ pub enum LimitExceeded {
 }
 
 impl LimitExceeded {
-    /// The status that an invocation ends with.
+    /// The status of the invocation.
     pub fn status(self) -> RunStatus {
         match self {
             Self::StartsPerMinute { .. } | Self::StartShare { .. } => RunStatus::ResourceLimit,
@@ -59,7 +59,7 @@ impl LimitExceeded {
         matches!(self, Self::StartsPerMinute { .. } | Self::StartShare { .. })
     }
 
-    /// Whether what other functions use is in the way.
+    /// Whether usage by other functions can exceed it.
     pub(crate) fn is_shared(self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Instances { .. })
     }

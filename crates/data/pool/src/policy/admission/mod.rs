@@ -1,9 +1,9 @@
-//! Admission of starts: use of the installation's quota and of each function's limits, and who
-//! waits for room.
+//! Admission of starts: usage of the installation's quota and of each function's limits, and the
+//! requests that wait for room.
 //!
-//! An instance that ends counts as used until it has ended, because its memory is. A request
-//! refused for want of what all functions share has a claim from then on: what comes free is kept
-//! for the oldest claims, so later requests cannot overtake it, however many they are.
+//! An instance that ends counts as used until it has ended, because its memory is. A request that
+//! is refused for lack of shared room has a claim from then on: released room is reserved for the
+//! oldest claims, so later requests cannot overtake it, however many there are.
 
 mod fairness;
 pub(crate) mod limit;
@@ -57,13 +57,13 @@ impl Load {
     }
 }
 
-/// An instance that shall be started.
+/// A start to be admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StartRequest<'a> {
     pub version: &'a VersionKey,
     pub function: &'a FunctionKey,
     pub memory_mb: u32,
-    /// Since when the request that needs it waits.
+    /// When the request that needs it began to wait.
     pub since: Instant,
 }
 
@@ -75,16 +75,16 @@ pub(crate) struct Share {
     waiting: u32,
 }
 
-/// Use above a quota that was lowered.
+/// Usage above a quota that was lowered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QuotaExcess {
-    /// How much, beside what ends already, in MB.
+    /// How much, not counting what is ending already, in MB.
     pub memory_mb: u64,
     /// Of this function, or of all without a quota of their own.
     pub function: Option<FunctionId>,
 }
 
-/// What is used; see the module.
+/// Current usage; see the module.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(super) instances_max: u32,
@@ -127,7 +127,7 @@ impl Admission {
         }
     }
 
-    /// The quota in force from now on. What runs goes on, also above it.
+    /// Sets the quota. Running instances continue, even above it.
     pub fn set_quota(&mut self, quota: Quota) {
         self.quota = quota;
         let shared = || self.functions.iter().filter(|(id, _)| self.quota.reserved(id).is_none());
@@ -170,7 +170,7 @@ impl Admission {
         Ok(())
     }
 
-    /// The same for an instance that no request waits for; requests that wait come first.
+    /// Takes room for an instance that no request waits for; waiting requests have precedence.
     pub fn reserve_ahead(&mut self, want: &StartRequest<'_>, now: Instant) -> Result<(), LimitExceeded> {
         let id = &want.version.function_id;
         if let Some(limit) = self.provisioned_starts.in_the_way(id, std::iter::empty(), now) {
@@ -210,7 +210,7 @@ impl Admission {
         self.starts.in_the_way(id, earlier, now)
     }
 
-    /// An instance was told to end.
+    /// Counts an instance as ending.
     pub fn ending(&mut self, id: &FunctionId, memory_mb: u32) {
         let load = Load::one(memory_mb);
         self.ending.add(load);
@@ -222,8 +222,8 @@ impl Admission {
         }
     }
 
-    /// An instance has ended, or its start failed; `told` when [`Admission::ending`] was called for
-    /// it.
+    /// Releases the room of an instance that ended or whose start failed; `told` when
+    /// [`Admission::ending`] was called for it.
     pub fn release(&mut self, id: &FunctionId, memory_mb: u32, told: bool) {
         let load = Load::one(memory_mb);
         let ending = if told { load } else { Load::default() };
@@ -240,7 +240,7 @@ impl Admission {
         self.forget_unused(id);
     }
 
-    /// Counts a waiting request; the limit when as many wait as may.
+    /// Counts a waiting request; fails with the limit when the maximum waits already.
     pub fn begin_wait(&mut self, id: &FunctionId, key: &FunctionKey) -> Result<(), u32> {
         let max = self.waiting_per_function_max;
         let share = self.share(id, key);
@@ -252,7 +252,7 @@ impl Admission {
         if fits { Ok(()) } else { Err(max) }
     }
 
-    /// A waiting request waits no more.
+    /// Counts a waiting request as gone.
     pub fn end_wait(&mut self, id: &FunctionId) {
         if let Some(share) = self.functions.get_mut(id) {
             share.waiting -= 1;
@@ -282,7 +282,7 @@ impl Admission {
         self.quota.reserved(id) == Some(0)
     }
 
-    /// What is used above quotas that were lowered, and is not ending.
+    /// Usage above quotas that were lowered, without what is ending.
     pub fn excesses(&self) -> Vec<QuotaExcess> {
         let shared = self.unreserved_mb.saturating_sub(self.unreserved_ending_mb);
         let shared = QuotaExcess { memory_mb: shared.saturating_sub(self.quota.unreserved_mb()), function: None };
@@ -294,7 +294,7 @@ impl Admission {
         std::iter::once(shared).chain(own).filter(|excess| excess.memory_mb > 0).collect()
     }
 
-    /// What is used now.
+    /// Current usage.
     pub fn usage(&self) -> Usage {
         let mut functions: Vec<FunctionUsage> = self
             .functions

@@ -18,7 +18,8 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// What the owner of the installation set, else the configuration; 0 is no limit.
+    /// `total_mb` is the quota set by the owner of the installation, else by the configuration; 0
+    /// is no limit.
     pub fn new(total_mb: u64, reserved: HashMap<FunctionId, u64>) -> Self {
         let reserved_mb = reserved.values().fold(0, |sum: u64, mb| sum.saturating_add(*mb));
         Self {
@@ -29,7 +30,7 @@ impl Quota {
         }
     }
 
-    /// The same less what others have of the memory.
+    /// The same quota less the memory that is set aside.
     #[must_use]
     pub fn beside(self, set_aside: SetAside) -> Self {
         Self { set_aside, ..self }
@@ -41,7 +42,7 @@ impl Quota {
             .values()
             .filter_map(|function| Some((function.record.id.clone(), function.reserved_mb?)))
             .collect();
-        // A machine that was said to give less since then gives no more than that.
+        // A machine that has since reported less memory gives no more than that.
         let configured = if config.memory_mb_max == 0 { u64::MAX } else { config.memory_mb_max };
         let total_mb = catalog.quota_mb.map_or(config.memory_mb_max, |mb| mb.min(configured));
         Self::new(total_mb, reserved).beside(config.set_aside.clone())
@@ -51,7 +52,7 @@ impl Quota {
         if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb.saturating_sub(self.set_aside.mb()) }
     }
 
-    /// What belongs to this function alone, and is all it gets.
+    /// The memory that is reserved for this function, which is also its maximum.
     pub fn reserved(&self, id: &FunctionId) -> Option<u64> {
         self.reserved.get(id).copied()
     }
@@ -60,7 +61,7 @@ impl Quota {
         self.reserved_mb
     }
 
-    /// What functions without a reservation share.
+    /// The memory shared by functions without a reservation.
     pub fn unreserved_mb(&self) -> u64 {
         if self.total_mb == u64::MAX { u64::MAX } else { self.total_mb().saturating_sub(self.reserved_mb) }
     }

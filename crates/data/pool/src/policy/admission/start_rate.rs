@@ -13,17 +13,17 @@ use types::FunctionId;
 
 use super::limit::LimitExceeded;
 
-/// What the limits count over.
+/// The length of the sliding window.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Starts of the last minute.
+/// The starts of the last minute.
 #[derive(Debug)]
 pub(crate) struct StartRate {
     max: u32,
-    /// Of all, the most that one function alone gets; 100 is no share.
+    /// The share of all starts that one function alone may have; 100 disables the sharing.
     share_percent: u64,
     begun: VecDeque<(Instant, FunctionId)>,
-    /// How many of them are of each function.
+    /// The number of starts by function.
     by_function: HashMap<FunctionId, u32>,
 }
 
@@ -35,8 +35,8 @@ impl StartRate {
         Self { max, share_percent, begun: VecDeque::new(), by_function: HashMap::new() }
     }
 
-    /// What stands in the way of a start of `function` when starts of `before`, the longest wait
-    /// first, have precedence. Of those only the ones count that the limit would let start.
+    /// The limit that refuses a start of `function` when starts of `before`, the longest wait
+    /// first, have precedence. Of those only the ones count that the limit would admit.
     pub fn in_the_way<'a>(
         &mut self,
         function: &FunctionId,
@@ -56,7 +56,7 @@ impl StartRate {
         self.limit(function, &held)
     }
 
-    /// The same with starts of `held` taken.
+    /// The limit, with starts of `held` taken as well.
     fn limit(&self, function: &FunctionId, held: &[&FunctionId]) -> Option<LimitExceeded> {
         let taken = self.begun.len() + held.len();
         let free = (self.max as usize).saturating_sub(taken) as u64;
@@ -83,7 +83,7 @@ impl StartRate {
         }
     }
 
-    /// Counts one.
+    /// Counts one start.
     pub fn take(&mut self, function: &FunctionId, now: Instant) {
         if self.max > 0 {
             self.begun.push_back((now, function.clone()));
@@ -160,7 +160,7 @@ mod tests {
         flood(&mut rate, 0, now);
         for second in 0..300 {
             now += Duration::from_secs(1);
-            // In turn, one each.
+            // In turn, one start each.
             loop {
                 let mut any = false;
                 for (function, begun) in of.iter_mut().enumerate() {

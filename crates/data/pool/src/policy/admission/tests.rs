@@ -15,14 +15,14 @@ fn version(n: u8) -> VersionKey {
     VersionKey { function_id: function(n).0, version: types::VersionName::Latest, generation: 1 }
 }
 
-/// Takes room for an instance of a function, asked for in this second.
+/// Takes room for an instance of a function, requested at this second.
 fn reserve(admission: &mut Admission, n: u8, memory_mb: u32, second: u64) -> Result<(), LimitExceeded> {
     let (version, (_, key)) = (version(n), function(n));
     let want = StartRequest { version: &version, function: &key, memory_mb, since: at(second) };
     admission.reserve(&want, at(second))
 }
 
-/// The same, and stands in line when there is none.
+/// The same, with a claim when there is no room.
 fn reserve_or_claim(admission: &mut Admission, n: u8, memory_mb: u32, second: u64) -> Result<(), LimitExceeded> {
     let (version, (_, key)) = (version(n), function(n));
     let want = StartRequest { version: &version, function: &key, memory_mb, since: at(second) };
@@ -222,7 +222,7 @@ proptest! {
         prop_assert_eq!(admission.usage(), Usage { memory_mb_max: 1500, memory_mb_configured: 1500, reserved_mb: own_mb, ..Usage::default() });
     }
 
-    /// Whoever stands in line gets its turn, however many come after it and ask again and again.
+    /// Every claim is served in the end, however many requests come after it and retry.
     #[test]
     fn nobody_starves(others in proptest::collection::vec((2u8..6, 100u32..300), 1..60)) {
         let mut admission = admission(99, 99, 600);

@@ -9,7 +9,7 @@ use super::{InstanceTable, Phase, SlotIndex};
 use crate::policy::forecast::Need;
 
 impl InstanceTable {
-    /// How many instances calls need, now and soon; the owner may want more.
+    /// The number of instances that calls need, now and soon; the owner may want more.
     pub fn need(&self, now: Instant) -> Need {
         if self.one_shot {
             return Need::default();
@@ -17,8 +17,8 @@ impl InstanceTable {
         self.history.forecast.need(now, self.policy, self.history.start())
     }
 
-    /// Whether another one is to be started right after a request took one, because others often
-    /// follow.
+    /// Whether another instance is to be started right after a request took one, because others
+    /// often follow.
     pub fn lacks_next(&self, now: Instant) -> bool {
         if self.one_shot {
             return false;
@@ -27,12 +27,12 @@ impl InstanceTable {
         need.is_some_and(|need| self.missing(need) > 0)
     }
 
-    /// How many of `need` instances are neither there nor being started.
+    /// How many of `need` instances neither exist nor are being started.
     pub fn missing(&self, need: usize) -> usize {
         if self.phase == Phase::Open { need.saturating_sub(self.open() + self.starts()) } else { 0 }
     }
 
-    /// Whether calls will need more than there is, if not now then later.
+    /// Whether calls will need more instances than exist, now or later.
     pub fn waits_for_calls(&self, now: Instant) -> bool {
         self.phase == Phase::Open && self.need(now).later
     }
@@ -42,7 +42,7 @@ impl InstanceTable {
         u32::try_from(self.need(now).keep).unwrap_or(u32::MAX).max(wanted)
     }
 
-    /// Retires idle instances that are not needed but leaves `wanted` open; they are to be ended.
+    /// Retires idle instances that are not needed but leaves `wanted` open; the caller ends them.
     /// One that has only just become idle stays.
     pub fn expire(&mut self, now: Instant, wanted: u32) -> Vec<SlotIndex> {
         let keep = self.keep(now, wanted);
@@ -55,8 +55,8 @@ impl InstanceTable {
         old.into_iter().filter(|index| self.retire(*index)).collect()
     }
 
-    /// When something changes by itself: an instance has been idle for long enough to be frozen or
-    /// ended, or the forecast calls for more or fewer.
+    /// When something changes without an event: an instance has been idle long enough to be frozen
+    /// or ended, or the forecast changes.
     pub fn next_change(&self, now: Instant, freeze_after: Option<Duration>, wanted: u32) -> Option<Instant> {
         let unfrozen = self.idle().filter(|(index, _)| !self.is_freezing(*index));
         let frozen = freeze_after.and_then(|after| unfrozen.map(|(_, since)| since + after).min());
@@ -65,8 +65,8 @@ impl InstanceTable {
         [frozen, ended, forecast].into_iter().flatten().min()
     }
 
-    /// Marks the instances that have been idle for `after`: they are to be frozen, unless
-    /// [`InstanceTable::is_freezing`] says by then that a request came first.
+    /// Marks the instances that have been idle for `after`: they are to be frozen, unless a request
+    /// came first, as [`InstanceTable::is_freezing`] reports.
     pub fn freeze(&mut self, now: Instant, after: Duration) -> Vec<SlotIndex> {
         let idle: Vec<SlotIndex> = self
             .idle()
@@ -89,8 +89,8 @@ impl InstanceTable {
         })
     }
 
-    /// The same without those that `wanted` open instances need; the ones that were used last are
-    /// kept.
+    /// The idle instances beyond those that `wanted` open instances need; the most recently used
+    /// ones are kept.
     pub fn spare(&self, wanted: u32) -> impl Iterator<Item = (SlotIndex, Instant)> {
         self.idle().take(self.open().saturating_sub(wanted as usize))
     }

@@ -1,9 +1,9 @@
-//! The instance table of one version: which instance serves whom, who waits, and how many starts
-//! that calls for.
+//! The instance table of one version: which instance serves which request, which requests wait, and
+//! how many starts they need.
 //!
 //! Invariants (property tests below): an instance never has more leases than the version's
-//! concurrency; nothing waits while an instance has a free slot; every waiter leaves exactly once;
-//! an instance with leases is never marked for freezing.
+//! concurrency; no request waits while an instance has a free slot; every waiter leaves exactly
+//! once; an instance with leases is never marked for freezing.
 
 mod idle;
 mod starts;
@@ -18,17 +18,17 @@ use crate::policy::queue::{Queue, WaiterId};
 
 pub(crate) use self::starts::Age;
 
-/// Where an instance stands in the table; valid while it has leases or has not ended.
+/// Index of an instance in the table; valid while it has leases or has not ended.
 pub(crate) type SlotIndex = usize;
 
 /// Whether the version takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It does.
+    /// It takes requests.
     Open,
     /// It was replaced or removed: instances end when their leases return.
     Draining,
-    /// Nothing of it is left and it was taken out of the pool.
+    /// It has no instances, starts or waiters and was taken out of the pool.
     Closed,
 }
 
@@ -37,14 +37,14 @@ struct Slot {
     /// Leases about to return, whose slots count as coming free.
     returning: u32,
     idle_since: Instant,
-    /// Idle for so long that it is frozen, or about to be.
+    /// Idle for long enough that it is frozen, or about to be.
     freezing: bool,
     /// Takes no new leases; to be ended when the last one returns.
     closing: bool,
     ended: bool,
 }
 
-/// What the return of a lease leads to.
+/// Consequence of the return of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Released {
     /// The instance stays, with or without other requests.
@@ -53,25 +53,25 @@ pub(crate) enum Released {
     Serve(WaiterId),
     /// The instance is to be ended.
     Stop,
-    /// The instance had ended already and its place is vacant.
+    /// The instance had ended already and its slot is vacant.
     Gone,
 }
 
-/// What becomes of a request that gives up waiting.
+/// Outcome of a request whose wait timed out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum GiveUp {
     /// A start or a returning lease is on its way for it.
     Covered,
     /// It was taken off the queue.
     Removed,
-    /// Its answer is under way already.
+    /// Its answer is already on its way.
     Answered,
 }
 
 /// The instance table; see the module.
 pub(crate) struct InstanceTable {
     concurrency: u32,
-    /// Each instance is for the request that it was started for.
+    /// Each instance serves only the request that it was started for.
     one_shot: bool,
     policy: KeepAlivePolicy,
     phase: Phase,
@@ -88,7 +88,7 @@ pub(crate) struct InstanceTable {
     history: History,
     /// Leases that are out.
     in_use: u32,
-    /// The most that were out or waited for at once since the peak was taken.
+    /// The maximum that was out or queued at once since the peak was taken.
     in_use_peak: u32,
 }
 
@@ -112,13 +112,13 @@ impl InstanceTable {
         }
     }
 
-    /// The same where each instance is for one request: none is started before a request waits for
+    /// Sets whether each instance is for one request: none is started before a request waits for
     /// it, goes to another, or serves a second one.
     pub fn one_shot(self, one_shot: bool) -> Self {
         Self { one_shot, ..self }
     }
 
-    /// The most requests there were at once since this was asked last, those that waited included.
+    /// The maximum number of concurrent requests since the last call, queued ones included.
     pub fn take_in_use_peak(&mut self) -> u32 {
         let peak = self.in_use_peak;
         self.in_use_peak = 0;
@@ -158,30 +158,30 @@ impl InstanceTable {
         self.history.forecast.rise(now, self.policy, self.history.start());
     }
 
-    /// An instance was in use for no time at all, as of a call that was over at once.
+    /// Records an instance as used for no time, as by a call that ended at once.
     pub fn note_call(&mut self, now: Instant) {
         self.rise(now);
         self.history.forecast.fall(now);
     }
 
-    /// Goes on with what is known from before.
+    /// Continues with an earlier history.
     pub fn remember(&mut self, history: History) {
         self.history = history.resumed();
     }
 
-    /// What is to be remembered when the table is closed.
+    /// The history to retain when the table is closed.
     pub fn history(&self) -> History {
         self.history.clone()
     }
 
-    /// Queues a request behind those that wait already.
+    /// Queues a request at the end.
     pub fn wait(&mut self, now: Instant) -> WaiterId {
         let id = self.queue.push(now);
         self.note_in_use();
         id
     }
 
-    /// Since when the one waits that has waited for longest.
+    /// When the longest waiting request began to wait.
     pub fn waiting_since(&self) -> Option<Instant> {
         self.queue.front_since()
     }
@@ -191,7 +191,7 @@ impl InstanceTable {
         self.queue.take(id)
     }
 
-    /// Takes a waiter off the queue unless something is on its way for it.
+    /// Takes a waiter off the queue unless a start or lease is on its way for it.
     pub fn give_up(&mut self, id: WaiterId) -> GiveUp {
         match self.queue.position(id) {
             None => GiveUp::Answered,
@@ -209,7 +209,7 @@ impl InstanceTable {
         self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.closing)
     }
 
-    /// Whether an instance stands there that has not ended.
+    /// Whether the slot has an instance that has not ended.
     pub fn is_live(&self, index: SlotIndex) -> bool {
         self.slots.get(index).and_then(Option::as_ref).is_some_and(|slot| !slot.ended)
     }
@@ -219,8 +219,8 @@ impl InstanceTable {
         self.slots.iter().flatten().filter(|slot| !slot.closing).count()
     }
 
-    /// A lease is about to return: its slot counts as coming free, so that no start is begun for
-    /// who waits for it.
+    /// Records that a lease is about to return: its slot counts as coming free, so no start is
+    /// begun for a request that waits for it.
     pub fn returning(&mut self, index: SlotIndex) {
         let slot = self.slot(index);
         if !slot.closing {
@@ -229,7 +229,7 @@ impl InstanceTable {
         }
     }
 
-    /// A lease that was out for so long returns; `announced` when [`InstanceTable::returning`] was
+    /// Returns a lease that was out for `out`; `announced` when [`InstanceTable::returning`] was
     /// called for it.
     pub fn release(&mut self, index: SlotIndex, announced: bool, out: Duration, now: Instant) -> Released {
         self.history.lease_was_out(out);
@@ -279,7 +279,7 @@ impl InstanceTable {
         idle
     }
 
-    /// The instance has ended; whether its place is vacant.
+    /// Records that the instance has ended; returns whether its slot is vacant.
     pub fn ended(&mut self, index: SlotIndex) -> bool {
         self.retire(index);
         let slot = self.slot(index);
@@ -291,31 +291,31 @@ impl InstanceTable {
         vacant
     }
 
-    /// Takes no more requests: says which idle instances are to be ended, and which requests waited
-    /// in vain.
+    /// Takes no more requests: returns the idle instances to end, and the requests that were
+    /// waiting.
     pub fn drain(&mut self) -> (Vec<SlotIndex>, Vec<WaiterId>) {
         self.phase = Phase::Draining;
         (self.retire_all(), self.queue.drain())
     }
 
-    /// Gives neither the instances that are there nor those that are being started any request that
-    /// comes from now on; says which are idle and to be ended now.
+    /// Gives neither existing instances nor those being started any later request; returns the idle
+    /// ones, to be ended now.
     pub fn restart(&mut self) -> Vec<SlotIndex> {
         self.outdate_starts();
         self.retire_all()
     }
 
-    /// Gives no instance new leases: says which of them are idle and to be ended now.
+    /// Gives no instance new leases: returns the idle ones, to be ended now.
     fn retire_all(&mut self) -> Vec<SlotIndex> {
         (0..self.slots.len()).filter(|index| self.retire(*index)).collect()
     }
 
-    /// Whether nothing is in the table: no instance, start or waiter.
+    /// Whether the table has no instance, start or waiter.
     pub fn is_empty(&self) -> bool {
         self.starts() == 0 && self.queue.is_empty() && self.slots.len() == self.vacant.len()
     }
 
-    /// Closes the table if nothing is in it.
+    /// Closes the table if it is empty.
     pub fn close_if_empty(&mut self) -> bool {
         if self.is_empty() {
             self.phase = Phase::Closed;

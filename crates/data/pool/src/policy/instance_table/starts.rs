@@ -1,4 +1,4 @@
-//! How many starts the waiting requests call for, and what a start leads to.
+//! How many starts the waiting requests need, and the outcome of a start.
 
 use std::time::Duration;
 
@@ -11,25 +11,23 @@ use crate::policy::queue::WaiterId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
     Current,
-    /// They were: its instance serves the request that it was begun for, which came before, and
-    /// nothing that came since.
+    /// They were: its instance serves the earlier request that it was begun for, and no later one.
     Outdated,
 }
 
-/// What a finished start leads to.
+/// Outcome of a finished start.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Started {
-    /// Where the instance stands.
+    /// The slot of the instance.
     pub slot: SlotIndex,
-    /// The requests that get its first leases; the request that the start was begun for comes
-    /// first.
+    /// The requests that get its first leases, the one that the start was begun for first.
     pub granted: Vec<WaiterId>,
     /// The version drains and no request needs the instance: end it.
     pub end: bool,
 }
 
 impl InstanceTable {
-    /// How many more starts the waiters need, beside those in progress, the leases about to return,
+    /// How many more starts the waiters need, beyond those in progress, the leases about to return,
     /// and those that are likely to return before an instance would be ready.
     pub fn starts_wanted(&self, now: Instant) -> u32 {
         if self.phase != Phase::Open {
@@ -39,8 +37,8 @@ impl InstanceTable {
         u32::try_from(uncovered.div_ceil(u64::from(self.concurrency))).unwrap_or(u32::MAX)
     }
 
-    /// Leases that are likely to return within the time of a start: whoever waits for one of them
-    /// waits for less than that.
+    /// Leases that are likely to return within the time of a start: waiting for one of them is
+    /// faster than a start.
     fn likely(&self, now: Instant) -> u64 {
         if self.one_shot {
             return 0;
@@ -49,7 +47,7 @@ impl InstanceTable {
         self.queue.busy_since().map_or(0, |since| self.history.likely(out, now.saturating_duration_since(since)))
     }
 
-    /// How long a request for which no start was begun waits before starts are looked at again.
+    /// How long a request for which no start was begun waits before a start is considered again.
     pub fn patience(&self) -> Duration {
         self.history.patience()
     }
@@ -62,18 +60,18 @@ impl InstanceTable {
         Some(waiter)
     }
 
-    /// Counts a start that no request is waiting for; requests that wait by then are served by it
-    /// all the same.
+    /// Counts a start that no request waits for; requests that wait when it finishes are served by
+    /// it.
     pub fn begin_prewarm(&mut self) {
         self.starts += 1;
     }
 
-    /// Such a start failed. Requests that wait need one of their own.
+    /// Counts a failed prewarm start. Waiting requests need a start of their own.
     pub fn prewarm_failed(&mut self, age: Age) {
         self.end_start(age);
     }
 
-    /// The same of one that the forecast called for: it calls for none until the next request.
+    /// Counts a failed forecast start: the forecast begins none until the next request.
     pub fn forecast_failed(&mut self, age: Age) {
         self.end_start(age);
         self.history.forecast.start_failed();
@@ -86,8 +84,8 @@ impl InstanceTable {
         }
     }
 
-    /// The starts in progress are outdated. A waiter that one was begun for keeps it, the others
-    /// need another.
+    /// Marks the starts in progress as outdated. A waiter that one was begun for keeps it, the
+    /// others need another.
     pub(super) fn outdate_starts(&mut self) {
         self.outdated_starts += std::mem::take(&mut self.starts);
         self.queue.outdate();
@@ -98,7 +96,7 @@ impl InstanceTable {
         (self.starts + self.outdated_starts) as usize
     }
 
-    /// A start that was begun for `waiter`, if for any, and took so long, has an instance.
+    /// Records that a start begun for `waiter`, if any, has an instance after `took`.
     pub fn started(&mut self, waiter: Option<WaiterId>, age: Age, took: Duration, now: Instant) -> Started {
         self.end_start(age);
         self.history.start_took(took);
@@ -113,7 +111,7 @@ impl InstanceTable {
         if active > 0 {
             self.rise(now);
         }
-        // An instance that is for a request that went away serves no other.
+        // An instance whose only request went away serves no other.
         let open = self.phase == Phase::Open && current && (active > 0 || !self.one_shot);
         let slot = Slot { active, returning: 0, idle_since: now, freezing: false, closing: !open, ended: false };
         let index = self.place(slot);
@@ -123,9 +121,9 @@ impl InstanceTable {
         Started { slot: index, granted, end: !open && active == 0 }
     }
 
-    /// A start failed; says which waiters fail with it: the one it was begun for, and those it
-    /// would have served. When nothing is left that could serve the others, all fail. None fails
-    /// with an outdated one: what it was begun with is not what a start has now.
+    /// Records that a start failed; returns the waiters that fail with it: the one it was begun
+    /// for, and those it would have served. When nothing is left that could serve the others, all
+    /// fail. None fails with an outdated start, because a new start has other settings.
     pub fn start_failed(&mut self, waiter: WaiterId, age: Age) -> Vec<WaiterId> {
         self.end_start(age);
         if age == Age::Outdated {

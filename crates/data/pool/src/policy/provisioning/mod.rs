@@ -1,5 +1,4 @@
-//! Provisioned concurrency: how many instances to start ahead now, and when to retry after
-//! failures.
+//! Provisioned concurrency: how many instances to start now, and when to retry after failures.
 
 mod target;
 
@@ -12,10 +11,10 @@ use self::target::Target;
 use crate::policy::backoff::Pauses;
 use crate::usage::{ProvisionedState, ProvisionedStatus};
 
-/// What a version is to have ready, and what stood in the way of late.
+/// The provisioned concurrency of a version, and its recent failures.
 #[derive(Debug)]
 pub(crate) struct Provisioning {
-    /// After starts that failed, and those that no room was left for.
+    /// Pauses after failed starts and after starts without room.
     pauses: Pauses,
     target: Option<Target>,
     wanted: u32,
@@ -33,23 +32,23 @@ impl Provisioning {
         self.wanted
     }
 
-    /// What its owner wants, if only at other times.
+    /// What the owner wants, even if only at other times.
     pub fn spec(&self) -> Option<&Arc<ProvisionedSpec>> {
         self.target.as_ref().map(Target::spec)
     }
 
-    /// When a pause is over or the use of instances is looked at next.
+    /// When a pause ends or usage is next sampled.
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         let look = self.target.as_ref().and_then(Target::next_look);
         look.into_iter().chain(self.again.filter(|again| *again > now)).min()
     }
 
-    /// When an action comes into force next, in Unix milliseconds.
+    /// When the next scheduled action takes effect, in Unix milliseconds.
     pub fn next_action_ms(&self) -> Option<i64> {
         self.target.as_ref().and_then(Target::next_action_ms)
     }
 
-    /// What its owner says from now on, and whether that is something new.
+    /// Replaces what the owner wants; returns whether it changed.
     pub fn follow(&mut self, spec: Option<&Arc<ProvisionedSpec>>) -> bool {
         let new = self.spec() != spec;
         if new {
@@ -58,25 +57,25 @@ impl Provisioning {
         new
     }
 
-    /// Whether [`Provisioning::update`] will look at what is in use.
+    /// Whether [`Provisioning::update`] will sample usage.
     pub fn looks_at_use(&self, now: Instant) -> bool {
         self.target.as_ref().is_some_and(|target| target.looks_at_use(now))
     }
 
-    /// Finds the number for now, as [`Target::number`] does.
+    /// Updates the wanted number, as [`Target::number`] does.
     pub fn update(&mut self, now: Instant, unix_ms: i64, in_use: u32, concurrency: u32) {
         let number = self.target.as_mut().map_or(0, |target| target.number(now, unix_ms, in_use, concurrency));
         self.want(number);
     }
 
-    /// Another number is wanted; what failed before is tried again at once.
+    /// Sets another wanted number; earlier failures no longer delay a start.
     fn want(&mut self, number: u32) {
         if number != self.wanted {
             (self.wanted, self.failures, self.again, self.reason) = (number, 0, None, None);
         }
     }
 
-    /// Starts to be begun now, when so many instances are there or being started.
+    /// Starts to begin now, given the number of instances that exist or are being started.
     pub fn missing(&self, there: usize, now: Instant) -> usize {
         if self.again.is_some_and(|again| now < again) {
             return 0;
@@ -84,24 +83,24 @@ impl Provisioning {
         (self.wanted as usize).saturating_sub(there)
     }
 
-    /// A start failed, for which the version backs off.
+    /// Records a failed start, for which the version backs off.
     pub fn start_failed(&mut self, reason: String) {
         self.reason = Some(reason);
     }
 
-    /// There is no room, or none may be begun: no other start is before a pause is over.
+    /// Records that there is no room, or that no start may begin: the next one waits for a pause.
     pub fn failed(&mut self, reason: String, now: Instant) {
         self.failures += 1;
         self.again = Some(now + self.pauses.after(self.failures));
         self.reason = Some(reason);
     }
 
-    /// A start is over, and well.
+    /// Records a successful start.
     pub fn succeeded(&mut self) {
         (self.failures, self.again, self.reason) = (0, None, None);
     }
 
-    /// What is told of a version that has so many instances.
+    /// The reported state, given the number of instances.
     pub fn state(
         &self,
         function: FunctionKey,

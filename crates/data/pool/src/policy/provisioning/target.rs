@@ -8,12 +8,12 @@ use schedule::Schedule;
 use tokio::time::Instant;
 use types::{ProvisionedSpec, Tracking};
 
-/// How often the use of instances is looked at (contract 4.8).
+/// Interval at which usage is sampled (contract 4.8).
 const GROW_EVERY: Duration = Duration::from_secs(10);
-/// In how long a time there are fewer at most once (contract 4.8).
+/// Window in which the number is lowered at most once (contract 4.8).
 const SHRINK_WINDOW: Duration = Duration::from_secs(600);
 
-/// What is asked for, and what was found so far; see the module.
+/// The wanted number and the observations; see the module.
 #[derive(Debug)]
 pub(crate) struct Target {
     spec: Arc<ProvisionedSpec>,
@@ -26,24 +26,24 @@ pub(crate) struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Action {
     number: Option<u32>,
-    /// When to look again, in Unix milliseconds.
+    /// When to evaluate again, in Unix milliseconds.
     again_ms: i64,
 }
 
-/// The number that follows the use.
+/// The number that tracks usage.
 #[derive(Debug, Clone, Copy)]
 struct Tracked {
     number: u32,
-    /// When the use is looked at next.
+    /// When usage is sampled next.
     again: Option<Instant>,
-    /// Since when there could have been fewer, and how many were needed in that time.
+    /// When the window for lowering began, and the maximum needed since.
     window: Option<(Instant, u32)>,
 }
 
 impl Target {
     pub fn new(spec: Arc<ProvisionedSpec>) -> Self {
-        // What cannot be read was not let in; a catalog of another release loses the action and
-        // nothing else.
+        // The API refuses unreadable actions; with a catalog of another release only the action is
+        // lost.
         let read = |action: &types::ScheduledAction| Some((action.cron.parse::<Schedule>().ok()?, action.number));
         let schedules = spec.actions.iter().filter_map(read).collect();
         let number = spec.tracking.as_ref().map_or(0, |tracking| tracking.min);
@@ -59,24 +59,23 @@ impl Target {
         &self.spec
     }
 
-    /// Whether the use of the instances counts now.
+    /// Whether usage counts now.
     pub fn looks_at_use(&self, now: Instant) -> bool {
         self.spec.tracking.is_some() && self.tracked.again.is_none_or(|again| now >= again)
     }
 
-    /// When the use of the instances is looked at next.
+    /// When usage is sampled next.
     pub fn next_look(&self) -> Option<Instant> {
         self.tracked.again.filter(|_| self.spec.tracking.is_some())
     }
 
-    /// When the next action comes into force, in Unix milliseconds.
+    /// When the next action takes effect, in Unix milliseconds.
     pub fn next_action_ms(&self) -> Option<i64> {
         Some(self.action.again_ms).filter(|again_ms| (i64::MIN + 1..i64::MAX).contains(again_ms))
     }
 
-    /// The number now. `in_use` is how many requests there were at once since it was asked for
-    /// last, of which an instance serves `concurrency`; it is looked at when
-    /// [`Target::looks_at_use`] says so.
+    /// The number now. `in_use` is the peak of concurrent requests since the last call, of which an
+    /// instance serves `concurrency`; it is used when [`Target::looks_at_use`] is true.
     pub fn number(&mut self, now: Instant, unix_ms: i64, in_use: u32, concurrency: u32) -> u32 {
         if unix_ms >= self.action.again_ms {
             self.action = self.action_at(unix_ms);
@@ -87,11 +86,11 @@ impl Target {
         if self.tracked.again.is_none_or(|again| now >= again) {
             self.tracked = self.tracked.look(needed(tracking, in_use, concurrency), now);
         }
-        // An action with the number 0 gives the word back.
+        // An action with the number 0 ends the override.
         self.action.number.filter(|number| *number > 0).unwrap_or(self.tracked.number)
     }
 
-    /// The action whose time came last, of several at once the last one given.
+    /// The latest action that is due; of several at once, the last in the list.
     fn action_at(&self, unix_ms: i64) -> Action {
         let offset_s = self.spec.utc_offset_s;
         let came = |(schedule, number): &(Schedule, u32)| {
@@ -106,7 +105,7 @@ impl Target {
 }
 
 impl Tracked {
-    /// Grows at once; shrinks when a window is over, to what was needed in it.
+    /// Grows at once; shrinks at the end of a window, to the maximum needed in it.
     fn look(self, needed: u32, now: Instant) -> Self {
         let again = Some(now + GROW_EVERY);
         let (since, most) = self.window.map_or((now, needed), |(since, most)| (since, most.max(needed)));
@@ -120,10 +119,10 @@ impl Tracked {
     }
 }
 
-/// As many as have this much in use at the wanted share, within the bounds.
+/// The number of instances at which usage is the wanted share, within the bounds.
 fn needed(tracking: &Tracking, in_use: u32, concurrency: u32) -> u32 {
     let share = tracking.target.fraction() * f64::from(concurrency.max(1));
-    // Of a positive number, and held within the bounds below: it fits.
+    // Positive, and clamped to the bounds below: it fits.
     let instances = (f64::from(in_use) / share).ceil() as u32;
     instances.clamp(tracking.min, tracking.max.max(tracking.min))
 }

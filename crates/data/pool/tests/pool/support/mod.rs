@@ -1,4 +1,4 @@
-//! A pool over instances that exist only in the test, and a catalog to change.
+//! A pool over fake instances, and a catalog to change.
 
 use std::io;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use types::{
     RunStatus, SessionSource, SessionSpec, SharedCatalog, Status, VersionKey, VersionName, VersionSpec,
 };
 
-/// How starts go from now on.
+/// Behaviour of the following starts.
 #[derive(Debug, Clone, Copy)]
 pub enum Plan {
     /// They take this long and succeed.
     Succeed(Duration),
     /// They take this long and fail.
     Fail(Duration),
-    /// They fail at once for want of room on the machine.
+    /// They fail at once for lack of machine resources.
     Crowded,
     /// The launcher panics.
     Panic,
@@ -39,16 +39,16 @@ pub struct FakeLaunch {
     pub given_up: AtomicUsize,
     /// Events of job images that instances were started for.
     events: Mutex<Vec<String>>,
-    /// How long instances take to end when they are asked to; zero ends them at once.
+    /// How long instances take to stop; zero stops them at once.
     pub lingering: Mutex<Duration>,
     pub processes: Mutex<Vec<Arc<FakeProcess>>>,
 }
 
-/// A fake instance: it runs until it is told that it ended.
+/// A fake instance: it runs until the test ends it.
 pub struct FakeProcess {
     pub over: CancellationToken,
     pub frozen: AtomicBool,
-    /// How often it was asked to end.
+    /// How often it was asked to stop.
     pub asked: AtomicUsize,
     grace: Duration,
 }
@@ -105,7 +105,7 @@ impl Process for FakeProcess {
     }
 }
 
-/// Counts a start as given up unless it came to its end.
+/// Counts a start as cancelled unless it finished.
 struct Running<'a>(&'a FakeLaunch, bool);
 
 impl Drop for Running<'_> {
@@ -206,7 +206,7 @@ pub struct Function {
     pub concurrency: u32,
     pub memory_mb: u32,
     pub tag: Option<(&'static str, &'static str)>,
-    /// Sessions of an instance, where it has them.
+    /// Sessions per instance, where it has them.
     pub sessions: Option<u32>,
 }
 
@@ -272,7 +272,7 @@ pub fn version(function: Function, generation: u64) -> Arc<CatalogVersion> {
     })
 }
 
-/// A pool with what surrounds it.
+/// A pool with its catalog and launcher.
 pub struct Bench {
     pub pool: Pool<()>,
     pub launch: Arc<FakeLaunch>,
@@ -305,7 +305,7 @@ impl Bench {
         self.serve_ready(versions, 0);
     }
 
-    /// The same with so many instances of each kept ready.
+    /// The same with this many provisioned instances of each.
     pub fn serve_ready(&self, versions: &[Arc<CatalogVersion>], number: u32) {
         let spec = ProvisionedSpec { number, tracking: None, actions: Vec::new(), set_ms: 0, utc_offset_s: 0 };
         let mut functions = FunctionMap::default();
@@ -328,7 +328,7 @@ impl Bench {
     }
 }
 
-/// Lets other tasks go on until `condition` holds; time stands still meanwhile.
+/// Lets other tasks run until `condition` holds; time stands still meanwhile.
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if condition() {

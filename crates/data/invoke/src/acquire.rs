@@ -14,17 +14,17 @@ use crate::resolve::ResolvedCall;
 use crate::session;
 use crate::upstream::UpstreamState;
 
-/// What an instance is wanted for.
+/// The purpose of an instance.
 #[derive(Clone, Copy)]
 pub(crate) enum Wanted<'a> {
-    /// A request, whose session is found in its headers and URI where its version has sessions.
+    /// A request; where its version has sessions, the session is found in its headers and URI.
     Request(&'a HeaderMap, &'a Uri),
-    /// What an instance of a job image is started with (`types::job`).
+    /// The input of a job image's instance (`types::job`).
     Job(&'a Bytes),
 }
 
 impl Context {
-    /// Leases an instance of a call's version, or of what replaced it meanwhile.
+    /// Leases an instance of a call's version, or of its successor when it was replaced meanwhile.
     pub async fn acquire(
         &self,
         call: &ResolvedCall,

@@ -1,4 +1,4 @@
-//! What callers pass to an invocation, and what they get.
+//! Parameters and results of invocations.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ pub(crate) fn empty_body() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// An extension of a web request: the bytes that its body may have, where the configuration allows
-/// more.
+/// An extension of a web request: the longest body, in bytes, where the configuration allows a
+/// longer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestBytesMax(pub u64);
 
-/// What is called.
+/// The target of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The function.
@@ -37,7 +37,7 @@ pub struct Target {
     pub qualifier: Qualifier,
 }
 
-/// Where an event comes from.
+/// The origin of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A call of the cloud API.
@@ -55,47 +55,46 @@ pub struct EventCall {
     pub request_id: RequestId,
     /// The event; must be JSON.
     pub payload: Bytes,
-    /// Where it comes from.
+    /// Its origin.
     pub source: Source,
-    /// Of an asynchronous event: what its run has beside. `None` for a call that waits.
+    /// Set for an asynchronous event: its run's parameters. `None` for a call that waits.
     pub asynchronous: Option<Asynchronous>,
 }
 
-/// What the run of an asynchronous event has beside; an extension of a web request that is one.
+/// Parameters of an asynchronous event's run; an extension of a web request that is one.
 ///
 /// Its record begins when there is an instance for it, or the start of one: an event for which
 /// there is no room leaves no record.
 #[derive(Debug, Clone, Default)]
 pub struct Asynchronous {
-    /// Ends the run early.
+    /// Cancels the run.
     pub cancellation: Cancellation,
     /// Runs of the event that failed in the function before this one (`RetryNum`).
     pub retry_num: u32,
-    /// Events that led to this one, each caused by a run of the one before; the function learns it
-    /// by [`CHAIN_DEPTH`](crate::CHAIN_DEPTH).
+    /// Number of events that led to this one, each caused by a run of the previous one; passed to
+    /// the function in [`CHAIN_DEPTH`](crate::CHAIN_DEPTH).
     pub chain_depth: u32,
-    /// Which run of the event it is, from 1 on.
+    /// Number of this run of the event, from 1 on.
     pub attempt: u32,
-    /// Its place among events that were accepted as one array.
+    /// Its position among events that were accepted as one array.
     pub array: Option<ArrayPlace>,
 }
 
-/// How the run of an event ended.
+/// Result of an event's run.
 #[derive(Debug, Clone)]
 pub struct EventResult {
     /// Id of the invocation.
     pub request_id: RequestId,
-    /// How it ended.
+    /// Status of the run.
     pub status: RunStatus,
-    /// What the function answered, or the JSON object of a failed run: `errorCode`, `errorMessage`,
+    /// The function's response, or the JSON object of a failed run: `errorCode`, `errorMessage`,
     /// `requestId`, `statusCode`.
     pub ret_msg: String,
-    /// Of a failed run: the same for callers that have not authenticated, without what the image
-    /// printed.
+    /// For a failed run: the same for unauthenticated callers, without the image's output.
     pub public_ret_msg: Option<String>,
     /// Why it failed; `None` on success.
     pub error_message: Option<String>,
-    /// How long the function asked to wait before it is called again (`Retry-After`).
+    /// The delay before the next call that the function requested (`Retry-After`).
     pub retry_after: Option<Duration>,
     /// Time of the run, without the start of the instance.
     pub duration: Duration,
@@ -103,8 +102,8 @@ pub struct EventResult {
     pub bill_duration_ms: u64,
     /// Highest memory of the instance so far, in bytes.
     pub memory_bytes: u64,
-    /// Of a job image whose program ran to its end: how it ended.
+    /// For a job image whose program ran to its end: its exit status.
     pub exit: Option<ExitStatus>,
-    /// Where the time of the start went, when this event's instance was started for it.
+    /// Durations of the start, when the instance was started for this event.
     pub cold: Option<ColdStart>,
 }

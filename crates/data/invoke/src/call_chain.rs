@@ -1,5 +1,5 @@
-//! How deep in a chain of calls each instance is that was called by another one: the depth of its
-//! open calls, by its address. Calls from outside have depth 0 and are not in it.
+//! Depth of the open calls of instances that were called by another instance, by address. Calls
+//! from outside have depth 0 and are not recorded.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use types::InstanceId;
 
-/// The open calls of all instances that have any from others.
+/// The open calls of all instances that have calls from others.
 #[derive(Debug, Default)]
 pub(crate) struct CallChains {
     callees: Mutex<HashMap<IpAddr, Callee>>,
@@ -32,7 +32,7 @@ pub(crate) struct OpenCall {
 }
 
 impl CallChains {
-    /// The depth of a call that the instance at an address makes now.
+    /// The depth of a new call by the instance at an address.
     pub fn depth_from(&self, address: IpAddr) -> u32 {
         self.deepest(address).map_or(1, |own| own.saturating_add(1))
     }
@@ -42,20 +42,21 @@ impl CallChains {
         self.callees.lock().get(&address).and_then(|callee| callee.depths.iter().max()).copied()
     }
 
-    /// Counts a call of a depth that an instance has got.
+    /// Records a call of this depth to an instance.
     pub fn enter(self: &Arc<Self>, address: IpAddr, instance: &InstanceId, depth: u32) -> OpenCall {
         let mut callees = self.callees.lock();
         let new = || Callee { instance: instance.clone(), depths: Vec::new(), reported: false };
         let callee = callees.entry(address).or_insert_with(new);
         if callee.instance != *instance {
-            // The address had another instance, whose last calls are still to end.
+            // The address belonged to another instance, whose last calls have not ended.
             callee.instance = instance.clone();
         }
         callee.depths.push(depth);
         OpenCall { chains: Arc::clone(self), address, depth }
     }
 
-    /// The instance at an address, the first time that a call of it is refused while it has any.
+    /// The instance at an address, the first time that one of its calls is refused while it has
+    /// calls from others.
     pub fn first_refused(&self, address: IpAddr) -> Option<InstanceId> {
         let mut callees = self.callees.lock();
         let callee = callees.get_mut(&address)?;

@@ -1,15 +1,15 @@
-//! The end of one event's run from outside: at once, or by its instance's stop signal.
+//! Cancellation of one event's run: at once, or by its instance's stop signal.
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Ends the run of an event; cheap to clone, all clones are of one run.
+/// Cancels the run of an event; cheap to clone, all clones refer to one run.
 ///
-/// An instance that serves the run alone is ended with it. One that serves others too only loses
-/// the run's connection, as it does when a time limit is reached.
+/// An instance that serves only this run ends with it. One that serves others only loses the run's
+/// connection, as at a time-out.
 #[derive(Debug, Clone)]
 pub struct Cancellation {
     at_once: CancellationToken,
-    /// Cancelled with `at_once`, or alone.
+    /// Cancelled alone for a stop, or together with `at_once`.
     requested: CancellationToken,
     /// The record of the run is complete.
     ended: CancellationToken,
@@ -23,17 +23,17 @@ impl Default for Cancellation {
 }
 
 impl Cancellation {
-    /// Kills the instance, also one that was asked to end before.
+    /// Kills the instance, even if a stop is in progress.
     pub fn kill(&self) {
         self.at_once.cancel();
     }
 
-    /// Asks the instance to end by its stop signal; it is killed after its grace.
+    /// Sends the instance its stop signal; it is killed after its grace.
     pub fn stop(&self) {
         self.requested.cancel();
     }
 
-    /// Resolves when either was called.
+    /// Resolves when either was requested.
     pub async fn requested(&self) {
         self.requested.cancelled().await;
     }
@@ -43,13 +43,13 @@ impl Cancellation {
         self.requested.clone().cancelled_owned()
     }
 
-    /// Resolves when the run has ended, however it did: its output has been read, and its record is
-    /// complete.
+    /// Resolves when the run has ended, whatever its outcome: its output has been read, and its
+    /// record is complete.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }
 
-    /// The record of the run is complete.
+    /// Marks the record of the run as complete.
     pub(crate) fn set_ended(&self) {
         self.ended.cancel();
     }

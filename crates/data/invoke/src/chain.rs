@@ -1,10 +1,11 @@
-//! Chains of events: a run learns how many events have led to it, and passes that on with what it
-//! causes, so that a function that causes its own events is known. Pure.
+//! Chains of events: a run receives the number of events that led to it, and passes it on with the
+//! events that it causes, so that loops are detected. Pure.
 
 use http::header::{HeaderMap, HeaderName};
 
-/// Events that have led to a run, each caused by a run or the end of the one before. Who passes on
-/// less than it got only makes a loop longer, and who passes on more stops itself.
+/// Number of events that led to a run, each caused by a run or the end of the previous one. A
+/// function that passes on a smaller number only makes a loop longer; one that passes on a larger
+/// number stops earlier.
 pub const CHAIN_DEPTH: HeaderName = HeaderName::from_static("x-scf-chain-depth");
 
 /// A header that cannot be read.
@@ -12,10 +13,10 @@ pub const CHAIN_DEPTH: HeaderName = HeaderName::from_static("x-scf-chain-depth")
 #[error("X-Scf-Chain-Depth must be one whole number: pass it on as the run got it, or leave it out")]
 pub struct NotADepth;
 
-/// How many events have led to what a request causes: none where no run has sent it.
+/// The number of events that led to a request: 0 where no run has sent it.
 ///
 /// # Errors
-/// When the header is there and no number.
+/// When the header is present but not a number.
 pub fn chain_depth(headers: &HeaderMap) -> Result<u32, NotADepth> {
     let mut values = headers.get_all(&CHAIN_DEPTH).iter();
     match (values.next(), values.next()) {
@@ -28,7 +29,7 @@ pub fn chain_depth(headers: &HeaderMap) -> Result<u32, NotADepth> {
     }
 }
 
-/// The depth of what a run of that depth causes.
+/// The depth of events caused by a run of that depth.
 pub fn deeper(of_run: u32) -> u32 {
     of_run.saturating_add(1)
 }

@@ -11,79 +11,79 @@ use crate::limit::Limit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Bytes of an event; a longer one ends with 406.
+    /// Longest event, in bytes; a longer one fails with 406.
     pub event_bytes_max: usize,
-    /// Bytes of the answer to an event; a longer one ends with 407.
+    /// Longest response to an event, in bytes; a longer one fails with 407.
     pub event_response_bytes_max: usize,
-    /// Bytes of the body of a web request; a longer one ends with 406. 0 is no limit.
+    /// Longest body of a web request, in bytes; a longer one fails with 406. 0 is no limit.
     pub web_request_bytes_max: u64,
-    /// Bytes of what a caller sends in one gRPC call; more end with 406. 0, the default, is no
-    /// limit, because calls stream through and are held nowhere.
+    /// Bytes that a caller may send in one gRPC call; more fail with 406. 0, the default, is no
+    /// limit, because calls are streamed, not buffered.
     pub grpc_request_bytes_max: u64,
-    /// Bytes of the body of a web answer; a longer one is cut off and ends with 407. 0, the
-    /// default, is no limit, because answers stream through and are held nowhere.
+    /// Longest body of a web response, in bytes; a longer one is cut off and fails with 407. 0, the
+    /// default, is no limit, because responses are streamed, not buffered.
     pub web_response_bytes_max: u64,
-    /// Bytes of the names and values of the headers of an instance's answer; more end with 407. The
-    /// contract's 4 KB refuse what servers really send (five cookies, a content security policy)
-    /// and are departed from.
+    /// Size of the names and values of the headers of an instance's response, in bytes; more fail
+    /// with 407. The contract's 4 KB would refuse common responses (five cookies, a content
+    /// security policy), so the default departs from it.
     pub web_response_headers_bytes_max: usize,
-    /// Header lines of an instance's answer; more end with 407.
+    /// Header lines of an instance's response; more fail with 407.
     pub web_response_headers_max: usize,
-    /// Interim answers (1xx) before an instance's answer; more end with 430.
+    /// Interim responses (1xx) before an instance's response; more fail with 430.
     pub interim_responses_max: u32,
-    /// Bytes of their headers in sum; more end with 430.
+    /// Sum of the bytes of their headers; more fail with 430.
     pub interim_responses_bytes_max: usize,
-    /// Frames of an instance's HTTP/2 connection that carry nothing (PING, SETTINGS, WINDOW_UPDATE,
-    /// RST_STREAM, empty DATA, interim answers, unknown ones), at once; each message earns more. A
-    /// connection with more is closed.
+    /// Burst of frames without content (PING, SETTINGS, WINDOW_UPDATE, RST_STREAM, empty DATA,
+    /// interim responses, unknown ones) on an instance's HTTP/2 connection; each message allows
+    /// more. A connection that exceeds it is closed.
     pub h2_control_frames_max: u32,
-    /// The same in each second, on and on.
+    /// The sustained rate of such frames, per second.
     pub h2_control_frames_per_s_max: u32,
-    /// Bytes of a frame of a WebSocket connection that a caller sends; a longer one closes it. 0 is
-    /// no limit.
+    /// Longest frame that a caller may send on a WebSocket connection, in bytes; a longer one
+    /// closes it. 0 is no limit.
     pub websocket_frame_bytes_max: u64,
-    /// The same of a frame that the function sends. 0, the default, is no limit, because frames
-    /// stream through and are held nowhere.
+    /// Longest frame that the function may send, in bytes. 0, the default, is no limit, because
+    /// frames are streamed, not buffered.
     pub websocket_response_frame_bytes_max: u64,
-    /// Bytes of the answer of a server that refuses a WebSocket connection; a longer one ends with
-    /// 407.
+    /// Longest response of a server that refuses a WebSocket connection, in bytes; a longer one
+    /// fails with 407.
     pub websocket_refusal_bytes_max: usize,
-    /// Frames that are taken from a caller's WebSocket connection in a second; more wait. 0, the
-    /// default, is any number.
+    /// Frames that are read from a caller's WebSocket connection per second; more wait. 0, the
+    /// default, is no limit.
     pub websocket_frames_per_s_max: u32,
-    /// The same in bytes.
+    /// Bytes that are read from it per second; more wait. 0, the default, is no limit.
     pub websocket_bytes_per_s_max: u64,
-    /// Longest wait for the other side when one has closed a WebSocket connection, in milliseconds.
+    /// Longest wait for the other side's close frame when one side has closed a WebSocket
+    /// connection, in milliseconds.
     pub websocket_close_wait_ms_max: u64,
     /// Longest time of one attempt to connect to an instance's server, in milliseconds. A server
-    /// whose queue of connections is full lets attempts wait; they are repeated for as long as the
-    /// function may run.
+    /// whose accept queue is full leaves attempts unanswered; they are repeated until the
+    /// function's time-out.
     pub connect_ms_max: u64,
-    /// How long a request over a new connection waits for its answer before the idle connections of
-    /// its instance are closed, in milliseconds: its server may serve one at a time. Again after
-    /// each such time.
+    /// How long a request over a new connection waits for its response before the idle connections
+    /// of its instance are closed, in milliseconds: its server may serve one at a time. Repeated
+    /// after each such time.
     pub unanswered_wait_ms: u64,
-    /// How long a connection to an instance's server is kept unused for the next request, in
+    /// How long an idle connection to an instance's server is kept for the next request, in
     /// milliseconds; servers close theirs after some seconds. None is kept while the instance is
     /// frozen. 0 keeps none.
     pub kept_connection_ms_max: u64,
-    /// After a connection broke: longest wait to learn whether the instance has ended, in
-    /// milliseconds.
+    /// Longest wait for the end of the instance after a connection broke, in milliseconds.
     pub exit_wait_ms_max: u64,
-    /// How often a request whose version was replaced before it got an instance is tried with the
+    /// How often a request whose version was replaced before it got an instance is retried with the
     /// newest one.
     pub superseded_retries_max: u32,
-    /// Bytes of an answer that are kept in the log's `Response` line and in the record of the
+    /// Bytes of a response that are kept in the log's `Response` line and in the record of the
     /// invocation.
     pub log_ret_msg_bytes_max: usize,
-    /// How long the result of an event is kept whose caller had stopped waiting, in seconds. 0
-    /// keeps none.
+    /// How long the result of an event whose caller no longer waits is kept, in seconds. 0 keeps
+    /// none.
     pub result_retention_s: u64,
-    /// Bytes of all these results together; the oldest go first.
+    /// Bytes of all these results together; the oldest are removed first.
     pub results_bytes_max: u64,
-    /// How many results are kept; the oldest go first.
+    /// Number of kept results; the oldest are removed first.
     pub results_max: usize,
-    /// Bytes of an image's own error text that are repeated in an error message.
+    /// Bytes of an image's own error text that are quoted in an error message.
     pub error_message_bytes_max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What all handles, invocations and tasks of an invoker share.
+//! State shared by all handles, invocations and tasks of an invoker.
 
 use std::sync::Arc;
 
@@ -24,21 +24,21 @@ pub(crate) struct Context {
     pub logs: Logs,
     pub deferred_records: Arc<DeferredRecords>,
     pub out_flows: Arc<OutFlows>,
-    /// Calls that instances have from others.
+    /// Open calls between instances.
     pub chains: Arc<CallChains>,
-    /// Runs of events, and calls that instances make within one: each with the depth of its event.
+    /// Runs of events, and calls that instances make within one, each with the depth of its event.
     pub event_chains: Arc<CallChains>,
-    /// Of the connections to instances.
+    /// Closes idle connections to instances.
     pub sweep: Arc<IdleSweep>,
     pub config: Config,
     pub platform: Installation,
-    /// Results whose callers had stopped waiting.
+    /// Results whose callers no longer waited.
     pub results: Arc<Results>,
-    /// Runs of events, WebSocket connections, and invocations that end only when their instance
-    /// has.
+    /// Runs of events, WebSocket connections, and invocations that end only when their instance has
+    /// ended.
     pub tasks: TaskTracker,
     /// Cancelled when the platform shuts down: connections without an end of their own are closed.
     pub leaving: CancellationToken,
-    /// Where they run, also when a body is dropped outside of the runtime.
+    /// The runtime of these tasks, also used when a body is dropped outside of it.
     pub runtime: Handle,
 }

@@ -10,7 +10,7 @@ use types::RequestId;
 use crate::clock::unix_ms;
 use crate::report;
 
-/// Beginnings that wait, by request.
+/// Records that have not begun, by request.
 pub(crate) struct DeferredRecords {
     logs: Logs,
     waiting: Mutex<HashMap<RequestId, Begin>>,
@@ -21,16 +21,16 @@ impl DeferredRecords {
         Self { logs, waiting: Mutex::default() }
     }
 
-    /// Has a record wait for an instance.
+    /// Defers a record until its request has an instance.
     pub fn defer(&self, begin: Begin) {
         self.waiting.lock().insert(begin.request_id.clone(), begin);
     }
 
-    /// Begins the record of a request, if it waits.
+    /// Begins the record of a request, if it is deferred.
     pub fn begin(&self, request: &RequestId) {
         let mut waiting = self.waiting.lock();
         let Some(begin) = waiting.remove(request) else { return };
-        // Under the lock: who finds the record begun may add to it.
+        // Under the lock: a caller that finds the record begun may append to it.
         let retry_num = begin.retry_num;
         let log = self.logs.begin(Begin { start_ms: unix_ms(), ..begin });
         if retry_num > 0 {
@@ -38,7 +38,7 @@ impl DeferredRecords {
         }
     }
 
-    /// Gives up a record that has not begun; false where it has.
+    /// Drops a record that has not begun; false where it has.
     pub fn withdraw(&self, request: &RequestId) -> bool {
         self.waiting.lock().remove(request).is_some()
     }

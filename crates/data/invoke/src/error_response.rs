@@ -11,13 +11,13 @@ use crate::failure::Failure;
 use crate::headers;
 use crate::protocol::Protocol;
 
-/// Seconds after which a request without room may be sent again (RFC 9110, section 10.2.3): the
+/// Seconds after which a request that found no room may be retried (RFC 9110, section 10.2.3): the
 /// shortest time after which an instance may have come free.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// The platform's own response to a request, whose caller has not authenticated.
+/// The platform's own response to a request of an unauthenticated caller.
 pub(crate) fn error_response(failure: &Failure, protocol: Protocol, request: &RequestId) -> Response<Body> {
     let mut response = match protocol {
         Protocol::Grpc => grpc(failure),
@@ -40,7 +40,7 @@ fn http(failure: &Failure, request: &RequestId) -> Response<Body> {
     response
 }
 
-/// A status and no message.
+/// A gRPC response with a status and no message.
 fn grpc(failure: &Failure) -> Response<Body> {
     let mut response = Response::new(empty_body());
     let map = response.headers_mut();
@@ -68,7 +68,7 @@ fn grpc_status(status: RunStatus) -> u16 {
     }
 }
 
-/// As `grpc-message` is encoded.
+/// Percent-encodes a text for `grpc-message`.
 fn percent_encoded(text: &str) -> String {
     let keep = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
     text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! The run of one event: `POST /event-invoke` to an instance, and its response whole.
+//! The run of one event: `POST /event-invoke` to an instance, and its buffered response.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
 use crate::{retry_after, upstream};
 
-/// Where an event function takes its events (contract 4.1).
+/// The path that receives an event function's events (contract 4.1).
 const PATH: &str = "/event-invoke";
 
 /// Runs an event to its end.
@@ -47,8 +47,8 @@ pub(crate) async fn run(context: Arc<Context>, call: ResolvedCall, event: EventC
     EventResult { exit, ..result }
 }
 
-/// The run of a job image: an instance of its own, whose end is the run's. What it prints is its
-/// log; it has no answer.
+/// Runs a job image: an instance of its own, whose end is the run's end. Its output is its log; it
+/// has no response.
 async fn job(invocation: &mut Invocation, event: &EventCall) -> (Result<String, Failure>, Option<ExitStatus>) {
     if let Err(failure) = check_payload(&event.payload, JOB_EVENT_BYTES_MAX) {
         return (Err(failure), None);
@@ -116,7 +116,7 @@ fn check_payload(payload: &[u8], bytes_max: usize) -> Result<(), Failure> {
     if payload.len() > bytes_max {
         return Err(Failure::event_too_large(payload.len(), bytes_max));
     }
-    // Of a slice the library would not look into texts that it skips.
+    // From a byte slice the library would not validate texts that it skips.
     let text = std::str::from_utf8(payload).map_err(|error| Failure::event_not_json(&error))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| Failure::event_not_json(&error))?;
     Ok(())

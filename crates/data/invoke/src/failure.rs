@@ -1,6 +1,6 @@
-//! Why a run failed: status, text, and the JSON of a failed run.
+//! Failures of runs: status, text, and the JSON of a failed run.
 //!
-//! Pure. The texts are the contract's where it has one.
+//! Pure. The texts are the contract's where it defines one.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::framing::InvalidFraming;
 use crate::limit::Limit;
 use crate::report;
 
-/// How a start went that failed.
+/// A failed start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FailedStart {
     pub cold: ColdStart,
     pub peak_bytes: u64,
 }
 
-/// Why a run failed.
+/// Failure of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub status: RunStatus,
     /// For the caller.
     pub message: String,
-    /// For the function's owner alone, read after the message: in logs and in answers to signed
+    /// For the function's owner alone, appended to the message: in logs and in responses to signed
     /// calls.
     pub detail: String,
-    /// HTTP status of the answer when it is not the number of `status`.
+    /// HTTP status of the response when it differs from the number of `status`.
     http_status: Option<StatusCode>,
     /// The start that failed, for its line in the log.
     pub start: Option<Box<FailedStart>>,
-    /// Of one connection, which says nothing of the instance.
+    /// Whether the failure concerns one connection and not the instance.
     pub of_connection: bool,
-    /// How long the function asked to wait before it is called again.
+    /// The delay before the next call that the function requested.
     pub retry_after: Option<Duration>,
 }
 
@@ -92,7 +92,7 @@ impl Failure {
         Self::new(RunStatus::ResponseTooLarge, message)
     }
 
-    /// The head was not read to its end.
+    /// The response head exceeds a limit.
     pub fn response_head_too_large(headers_max: usize, bytes_max: usize) -> Self {
         let message = format!(
             "the function's response has more than {headers_max} headers (setting invoke.web_response_headers_max) or \
@@ -110,13 +110,13 @@ impl Failure {
         Self::new(RunStatus::UserCodeException, message)
     }
 
-    /// What the instance's server sent is no answer that can be passed on.
+    /// The instance's server sent an invalid response.
     pub fn no_http(detail: &str) -> Self {
         let message = format!("the function's server sent no valid HTTP answer: {detail}");
         Self::new(RunStatus::UserCodeException, message)
     }
 
-    /// Where the caller's request ends cannot be known.
+    /// The end of the caller's request is ambiguous.
     pub fn invalid_framing(invalid: &InvalidFraming) -> Self {
         let message = format!("the end of the request cannot be known: {invalid}");
         Self { http_status: Some(StatusCode::BAD_REQUEST), ..Self::new(RunStatus::InvalidParameterValue, message) }
@@ -126,7 +126,7 @@ impl Failure {
         Self::new(RunStatus::TimeLimitReached, format!("Invoking task timed out after {timeout_s} seconds"))
     }
 
-    /// `peak_bytes` is the most memory that the instance had.
+    /// `peak_bytes` is the peak memory of the instance.
     pub fn ended(ended: &ExitStatus, memory_mb: u32, peak_bytes: u64) -> Self {
         if ended.out_of_memory {
             let message = format!(
@@ -144,8 +144,7 @@ impl Failure {
         Self::new(RunStatus::UserProcessExited, format!("User process exit when running: it ended with {how}"))
     }
 
-    /// The image's server answered an event with something other than success: the code itself
-    /// failed.
+    /// The image's server answered an event with an error status: the function's code failed.
     pub fn answered(status: StatusCode, text: &str) -> Self {
         let message = if text.trim().is_empty() {
             format!("the function's server answered the event with HTTP {}", status.as_u16())
@@ -188,7 +187,7 @@ impl Failure {
         ))
     }
 
-    /// The version that took the place of a job image while its event waited is none.
+    /// The version that replaced a job image while its event waited is not a job image.
     pub fn no_job_image(function: &FunctionKey) -> Self {
         Self::new(
             RunStatus::FunctionStatusError,
@@ -206,7 +205,7 @@ impl Failure {
         Self::new(RunStatus::InvalidParameterValue, message)
     }
 
-    /// A WebSocket connection that ended as it should not.
+    /// A WebSocket connection that ended abnormally.
     pub fn of_connection(status: RunStatus, message: impl Into<String>) -> Self {
         Self { of_connection: true, ..Self::new(status, message) }
     }
@@ -259,7 +258,7 @@ impl Failure {
         serde_json::to_string(&failed).expect("strings and numbers always serialize")
     }
 
-    /// HTTP status of an answer: the number of the run's status, but 404 for what does not exist.
+    /// HTTP status of a response: the number of the run's status, but 404 for what does not exist.
     pub fn http_status(&self) -> StatusCode {
         if let Some(status) = self.http_status {
             return status;

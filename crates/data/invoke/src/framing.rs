@@ -1,13 +1,14 @@
-//! Where a message ends when its head says it twice or wrongly (RFC 9112, 6.3; RFC 9110, 8.6; RFC
-//! 9113, 8.1.1), for responses of instances and for requests to them, whichever version of HTTP
-//! each side speaks. Pure.
+//! Framing of a message whose head gives conflicting or invalid lengths (RFC 9112, 6.3; RFC 9110,
+//! 8.6; RFC 9113, 8.1.1), for responses of instances and for requests to them, whichever version of
+//! HTTP each side speaks. Pure.
 //!
-//! After it a head has at most one length, which is a number and is that of the body that follows.
+//! After the check a head has at most one length, which is a number and is that of the body that
+//! follows.
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 
-/// Why the end of a message, or its body, cannot be known.
+/// Why the framing of a message is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidFraming {
     #[error("its Content-Length is no single number")]
@@ -16,7 +17,7 @@ pub(crate) enum InvalidFraming {
     Coding(String),
 }
 
-/// What the lengths of a head come to.
+/// The length in a head.
 enum Length {
     None,
     /// The number in one line of its own.
@@ -26,10 +27,10 @@ enum Length {
     Invalid,
 }
 
-/// Leaves the one length of a response that counts. Returns whether the connection may be used
-/// again: one whose head said two things may have the other one's bytes still to come, and one
-/// whose answer ends with its head may have a body to come that a wrong server sends all the same.
-/// It would be the answer of the next caller, so that a new connection is the smaller evil.
+/// Keeps the one length of a response that counts. Returns whether the connection may be reused: if
+/// the head gave two lengths, bytes of the other one may still arrive, and after a response without
+/// a body a faulty server may still send one. Those bytes would be read as the response to the next
+/// caller, so a new connection is preferred.
 pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderMap) -> Result<bool, InvalidFraming> {
     let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304);
     let ends_with_head = bodiless || method == Method::HEAD;
@@ -56,7 +57,8 @@ pub(crate) fn of_response(method: &Method, status: StatusCode, map: &mut HeaderM
     Ok(!(ends_with_head || (coded && had_length)))
 }
 
-/// Leaves the one length of a caller's request that counts; a coded request has none.
+/// Keeps the one length of a caller's request that counts; a request with a transfer coding has
+/// none.
 pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), InvalidFraming> {
     if map.contains_key(TRANSFER_ENCODING) {
         check_coding(map)?;
@@ -71,7 +73,7 @@ pub(crate) fn of_request(map: &mut HeaderMap) -> Result<(), InvalidFraming> {
     Ok(())
 }
 
-/// The library takes off the chunks and nothing else.
+/// Accepts no coding but chunks: the library decodes nothing else.
 fn check_coding(map: &HeaderMap) -> Result<(), InvalidFraming> {
     let codings: Vec<_> = map.get_all(TRANSFER_ENCODING).iter().map(HeaderValue::as_bytes).collect();
     let codings = codings.join(&b", "[..]);

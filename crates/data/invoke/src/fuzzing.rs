@@ -5,11 +5,12 @@ use crate::websocket::frames::Frames;
 /// Longest frame that the fuzzed direction accepts, in bytes.
 const FRAME_BYTES_MAX: u64 = 1 << 20;
 
-/// Follows WebSocket frames (RFC 6455 section 5.2) that arrive in pieces; the first byte is the
+/// Parses WebSocket frames (RFC 6455 section 5.2) that arrive in pieces; the first byte is the
 /// length of each piece.
 ///
 /// # Panics
-/// When the parser consumes more than it was given, or stands still without having seen an end.
+/// When the parser consumes more than it was given, or makes no progress without having seen an
+/// end.
 pub fn websocket_frames(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
     let mut frames = Frames::new(FRAME_BYTES_MAX);

@@ -26,7 +26,7 @@ pub(crate) async fn send(invocation: &mut Invocation, request: Request<Body>) ->
     }
 }
 
-/// The request as HTTP/2 has it: the host in its address, and no header of a single connection.
+/// Rewrites the request for HTTP/2: the host in its URI, and no connection-specific headers.
 fn to_http2(request: &mut Request<RequestBody>) {
     let host = request.headers_mut().remove(HOST);
     let host = host.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());

@@ -1,4 +1,4 @@
-//! The public face: invoke functions, see what is used, shut down.
+//! The public handle: invokes functions, reports usage, shuts down.
 
 use std::io;
 use std::net::IpAddr;
@@ -47,28 +47,28 @@ pub struct Invoker {
 /// A version of which an instance has started; see [`pool::Checked`].
 pub struct CheckedStart(#[expect(dead_code, reason = "held for its drop")] pool::Checked<UpstreamState>);
 
-/// What an [`Invoker`] works with.
+/// Dependencies of an [`Invoker`].
 pub struct Parts {
-    /// What can be called.
+    /// The functions that can be called.
     pub catalog: SharedCatalog,
     /// Ticks after each change of the catalog.
     pub changes: watch::Receiver<u64>,
-    /// Makes instances.
+    /// Starts instances.
     pub launch: Arc<dyn Launch>,
-    /// Where output and records go.
+    /// Receives output and records.
     pub logs: Logs,
-    /// The installation, as functions see it.
+    /// Facts about the installation that are passed to functions.
     pub platform: Installation,
-    /// Where results of events are kept whose callers stopped waiting.
+    /// Folder of results of events whose callers no longer waited.
     pub results_dir: PathBuf,
 }
 
 impl Invoker {
-    /// An invoker with a pool of its own. `shutdown` ends the pool's maintenance;
+    /// Creates an invoker with a pool of its own. `shutdown` ends the pool's maintenance;
     /// [`Invoker::drain`] ends its instances. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// When the folder of results cannot be made or read.
+    /// When the folder of results cannot be created or read.
     pub fn new(
         parts: Parts,
         config: Config,
@@ -113,10 +113,10 @@ impl Invoker {
         Ok(Self { context: Arc::new(context) })
     }
 
-    /// What a call `request` of `target` runs now; rules of aliases see `key`.
+    /// Resolves a call `request` of `target`; rules of aliases are matched against `key`.
     ///
     /// # Errors
-    /// When nothing of that name can be called.
+    /// When no such function, version or alias can be called.
     pub fn resolve(&self, target: &Target, request: &RequestId, key: &RoutingKey) -> Result<ResolvedCall, Lookup> {
         let catalog = self.context.catalog.load();
         let no_function = || Lookup::NoFunction(target.function.clone());
@@ -124,10 +124,10 @@ impl Invoker {
         ResolvedCall::of_event(function, target.qualifier.clone(), request, key)
     }
 
-    /// The same for an HTTP request; rules of aliases see its headers.
+    /// Resolves an HTTP request; rules of aliases are matched against its headers.
     ///
     /// # Errors
-    /// When nothing of that name can be called.
+    /// When no such function, version or alias can be called.
     pub fn resolve_request(&self, target: &Target, id: &RequestId, head: &HeaderMap) -> Result<ResolvedCall, Lookup> {
         let catalog = self.context.catalog.load();
         let no_function = || Lookup::NoFunction(target.function.clone());
@@ -135,24 +135,24 @@ impl Invoker {
         ResolvedCall::of_request(function, target.qualifier.clone(), id, head).map_err(|unresolved| unresolved.cause)
     }
 
-    /// What holds for all versions of a function that is there.
+    /// The settings of an existing function that apply to all its versions.
     pub fn function_record(&self, function: &FunctionKey) -> Option<Arc<FunctionRecord>> {
         self.context.catalog.load().functions.get(function).map(|function| Arc::clone(&function.record))
     }
 
-    /// A trigger of a function, where both are there.
+    /// A trigger of a function, where both exist.
     pub fn trigger(&self, function: &FunctionKey, id: &TriggerId) -> Option<Arc<Trigger>> {
         let catalog = self.context.catalog.load();
         catalog.functions.get(function)?.triggers.iter().find(|trigger| trigger.id == *id).cloned()
     }
 
-    /// How events of a function are retried; the default where there is no such function.
+    /// The retry settings of a function's events; the default where there is no such function.
     pub fn event_invoke(&self, function: &FunctionKey) -> EventInvokeConfig {
         self.context.catalog.load().functions.get(function).map(|function| function.event_invoke).unwrap_or_default()
     }
 
-    /// Runs an event to its end, also when the caller goes away meanwhile: its result is kept then,
-    /// for [`Invoker::kept_result`]. Failures are results too.
+    /// Runs an event to its end, even if the caller goes away: its result is then kept for
+    /// [`Invoker::kept_result`]. Failures are results too.
     pub async fn event(&self, call: ResolvedCall, event: EventCall) -> EventResult {
         let (sender, result) = oneshot::channel();
         let span = invoke_span(&call, &event.request_id);
@@ -171,7 +171,7 @@ impl Invoker {
         })
     }
 
-    /// The result of an event whose caller had stopped waiting when it ended, while it is kept.
+    /// The result of an event whose caller no longer waited when it ended, while it is kept.
     ///
     /// # Errors
     /// When its file cannot be read.
@@ -180,7 +180,7 @@ impl Invoker {
         spawn_blocking(move || results.get(&request)).await.map_err(io::Error::other)?
     }
 
-    /// Passes a request on to an instance and its response back, both as streams. Failures of the
+    /// Forwards a request to an instance and returns its response, both streamed. Failures of the
     /// platform are responses too: JSON with the status of the run, and `X-Scf-Status`. A caller
     /// that drops the future or the body of the response cancels the invocation.
     pub async fn web<B>(&self, call: ResolvedCall, id: RequestId, request: http::Request<B>) -> http::Response<Body>
@@ -196,8 +196,8 @@ impl Invoker {
         serve::serve(&self.context, call, id, request).instrument(span).await
     }
 
-    /// Starts an instance of a version that the catalog does not have yet, to see whether it
-    /// starts; it serves the version's first call. See [`Pool::check`].
+    /// Starts an instance of a version that the catalog does not have yet, to check that it starts;
+    /// it serves the version's first call. See [`Pool::check`].
     ///
     /// # Errors
     /// Those of [`Pool::check`].
@@ -215,59 +215,59 @@ impl Invoker {
         self.context.pool.restart(affected)
     }
 
-    /// How deep in a chain of calls one is that the instance at an address makes now: one deeper
-    /// than the deepest call that it serves, calls from outside having depth 0.
+    /// The chain depth of a new call by the instance at an address: one more than the deepest call
+    /// that it serves, where calls from outside have depth 0.
     pub fn chain_depth(&self, caller: IpAddr) -> u32 {
         self.context.chains.depth_from(caller)
     }
 
-    /// How many events have led to the run that the instance at an address serves, or to the call of
-    /// another instance in such a run; the deepest, where there are several.
+    /// The number of events that led to the run that the instance at an address serves, or to the
+    /// call of another instance in such a run; the maximum, where there are several.
     pub fn event_depth(&self, caller: IpAddr) -> Option<u32> {
         self.context.event_chains.deepest(caller)
     }
 
-    /// Says in the log of the instance at an address that a call of it was refused for its depth;
-    /// once while it serves calls of others.
+    /// Writes to the log of the instance at an address that one of its calls was refused for its
+    /// depth; once while it serves calls of others.
     pub fn report_chain(&self, caller: IpAddr, line: &str) {
         if let Some(instance) = self.context.chains.first_refused(caller) {
             self.context.logs.about(&instance, line);
         }
     }
 
-    /// What is used now.
+    /// Current usage.
     pub fn usage(&self) -> pool::Usage {
         self.context.pool.usage()
     }
 
-    /// How far the instances of a function that are kept ready have come, by version.
+    /// Progress of a function's provisioned instances, by version.
     pub fn provisioned(&self, function: &FunctionKey) -> Vec<pool::ProvisionedState> {
         self.context.pool.provisioned(function)
     }
 
-    /// How long the running instances may take to end after SIGTERM.
+    /// The longest stop grace of the running instances.
     pub fn stop_grace(&self) -> Duration {
         self.context.pool.stop_grace()
     }
 
-    /// Shuts down: refuses new invocations, lets those that run end within `grace`, stops what is
-    /// left, kills it `stop_grace` later, and returns when the last record is written.
+    /// Shuts down: refuses new invocations, lets running ones end within `grace`, stops the rest,
+    /// kills it `stop_grace` later, and returns when the last record is written.
     pub async fn drain(&self, grace: Duration, stop_grace: Duration) {
         self.context.leaving.cancel();
         self.context.pool.drain(grace, stop_grace).await;
         self.context.tasks.close();
-        // Without their instances all runs end by themselves; each wait of theirs is bounded.
+        // Without their instances all runs end; each of their waits is bounded.
         self.context.tasks.wait().await;
     }
 }
 
-/// The span of an invocation until its response begins; its instance is known later.
+/// The span of an invocation until its response begins; its instance is recorded later.
 fn invoke_span(call: &ResolvedCall, request: &RequestId) -> Span {
     debug_span!("invoke", %request, function = %call.version.function.key, instance = Empty)
 }
 
-/// A caller that waits for a result. One that goes away between the end of the run and its answer
-/// has the result kept.
+/// A caller that waits for a result. If it goes away between the end of the run and the response,
+/// the result is kept.
 struct Waiting {
     result: oneshot::Receiver<EventResult>,
     results: Arc<Results>,
@@ -290,6 +290,6 @@ impl Drop for Waiting {
 }
 
 async fn keep(results: Arc<Results>, result: EventResult) {
-    // Fails only when the runtime ends, and with it whoever could read the result.
+    // Fails only when the runtime ends, and then no caller could read the result.
     let _ = spawn_blocking(move || results.keep(&result)).await;
 }

@@ -1,8 +1,8 @@
-//! Which headers pass between a caller and an instance.
+//! Header filtering between a caller and an instance.
 //!
-//! Pure. Towards the instance: everything but what belongs to the caller's connection (RFC 9110,
-//! 7.6.1) and what looks like the platform's own `X-Scf-*`; then the platform's are added. From the
-//! instance: everything but its connection's.
+//! Pure. Towards the instance: all headers except those of the caller's connection (RFC 9110,
+//! 7.6.1) and those in the platform's own `X-Scf-*` namespace; then the platform's are added. From
+//! the instance: all except those of its connection.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
@@ -23,7 +23,7 @@ const APP_ID: HeaderName = HeaderName::from_static("x-scf-appid");
 const UIN: HeaderName = HeaderName::from_static("x-scf-uin");
 
 const RESERVED_PREFIX: &[u8] = b"x-scf-";
-/// What belongs to one connection, beside what its `Connection` names.
+/// Hop-by-hop headers, besides those that `Connection` names.
 static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -41,7 +41,7 @@ pub(crate) fn id(request: &RequestId) -> HeaderValue {
     HeaderValue::from_str(request.as_str()).expect("an id is hexadecimal digits and hyphens")
 }
 
-/// Text as a header value; what a header cannot carry as ASCII becomes `?`.
+/// Text as a header value; characters that a header cannot carry as ASCII become `?`.
 pub(crate) fn value(text: &str) -> HeaderValue {
     if text.is_ascii()
         && let Ok(value) = HeaderValue::from_str(text)
@@ -59,7 +59,7 @@ pub(crate) struct VersionHeaders {
     lines: Vec<u8>,
 }
 
-/// What the platform says of one request; added by the connection that it is sent over.
+/// The platform's headers of one request; added by the connection that it is sent over.
 #[derive(Clone, Copy)]
 pub(crate) struct Stamp<'a> {
     pub of_version: &'a VersionHeaders,
@@ -112,7 +112,7 @@ fn of_version(version: &CatalogVersion, platform: &Installation) -> HeaderMap {
     map
 }
 
-/// What the names of a head contain, found in one pass: most heads need nothing removed.
+/// Which kinds of header names a head contains, found in one pass: most heads need nothing removed.
 #[derive(Default)]
 struct Names {
     hop_by_hop: bool,
@@ -139,8 +139,8 @@ impl Names {
     }
 }
 
-/// Takes from a caller's request what must not reach the instance and completes what HTTP/1.1
-/// needs.
+/// Removes headers of a caller's request that must not reach the instance and adds those that
+/// HTTP/1.1 needs.
 pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority>) {
     let names = Names::of(map);
     if names.hop_by_hop {
@@ -152,7 +152,7 @@ pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority
         }
     }
     if names.expect {
-        // The connection to the instance sends the body without waiting to be asked for it.
+        // The connection to the instance sends the body without waiting for a 100 response.
         map.remove(header::EXPECT);
     }
     if names.reserved {
@@ -167,9 +167,8 @@ pub(crate) fn towards_instance(map: &mut HeaderMap, authority: Option<&Authority
     }
 }
 
-/// Takes from trailers what is not allowed there: what belongs to a connection, and how the message
-/// is framed (RFC 9110, 6.5.1; RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole
-/// response.
+/// Removes fields that are not allowed in trailers: those of a connection, and framing (RFC 9110,
+/// 6.5.1; RFC 9113, 8.2.2). Over HTTP/2 one such field would break the whole response.
 pub(crate) fn of_trailers(map: &mut HeaderMap) {
     strip_connection(map);
     for name in [header::CONTENT_LENGTH, header::HOST, header::TE] {
@@ -177,8 +176,8 @@ pub(crate) fn of_trailers(map: &mut HeaderMap) {
     }
 }
 
-/// Takes from an instance's response what belongs to its connection, and what only the platform
-/// says.
+/// Removes headers of an instance's response that belong to its connection or that only the
+/// platform may set.
 pub(crate) fn from_instance(map: &mut HeaderMap) {
     if map.keys().any(|name| is_hop_by_hop(name) || *name == STATUS) {
         strip_connection(map);
@@ -186,7 +185,7 @@ pub(crate) fn from_instance(map: &mut HeaderMap) {
     }
 }
 
-/// Whether a request asks to switch to a protocol that would not be answered as plain HTTP. Other
+/// Whether a request asks to switch to WebSocket, which cannot be answered as plain HTTP. Other
 /// offers (`h2c`) may be ignored, which answers the request as it stands.
 pub(crate) fn asks_for_websocket(map: &HeaderMap) -> bool {
     map.get_all(header::UPGRADE).iter().any(|value| has_token(value, "websocket"))
@@ -204,8 +203,8 @@ pub(crate) fn bytes(map: &HeaderMap) -> usize {
     map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// Drops the `X-Scf-*` of a caller, in any spelling that a server may take for it: WSGI and CGI
-/// servers read every character that is neither letter nor digit as `_`.
+/// Drops a caller's `X-Scf-*` headers, in any spelling that a server may treat as equal: WSGI and
+/// CGI servers read every character that is neither letter nor digit as `_`.
 pub(crate) fn strip_reserved(map: &mut HeaderMap) {
     let forged: Vec<HeaderName> = map.keys().filter(|name| is_reserved(name)).cloned().collect();
     for name in forged {
@@ -222,8 +221,8 @@ fn is_reserved(name: &HeaderName) -> bool {
             .all(|(byte, wanted)| byte == wanted || (*wanted == b'-' && !byte.is_ascii_alphanumeric()))
 }
 
-/// Whether a name is in [`HOP_BY_HOP`]: one comparison of lengths for most, where each of an
-/// interned name takes several.
+/// Whether a name is in [`HOP_BY_HOP`]: one comparison of lengths for most, while comparing
+/// interned names takes several each.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -246,7 +245,7 @@ fn has_token(value: &HeaderValue, token: &str) -> bool {
 }
 
 /// Removes hop-by-hop headers: the known ones, and those that `Connection` names, except the two
-/// without which a message could not be read at all.
+/// that are needed to read a message at all.
 fn strip_connection(map: &mut HeaderMap) {
     if map.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = map
@@ -272,7 +271,7 @@ fn host_of(authority: &Authority) -> &str {
     text.rsplit_once('@').map_or(text, |(_, host)| host)
 }
 
-/// HTTP/2 callers may split `Cookie`; HTTP/1.1 has it once (RFC 9113, 8.2.3).
+/// Joins `Cookie` lines: HTTP/2 callers may split them; HTTP/1.1 has one (RFC 9113, 8.2.3).
 fn join_cookies(map: &mut HeaderMap) {
     let cookies: Vec<&[u8]> = map.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if cookies.len() > 1 {

@@ -1,4 +1,4 @@
-//! Tables and properties of what passes between a caller and an instance.
+//! Tables and properties of header filtering between a caller and an instance.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A web request over HTTP/1.1, to an instance as it came.
+//! A web request over HTTP/1.1, forwarded to an instance unchanged.
 
 use http::Request;
 

@@ -1,5 +1,5 @@
-//! An invocation from its beginning to the last line of its log: the instance it has, the record it
-//! writes, and how it ends. One that is dropped unfinished ends as canceled: its caller went away.
+//! An invocation from its beginning to the last line of its log: its instance, its record, and its
+//! outcome. One that is dropped unfinished ends as canceled: its caller went away.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,17 +38,17 @@ pub(crate) struct Invocation {
     open: Option<Open>,
 }
 
-/// What an invocation holds until it ends.
+/// Resources that an invocation holds until it ends.
 struct Open {
     record: Record,
     /// As it was resolved; an update may give it an instance of a newer generation.
     call: ResolvedCall,
     run: Option<Run>,
-    /// Counts it for the calls that its instance makes, where it is one of another instance.
+    /// Counts it for the calls that its instance makes, where it is a call by another instance.
     chained: Option<OpenCall>,
-    /// The same for the events that its instance causes, where it is made in the run of one.
+    /// Counts it for the events that its instance causes, where it is made in an event's run.
     in_event: Option<OpenCall>,
-    /// Ends it from outside, where that is possible.
+    /// Its cancellation, where it can be cancelled.
     cancellation: Option<Cancellation>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Ending {
     Failed(Failure),
     /// It was terminated while the response streamed; its instance ends first.
     Canceled(Cancellation),
-    /// The connection broke while the response streamed; why is found out afterwards.
+    /// The connection broke while the response streamed; the reason is determined afterwards.
     Broken(String),
 }
 
@@ -74,7 +74,7 @@ fn record_begin(request: &RequestId, call: &ResolvedCall, retry_num: u32) -> Beg
     }
 }
 
-/// What a finished invocation came to.
+/// Summary of a finished invocation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
     pub duration: Duration,
@@ -117,7 +117,7 @@ impl Invocation {
         Self { context: Arc::clone(context), request, open }
     }
 
-    /// What ends it from outside.
+    /// Its cancellation.
     pub fn cancellation(&self) -> Option<&Cancellation> {
         self.open().cancellation.as_ref()
     }
@@ -134,13 +134,13 @@ impl Invocation {
         self.open().run.as_ref().expect("a response only comes from an instance, which the invocation keeps")
     }
 
-    /// What it was resolved to.
+    /// The resolved version.
     pub fn version(&self) -> &CatalogVersion {
         &self.open().call.version
     }
 
-    /// Sends the request to an instance and waits for what `send` brings, which adds the stamp. An
-    /// instance that accepts no connection is replaced once, since nothing of the request has
+    /// Sends the request to an instance and waits for the result of `send`, which adds the stamp.
+    /// An instance that accepts no connection is replaced once, since nothing of the request has
     /// reached it.
     pub async fn dispatch<T, F>(&mut self, mut request: Request<RequestBody>, send: F) -> Result<T, Failure>
     where
@@ -182,7 +182,7 @@ impl Invocation {
         self.run().deadline()
     }
 
-    /// Why the run timed out, for the caller.
+    /// The time-out failure, for the caller.
     pub fn timed_out(&self) -> Failure {
         self.run().timed_out()
     }
@@ -215,7 +215,7 @@ impl Invocation {
         }
     }
 
-    /// Why a job that has ended failed; `None` when it ended well.
+    /// The failure of a job that has ended; `None` on success.
     pub fn failure_of_job(&self, ended: &ExitStatus) -> Option<Failure> {
         (ended.code != Some(0)).then(|| self.run().ended(ended))
     }
@@ -238,7 +238,7 @@ impl Invocation {
         let (run, logs) = (Run::new(lease), &self.context.logs);
         let cold = run.lease.cold();
         if let Some(cold) = &cold {
-            // What the start printed comes before its report.
+            // Output of the start precedes its report.
             logs.catch_up(&run.lease.id);
             let peak_bytes = run.lease.process.memory_peak_bytes();
             self.open().record.init(cold, run.lease.version.spec.memory_mb, peak_bytes);
@@ -259,15 +259,15 @@ impl Invocation {
         Ok(())
     }
 
-    /// Ends the invocation and waits until its log is complete. `ret_msg` is what the caller of an
-    /// event gets.
+    /// Ends the invocation and waits until its log is complete. `ret_msg` is the result for the
+    /// caller of an event.
     pub async fn finish(mut self, outcome: Result<(), &Failure>, ret_msg: &str) -> Summary {
         let (open, at) = (self.open.take().expect("an invocation is finished once"), Instant::now());
         open.end(&self.context, outcome, Some(ret_msg), at).await
     }
 
-    /// Ends the invocation. Its log is completed and its lease returned before this returns, unless
-    /// the end of its instance has to be waited for: a task does the rest then.
+    /// Ends the invocation. Completes its log and returns its lease before it returns, unless the
+    /// end of its instance has to be waited for: a task does the rest then.
     pub fn finish_later(mut self, ending: Ending) {
         self.end(ending);
     }
@@ -364,7 +364,7 @@ impl Open {
         if let Some(run) = &self.run
             && run.alone
         {
-            // What it prints between two requests belongs to neither.
+            // Output between two requests belongs to neither.
             context.logs.assign(&run.lease.id, None);
         }
         cancellation.iter().for_each(Cancellation::set_ended);

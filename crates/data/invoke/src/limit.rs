@@ -1,11 +1,11 @@
-//! A limit with the name of the setting that holds it: every "too large" says which one to raise.
+//! A limit with the name of its setting: every "too large" error names the setting to raise.
 
 use std::fmt;
 
 /// A limit in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// 0 is any number, where the setting says so.
+    /// 0 is no limit, where the setting allows that.
     pub bytes_max: u64,
     /// The setting.
     pub setting: &'static str,
@@ -17,7 +17,7 @@ impl Limit {
         Self { bytes_max, setting }
     }
 
-    /// Whether so many bytes are too many.
+    /// Whether this number of bytes exceeds the limit.
     pub fn is_exceeded_by(&self, bytes: u64) -> bool {
         self.bytes_max != 0 && bytes > self.bytes_max
     }

@@ -18,7 +18,7 @@ const COLD_STARTS: &str = "sampan_cold_starts_total";
 const COLD_START_DURATION: &str = "sampan_cold_start_duration_seconds";
 const OUT_FLOW: &str = "sampan_out_flow_bytes_total";
 
-/// How often the egress of instances is read.
+/// Interval at which the egress of instances is read.
 const OUT_FLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Describes the metrics.
@@ -35,7 +35,7 @@ pub(crate) fn describe() {
     describe_counter!(OUT_FLOW, Unit::Bytes, out_flow);
 }
 
-/// The two series that every successful run of a version is in, looked up once.
+/// The two metric series of every successful run of a version, looked up once.
 pub(crate) struct Successes {
     duration: Histogram,
     invocations: Counter,
@@ -77,8 +77,7 @@ fn invocations(version: &CatalogVersion, status: RunStatus) -> Counter {
     )
 }
 
-/// Counts a web function's response with an HTTP error status; its invocation succeeded all the
-/// same.
+/// Counts a web function's response with an HTTP error status; its invocation counts as successful.
 pub(crate) fn answered(version: &CatalogVersion, status: StatusCode) {
     let class = match status.as_u16() {
         0..400 => return,
@@ -107,7 +106,7 @@ pub(crate) struct OutFlows {
 }
 
 impl OutFlows {
-    /// Has the bytes of an instance counted soon.
+    /// Schedules the instance's egress to be counted.
     pub fn served(&self, instance: &Arc<OutFlow>) {
         if !instance.due.swap(true, Ordering::AcqRel) {
             self.served.lock().push(Arc::downgrade(instance));
@@ -122,7 +121,7 @@ impl OutFlows {
             ticks.tick().await;
             let served = std::mem::take(&mut *self.served.lock());
             for instance in served.iter().filter_map(Weak::upgrade) {
-                // First, so that a request which ends from here on has it counted again.
+                // First, so that a request that ends from here on schedules another count.
                 instance.due.store(false, Ordering::Release);
                 instance.count();
             }
@@ -130,13 +129,13 @@ impl OutFlows {
     }
 }
 
-/// The egress of one instance, each byte counted once however many requests it serves. What it
-/// sends after the last count is counted when this is dropped.
+/// The egress of one instance, each byte counted once even if it serves many requests. Bytes sent
+/// after the last count are counted when this is dropped.
 pub(crate) struct OutFlow {
     process: Arc<dyn Process>,
     function: FunctionKey,
     counted: Counted,
-    /// It served requests since it was counted.
+    /// Whether it served requests since the last count.
     due: AtomicBool,
 }
 
@@ -162,12 +161,12 @@ impl Drop for OutFlow {
     }
 }
 
-/// How much of a growing number has been counted.
+/// The counted part of a growing number.
 #[derive(Default)]
 struct Counted(AtomicU64);
 
 impl Counted {
-    /// What is new in `total`. Requests that end together read it in any order, so that it may be
+    /// The uncounted part of `total`. Requests that end together read it in any order, so it may be
     /// less than before.
     fn up_to(&self, total: u64) -> u64 {
         total.saturating_sub(self.0.fetch_max(total, Ordering::Relaxed))

@@ -1,4 +1,4 @@
-//! Which protocol a call speaks. Pure.
+//! The protocol of a call. Pure.
 
 use http::HeaderMap;
 use types::FunctionKind;
@@ -8,7 +8,7 @@ use crate::headers;
 /// How a call reaches its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// An HTTP request, as it came.
+    /// An HTTP request, forwarded unchanged.
     Http1,
     /// A gRPC call over HTTP/2 without TLS.
     Grpc,

@@ -1,5 +1,5 @@
-//! The record of one invocation in the log: its platform lines, in the contract's order, and how it
-//! ended.
+//! The record of one invocation in the log: its platform lines, in the contract's order, and its
+//! outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ pub(crate) struct Record {
     ret_msg_bytes_max: usize,
 }
 
-/// Where its lines go.
+/// The destination of its lines.
 enum Log {
     Begun(InvocationLog),
-    /// It may not have begun.
+    /// The record may not have begun.
     Deferred(Arc<DeferredRecords>, Logs),
 }
 
-/// How an invocation ended, as the log has it.
+/// The outcome of an invocation in the log.
 pub(crate) struct Closing<'a> {
     /// Why it failed, or success.
     pub outcome: Result<(), &'a Failure>,
-    /// What the caller of an event got; `None` for a web request, whose answer is not kept.
+    /// The result for the caller of an event; `None` for a web request, whose response is not kept.
     pub ret_msg: Option<&'a str>,
-    /// Time of the run; `None` when nothing ran.
+    /// Duration of the run; `None` when nothing ran.
     pub duration: Option<Duration>,
     pub memory_mb: u32,
     pub peak_bytes: u64,
@@ -62,14 +62,14 @@ impl Record {
         Self { log: Log::Deferred(Arc::clone(records), logs.clone()), request, ret_msg_bytes_max }
     }
 
-    /// There is an instance, or something to say.
+    /// Begins the record if it has not begun: there is an instance, or a line to write.
     pub fn ensure_begun(&self) {
         if let Log::Deferred(records, _) = &self.log {
             records.begin(&self.request);
         }
     }
 
-    /// Gives up a record that has not begun; false where it has.
+    /// Drops a record that has not begun; false where it has.
     pub fn withdraw(&self) -> bool {
         match &self.log {
             Log::Begun(_) => false,

@@ -1,5 +1,5 @@
 //! The record of a start without a call: its output, and the line with its duration (contract 4.6).
-//! A start check, and a prewarmed instance that calls are expected to need, have their output only.
+//! A start check, and a forecast instance, have only their output.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::report;
 pub(crate) struct RecordedLaunch {
     pub launch: Arc<dyn Launch>,
     pub logs: Logs,
-    /// Of asynchronous events, which begin with a start for them.
+    /// Records of asynchronous events, which begin with a start for them.
     pub deferred_records: Arc<DeferredRecords>,
 }
 
@@ -80,7 +80,7 @@ impl Launch for RecordedLaunch {
 }
 
 impl RecordedLaunch {
-    /// A start without a record, whose output its error can show.
+    /// Runs a start without a record, whose output its error can include.
     async fn watched(
         &self,
         id: InstanceId,
@@ -95,7 +95,7 @@ impl RecordedLaunch {
         outcome
     }
 
-    /// What an instance prints from here on belongs to no request, until one comes.
+    /// Assigns the instance's further output to no request, until one arrives.
     fn started(&self, id: &InstanceId) {
         self.logs.catch_up(id);
         self.logs.assign(id, None);
@@ -114,7 +114,7 @@ fn begin(request: &RequestId, version: &CatalogVersion) -> Begin {
     }
 }
 
-/// A start whose output stays in memory until it is over.
+/// A start whose output stays in memory until it ends.
 struct Watched<'a> {
     logs: &'a Logs,
     request: &'a RequestId,

@@ -1,5 +1,5 @@
-//! The platform's lines in a request's log (contract 4.6) that say more than its record does, and
-//! how long and large a run was. Pure.
+//! The platform's lines in a request's log (contract 4.6) that are not derived from its record, and
+//! the billed duration and memory of a run. Pure.
 //!
 //! The order is START, Init Report (or Provisioned Report alone), ERROR, Response, END, Report;
 //! `logs` makes START, END and Report from the record.
@@ -16,7 +16,7 @@ pub(crate) fn init(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_b
     format!("Init Report {}", started(request, cold, memory_mb, peak_bytes))
 }
 
-/// The same of an instance that was started ahead.
+/// The line of an instance that was provisioned.
 pub(crate) fn provisioned(request: &RequestId, cold: &ColdStart, memory_mb: u32, peak_bytes: u64) -> String {
     format!("Provisioned Report {}", started(request, cold, memory_mb, peak_bytes))
 }
@@ -39,7 +39,7 @@ pub(crate) fn response(request: &RequestId, ret_msg: &str) -> String {
     format!("Response RequestId:{request} RetMsg:{ret_msg}")
 }
 
-/// Whole milliseconds that a run counts for: rounded up, at least 1.
+/// Billed whole milliseconds of a run: rounded up, at least 1.
 pub(crate) fn bill_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
 }
@@ -58,7 +58,7 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / BYTES_PER_MB
 }
 
-/// The line of a run that repeats one which failed in the function.
+/// The line of a run that retries one that failed in the function.
 pub(crate) fn retry(retry_num: u32) -> String {
     format!("[PLATFORM] RetryNum: {retry_num}")
 }

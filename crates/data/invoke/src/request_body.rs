@@ -1,5 +1,4 @@
-//! The body of a request to an instance: an event held whole, or a caller's body that streams
-//! through.
+//! The body of a request to an instance: a buffered event, or a caller's streamed body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::limit::Limit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Progress {
-    /// There is more to come.
+    /// More is to come.
     Flowing = 0,
     /// All of it was handed to the connection.
     Complete = 1,
@@ -33,7 +32,7 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct BodyWatch {
     progress: AtomicU8,
-    /// What the body may have.
+    /// The limit of the body.
     pub limit: Limit,
 }
 
@@ -47,7 +46,7 @@ impl BodyWatch {
         }
     }
 
-    /// Why the request failed, where its body did.
+    /// The failure of the request, where its body caused it.
     pub fn failure(&self) -> Option<Failure> {
         match self.progress() {
             Progress::Flowing | Progress::Complete => None,
@@ -63,15 +62,15 @@ impl BodyWatch {
 
 /// A request's body.
 pub(crate) enum RequestBody {
-    /// An event, held whole until it is taken.
+    /// An event, buffered until it is taken.
     Event(Option<Bytes>),
     /// A web request without a body.
     Empty,
-    /// A caller's body, to be had once.
+    /// A caller's body, which can be taken once.
     Stream(Box<CallerBody>),
 }
 
-/// A body that streams through, up to a limit.
+/// A streamed body with a limit.
 pub(crate) struct CallerBody {
     caller: Body,
     left_bytes: u64,

@@ -1,5 +1,5 @@
-//! From what a call names to the version that it runs: once when it arrives, and again when that
-//! version was replaced before it got an instance.
+//! Resolves a call to a version: once when it arrives, and again when that version was replaced
+//! before the call got an instance.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::route::{self, RoutingKey};
 pub struct ResolvedCall {
     /// The version, with its function.
     pub(crate) version: Arc<CatalogVersion>,
-    /// What was called of the function.
+    /// The qualifier that was called.
     pub(crate) qualifier: Qualifier,
-    /// Place of the call among all calls, for aliases with weights; see [`route::draw`].
+    /// Position of the call for weighted aliases; see [`route::draw`].
     pub(crate) route_key: u32,
     /// How it reaches its instance.
     pub(crate) protocol: Protocol,
-    /// How deep in a chain of calls it is; 0 from outside.
+    /// Its depth in a chain of calls; 0 from outside.
     pub(crate) depth: u32,
-    /// Depth of the event in whose run it is made, if it is.
+    /// Depth of the event in whose run it is made, if any.
     pub(crate) event_depth: Option<u32>,
 }
 
-/// A call that leads to no version.
+/// A call that resolves to no version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
     /// Why.
@@ -84,12 +84,12 @@ impl ResolvedCall {
         Ok(Self { version, qualifier, route_key, protocol, depth: 0, event_depth: None })
     }
 
-    /// The same as a call of an instance, so deep in a chain of calls.
+    /// The same call, made by an instance at this depth of a chain of calls.
     pub fn at_depth(self, depth: u32) -> Self {
         Self { depth, ..self }
     }
 
-    /// The same as a call that is made in the run of an event of that depth.
+    /// The same call, made in the run of an event of that depth.
     pub fn in_event(self, event_depth: Option<u32>) -> Self {
         Self { event_depth, ..self }
     }
@@ -99,7 +99,7 @@ impl ResolvedCall {
         &self.version
     }
 
-    /// Whether it answers with an id alone, whatever its caller asks for (contract 4.2 and 4.9).
+    /// Whether the response is only an id, whatever its caller asks for (contract 4.2 and 4.9).
     pub fn is_asynchronous(&self) -> bool {
         self.version.spec.image.is_job() || self.version.function.async_run
     }
@@ -118,14 +118,14 @@ impl Unresolved {
 }
 
 impl Context {
-    /// What a call runs that was to run `before`: the newest generation of that version, for a call
-    /// is not routed twice. A version that was deleted meanwhile has left the route of every alias,
-    /// and the call goes where its alias leads now.
+    /// Resolves a call again that was to run `before`: the newest generation of that version,
+    /// because a call is not routed twice. A version that was deleted meanwhile has left the route
+    /// of every alias, and the call follows the current route of its alias.
     pub fn resolve_again(&self, call: &ResolvedCall, before: &CatalogVersion) -> Result<Arc<CatalogVersion>, Lookup> {
         let catalog = self.catalog.load();
         let function = &before.function.key;
         let same = catalog.find(function, &Qualifier::Version(before.key.version), RouteBy::MAIN);
-        // A rule that led to the version is gone with it, so that headers no longer matter.
+        // A rule that routed to the version was removed with it, so headers no longer matter.
         let by = RouteBy { draw: call.route_key, ..RouteBy::MAIN };
         same.or_else(|_| catalog.find(function, &call.qualifier, by))
     }

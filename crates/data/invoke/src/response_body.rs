@@ -1,5 +1,5 @@
-//! The body of a response on its way to the caller. It carries the invocation: the last byte ends
-//! it, and so does the deadline, a broken connection, or a caller that drops it.
+//! The body of a response on its way to the caller. It owns the invocation: the last byte ends it,
+//! and so does the deadline, a broken connection, or a caller that drops it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use crate::upstream::{Connection, poll_frame};
 pub(crate) struct ResponseBody {
     body: Incoming,
     left_bytes: u64,
-    /// Until the body ends, in whichever way.
+    /// `None` once the body has ended.
     flowing: Option<Flowing>,
 }
 
@@ -34,9 +34,9 @@ struct Flowing {
     connection: Option<Connection>,
     request_body: Option<Arc<BodyWatch>>,
     deadline: Instant,
-    /// Made at the first wait: most bodies come with their head.
+    /// Created at the first wait: most bodies arrive with their head.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Of an asynchronous call: resolves when it is terminated.
+    /// For an asynchronous call: resolves when it is terminated.
     canceled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
@@ -44,13 +44,13 @@ struct Flowing {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct CutOff {
-    /// How the run ended.
+    /// The status of the run.
     pub status: RunStatus,
     message: String,
 }
 
 impl ResponseBody {
-    /// The body of a response whose head has come; `None` when it has none, which ends the
+    /// The body of a response whose head has arrived; `None` when it has none, which ends the
     /// invocation.
     pub fn begin(
         invocation: Invocation,
@@ -112,8 +112,8 @@ impl ResponseBody {
 impl Flowing {
     /// Whether the deadline has passed; where the body `waits`, the task is woken when it does.
     fn poll_deadline(&mut self, waits: bool, cx: &mut Context<'_>) -> bool {
-        // Read first: a server that sends without a pause uses up the task's cooperative budget,
-        // and a timer polled then stays pending for ever.
+        // Checked first: a server that sends without a pause uses up the task's cooperative budget,
+        // and a timer polled after that stays pending for ever.
         if Instant::now() >= self.deadline {
             return true;
         }
@@ -165,7 +165,7 @@ impl Body for ResponseBody {
             return this.cut_off(Failure::response_too_large(limit));
         };
         this.left_bytes = left_bytes;
-        // hyper does not poll again after the last frame: the end must be seen with it.
+        // hyper does not poll again after the last frame: the end must be detected with it.
         if frame.is_trailers() || this.body.is_end_stream() {
             this.complete();
         }

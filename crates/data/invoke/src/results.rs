@@ -28,7 +28,7 @@ pub(crate) struct Results {
     kept: Mutex<VecDeque<Kept>>,
 }
 
-/// What bounds them together.
+/// Their common limits.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     age_ms_max: i64,
@@ -36,7 +36,7 @@ struct Limits {
     results_max: usize,
 }
 
-/// One of them, without what it says.
+/// The metadata of one result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kept {
     request: RequestId,
@@ -44,7 +44,7 @@ struct Kept {
     bytes: u64,
 }
 
-/// A result as it lies on disk.
+/// The stored form of a result.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     request_id: RequestId,
@@ -57,7 +57,8 @@ struct Stored {
 }
 
 impl Results {
-    /// Opens the folder, makes it if needed, and removes what is unfinished or over the limits.
+    /// Opens the folder, creates it if needed, and removes results that are incomplete or over the
+    /// limits.
     pub fn open(dir: PathBuf, config: &Config) -> io::Result<Self> {
         let limits = Limits {
             age_ms_max: i64::try_from(config.result_retention_s.saturating_mul(1000)).unwrap_or(i64::MAX),
@@ -79,7 +80,7 @@ impl Results {
         Ok(results)
     }
 
-    /// Keeps a result; one that alone is over the limits is not.
+    /// Keeps a result, unless it exceeds the limits by itself.
     pub fn keep(&self, result: &EventResult) {
         let id = result.request_id.clone();
         match self.write(result) {
@@ -93,7 +94,7 @@ impl Results {
         }
     }
 
-    /// A result that is kept.
+    /// Reads a kept result.
     pub fn get(&self, request: &RequestId) -> io::Result<Option<EventResult>> {
         self.remove_over();
         if !self.kept.lock().iter().any(|kept| kept.request == *request) {
@@ -126,7 +127,7 @@ impl Results {
     }
 }
 
-/// How many of the oldest are too old or too much.
+/// The number of oldest results that are too old or exceed the limits.
 fn over(kept: &VecDeque<Kept>, limits: Limits, now_ms: i64) -> usize {
     let mut bytes: u64 = kept.iter().map(|result| result.bytes).sum();
     let mut left = kept.len();
@@ -140,7 +141,7 @@ fn over(kept: &VecDeque<Kept>, limits: Limits, now_ms: i64) -> usize {
     kept.iter().take_while(is_over).count()
 }
 
-/// What a file keeps; `None` for one that is no whole result.
+/// The metadata of a file; `None` when it is not a complete result.
 fn kept(entry: &fs::DirEntry) -> Option<Kept> {
     let name = entry.file_name();
     let request = Path::new(&name).to_str()?.strip_suffix(".json")?.parse().ok()?;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-/// How long to wait; `None` for what is neither form. A date that has passed is no wait.
+/// The delay; `None` for a value of neither form. A past date is a delay of zero.
 pub fn parse(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

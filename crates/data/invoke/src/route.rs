@@ -1,8 +1,8 @@
-//! What decides between the two versions of an alias: the place of a call among all calls, and its
-//! headers. Pure.
+//! The inputs of an alias's choice between two versions: the call's position among all calls, and
+//! its headers. Pure.
 //!
-//! The place comes from the request's id alone, so a request that is tried again falls the same
-//! way, and nothing has to be remembered or shared between calls.
+//! The position depends only on the request's id, so a retried request is routed the same way, and
+//! no state has to be kept or shared between calls.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use http::HeaderMap;
 use types::RequestId;
 use types::alias::WEIGHT_PARTS;
 
-/// What rules of an alias look at when a call is no web request: the API's `RoutingKey`.
+/// The input of an alias's rules for a call without HTTP headers: the API's `RoutingKey`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoutingKey(BTreeMap<String, String>);
 
 impl RoutingKey {
-    /// Names of headers and their values; letter case of the names does not matter.
+    /// Creates a key from header names and values; the names are case-insensitive.
     pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
     }
 
-    /// Whether it has no headers: no rule is met by it.
+    /// Whether it has no headers: it matches no rule.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -36,10 +36,10 @@ pub(crate) fn header(map: &HeaderMap, name: &str) -> Option<String> {
     map.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// Where a request falls among [`WEIGHT_PARTS`], each place as likely as any other.
+/// The position of a request in [`WEIGHT_PARTS`], uniformly distributed.
 pub(crate) fn draw(request: &RequestId) -> u32 {
-    // FNV-1a gathers the text, the finalizer of MurmurHash3 spreads it: sequential ids are spread
-    // too.
+    // FNV-1a hashes the text, the finalizer of MurmurHash3 mixes the bits: sequential ids are
+    // spread too.
     let gathered = request
         .as_str()
         .bytes()
@@ -59,8 +59,7 @@ mod tests {
     #[test]
     fn a_request_always_falls_at_the_same_place() {
         let request: RequestId = "3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11".parse().expect("valid");
-        // The number is part of the promise: instances of one fleet must agree, also across
-        // releases.
+        // The number is guaranteed: all instances of a fleet must agree, also across releases.
         assert_eq!(draw(&request), 889_662);
     }
 

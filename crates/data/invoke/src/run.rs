@@ -1,5 +1,5 @@
-//! An invocation on its instance: its deadline, and why it failed when the instance or its
-//! connection did.
+//! An invocation on its instance: its deadline, and the failure when the instance or its connection
+//! broke.
 
 use std::future::Future;
 use std::pin::pin;
@@ -33,8 +33,8 @@ impl Run {
         self.started + Duration::from_secs(u64::from(self.lease.version.spec.timeout_s))
     }
 
-    /// Does `work` unless the run is canceled first. An instance that serves it alone and is asked
-    /// to end keeps its request until it has: what it responds counts no more.
+    /// Does `work` unless the run is cancelled first. An instance that serves it alone and is being
+    /// stopped keeps its request until it has ended: its response no longer counts.
     pub async fn until_canceled<T>(
         &self,
         cancellation: Option<&Cancellation>,
@@ -58,8 +58,9 @@ impl Run {
         Err(Stopped::Canceled(cancellation.clone()))
     }
 
-    /// Ends the instance of a canceled run, and waits for it however long the kernel takes: the run
-    /// has ended only when nothing of it goes on. Other requests of the instance keep it.
+    /// Ends the instance of a cancelled run, and waits for it however long the kernel takes: the
+    /// run has ended only when none of its processes runs. With other requests in it, the instance
+    /// is kept.
     pub async fn end_canceled(&self, cancellation: &Cancellation) {
         if !self.alone {
             return;
@@ -77,7 +78,7 @@ impl Run {
     }
 
     /// Retires an instance that hangs or has ended, so that it gets no further request. One that
-    /// hangs is killed, and its end waited for, so that its last output can be read whole.
+    /// hangs is killed, and its end waited for, so that its last output can be read completely.
     pub async fn retire_after(&mut self, outcome: Result<(), &Failure>, exit_wait_max: Duration) {
         let of_instance = outcome.err().filter(|failure| !failure.of_connection);
         match of_instance.map(|failure| failure.status) {
@@ -93,7 +94,7 @@ impl Run {
         }
     }
 
-    /// Most memory that the instance had so far.
+    /// Peak memory of the instance so far.
     pub fn peak_bytes(&self, now: Instant) -> u64 {
         match self.alone {
             true => self.lease.process.memory_peak_bytes(),
@@ -101,7 +102,7 @@ impl Run {
         }
     }
 
-    /// Why an upstream request failed.
+    /// The failure of an upstream request.
     pub async fn failure(&self, stopped: Stopped, exit_wait_max: Duration) -> Failure {
         match stopped {
             Stopped::TimedOut => self.timed_out(),
@@ -119,13 +120,13 @@ impl Run {
         }
     }
 
-    /// Why a connection broke: the instance has ended, or its server closed it.
+    /// The failure of a broken connection: the instance has ended, or its server closed it.
     pub async fn why_lost(&self, detail: &str, exit_wait_max: Duration) -> Failure {
         self.ended_or(exit_wait_max, || Failure::broken(detail)).await
     }
 
-    /// Over its time limit. An instance that went over its memory did so because of that, and may
-    /// take the kernel seconds to end.
+    /// The failure of a run over its time limit. If the instance exceeded its memory, that was the
+    /// cause, and the kernel may take seconds to end it.
     pub fn timed_out(&self) -> Failure {
         if self.lease.process.out_of_memory() {
             self.over_memory()
@@ -134,13 +135,13 @@ impl Run {
         }
     }
 
-    /// Why the end of the instance failed the run.
+    /// The failure of the run when its instance ended.
     pub fn ended(&self, ended: &ExitStatus) -> Failure {
         Failure::ended(ended, self.lease.version.spec.memory_mb, self.lease.process.memory_peak_bytes())
     }
 
-    /// Kills an instance of which the OOM killer has ended a process: that may be a process on
-    /// whose work the others wait for ever. Every request in the instance fails with this.
+    /// Kills an instance of which the OOM killer has ended a process: the others may wait for that
+    /// process for ever. Every request in the instance fails with this.
     fn over_memory(&self) -> Failure {
         self.lease.kill();
         self.ended(&ExitStatus { code: None, signal: None, out_of_memory: true })
@@ -152,7 +153,8 @@ impl Run {
         }
         match timeout(exit_wait_max, self.lease.process.ended()).await {
             Ok(ended) => self.ended(&ended),
-            // An instance full of files takes the kernel seconds to end; the cause is known by now.
+            // The kernel takes seconds to end an instance with much file memory; the cause is known
+            // by now.
             Err(_) if self.lease.process.out_of_memory() => self.over_memory(),
             Err(_) => otherwise(),
         }

@@ -1,5 +1,5 @@
-//! The serving of a request, whichever protocol it speaks: the invocation begins, its protocol gets
-//! a response from an instance, and the response carries the invocation to its end.
+//! Serves a request of any protocol: begins the invocation, gets a response from an instance, and
+//! hands the invocation to the response.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::web_response::WebResponse;
 use crate::websocket::{self, Opened};
 use crate::{grpc, headers, http1, metering};
 
-/// What an instance made of a request.
+/// The response of an instance.
 enum Served {
     Web(WebResponse),
     WebSocket(Opened),
@@ -61,7 +61,7 @@ impl Served {
         }
     }
 
-    /// The caller's response, which carries the invocation to its end.
+    /// The caller's response, which owns the invocation until its end.
     fn into_response(self, invocation: Invocation) -> Response<Body> {
         match self {
             Self::Web(response) => response.stream(invocation),

@@ -1,4 +1,4 @@
-//! The session key of a request: in a header, a cookie or a parameter of the query. Pure.
+//! The session key of a request: in a header, a cookie or a query parameter. Pure.
 
 use http::header::COOKIE;
 use http::{HeaderMap, Uri};
@@ -7,15 +7,15 @@ use types::{CatalogVersion, SessionSource, SessionSpec};
 
 use crate::failure::Failure;
 
-/// The key of the session that a request to this version belongs to; nothing where it has none or
-/// the version has no sessions.
+/// The session key of a request to this version; `None` where it has none or the version has no
+/// sessions.
 pub(crate) fn key(version: &CatalogVersion, head: &HeaderMap, uri: &Uri) -> Result<Option<SessionKey>, Failure> {
     let Some(spec) = version.spec.session(version.function.kind) else { return Ok(None) };
     let Some(text) = find(spec, head, uri).filter(|text| !text.is_empty()) else { return Ok(None) };
     SessionKey::new(text).map(Some).map_err(|problem| Failure::session_key(&problem))
 }
 
-/// The first value, as it was sent: two spellings of one value are two sessions.
+/// The first value, unchanged: two spellings of one value are two sessions.
 fn find<'a>(spec: &SessionSpec, head: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let named = |pair: &'a str| pair.trim().split_once('=').filter(|(name, _)| *name == spec.name);
     match spec.source {

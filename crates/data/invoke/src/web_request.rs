@@ -1,4 +1,4 @@
-//! A caller's request as one to an instance: what it may have, and what is changed in its head.
+//! Converts a caller's request to one to an instance: limits, and changes of its head.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::limit::Limit;
 use crate::request_body::{BodyWatch, RequestBody};
 use crate::{framing, headers};
 
-/// A request that is ready but for the platform's headers, which follow when the instance is known.
+/// A request that is complete except for the platform's headers, which are added when the instance
+/// is known.
 pub(crate) struct WebRequest {
     pub request: Request<RequestBody>,
     /// The progress of its body; `None` where it has none.
@@ -41,7 +42,7 @@ impl WebRequest {
         Ok(Self { request, body: watch })
     }
 
-    /// Has a body of unknown length sent in chunks: hyper takes a GET without a length to have no
+    /// Sends a body of unknown length in chunks: hyper assumes that a GET without a length has no
     /// body.
     pub fn chunk_unknown_length(&mut self) {
         let request = &mut self.request;
@@ -53,7 +54,7 @@ impl WebRequest {
     }
 }
 
-/// What the body of a request may have: the limit of its protocol, or that of its route.
+/// The limit of a request's body: that of its protocol, or that of its route.
 pub(crate) fn request_limit(extensions: &Extensions, of_protocol: Limit) -> Limit {
     match extensions.get::<RequestBytesMax>() {
         Some(RequestBytesMax(own)) if of_protocol.bytes_max == 0 || *own < of_protocol.bytes_max => {

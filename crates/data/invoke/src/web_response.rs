@@ -1,4 +1,4 @@
-//! An instance's response as one to the caller: what its head may have, and what is changed in it.
+//! Converts an instance's response to one to the caller: limits, and changes of its head.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::request_body::BodyWatch;
 use crate::response_body::ResponseBody;
 use crate::upstream::Connection;
 
-/// A response whose head has come.
+/// A response whose head has arrived.
 pub(crate) struct WebResponse {
     /// `None` where requests share one.
     connection: Option<Connection>,
@@ -43,7 +43,7 @@ impl WebResponse {
         self.response.status()
     }
 
-    /// The response for the caller; its body carries the invocation to its end.
+    /// The response for the caller; its body owns the invocation until its end.
     pub fn stream(self, invocation: Invocation) -> Response<Body> {
         let Self { connection, response, request_body } = self;
         let (mut head, body) = response.into_parts();
@@ -55,7 +55,7 @@ impl WebResponse {
     }
 }
 
-/// Drops what the HTTP library keeps of the instance's connection.
+/// Drops the extensions that the HTTP library attaches about the instance's connection.
 fn keep_reason_phrase(extensions: &mut Extensions) {
     let reasons = usize::from(extensions.get::<ReasonPhrase>().is_some());
     if extensions.len() > reasons {
@@ -78,7 +78,7 @@ fn check(status: StatusCode, map: &HeaderMap, body_bytes: u64, config: &Config) 
     Ok(())
 }
 
-/// Refuses a response with more headers than callers should have to take.
+/// Refuses a response with more headers than the limit.
 pub(crate) fn check_headers(map: &HeaderMap, config: &Config) -> Result<(), Failure> {
     if map.len() > config.web_response_headers_max {
         let (headers_max, bytes_max) = (config.web_response_headers_max, config.web_response_headers_bytes_max);

@@ -1,15 +1,15 @@
 //! The inline waker under every interleaving and memory order that two waking threads allow, by
-//! loom: no wake is lost, and what was written before a wake is seen by the poll that follows it.
+//! loom: no wake is lost, and writes before a wake are visible to the poll that follows it.
 
 #[allow(dead_code, reason = "a test in one thread has the rest")]
 #[path = "../src/upstream/inline_waker.rs"]
 mod inline_waker;
 
-/// What the waker is made of, by loom.
+/// The waker's primitives, from loom.
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicU8, Ordering};
 
-    /// A mutex that is locked as parking_lot's is.
+    /// A mutex with parking_lot's interface.
     pub(super) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
@@ -35,8 +35,8 @@ use crate::inline_waker::InlineWaker;
 /// else.
 const PREEMPTIONS_MAX: usize = 2;
 
-/// Polls until each of `threads` has said, without any order of its own, that it is done and then
-/// woken the waker.
+/// Polls until each of `threads` has set, with relaxed ordering, that it is done and then woken the
+/// waker.
 fn no_wake_of_so_many_threads_is_lost(threads: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(PREEMPTIONS_MAX);

@@ -5,14 +5,14 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::config::Config;
 
-/// Bytes of a header line beside name and value.
+/// Bytes of a header line besides name and value.
 const LINE_BYTES: usize = ": \r\n".len();
 /// Bytes of a status line with a long phrase.
 const STATUS_LINE_BYTES: usize = 1024;
 /// Smallest read buffer of a connection that hyper accepts, in bytes.
 const BUFFER_BYTES_MIN: usize = 408 * 1024;
 
-/// Bytes of a head with as many and as long headers as may be.
+/// Longest head, in bytes, with the maximum number and size of headers.
 fn head_bytes_max(config: &Config) -> usize {
     let lines = config.web_response_headers_max.saturating_mul(LINE_BYTES);
     config.web_response_headers_bytes_max.saturating_add(lines).saturating_add(STATUS_LINE_BYTES)
@@ -25,8 +25,8 @@ pub(crate) fn http1(config: &Config) -> http1::Builder {
     builder
 }
 
-/// Connections of HTTP/1.1 on which hyper sees no more headers than it has room for by itself; see
-/// `response_head`.
+/// Connections of HTTP/1.1 on which hyper receives no more headers than it has room for on the
+/// stack; see `response_head`.
 pub(super) fn http1_short_heads(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let bytes_max = head_bytes_max(config);

@@ -12,14 +12,15 @@ use super::connection::Connection;
 use super::state::UpstreamState;
 use crate::config::Config;
 
-/// A new connection, retried after each `attempt_max` until the caller gives up. A server whose
-/// accept queue is full answers no attempt, and the kernel repeats a SYN only after 1, 3 and 7 s.
+/// A new connection, retried after each `attempt_max` until the caller cancels. A server whose
+/// accept queue is full answers no attempt, and the kernel retransmits a SYN only after 1, 3 and 7
+/// s.
 pub(crate) async fn open_stream(instance: &Instance<UpstreamState>, attempt_max: Duration) -> io::Result<TcpStream> {
     loop {
         if let Ok(connected) = timeout(attempt_max, instance.process.connect()).await {
             let mut stream = connected?;
             if WorkerId::current() != WorkerId::NONE {
-                // The connection that found the server was made in the platform's runtime.
+                // The connection that detected the server was made in the platform's runtime.
                 stream = TcpStream::from_std(stream.into_std()?)?;
             }
             stream.set_nodelay(true)?;
@@ -32,7 +33,7 @@ pub(crate) async fn open_stream(instance: &Instance<UpstreamState>, attempt_max:
 pub(super) async fn connect(instance: &Instance<UpstreamState>, config: &Config) -> io::Result<Connection> {
     let mut connection = Connection::over(open_stream(instance, config.connect_max()).await?, config).await?;
     connection.counted = Some(instance.slot.idle().count());
-    // A new connection takes a request only once it was driven.
+    // A new connection accepts a request only once it was driven.
     connection.is_ready().await;
     Ok(connection)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     pub announced: Option<Duration>,
     /// Wakes driver and response.
     waker: InlineWaker,
-    /// Counts it among the open ones of its instance.
+    /// Counts it as one of its instance's open connections.
     pub counted: Option<Arc<()>>,
 }
 
@@ -62,7 +62,7 @@ fn timeout(field: &HeaderValue) -> Option<Duration> {
 }
 
 impl Driver {
-    /// Moves what can be moved in both directions.
+    /// Transfers available bytes in both directions.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Self::Inline(driven) = self
             && driven.as_mut().poll(cx).is_ready()
@@ -110,18 +110,18 @@ impl Connection {
         polled
     }
 
-    /// Whether neither side has closed it, as far as the kernel knows, and nothing of its last
-    /// response is still to come.
+    /// Whether neither side has closed it, as far as the kernel knows, and its last response is
+    /// complete.
     pub fn is_open(&self) -> bool {
         self.reusable && !self.sender.is_closed() && self.socket.is_silent()
     }
 
-    /// The worker whose runtime has its socket.
+    /// The worker whose runtime polls its socket.
     pub fn worker(&self) -> WorkerId {
         self.socket.worker()
     }
 
-    /// Brings an idle one to the calling thread's runtime.
+    /// Moves an idle one to the calling thread's runtime.
     pub fn move_here(&self) -> io::Result<()> {
         self.socket.move_here()
     }
@@ -150,8 +150,8 @@ impl Connection {
         socket.begin(stamp);
         // It wakes the driver, which is polled next in any case.
         let sent = waker.without_wake(|| sender.try_send_request(request));
-        // A server that sends without a pause uses up the task's cooperative budget, and the
-        // response that is there would not be polled.
+        // A server that sends without a pause uses up the task's cooperative budget, and a response
+        // that has arrived would not be polled.
         let mut response = pin!(unconstrained(sent));
         let received = poll_fn(|cx| {
             let polled = waker.poll(cx, |cx| {
@@ -159,7 +159,7 @@ impl Connection {
                 if socket.has_too_many_interim() { Poll::Ready(None) } else { response.as_mut().poll(cx).map(Some) }
             });
             if polled.is_pending() {
-                // A response head may come in pieces too.
+                // A response head may arrive in pieces too.
                 socket.acknowledge();
             }
             polled
@@ -184,7 +184,7 @@ impl Connection {
     }
 
     /// Drives it in a task of its own, which ends with the connection: the rest of the request's
-    /// body must flow whether or not the response is read.
+    /// body must be sent whether or not the response is read.
     pub fn detach(&mut self) {
         if let Driver::Inline(driven) = std::mem::replace(&mut self.driver, Driver::Task) {
             tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! A connection whose server may respond and close before it has read the whole request, as with
-//! 413: what can no longer be written is discarded, and the response is read. Without it the failed
-//! write would hide the response.
+//! 413: bytes that can no longer be written are discarded, and the response is read. Otherwise the
+//! failed write would hide the response.
 
 use std::io;
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// A stream that discards what its peer no longer reads.
+/// A stream that discards bytes that its peer no longer reads.
 #[derive(Debug)]
 pub(crate) struct EarlyResponse<S> {
     stream: S,
-    /// The server reads no more.
+    /// Whether the server has stopped reading.
     unread: bool,
 }
 
@@ -22,7 +22,7 @@ impl<S> EarlyResponse<S> {
         Self { stream, unread: false }
     }
 
-    /// What became of a write of `bytes`.
+    /// The outcome of a write of `bytes`.
     fn written(&mut self, bytes: usize, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Err(error)) if is_closed(error.kind()) => {

@@ -1,4 +1,4 @@
-//! How a request to an instance fails: without a response, or with one that cannot be passed on.
+//! Failures of a request to an instance: without a response, or with an invalid one.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::framing::InvalidFraming;
 use crate::request_body::RequestBody;
 
-/// Why an upstream request brought no response head.
+/// Why an upstream request has no response head.
 pub(crate) enum UpstreamError {
     /// The instance accepts no connection; nothing of the request has reached it.
     Unreachable {
@@ -21,7 +21,7 @@ pub(crate) enum UpstreamError {
     },
     /// The connection broke after the request, or a part of it, was sent.
     ConnectionLost(String),
-    /// The response cannot be passed on.
+    /// The response is invalid.
     BadResponse(Box<Failure>),
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum ResponseError {
 }
 
 impl ResponseError {
-    /// Whether the instance has responded, with what cannot be used: a retry would run it twice.
+    /// Whether the instance has responded, invalidly: a retry would run it twice.
     pub fn is_response(&self) -> bool {
         match self {
             Self::Http(error) => error.is_parse(),
@@ -52,7 +52,7 @@ impl ResponseError {
         }
     }
 
-    /// What it means for the invocation.
+    /// The resulting error of the invocation.
     pub fn into_upstream(self, config: &Config) -> UpstreamError {
         let failure = match &self {
             Self::Http(error) if error.is_parse_too_large() => {

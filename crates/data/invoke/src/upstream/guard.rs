@@ -1,4 +1,4 @@
-//! What stops an upstream request: the deadline of its invocation, and the end of its instance.
+//! Limits of an upstream request: the deadline of its invocation, and the end of its instance.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,7 +20,7 @@ pub(crate) enum Stopped {
 }
 
 /// Runs `work` until it is done, `deadline` passes or the instance ends. An instance may end on
-/// purpose once it has responded, so that `work` may take `exit_wait_max` longer then.
+/// purpose once it has responded, so `work` gets `exit_wait_max` longer then.
 pub(crate) async fn guarded<T>(
     instance: &Instance<UpstreamState>,
     deadline: Instant,

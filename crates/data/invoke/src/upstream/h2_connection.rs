@@ -8,21 +8,21 @@ use tokio::time::Instant;
 
 use crate::request_body::RequestBody;
 
-/// The connection, once there was one.
+/// The connection, once one was opened.
 #[derive(Default)]
 pub(crate) struct H2Connection(Mutex<Option<Open>>);
 
 struct Open {
     sender: SendRequest<RequestBody>,
-    /// When a request was sent over it last.
+    /// When the last request was sent over it.
     used: Instant,
-    /// Of the instance, when it was opened.
+    /// The instance's suspensions when it was opened.
     suspensions: u64,
 }
 
 impl H2Connection {
     /// The connection, unless its server may have closed it. Requests over one that is dropped here
-    /// go on to their ends.
+    /// continue to their ends.
     pub fn get(&self, suspensions: u64, unused_max: Duration) -> Option<SendRequest<RequestBody>> {
         let (mut shared, now) = (self.0.lock(), Instant::now());
         let stale = shared.take_if(|open| {

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 use tokio::io::AsyncWrite;
 
-/// Slices of one write; hyper writes what is left with the next.
+/// Slices of one write; hyper writes the rest with the next.
 const SLICES_MAX: usize = 8;
 
 /// Writes the lines of one request after another.
 #[derive(Default)]
 pub(super) struct HeadWriter {
-    /// What is added to the request that is sent next; empty when nothing is.
+    /// Lines to add to the next request; empty when there are none.
     lines: Vec<u8>,
     /// Its request line and these lines, once it is being written.
     head: Vec<u8>,
@@ -23,19 +23,19 @@ pub(super) struct HeadWriter {
 }
 
 impl HeadWriter {
-    /// Adds what `add` writes, whole lines, to the request that is sent next.
+    /// Adds the lines that `add` writes to the next request.
     pub fn begin(&mut self, add: impl FnOnce(&mut Vec<u8>)) {
         self.lines.clear();
         self.head.clear();
         add(&mut self.lines);
     }
 
-    /// Whether what is written now passes as it is.
+    /// Whether writes pass unchanged.
     pub fn is_done(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Writes a request's first bytes with the lines among them. Returns how many of the given ones
+    /// Writes a request's first bytes with the lines inserted. Returns how many of the given bytes
     /// were written.
     pub fn poll_write(
         &mut self,
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// What a peer reads of a request whose bytes are in these slices.
+    /// The bytes that a peer reads of a request in these slices.
     async fn sent(slices: &'static [&'static str], room: usize) -> String {
         let (mut near, mut far) = tokio::io::duplex(room);
         let written = tokio::spawn(async move {

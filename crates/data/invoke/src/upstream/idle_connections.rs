@@ -1,6 +1,6 @@
-//! Idle connections, for as long as their server can be expected to keep them as well: not across a
-//! suspension of the instance, after which its timers fire at once, and not after a silence (RFC
-//! 9112, 9.5), whose length is learned from the server.
+//! Idle connections, for as long as their server is likely to keep them open: not across a
+//! suspension of the instance, after which its timers fire at once, and not after a long silence
+//! (RFC 9112, 9.5).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -15,11 +15,11 @@ use super::connection::Connection;
 /// The idle connections of one instance, the one used last at the end.
 pub(crate) struct IdleConnections {
     list: Mutex<Vec<Idle>>,
-    /// The sweep has it in its list.
+    /// Whether the sweep has it in its list.
     swept: AtomicBool,
     /// Cloned by each connection.
     open: Arc<()>,
-    /// The server was seen to serve one connection at a time.
+    /// Whether the server was observed to serve one connection at a time.
     only_one: AtomicBool,
     /// Microseconds after which the server may have closed an idle connection, by what it did.
     unused_us_max: AtomicU64,
@@ -45,10 +45,10 @@ impl Default for IdleConnections {
 
 struct Idle {
     connection: Connection,
-    /// Whose runtime has it.
+    /// The worker whose runtime polls it.
     worker: WorkerId,
     since: Instant,
-    /// Of the instance, when it became idle.
+    /// The instance's suspensions when it became idle.
     suspensions: u64,
 }
 
@@ -100,7 +100,7 @@ impl IdleConnections {
         }
     }
 
-    /// Notes that the server reads from one connection only when the others are closed.
+    /// Records that the server reads from one connection only when the others are closed.
     pub fn serves_only_one(&self) {
         self.only_one.store(true, Ordering::Relaxed);
     }
@@ -117,13 +117,13 @@ impl IdleConnections {
         self.list.lock().push(Idle { connection, worker, since: Instant::now(), suspensions });
     }
 
-    /// Closes all of them; true when there were some.
+    /// Closes all of them; returns whether there were any.
     pub fn close_idle(&self) -> bool {
         let idle = std::mem::take(&mut *self.list.lock());
         !idle.is_empty()
     }
 
-    /// Closes what was unused for `unused_max`; true when some are left.
+    /// Closes those unused for `unused_max`; returns whether some are left.
     fn close_unused(&self, now: Instant, unused_max: Duration) -> bool {
         let mut list = self.list.lock();
         let first_young = list.partition_point(|idle| now.saturating_duration_since(idle.since) >= unused_max);
@@ -135,8 +135,8 @@ impl IdleConnections {
     }
 }
 
-/// Closes connections that were idle for too long, so that a server which serves one connection at
-/// a time is free for another.
+/// Closes connections that were idle for too long, so that a server that serves one connection at a
+/// time is free for another.
 #[derive(Default)]
 pub(crate) struct IdleSweep(Mutex<Vec<Weak<IdleConnections>>>);
 
@@ -156,7 +156,7 @@ impl IdleSweep {
             let now = ticks.tick().await;
             let watched = std::mem::take(&mut *self.0.lock());
             for connections in watched.iter().filter_map(Weak::upgrade) {
-                // First, so that a connection that is added from here on has it watched again.
+                // First, so that a connection that is added from here on is watched again.
                 connections.swept.store(false, Ordering::Release);
                 if connections.close_unused(now, unused_max) {
                     self.watch(&connections);

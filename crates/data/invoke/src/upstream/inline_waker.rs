@@ -1,9 +1,9 @@
 //! Polls futures of one task that wake each other again at once: the driver of a connection, and
-//! what waits for its response.
+//! the future that waits for its response.
 //!
 //! A task that is woken while it is polled is queued behind all others, and another worker is woken
-//! to steal it: a futex call, and a move between processors, for nothing. A wake from within the
-//! poll repeats the poll instead.
+//! to steal it: a needless futex call and a move between processors. A wake from within the poll
+//! repeats the poll instead.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,7 +13,7 @@ use super::sync::{AtomicU8, Mutex, Ordering};
 /// Polls in a row before the task yields to the others of its worker.
 pub(super) const POLLS_MAX: usize = 16;
 
-/// Not being polled: a wake is for the task.
+/// Not being polled: a wake goes to the task.
 const IDLE: u8 = 0;
 /// Being polled.
 const POLLING: u8 = 1;
@@ -38,8 +38,8 @@ impl Wake for State {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // An update also where it is woken already: the poll that follows must see what was written
-        // before this wake.
+        // Also updated when it is woken already: the poll that follows must see writes made before
+        // this wake.
         let repeat = |phase| (phase != IDLE).then_some(WOKEN);
         if self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, repeat).is_err() {
             let task = self.task.lock().clone();
@@ -56,7 +56,8 @@ impl Default for InlineWaker {
 }
 
 impl InlineWaker {
-    /// Runs what wakes one of the futures, and drops the wake: the caller polls all of them next.
+    /// Runs an operation that wakes one of the futures, and drops the wake: the caller polls all of
+    /// them next.
     pub fn without_wake<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.state.phase.store(POLLING, Ordering::Release);
         let done = work();

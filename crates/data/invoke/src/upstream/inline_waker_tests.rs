@@ -1,4 +1,4 @@
-//! The inline waker in one thread; `tests/inline_waker_loom.rs` has it in several.
+//! The inline waker in one thread; `tests/inline_waker_loom.rs` covers several.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! Interim responses (1xx) before a response to a request for an upgrade: how many there may be,
-//! and how large. Those to other requests are counted by `response_head`.
+//! Limits of the number and size of interim responses (1xx) before a response to an upgrade
+//! request. Those to other requests are counted by `response_head`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use super::socket::Socket;
 use crate::config::Config;
 use crate::headers;
 
-/// The interim responses to one request. None is passed on: hyper's server can send no interim
-/// response but its own `100 Continue`.
+/// The interim responses to one request. None is forwarded: hyper's server can send no interim
+/// response except its own `100 Continue`.
 #[derive(Debug)]
 pub(crate) struct InterimResponses {
     count: AtomicU32,
@@ -21,8 +21,8 @@ pub(crate) struct InterimResponses {
 }
 
 impl InterimResponses {
-    /// Counts those to a request that is sent next over `socket`, which is read no further when
-    /// there were too many.
+    /// Counts those to the next request over `socket`, which is no longer read when there were too
+    /// many.
     pub fn watch<B>(request: &mut Request<B>, config: &Config, socket: &Socket) -> Arc<Self> {
         let counted = Arc::new(Self {
             count: AtomicU32::new(0),
@@ -41,7 +41,7 @@ impl InterimResponses {
         counted
     }
 
-    /// Whether there were more than may be.
+    /// Whether there were more than the limit.
     pub fn is_over(&self) -> bool {
         self.count.load(Ordering::Relaxed) > self.count_max || self.bytes.load(Ordering::Relaxed) > self.bytes_max
     }

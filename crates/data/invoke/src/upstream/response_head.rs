@@ -1,24 +1,25 @@
-//! Follows the head of a response as its bytes come, before hyper reads it: counts interim
-//! responses, and takes header lines out that are more than hyper has room for. Pure.
+//! Follows the head of a response as its bytes arrive, before hyper reads it: counts interim
+//! responses, and extracts header lines beyond those that hyper has room for. Pure.
 //!
 //! hyper keeps 100 lines on its stack; a higher limit makes it fill two arrays of that many entries
-//! on the heap for each head, which took a tenth of a warm request's instructions. hyper stays the
-//! judge of a head: only lines that are valid and say nothing of the message's end are taken out,
-//! and where a limit is exceeded all that follows is left in.
+//! on the heap for each head, which took a tenth of a warm request's instructions. hyper still
+//! validates the head: only lines that are valid and do not affect framing are extracted, and where
+//! a limit is exceeded the rest is left in.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 use crate::config::Config;
 
-/// Header lines that pass as they come; the rest of hyper's room is for [`KEPT`].
+/// Header lines that pass unchanged; the rest of hyper's room is for [`KEPT`].
 const LINES_PASSED: usize = 90;
-/// What hyper must see, wherever it stands.
+/// Headers that hyper must see, at any position.
 const KEPT: [&[u8]; 4] = [b"connection", b"content-length", b"transfer-encoding", b"upgrade"];
-/// Bytes of a line that show whether it is empty, or the status line of an interim response.
+/// Bytes of a line that suffice to recognize an empty line, or the status line of an interim
+/// response.
 const BEGINNING: usize = "HTTP/1.1 1xx".len();
 
-/// What responses may have.
+/// Limits of responses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadLimits {
     lines_max: usize,
@@ -44,11 +45,11 @@ enum Phase {
     Start,
     /// In the header lines.
     Lines,
-    /// Nothing more is looked at: the head is over, or hyper is left to refuse it.
+    /// No longer followed: the head is complete, or hyper is left to refuse it.
     Over,
 }
 
-/// The heads of one response after the other.
+/// The heads of successive responses.
 #[derive(Debug)]
 pub(super) struct ResponseHead {
     limits: HeadLimits,
@@ -60,14 +61,14 @@ pub(super) struct ResponseHead {
     is_interim: bool,
     /// Interim responses, and the bytes of their heads.
     interim: (u32, usize),
-    /// A line whose end has not come: its beginning, or all of it where it is not passed.
+    /// A line whose end has not arrived: its beginning, or all of it where it has not passed.
     partial: Vec<u8>,
-    /// Lines that were taken out.
+    /// Extracted lines.
     extra: HeaderMap,
 }
 
 impl ResponseHead {
-    /// Nothing is followed before [`ResponseHead::begin`].
+    /// Follows nothing before [`ResponseHead::begin`].
     pub fn new(limits: HeadLimits) -> Self {
         Self {
             limits,
@@ -81,7 +82,7 @@ impl ResponseHead {
         }
     }
 
-    /// A request was sent: a response follows.
+    /// Records that a request was sent: a response follows.
     pub fn begin(&mut self) {
         self.phase = Phase::Start;
         self.interim = (0, 0);
@@ -91,22 +92,22 @@ impl ResponseHead {
         }
     }
 
-    /// Whether bytes pass unseen.
+    /// Whether bytes pass without being followed.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
-    /// Whether there were more interim responses than may be.
+    /// Whether there were more interim responses than the limit.
     pub fn has_too_many_interim(&self) -> bool {
         self.interim.0 > self.limits.interim_max || self.interim.1 > self.limits.interim_bytes_max
     }
 
-    /// The lines that were taken out of the response's head.
+    /// Takes the lines that were extracted from the response's head.
     pub fn take_extra(&mut self) -> Option<HeaderMap> {
         (!self.extra.is_empty()).then(|| std::mem::take(&mut self.extra))
     }
 
-    /// Follows bytes; returns what hyper reads in their place where that is not the same.
+    /// Follows bytes; returns the replacement for hyper to read where it differs.
     pub fn receive(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut rest = bytes;
         while !self.is_over() && !rest.is_empty() {
@@ -161,8 +162,8 @@ impl ResponseHead {
         self.extra.clear();
     }
 
-    /// Takes lines out of `rest`, which begins with a line or goes on with one that was not passed,
-    /// and adds the others to `passed`.
+    /// Extracts lines of `rest`, which begins with a line or continues one that has not passed, and
+    /// adds the others to `passed`.
     fn take_out(&mut self, mut rest: &[u8], passed: &mut Vec<u8>) {
         while self.phase == Phase::Lines {
             let Some(end) = memchr(b'\n', rest) else {
@@ -186,7 +187,7 @@ impl ResponseHead {
             whole.pop();
             self.end_line(&whole);
         }
-        // The body, or the next head, which is looked at when it comes alone.
+        // The body, or the next head, which is followed when it arrives alone.
         match self.phase {
             Phase::Over => passed.extend_from_slice(rest),
             _ => match self.receive(rest) {
@@ -197,10 +198,10 @@ impl ResponseHead {
     }
 }
 
-/// Name and value of a line that may be taken out.
+/// Name and value of a line that may be extracted.
 fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = memchr(b':', line)?;
-    // Whitespace may stand before the colon, as hyper is told.
+    // Whitespace may precede the colon, as hyper is configured.
     let name = line[..colon].trim_ascii_end();
     if KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept)) {
         return None;
@@ -222,7 +223,7 @@ mod tests {
         head
     }
 
-    /// What hyper reads of bytes that come in pieces of so many.
+    /// The bytes that hyper reads when they arrive in pieces of this size.
     fn passed(head: &mut ResponseHead, bytes: &[u8], piece: usize) -> Vec<u8> {
         bytes.chunks(piece).flat_map(|piece| head.receive(piece).unwrap_or_else(|| piece.to_vec())).collect()
     }

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use crate::request_body::RequestBody;
 
 /// A request without a body whose method is idempotent (RFC 9110, 9.2.2). Most are dropped unused,
-/// so that nothing is hashed for them.
+/// so nothing is hashed for them.
 pub(super) struct Retry {
     method: Method,
     uri: Uri,
@@ -13,7 +13,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// A copy, where a second try is allowed.
+    /// A copy, where a retry is allowed.
     pub fn of(request: &Request<RequestBody>) -> Option<Self> {
         if !request.body().can_retry(request.method()) {
             return None;

@@ -1,5 +1,5 @@
 //! One HTTP/1.1 request to an instance: over an idle connection or a new one, retried where that
-//! runs nothing twice.
+//! cannot run it twice.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -25,15 +25,15 @@ use crate::headers::Stamp;
 use crate::limit::Limit;
 use crate::request_body::RequestBody;
 
-/// A response head, and the connection that its body comes over.
+/// A response head, and the connection of its body.
 pub(crate) type Received = (Connection, Response<Incoming>);
 
 /// New connections for a request that comes back unsent.
 const NEW_CONNECTIONS_MAX: u32 = 2;
 
 /// Sends a request over an idle connection, or a new one. A request that was not sent is sent over
-/// another connection; one that may have been processed when its idle connection broke is sent
-/// again once, over a new one, only when it is idempotent and has no body.
+/// another connection; one that may have been processed when its idle connection broke is retried
+/// once over a new one, only when it is idempotent and has no body.
 pub(crate) async fn send(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
@@ -70,8 +70,8 @@ pub(crate) async fn send(
     send_over_new(instance, request, stamp, delivered, config).await
 }
 
-/// Sends a request over a new connection. `delivered` is how an earlier connection broke that it
-/// was sent over.
+/// Sends a request over a new connection. `delivered` is the failure of an earlier connection that
+/// it was sent over.
 async fn send_over_new(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
@@ -103,8 +103,7 @@ async fn send_over_new(
 }
 
 /// Waits for a response head over a new connection. A server that serves one connection at a time
-/// reads it only when those before are closed: idle ones are closed for as long as the response
-/// does not come.
+/// reads it only when the earlier ones are closed: idle ones are closed until the response arrives.
 async fn received_or_close_idle<T>(
     instance: &Instance<UpstreamState>,
     sent: impl Future<Output = T>,
@@ -126,7 +125,7 @@ async fn received_or_close_idle<T>(
     }
 }
 
-/// Requests that an instance serves at once.
+/// The instance's concurrency.
 fn concurrency(instance: &Instance<UpstreamState>) -> u32 {
     instance.version.spec.max_concurrency(instance.version.function.kind)
 }
@@ -162,9 +161,9 @@ pub(crate) async fn read_whole(
     Ok([first, rest.freeze()].concat().into())
 }
 
-/// The next frame of a body whose connection is driven here, or by a task of its own where there is
-/// none. Polling for a frame makes the connection read it: it wakes the driver, which is polled
-/// again then.
+/// The next frame of a body whose connection is driven here, or by its own task where there is
+/// none. Polling for a frame makes the connection read it: it wakes the driver, which is then
+/// polled again.
 pub(crate) fn poll_frame(
     connection: Option<&mut Connection>,
     body: &mut Incoming,

@@ -1,4 +1,4 @@
-//! One request over the HTTP/2 connection of an instance, which is opened where there is none.
+//! One request over the HTTP/2 connection of an instance, which is opened on demand.
 
 use connections::{FrameLimits, Metered};
 use http::{Method, Request, Response};
@@ -44,14 +44,14 @@ pub(crate) async fn send_h2(
         .handshake(TokioIo::new(metered(stream, config)))
         .await
         .map_err(|error| UpstreamError::lost(&error))?;
-    // It ends with the connection: when the instance does, or when the last sender is dropped.
+    // It ends with the connection: when the instance ends, or when the last sender is dropped.
     tokio::spawn(connection);
     instance.slot.h2().set(sender.clone(), instance.suspensions());
     let response = sender.send_request(request).await.map_err(|error| UpstreamError::lost(&error))?;
     framed(&method, response, config)
 }
 
-/// Frames without payload cost a server little and the platform much.
+/// Meters frames without payload, which cost a server little and the platform much.
 fn metered<S>(stream: S, config: &Config) -> Metered<S> {
     let (burst_max, per_second_max) = (config.h2_control_frames_max, config.h2_control_frames_per_s_max);
     Metered::to_server(stream, FrameLimits { burst_max, per_second_max })

@@ -23,7 +23,7 @@ use super::response_head::{HeadLimits, ResponseHead};
 use crate::config::Config;
 use crate::headers::Stamp;
 
-/// Bytes of a read that may have a head.
+/// Size of a read that may contain a head, in bytes.
 const HEAD_READ_BYTES: usize = 8 * 1024;
 
 /// A shared socket; cheap to clone.
@@ -34,16 +34,16 @@ struct Inner {
     stream: TokioIo<TcpStream>,
     /// Bytes were read since the last request, or since they were acknowledged.
     unacknowledged: bool,
-    /// Nothing more is read.
+    /// Whether reading was stopped.
     read_stopped: bool,
     head: ResponseHead,
     /// Adds the stamp to a request.
     added: HeadWriter,
-    /// Bytes of heads before hyper gets them.
+    /// Bytes of heads before hyper reads them.
     buffer: Box<[u8]>,
-    /// What hyper has had no room for yet.
+    /// Bytes that hyper has had no room for yet.
     unread: VecDeque<u8>,
-    /// Whose runtime reports its readiness.
+    /// The worker whose runtime reports its readiness.
     worker: WorkerId,
 }
 
@@ -62,13 +62,13 @@ impl Socket {
         })))
     }
 
-    /// Whose runtime reports its readiness.
+    /// The worker whose runtime reports its readiness.
     pub fn worker(&self) -> WorkerId {
         self.0.lock().worker
     }
 
-    /// Registers it with the runtime of the calling thread, where another's had it: each wake-up
-    /// would cross threads otherwise. Nothing may wait for the socket.
+    /// Moves it to the runtime of the calling thread: otherwise each wake-up would cross threads.
+    /// No task may be waiting for the socket.
     pub fn move_here(&self) -> io::Result<()> {
         let mut inner = self.0.lock();
         let here = WorkerId::current();
@@ -89,7 +89,7 @@ impl Socket {
         peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 
-    /// Marks the beginning of a request, to which the stamp is added, and whose response's head is
+    /// Marks the beginning of a request, to which the stamp is added; the head of its response is
     /// followed.
     pub fn begin(&self, stamp: Stamp<'_>) {
         let mut inner = self.0.lock();
@@ -101,30 +101,30 @@ impl Socket {
         }
     }
 
-    /// Whether more interim responses came than may be; nothing is read then.
+    /// Whether more interim responses arrived than the limit; reading stops then.
     pub fn has_too_many_interim(&self) -> bool {
         self.0.lock().head.has_too_many_interim()
     }
 
-    /// Header lines of the response that hyper did not get.
+    /// Header lines of the response that were extracted before hyper.
     pub fn take_extra_headers(&self) -> Option<HeaderMap> {
         self.0.lock().head.take_extra()
     }
 
-    /// Reads nothing more: every further read fails. hyper reads on while there are bytes, and
-    /// nothing else could stop it.
+    /// Stops reading: every further read fails. hyper reads while there are bytes, and cannot be
+    /// stopped otherwise.
     pub fn stop_reading(&self) {
         self.0.lock().read_stopped = true;
     }
 
-    /// Acknowledges what was read of a response that is not complete. A server that writes head and
-    /// body apart and has not set TCP_NODELAY sends the second part only when the first is
-    /// acknowledged (RFC 1122, 4.2.3.4), and the kernel would take 40 ms for that (tcp(7),
-    /// TCP_QUICKACK). A response that comes in one piece costs no system call.
+    /// Acknowledges the bytes read of an incomplete response. A server that writes head and body
+    /// separately without TCP_NODELAY sends the second part only when the first is acknowledged
+    /// (RFC 1122, 4.2.3.4), and the kernel would delay that by 40 ms (tcp(7), TCP_QUICKACK). A
+    /// response that arrives in one piece costs no system call.
     pub fn acknowledge(&self) {
         let mut inner = self.0.lock();
         if std::mem::take(&mut inner.unacknowledged) {
-            // Without it the rest of the response comes later.
+            // If it fails, the rest of the response arrives later.
             sockopt::set_tcp_quickack(inner.stream.inner(), true).ok();
         }
     }
@@ -146,7 +146,7 @@ impl Read for Socket {
 }
 
 impl Inner {
-    /// Reads what may belong to the head of a response.
+    /// Reads bytes that may belong to the head of a response.
     fn poll_read_head(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         while self.unread.is_empty() {
             let room = self.buffer.len().min(buf.remaining());

@@ -1,5 +1,5 @@
-//! What is kept with an instance between its requests: connections, headers that all its requests
-//! share, and counters.
+//! State stored with an instance between its requests: connections, headers shared by all its
+//! requests, and counters.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,18 +18,17 @@ use crate::metering::{OutFlow, Successes};
 /// The state of one instance as an upstream; dropped with the instance.
 #[derive(Default)]
 pub(crate) struct UpstreamState {
-    /// At most one for each request that the instance serves at once, and each of a worker.
+    /// At most one for each concurrent request of the instance, and each of a worker.
     idle: Arc<IdleConnections>,
     h2: H2Connection,
     headers: OnceLock<VersionHeaders>,
     out_flow: OnceLock<Arc<OutFlow>>,
     successes: OnceLock<Successes>,
-    /// When the peak of the instance's memory was read last, and what it was.
+    /// When the instance's peak memory was last read, and its value.
     peak: Mutex<Option<(Instant, u64)>>,
 }
 
-/// How old the peak of an instance's memory may be in the report of a request that was not alone in
-/// it.
+/// Longest age of an instance's peak memory in the report of a request that shared the instance.
 const PEAK_AGE_MAX: Duration = Duration::from_millis(1);
 
 impl UpstreamState {
@@ -43,12 +42,12 @@ impl UpstreamState {
         &self.h2
     }
 
-    /// What the instance sends to the world outside.
+    /// Egress of the instance.
     pub fn out_flow(&self, process: &Arc<dyn Process>, function: &FunctionKey) -> &Arc<OutFlow> {
         self.out_flow.get_or_init(|| Arc::new(OutFlow::new(Arc::clone(process), function.clone())))
     }
 
-    /// The peak of the instance's memory, in bytes, for one of many requests in it: it is not read
+    /// The peak of the instance's memory, in bytes, for a request that shares it: cached, not read
     /// for each.
     pub fn peak_bytes(&self, process: &Arc<dyn Process>, now: Instant) -> u64 {
         let mut peak = self.peak.lock();
@@ -58,7 +57,7 @@ impl UpstreamState {
         }
     }
 
-    /// Where successful runs of the instance's version are counted.
+    /// The metric series of successful runs of the instance's version.
     pub fn successes(&self, version: &CatalogVersion) -> &Successes {
         self.successes.get_or_init(|| Successes::of(version))
     }

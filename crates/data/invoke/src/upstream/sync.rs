@@ -1,4 +1,4 @@
-//! The synchronization that [`super::inline_waker`] is made of; its model check has loom's instead.
+//! The synchronization primitives of [`super::inline_waker`]; its model check uses loom's instead.
 
 pub(super) use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,4 +1,5 @@
-//! Why a WebSocket connection was closed, and how its invocation ends (contract 4.12). Pure.
+//! The cause of a WebSocket connection's end, and the outcome of its invocation (contract 4.12).
+//! Pure.
 
 use types::RunStatus;
 
@@ -22,32 +23,32 @@ impl Side {
     }
 }
 
-/// Why it was closed.
+/// The cause of its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseCause {
-    /// This side closed it first, with this code if it said one.
+    /// This side closed it first, with this code if it sent one.
     Closed(Side, Option<u16>),
-    /// This side went away without a close frame.
+    /// This side disconnected without a close frame.
     Gone(Side),
-    /// This side sent what may not be sent.
+    /// This side violated the protocol or a limit.
     Violated(Side, Violation),
     /// Neither side sent anything for too long.
     Idle,
-    /// It took longer than a run may.
+    /// The connection exceeded the function's time-out.
     TimedOut,
     /// The platform is shutting down.
     Leaving,
 }
 
 /// Close codes of a success: normal, an extension that a client missed, an error that a server
-/// reports. No code at all is what browsers send of a page that says nothing.
+/// reports. Browsers send no code when a page gives none.
 const SUCCESS: [u16; 3] = [1000, 1010, 1011];
-/// A page is left, a server stops.
+/// A page is left, or a server stops.
 const GOING_AWAY: u16 = 1001;
 const PROTOCOL_ERROR: u16 = 1002;
 const TOO_BIG: u16 = 1009;
 
-/// The setting that bounds what was too long.
+/// The setting of the limit that was exceeded.
 fn setting(violation: Violation, name: &str) -> String {
     match violation {
         Violation::TooLong { .. } => format!(" (invoke.{name})"),
@@ -56,7 +57,7 @@ fn setting(violation: Violation, name: &str) -> String {
 }
 
 impl CloseCause {
-    /// The close code that the platform sends both sides, where none of them closed the connection.
+    /// The close code that the platform sends to both sides, where neither closed the connection.
     pub fn code(self) -> Option<u16> {
         match self {
             Self::Closed(..) | Self::Gone(_) => None,
@@ -66,7 +67,7 @@ impl CloseCause {
         }
     }
 
-    /// The same in words.
+    /// The reason as text.
     pub fn reason(self, idle_s: u64, timeout_s: u32) -> String {
         match self {
             Self::Closed(Side::Server, code) => format!("the function's server closed the connection{}", with(code)),
@@ -88,12 +89,12 @@ impl CloseCause {
         }
     }
 
-    /// What the invocation ends with.
+    /// The outcome of the invocation.
     pub fn ending(self, idle_s: u64, timeout_s: u32) -> Ending {
         let status = match self {
             Self::Closed(_, None) => return Ending::Success,
             Self::Closed(_, Some(code)) if SUCCESS.contains(&code) => return Ending::Success,
-            // Why is found out from the instance.
+            // The reason is determined from the instance.
             Self::Gone(Side::Server) => return Ending::Broken(self.reason(idle_s, timeout_s)),
             Self::TimedOut => return Ending::Failed(Failure::timed_out(timeout_s)),
             Self::Closed(Side::Server, _) | Self::Violated(Side::Server, _) => RunStatus::UserProcessExited,

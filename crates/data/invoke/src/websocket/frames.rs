@@ -1,11 +1,9 @@
 //! Follows the frames in one direction of a WebSocket connection as their bytes pass (RFC 6455,
-//! 5.2): where each ends, how long it is, and with which code a close frame ends the connection.
-//! Pure.
+//! 5.2): where each ends, its length, and the code of a close frame. Pure.
 //!
-//! Only heads are read, and what a close frame says; messages are not put together, and nothing is
-//! changed.
+//! Only heads and close frames are parsed; messages are not reassembled, and nothing is changed.
 
-/// A close frame and other control frames have no more (RFC 6455, 5.5).
+/// Longest payload of a close or other control frame (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
 /// The longest head: two bytes, eight of length, four of mask.
 const HEAD_BYTES_MAX: usize = 14;
@@ -16,21 +14,21 @@ const OPCODE_BITS: u8 = 0x0f;
 const CONTROL: u8 = 0x8;
 const CLOSE: u8 = 0x8;
 
-/// What was in some bytes.
+/// The contents of some bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Of the bytes, those that were followed.
+    /// How many of the bytes were followed.
     pub bytes: usize,
     /// Frames that began in them.
     pub frames: u32,
-    /// The connection is closed, with this code if it says one.
+    /// The connection is closed, with this code if there is one.
     pub closed: Option<Option<u16>>,
 }
 
-/// What no connection may have in it.
+/// A violation of the protocol or of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
-    /// A frame is longer than is allowed.
+    /// A frame exceeds the limit.
     #[error("a frame has {bytes} bytes; the limit is {bytes_max}")]
     TooLong {
         /// Its length.
@@ -38,18 +36,18 @@ pub(crate) enum Violation {
         /// The limit.
         bytes_max: u64,
     },
-    /// A control frame is longer than any may be, or in pieces.
+    /// A control frame is too long, or fragmented.
     #[error("a control frame is not of one piece of at most {CONTROL_BYTES_MAX} bytes")]
     Control,
 }
 
-/// Where one direction stands.
+/// The state of one direction.
 #[derive(Debug)]
 pub(crate) struct Frames {
     bytes_max: u64,
     head: [u8; HEAD_BYTES_MAX],
     head_len: usize,
-    /// Of the frame that is passing, what is still to come.
+    /// Remaining payload of the current frame.
     payload_left: u64,
     closing: Option<Close>,
 }
@@ -63,7 +61,7 @@ struct Close {
 }
 
 impl Frames {
-    /// At the beginning of a connection whose frames have at most so many bytes; 0 is any number.
+    /// The beginning of a connection whose frames have at most `bytes_max` bytes; 0 is no limit.
     pub fn new(bytes_max: u64) -> Self {
         let bytes_max = if bytes_max == 0 { u64::MAX } else { bytes_max };
         Self { bytes_max, head: [0; HEAD_BYTES_MAX], head_len: 0, payload_left: 0, closing: None }
@@ -74,8 +72,8 @@ impl Frames {
         self.head_len == 0 && self.payload_left == 0
     }
 
-    /// Follows some bytes, up to where the frame after `frames_max` begins. What comes after a
-    /// close frame is not looked at.
+    /// Follows some bytes, up to where the frame after `frames_max` begins. Bytes after a close
+    /// frame are ignored.
     pub fn follow(&mut self, all: &[u8], frames_max: u32) -> Result<Seen, Violation> {
         let (mut seen, mut bytes) = (Seen::default(), all);
         while !bytes.is_empty() && seen.closed.is_none() && !(self.at_boundary() && seen.frames >= frames_max) {
@@ -97,7 +95,7 @@ impl Frames {
                 seen.closed = Some(close.said());
             }
         }
-        // What a side says after its goodbye goes with it.
+        // Bytes after a side's close frame pass with it.
         seen.bytes = if seen.closed.is_some() { all.len() } else { all.len() - bytes.len() };
         Ok(seen)
     }
@@ -118,7 +116,7 @@ impl Frames {
         self.head_len >= 2 && self.head_len == self.head_bytes()
     }
 
-    /// Bytes of a head whose first two are there.
+    /// Length of a head whose first two bytes are there.
     fn head_bytes(&self) -> usize {
         let mask = if self.head[1] & MASKED == 0 { 0 } else { 4 };
         let length = match self.head[1] & LENGTH_BITS {
@@ -129,7 +127,7 @@ impl Frames {
         2 + length + mask
     }
 
-    /// A head is whole.
+    /// Handles a complete head.
     fn begin(&mut self) -> Result<(), Violation> {
         let length = match self.head[1] & LENGTH_BITS {
             126 => u64::from(u16::from_be_bytes([self.head[2], self.head[3]])),
@@ -171,8 +169,8 @@ impl Close {
     }
 }
 
-/// A close frame of the platform's own. What goes to a server is masked, here with zeros: there is
-/// nothing to hide in it.
+/// A close frame of the platform. Frames to a server are masked, here with zeros, because the
+/// content need not be hidden.
 pub(super) fn close(code: u16, reason: &str, masked: bool) -> Vec<u8> {
     let room = usize::try_from(CONTROL_BYTES_MAX).unwrap_or_default() - 2;
     let reason = &reason.as_bytes()[..reason.floor_char_boundary(room)];

@@ -43,10 +43,10 @@ use crate::{framing, headers};
 
 /// The API's name of the protocol, in `ProtocolType`.
 const PROTOCOL: &str = "WS";
-/// Silence that ends a connection when the function says nothing (contract 3), in seconds.
+/// Idle timeout when the function sets none (contract 3), in seconds.
 const IDLE_S: u64 = 15;
 
-/// What the instance's server made of the request.
+/// The server's response to the upgrade request.
 pub(crate) enum Opened {
     /// It switched protocols.
     Switched { response: Response<()>, caller: OnUpgrade, server: Upgraded },
@@ -60,7 +60,7 @@ enum Switch {
     Refused(Response<Body>),
 }
 
-/// Asks an instance to open the connection.
+/// Requests the connection from an instance.
 pub(crate) async fn open(invocation: &mut Invocation, mut request: Request<Body>) -> Result<Opened, Failure> {
     let version = invocation.version();
     if version.function.protocol.as_deref() != Some(PROTOCOL) {
@@ -90,7 +90,7 @@ impl Opened {
         }
     }
 
-    /// The response for the caller. A task carries the connection, and with it the invocation, to
+    /// The response for the caller. A task owns the connection, and with it the invocation, until
     /// its end.
     pub fn carry(self, invocation: Invocation) -> Response<Body> {
         match self {
@@ -107,7 +107,7 @@ impl Opened {
     }
 }
 
-/// The caller's request as one to the instance.
+/// Converts the caller's request to one to the instance.
 fn outgoing(request: Request<Body>) -> Request<RequestBody> {
     let (mut head, _) = request.into_parts();
     headers::towards_instance(&mut head.headers, head.uri.authority());
@@ -119,7 +119,7 @@ fn outgoing(request: Request<Body>) -> Request<RequestBody> {
     request
 }
 
-/// Asks an instance, over a connection of its own that does not become idle.
+/// Sends the request to an instance, over a connection of its own that does not become idle.
 async fn switch(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
@@ -183,7 +183,7 @@ async fn refused(response: Response<Incoming>, config: &Config) -> Result<Switch
 
 async fn carry(invocation: Invocation, caller: OnUpgrade, server: Upgraded) {
     let limits = limits(&invocation);
-    // The caller's connection is ours when the 101 is out.
+    // The caller's connection is available once the 101 is sent.
     let ending = match timeout(invocation.context.config.websocket_close_wait_max(), caller).await {
         Ok(Ok(caller)) => {
             let over = relay::relay(TokioIo::new(caller), TokioIo::new(server), &limits).await;

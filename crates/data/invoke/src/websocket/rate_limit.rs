@@ -1,11 +1,10 @@
-//! The rate at which a caller's frames are read: what comes faster waits in the caller's
-//! connection.
+//! The rate limit of a caller's frames: faster ones wait in the caller's connection.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// What may come at once after a silence: as much as in this time.
+/// The burst after a silence, as the time that it would take at the rate.
 const BURST: Duration = Duration::from_secs(1);
 
 /// A rate of frames and bytes, with a burst of one second.
@@ -13,19 +12,19 @@ const BURST: Duration = Duration::from_secs(1);
 pub(super) struct RateLimit {
     frame: Duration,
     byte_ns: f64,
-    /// When all that came would have come at this rate.
+    /// When everything received would have arrived at this rate.
     due: Instant,
 }
 
 impl RateLimit {
-    /// So many frames and bytes a second; 0 is any number.
+    /// Limits per second; 0 is no limit.
     pub fn new(frames_per_s_max: u32, bytes_per_s_max: u64) -> Self {
         let frame = Duration::from_secs(1).checked_div(frames_per_s_max).unwrap_or(Duration::ZERO);
         let byte_ns = if bytes_per_s_max == 0 { 0.0 } else { 1e9 / bytes_per_s_max as f64 };
         Self { frame, byte_ns, due: Instant::now() }
     }
 
-    /// Any rate.
+    /// No limit.
     pub fn unlimited() -> Self {
         Self::new(0, 0)
     }
@@ -35,13 +34,13 @@ impl RateLimit {
         if self.frame.is_zero() { u32::MAX } else { 1 }
     }
 
-    /// Counts what came.
+    /// Counts received frames and bytes.
     pub fn spend(&mut self, frames: u32, bytes: u64) {
         let bytes = Duration::from_nanos((self.byte_ns * bytes as f64) as u64);
         self.due = self.due.max(Instant::now()) + (self.frame * frames).max(bytes);
     }
 
-    /// Waits until more may come.
+    /// Waits until more may be read.
     pub async fn wait(&self) {
         let from = self.due.checked_sub(BURST).unwrap_or(self.due);
         if from > Instant::now() {

@@ -1,5 +1,5 @@
-//! Carries the bytes of a WebSocket connection in both directions until one side closes it or a
-//! limit is reached, and then closes what is open.
+//! Relays the bytes of a WebSocket connection in both directions until one side closes it or a
+//! limit is reached, and then closes both sides.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::close::{CloseCause, Side};
 use super::frames::{self, Frames};
 use super::rate_limit::RateLimit;
 
-/// Bytes that are carried at once.
+/// Bytes that are relayed at once.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// What bounds a connection.
+/// Limits of a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub deadline: Instant,
     pub idle_s: u64,
     pub timeout_s: u32,
-    /// Of a frame from the caller.
+    /// Longest frame from the caller.
     pub frame_bytes_max: u64,
-    /// Of a frame from the function's server.
+    /// Longest frame from the function's server.
     pub response_frame_bytes_max: u64,
     pub frames_per_s_max: u32,
     pub bytes_per_s_max: u64,
@@ -31,7 +31,7 @@ pub(super) struct Limits {
     pub leaving: CancellationToken,
 }
 
-/// When either side sent data last.
+/// When either side last sent data.
 struct LastActivity {
     begun: Instant,
     last_ms: AtomicU64,
@@ -61,12 +61,12 @@ struct Flow<R, W> {
     side: Side,
     frames: Frames,
     rate: RateLimit,
-    /// In the middle of a write: the other end does not have all that `frames` followed.
+    /// In the middle of a write: the other end has not received everything that `frames` followed.
     writing: AtomicBool,
 }
 
 impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
-    /// Carries bytes until this side has closed the connection, went away, or broke a rule.
+    /// Relays bytes until this side has closed the connection, disconnected, or violated a rule.
     async fn run(&mut self, activity: &LastActivity) -> CloseCause {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -81,7 +81,7 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
                     Ok(seen) => seen,
                     Err(violation) => return CloseCause::Violated(self.side, violation),
                 };
-                // The bytes of a long frame are no silence either.
+                // The bytes of a long frame count as activity.
                 activity.now();
                 self.rate.spend(seen.frames, seen.bytes as u64);
                 let (now, later) = rest.split_at(seen.bytes);
@@ -98,7 +98,7 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
         }
     }
 
-    /// Sends the other end a close frame, where one can be put, and ends this direction.
+    /// Sends the other end a close frame, where one fits, and ends this direction.
     async fn close(&mut self, code: Option<u16>, reason: &str) {
         if let Some(code) = code
             && self.frames.at_boundary()
@@ -110,14 +110,14 @@ impl<R: AsyncRead, W: AsyncWrite> Flow<R, W> {
         }
         self.to.shutdown().await.ok();
         if code.is_some() {
-            // Unread data would reset this side's connection, and it would lose the close frame.
+            // Unread data would reset this side's connection, which would lose the close frame.
             let mut unread = vec![0; BUFFER_BYTES];
             while self.from.read(&mut unread).await.is_ok_and(|read| read > 0) {}
         }
     }
 }
 
-/// Carries a connection to its end.
+/// Relays a connection until its end.
 pub(super) async fn relay<C, S>(caller: C, server: S, limits: &Limits) -> CloseCause
 where
     C: AsyncRead + AsyncWrite,
@@ -147,7 +147,7 @@ where
     };
     let (code, reason) = (over.code(), over.reason(limits.idle_s, limits.timeout_s));
     let closing = async { tokio::join!(up.close(code, &reason), down.close(code, &reason)) };
-    // An end that takes nothing any more is dropped.
+    // An end that reads nothing more is dropped.
     drop(timeout(limits.close_wait_max, closing).await);
     over
 }

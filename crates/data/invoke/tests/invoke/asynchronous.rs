@@ -1,4 +1,4 @@
-//! What asynchronous events have beside others.
+//! Properties of asynchronous events.
 
 use std::time::Duration;
 

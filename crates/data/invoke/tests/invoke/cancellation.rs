@@ -1,4 +1,4 @@
-//! Runs of events that are ended from outside.
+//! Cancelled runs of events.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use types::{RequestId, RunStatus};
 
 use crate::support::{Bench, EVENT, WEB, WIDE, target, until};
 
-/// A wait for ends of instances that is shorter than tests look at what goes on.
+/// A wait for ends of instances that is shorter than the tests' polling.
 fn config() -> Config {
     Config { exit_wait_ms_max: 1, ..Config::default() }
 }
@@ -38,7 +38,7 @@ impl Run {
         Self { id, cancellation, task: tokio::spawn(async move { invoker.event(resolved, call).await }) }
     }
 
-    /// One that hangs, once it does.
+    /// One that hangs, once it hangs.
     async fn hanging(bench: &Bench) -> Self {
         let run = Self::begin(bench, r#"{"do":"hang","print":"on it\n"}"#);
         until("it hangs", || bench.logs.tail(&run.id, 4096).contains("on it")).await;

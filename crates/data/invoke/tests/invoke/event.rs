@@ -181,7 +181,7 @@ async fn a_failed_start_gives_its_status_and_shows_in_the_log() {
     assert!(log.contains("Coldstart: 236ms"), "{log}");
     assert!(log.contains("ERROR RequestId:") && log.contains("secret"), "{log}");
 
-    // Nothing is started for a while; there is no cold start to tell of.
+    // Nothing is started during the back-off; there is no cold start to report.
     let again = bench.event("{}").await;
     let (_, message, status) = failed(&again.ret_msg);
     assert!(status == 446 && message.contains("the next is tried in") && message.ends_with("secret"), "{message}");
@@ -192,7 +192,7 @@ async fn a_failed_start_gives_its_status_and_shows_in_the_log() {
 async fn the_log_of_a_run_has_the_lines_of_the_contract_in_their_order() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     let result = bench.event(r#"{"print":"working\n"}"#).await;
-    // Complete when the answer is there, so that `LogType=Tail` shows all of it.
+    // Complete when the response is there, so that `LogType=Tail` shows all of it.
     let log = bench.logs.tail(&result.request_id, 4096);
     let wanted = [
         "START RequestId:",

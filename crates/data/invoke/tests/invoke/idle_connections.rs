@@ -1,5 +1,5 @@
-//! Connections to instances: how they are made, how long they are kept between requests, and what
-//! ends them.
+//! Connections to instances: how they are opened, how long they are kept between requests, and when
+//! they are closed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,7 +85,7 @@ async fn a_server_whose_queue_is_full_is_asked_again_and_not_replaced() {
     assert_eq!(bench.event("3").await.status, RunStatus::TimeLimitReached, "by the function's own time");
 }
 
-/// What a request gets that is served by a worker.
+/// The response to a request that is served by a worker.
 async fn get_on(runtime: &Handle, bench: &Arc<Bench>, function: Function) -> String {
     let bench = Arc::clone(bench);
     runtime.spawn(async move { text(bench.get(function, "/").await).await }).await.expect("the worker runs")
@@ -113,7 +113,7 @@ async fn what_a_worker_started_outlives_it() {
     let runtime = workers.runtimes().next().expect("there is one").clone();
     assert_eq!(get_on(&runtime, &bench, WEB).await, "hello");
     drop(workers);
-    // A runtime that has ended cancels what is spawned on it.
+    // A runtime that has ended cancels tasks spawned on it.
     while runtime.spawn(async {}).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -31,7 +31,7 @@ async fn no_request_fails_during_updates_under_load() {
         .collect();
     for generation in 2..12 {
         let newest = bench.started();
-        // The image of the replaced generation is gone at once, as if it had been collected.
+        // The image of the replaced generation is removed at once, as if it had been collected.
         *bench.launch.startable_generation.lock() = Some(generation);
         bench.serve(&[Function { generation, ..WIDE }]);
         until("the new generation serves", || bench.started() > newest).await;
@@ -40,7 +40,7 @@ async fn no_request_fails_during_updates_under_load() {
     for client in clients {
         assert!(client.await.expect("no failed request") > 0);
     }
-    // What is left is of the last generation, at most one instance for each client.
+    // The remaining ones are of the last generation, at most one instance for each client.
     until("the old generations have ended", || bench.alive() <= 8).await;
 }
 
@@ -59,7 +59,7 @@ async fn a_request_on_the_old_generation_is_answered_by_it() {
 async fn a_server_that_stopped_listening_is_replaced_without_a_failed_request() {
     let bench = Bench::new(Config::default(), &[EVENT]).await;
     bench.event("1").await;
-    // It ends between two requests; whether the pool has noticed by the next one is open.
+    // It ends between two requests; the pool may or may not have noticed by the next one.
     bench.server(0).fate.over.cancel();
     let result = bench.event("2").await;
     assert_eq!((result.status, result.ret_msg.as_str()), (RunStatus::Success, "2"));

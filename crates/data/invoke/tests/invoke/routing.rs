@@ -1,4 +1,4 @@
-//! Aliases that lead to two versions, and routes that change while calls run.
+//! Aliases with two versions, and routes that change during calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ fn by_header() -> Route {
     Route { version: ONE, additional: Some(Additional { version: TWO, when }) }
 }
 
-/// The version that served a web request, by the header that the platform sends to the instance.
+/// The version that served a web request, from the header that the platform sends to the instance.
 async fn served(bench: &Bench, function: Function, headers: &[(&str, &str)]) -> String {
     let request = headers.iter().fold(Request::get("/headers"), |request, (name, value)| request.header(*name, *value));
     let request = request.body(Empty::<Bytes>::new()).expect("a request");
@@ -98,7 +98,8 @@ async fn no_request_fails_while_routes_change_and_versions_come_and_go() {
         let both = Route { version: old, additional: Some(Additional { version: new, when }) };
         bench.serve_versions(WIDE, &[number, number + 1], both);
         until("the new version serves", || bench.started() > started).await;
-        // The old one is gone with the last route to it, whatever waits for an instance of it.
+        // The old one is removed with the last route to it, even if a request waits for an instance
+        // of it.
         bench.serve_versions(WIDE, &[number + 1], Route::to(new));
     }
     stop.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! The server inside a fake instance. What a request asks for is in its path (web) or in its JSON
+//! The server inside a fake instance. A request selects its behaviour by its path (web) or its JSON
 //! (event).
 
 use std::convert::Infallible;
@@ -30,17 +30,17 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 #[error("the connection is dropped on purpose")]
 pub struct Dropped;
 
-/// How the instance ends.
+/// The end of the instance.
 #[derive(Default)]
 pub struct Fate {
     pub over: CancellationToken,
     pub code: Mutex<Option<i32>>,
     pub out_of_memory: Mutex<bool>,
-    /// It takes the kernel for ever to end it.
+    /// The kernel never finishes ending it.
     pub lingers: AtomicBool,
-    /// It catches its stop signal, and goes on.
+    /// It catches its stop signal, and continues.
     pub catches_stop: AtomicBool,
-    /// Its stop signal came.
+    /// Its stop signal arrived.
     pub stopped: CancellationToken,
 }
 
@@ -50,7 +50,7 @@ pub struct Server {
     pub fate: Arc<Fate>,
     pub connections: AtomicUsize,
     pub requests: AtomicUsize,
-    /// Attempts to connect that are not answered, as by a server whose queue is full.
+    /// Attempts to connect that are not answered, as by a server whose accept queue is full.
     pub attempts_lost: AtomicUsize,
     /// How often the instance was frozen.
     pub freezes: AtomicUsize,

@@ -11,7 +11,7 @@ use types::RequestId;
 
 use crate::support::{Bench, EVENT, WEB};
 
-/// What was logged.
+/// The log output.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

@@ -35,7 +35,7 @@ pub const PEAK_BYTES: u64 = 31_178_752;
 pub struct FakeLaunch {
     logs: Logs,
     pub servers: Mutex<Vec<Arc<Server>>>,
-    /// The next starts fail with this.
+    /// The failure of the following starts.
     pub failing: Mutex<Option<(RunStatus, &'static str)>>,
     /// Only versions of this generation can be started, when set.
     pub startable_generation: Mutex<Option<u64>>,
@@ -178,7 +178,7 @@ pub fn target(function: Function) -> Target {
     Target { function: FunctionKey { namespace: Namespace::default_namespace(), name }, qualifier: Qualifier::LATEST }
 }
 
-/// An invoker with what surrounds it.
+/// An invoker with its catalog and launcher.
 pub struct Bench {
     pub invoker: Invoker,
     pub launch: Arc<FakeLaunch>,
@@ -220,7 +220,7 @@ impl Bench {
         self.serve_with(functions, None);
     }
 
-    /// The same, each with this quota of its own.
+    /// The same, each with this reserved quota.
     pub fn serve_with(&self, functions: &[Function], reserved_mb: Option<u64>) {
         let mut served = FunctionMap::default();
         for function in functions {
@@ -283,7 +283,7 @@ impl Bench {
         self.launch.servers.lock().iter().map(|server| server.connections.load(Ordering::SeqCst)).sum()
     }
 
-    /// Serves a web request as the gateway has it served.
+    /// Serves a web request as the gateway does.
     pub async fn web<B>(&self, target: Target, id: RequestId, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -300,7 +300,7 @@ impl Bench {
         }
     }
 
-    /// Runs an event as the API has it run.
+    /// Runs an event as the API does.
     pub async fn call(&self, target: Target, event: EventCall) -> Result<EventResult, Lookup> {
         let call = self.invoker.resolve(&target, &event.request_id, &RoutingKey::default())?;
         Ok(self.invoker.event(call, event).await)

@@ -73,7 +73,7 @@ async fn an_upload_goes_on_while_nobody_reads_the_answer() {
     let request = post("/early").body(body).expect("a request");
     let response = bench.web(target(WEB), RequestId::random(), request).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    // More than the sockets hold: the server reads on or closes, but nothing here may hang.
+    // More than the sockets hold: the server reads or closes, but nothing here may hang.
     for _ in 0..400 {
         if sender.send_data(Bytes::from(vec![0; 64 * 1024])).await.is_err() {
             break;
@@ -130,7 +130,7 @@ async fn answers_without_a_body_stay_without_one_and_give_up_the_connection() {
         assert_eq!(response.body().is_end_stream(), bodiless, "{method} {path}");
         text(response).await;
     }
-    // A wrong server may send a body late; it must not become the answer of the next request.
+    // A faulty server may send a body late; it must not become the response to the next request.
     assert_eq!((bench.started(), bench.connections()), (1, 4));
 }
 
@@ -184,7 +184,7 @@ async fn a_request_without_an_answer_in_time_gets_433_as_json() {
     assert_eq!(body["errorMessage"], "Invoking task timed out after 3 seconds");
     assert_eq!(body["requestId"], id.as_str());
     until("the instance that hangs is ended", || bench.alive() == 0).await;
-    // With several requests at once only the one that hangs ends.
+    // With several concurrent requests only the one that hangs ends.
     assert_eq!(bench.get(WIDE, "/hang").await.status().as_u16(), 433);
     assert_eq!(text(bench.get(WIDE, "/").await).await, "hello");
     assert_eq!(bench.started(), 2);
@@ -345,7 +345,7 @@ async fn with_the_last_byte_the_log_is_complete_and_the_instance_free() {
         let bench = Bench::new(Config::default(), &[function]).await;
         let id = RequestId::random();
         text(bench.get_as(id.clone(), function, "/").await).await;
-        // No task has had a turn since: what ends an invocation was done in place.
+        // No task was scheduled since: the invocation was ended in place.
         let log = bench.logs.tail(&id, 4096);
         assert!(log.contains("END ") && log.contains("Report RequestId"), "{log}");
         let again = text(bench.get(function, "/").await).await;

@@ -1,4 +1,4 @@
-//! Which addresses may be connected to. Pure.
+//! The addresses that may be connected to. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,8 +8,8 @@ const RESERVED: &str = "a reserved address";
 const TUNNEL: &str = "the address of a tunnel";
 const PROVIDER: &str = "a service of the cloud provider";
 
-/// What is wrong with an address, unless a setting allows it: all but those of the internet (IANA's
-/// special-purpose registries, RFC 6890).
+/// The reason to refuse an address, unless a setting allows it: all but global addresses are
+/// refused (IANA's special-purpose registries, RFC 6890).
 pub(crate) fn forbidden(address: IpAddr, allowed: &[AddressRange]) -> Option<&'static str> {
     let address = address.to_canonical();
     if allowed.iter().any(|range| range.contains(address)) {
@@ -32,7 +32,7 @@ fn unusual_v4(address: Ipv4Addr) -> Option<&'static str> {
 
 fn unusual_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address.segments() {
-        // NAT64 of public addresses, and 6to4: the address within was tested.
+        // NAT64 of public addresses, and 6to4: the embedded address was tested.
         [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x2002, ..] => None,
         // Teredo, ORCHID and other services of 2001::/23, and documentation.
         [0x2001, 0..=0x1ff, ..] => Some(TUNNEL),

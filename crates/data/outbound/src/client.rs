@@ -37,14 +37,14 @@ struct Inner {
     response_bytes_max: usize,
 }
 
-/// A connection of the settings, checked.
+/// A checked connection of the settings.
 struct Endpoint {
     url: Url,
     headers: HeaderMap,
     settings: Connection,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// Its status.
@@ -59,15 +59,15 @@ impl Client {
     /// Checks the settings.
     ///
     /// # Errors
-    /// The setting that is wrong.
+    /// The invalid setting.
     pub fn new(config: &Config, connections: &BTreeMap<String, Connection>) -> Result<Self, Error> {
         Self::with_lookup(config, connections, Arc::new(System))
     }
 
-    /// The same with another resolver of names.
+    /// Checks the settings, with another name resolver.
     ///
     /// # Errors
-    /// The setting that is wrong.
+    /// The invalid setting.
     pub fn with_lookup(
         config: &Config,
         connections: &BTreeMap<String, Connection>,
@@ -85,10 +85,10 @@ impl Client {
         Ok(Self(Arc::new(Inner { http, hosts, allowed, connections: ready, response_bytes_max })))
     }
 
-    /// Whether requests may be sent to a caller's URL, as far as can be known without resolving it.
+    /// Checks whether requests may be sent to a caller's URL, without resolving its host.
     ///
     /// # Errors
-    /// It may not.
+    /// The reason for the refusal.
     pub fn check(&self, text: &str) -> Result<Url, Refused> {
         let url = parse(text, &self.0.allowed)?;
         let host = url.host_str().unwrap_or_default();
@@ -98,18 +98,19 @@ impl Client {
         Ok(url)
     }
 
-    /// Whether the settings have a connection.
+    /// Checks that the settings have a connection.
     ///
     /// # Errors
-    /// They have not.
+    /// There is no such connection.
     pub fn check_connection(&self, name: &str) -> Result<(), Refused> {
         if self.0.connections.contains_key(name) { Ok(()) } else { Err(Refused::Connection(name.to_owned())) }
     }
 
-    /// Posts to a caller's URL. All that may have changed since it was given is checked again.
+    /// Posts to a caller's URL. All checks are repeated, because the settings and the name may have
+    /// changed.
     ///
     /// # Errors
-    /// It may not be sent, or was not answered.
+    /// The URL is refused, or there is no response.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Result<Response, Error> {
         let url = self.check(url)?;
         self.send(url, headers, body).await
@@ -118,7 +119,7 @@ impl Client {
     /// Posts to a connection of the settings, with its headers.
     ///
     /// # Errors
-    /// There is none, its token cannot be read, or it was not answered.
+    /// There is no such connection, its token cannot be read, or there is no response.
     pub async fn post_to(&self, connection: &str, mut headers: HeaderMap, body: Bytes) -> Result<Response, Error> {
         let endpoint = self.0.connections.get(connection);
         let endpoint = endpoint.ok_or_else(|| Refused::Connection(connection.to_owned()))?;
@@ -154,7 +155,7 @@ fn http(
     lookup: &Arc<dyn Lookup>,
     allowed: &Arc<[AddressRange]>,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    // Fails only when a provider was installed before, which is as good.
+    // Fails only when a provider was installed before, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || -> ClientBuilder {
         reqwest::Client::builder()
@@ -172,8 +173,8 @@ fn http(
     builder().build().or_else(|_| builder().tls_certs_only([]).build())
 }
 
-/// A URL that has all that any must have. An address in place of a name is tested here: it is not
-/// resolved.
+/// Parses a URL with the checks that all URLs need. A literal address is tested here, because it is
+/// not resolved.
 fn parse(text: &str, allowed: &[AddressRange]) -> Result<Url, Refused> {
     if text.len() > URL_BYTES_MAX {
         return Err(Refused::TooLong { max: URL_BYTES_MAX });
@@ -209,7 +210,7 @@ fn endpoint(name: &str, settings: &Connection, allowed: &[AddressRange]) -> Resu
     Ok(Endpoint { url, headers, settings: settings.clone() })
 }
 
-/// The bearer token as it is now: a file's content may be replaced while the platform runs.
+/// The current bearer token: a file's content may be replaced while the platform runs.
 async fn token(name: &str, settings: &Connection) -> Result<Option<HeaderValue>, Error> {
     let (read, place) = match (&settings.bearer_file, &settings.bearer_env) {
         (Some(file), _) => (tokio::fs::read_to_string(file).await.ok(), file.display().to_string()),
@@ -223,7 +224,7 @@ async fn token(name: &str, settings: &Connection) -> Result<Option<HeaderValue>,
     Ok(Some(value))
 }
 
-/// What the resolver refused, within the client's error.
+/// The resolver's refusal within the client's error.
 fn refused(error: &reqwest::Error) -> Option<Refused> {
     let mut source = error.source();
     while let Some(error) = source {

@@ -1,4 +1,4 @@
-//! Settings: which hosts may be named, and named endpoints with their credentials.
+//! Settings: the allowed hosts, and named endpoints with their credentials.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,15 +12,16 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Hosts that a caller's URL may have: `hooks.example.com`, or `*.example.com` for all below.
+    /// Hosts that a caller's URL may have: `hooks.example.com`, or `*.example.com` for all
+    /// subdomains.
     pub hosts_allowed: Vec<String>,
-    /// Addresses beside public ones that may be connected to, such as `10.1.0.0/16`.
+    /// Addresses that may be connected to besides public ones, such as `10.1.0.0/16`.
     pub addresses_allowed: Vec<AddressRange>,
-    /// Time for a connection.
+    /// Connect timeout.
     pub connect_timeout_s: u64,
-    /// Time for a whole request.
+    /// Timeout of a whole request.
     pub timeout_s: u64,
-    /// Bytes of an answer that are read.
+    /// Bytes of a response that are read.
     pub response_bytes_max: usize,
 }
 
@@ -36,14 +37,14 @@ impl Default for Config {
     }
 }
 
-/// `[connections.NAME]` of kind `http`: an endpoint that functions' owners name without knowing its
-/// credentials.
+/// `[connections.NAME]` of kind `http`: an endpoint that owners of functions use by name, without
+/// its credentials.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Connection {
-    /// Where requests go.
+    /// The URL of requests.
     pub url: String,
-    /// Headers that they have; not for secrets, which `sampan config` would show.
+    /// Headers of the requests; not for secrets, which `sampan config` would show.
     pub headers: BTreeMap<String, String>,
     /// File with a bearer token, read for each request.
     pub bearer_file: Option<PathBuf>,
@@ -51,16 +52,16 @@ pub struct Connection {
     pub bearer_env: Option<String>,
 }
 
-/// Longest times that can be set.
+/// Longest timeout that can be set.
 const TIMEOUT_S_MAX: u64 = 900;
-/// Largest part of an answer that can be read.
+/// Largest `response_bytes_max` that can be set.
 const RESPONSE_BYTES_MAX: u64 = 16 << 20;
 
 impl Config {
-    /// Refuses values with which nothing could be sent.
+    /// Refuses values with which no request could be sent.
     ///
     /// # Errors
-    /// The first key that is wrong, and its bounds.
+    /// The first invalid key, and its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let bounds = [
             ("outbound.connect_timeout_s", self.connect_timeout_s, TIMEOUT_S_MAX),

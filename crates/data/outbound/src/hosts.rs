@@ -1,4 +1,4 @@
-//! Hosts that a URL may have. Pure.
+//! The hosts that a URL may have. Pure.
 
 use crate::error::Error;
 
@@ -6,7 +6,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
     exact: Vec<String>,
-    /// `.example.com`: all below it.
+    /// `.example.com`: all subdomains.
     below: Vec<String>,
 }
 
@@ -17,7 +17,7 @@ impl Hosts {
         for text in listed {
             let host = text.to_ascii_lowercase();
             let bare = host.strip_prefix("*.").unwrap_or(&host);
-            // A colon is that of an IPv6 address in brackets.
+            // A colon belongs to an IPv6 address in brackets.
             let is_host = !bare.is_empty() && !bare.contains(['/', '*', '@', ' ']);
             if !is_host || (bare.contains(':') && !bare.starts_with('[')) {
                 let why = format!("{text:?} is not a host; write hooks.example.com or *.example.com, without a port");
@@ -31,7 +31,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Whether a host, as a parsed URL has it, is listed.
+    /// Whether a host, as in a parsed URL, is allowed.
     pub(crate) fn contains(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         self.exact.iter().any(|listed| listed == host)

@@ -1,15 +1,15 @@
-//! Sends results to HTTP endpoints that clients and owners of functions name, without lending them
-//! this machine's place in its network (server-side request forgery).
+//! Sends results to HTTP endpoints chosen by clients and owners of functions, without exposing this
+//! machine's network to them (server-side request forgery).
 //!
-//! A URL leads only to hosts that the settings list. A name is resolved once for each request,
-//! every address of the answer is tested, and the connection is made to one of just those: a name
-//! that means something else the next time (DNS rebinding) changes nothing. No redirects, no
-//! proxies, no idle connections; time and answer are bounded.
+//! A URL may only name hosts that the settings list. A name is resolved once for each request,
+//! every returned address is tested, and the connection is made to one of exactly those: a name
+//! that resolves differently the next time (DNS rebinding) has no effect. No redirects, no proxies,
+//! no idle connections; time and response are bounded.
 //!
 //! How to use: [`Client::new`] with `[outbound]` and `[connections.NAME]` of the settings,
 //! [`Client::check`] when a URL is given, [`Client::post`] for each attempt.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;

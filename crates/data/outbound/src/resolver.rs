@@ -1,4 +1,4 @@
-//! Resolves names to addresses that may be connected to.
+//! Resolves names to allowed addresses.
 
 use std::future::Future;
 use std::io;
@@ -12,12 +12,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::address;
 use crate::error::Refused;
 
-/// The addresses of a name, on their way.
+/// A pending lookup.
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// Looks names up; the machine's resolver, or a fake in tests.
+/// Looks up names; the machine's resolver, or a fake in tests.
 pub trait Lookup: Send + Sync + 'static {
-    /// The addresses that a name has now.
+    /// The current addresses of a name.
     fn lookup(&self, host: &str) -> Looking;
 }
 
@@ -34,7 +34,7 @@ impl Lookup for System {
     }
 }
 
-/// Gives the HTTP client the tested addresses of a name: it connects to one of those.
+/// Passes the tested addresses of a name to the HTTP client, which connects to one of those.
 pub(crate) struct Guarded {
     pub lookup: Arc<dyn Lookup>,
     pub allowed: Arc<[AddressRange]>,
@@ -54,7 +54,7 @@ impl Resolve for Guarded {
     }
 }
 
-/// One address that is not allowed refuses the whole answer: it is no accident.
+/// One address that is not allowed refuses the whole answer: it is unlikely to be an accident.
 pub(crate) fn check(host: &str, address: IpAddr, allowed: &[AddressRange]) -> Result<(), Refused> {
     match address::forbidden(address, allowed) {
         Some(kind) => Err(Refused::Address { host: host.to_owned(), address: address.to_canonical(), kind }),

@@ -1,4 +1,4 @@
-//! What the client connects to, with a resolver and servers of the test.
+//! The client's connections, with a resolver and servers of the test.
 #![allow(clippy::unwrap_used, missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use outbound::{Client, Config, Connection, Error, Looking, Lookup, Refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers a lookup with the next of its addresses, the last one for ever.
+/// Answers each lookup with the next of its addresses, the last one repeatedly.
 struct Changing {
     answers: Vec<Vec<IpAddr>>,
     asked: Arc<AtomicUsize>,
@@ -30,7 +30,7 @@ struct Server {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// Serves on two addresses of this machine at one port, and notes which got a request.
+/// Serves on two addresses of this machine at one port, and records which got a request.
 async fn server(body: &'static str) -> Server {
     let requests = Arc::new(Mutex::new(Vec::<String>::new()));
     let first = TcpListener::bind("127.0.0.1:0").await.unwrap();

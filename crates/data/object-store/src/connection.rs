@@ -1,4 +1,4 @@
-//! Where a store is, and its keys: a table `[connections.NAME]` of the settings.
+//! Address and keys of a store: a table `[connections.NAME]` of the settings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::error::Error;
 pub struct Connection {
     /// Its address, such as `https://s3.example.com:9000`.
     pub endpoint: String,
-    /// Its region; most stores take any.
+    /// Its region; most stores accept any.
     #[serde(default = "region")]
     pub region: String,
     /// Public half of the key pair.
@@ -24,7 +24,7 @@ pub struct Connection {
     /// A file with the secret half, instead of `secret_key`; read for each list.
     #[serde(default)]
     pub secret_key_file: Option<PathBuf>,
-    /// Whether the bucket stands in the path of addresses and not in their host.
+    /// Whether the bucket is in the path of URLs instead of the host.
     #[serde(default = "path_style")]
     pub path_style: bool,
 }
@@ -48,22 +48,22 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A key of the connection that is wrong, and what to do. Never shows the secret.
+/// An invalid key of the connection, and the remedy. Never shows the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {why}")]
 pub struct WrongSetting {
     /// The key.
     pub key: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub why: String,
 }
 
 impl Connection {
-    /// Refuses values with which no bucket could be listed. The file of the secret is not looked
-    /// at: it is read for each list.
+    /// Refuses values with which no bucket could be listed. The file of the secret is not checked:
+    /// it is read for each list.
     ///
     /// # Errors
-    /// The first key that is wrong.
+    /// The first invalid key.
     pub fn check(&self) -> Result<(), WrongSetting> {
         let wrong = |key, why: &str| Err(WrongSetting { key, why: why.to_owned() });
         let is_address = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();

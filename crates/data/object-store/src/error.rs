@@ -5,12 +5,12 @@ use std::path::PathBuf;
 /// Why a bucket cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be used.
+    /// The address is invalid.
     #[error("endpoint {endpoint:?} of the connection is no address of a store: {why}")]
     Endpoint {
         /// The address.
         endpoint: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// The settings have no secret key, or two.
@@ -21,39 +21,39 @@ pub enum Error {
     SecretFile {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The store cannot be asked.
+    /// The request to the store failed.
     #[error("cannot list bucket {bucket:?} at {endpoint}: {source}")]
     Request {
         /// The bucket.
         bucket: String,
         /// The store.
         endpoint: String,
-        /// Why not; never shows the address, which is signed.
+        /// The cause; never shows the address, which is signed.
         source: reqwest::Error,
     },
-    /// The store refused.
+    /// The store returned an error.
     #[error("{endpoint} refused to list bucket {bucket:?}: {status} {said}")]
     Refused {
         /// The bucket.
         bucket: String,
         /// The store.
         endpoint: String,
-        /// The status of its answer.
+        /// The status of its response.
         status: u16,
-        /// The beginning of its answer.
+        /// The beginning of its response.
         said: String,
     },
-    /// The answer is not a list.
+    /// The response is not a list.
     #[error("the list of bucket {bucket:?} from {endpoint} cannot be read: {why}")]
     Answer {
         /// The bucket.
         bucket: String,
         /// The store.
         endpoint: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }

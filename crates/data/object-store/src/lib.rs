@@ -3,7 +3,7 @@
 //! How to use: [`Store::new`] with a connection of the settings, then [`Store::page`] until a page
 //! names no further one.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod connection;

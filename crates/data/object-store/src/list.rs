@@ -1,4 +1,4 @@
-//! Pages of `ListObjectsV2`. `rusty-s3` signs and reads; this file sends.
+//! Pages of `ListObjectsV2`. `rusty-s3` signs and parses; this file sends.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use crate::connection::Connection;
 use crate::error::Error;
 
-/// Longest answer that is read: a page has at most 1,000 keys of 1,024 bytes, three times as long
+/// Longest response that is read: a page has at most 1,000 keys of 1,024 bytes, three times as long
 /// when they are encoded.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longest time for one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a signature is good.
+/// Validity of a signature.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
-/// Bytes of a refusal that are quoted.
+/// Bytes of an error response that are quoted.
 const QUOTED_BYTES_MAX: usize = 300;
 
 /// A bucket of a store.
@@ -35,7 +35,7 @@ pub struct Store {
 pub struct Page {
     /// Its objects.
     pub objects: Vec<Listed>,
-    /// What the next page is asked for with; `None` at the end of the list.
+    /// Continuation of the next page; `None` at the end of the list.
     pub next: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Store {
     /// A bucket of the store of a connection.
     ///
     /// # Errors
-    /// When the endpoint or the name of the bucket makes no address.
+    /// When the endpoint or the name of the bucket does not form a URL.
     pub fn new(connection: &Connection, bucket: &str) -> Result<Self, Error> {
         let wrong = |why: String| Error::Endpoint { endpoint: connection.endpoint.clone(), why };
         let endpoint: reqwest::Url = connection.endpoint.parse().map_err(|error| wrong(format!("{error}")))?;
@@ -53,9 +53,9 @@ impl Store {
         let style = if connection.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let bucket = Bucket::new(endpoint, style, bucket.to_owned(), connection.region.clone());
         let bucket = bucket.map_err(|error| wrong(error.to_string()))?;
-        // Fails only when a provider was installed before, which is as good.
+        // Fails only when a provider was installed before, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would take the signature elsewhere.
+        // A redirect would send the signature elsewhere.
         let client = reqwest::Client::builder().redirect(Policy::none()).timeout(PAGE_TIMEOUT).build();
         let client = client.map_err(|error| wrong(error.to_string()))?;
         Ok(Self { connection: connection.clone(), bucket, client })
@@ -64,7 +64,7 @@ impl Store {
     /// One page of the objects whose keys begin with `prefix`.
     ///
     /// # Errors
-    /// When the store cannot be asked, refuses, or answers with something else.
+    /// When the request fails, the store returns an error, or the response is not a list.
     pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, Error> {
         let credentials = Credentials::new(&self.connection.access_key, self.connection.secret()?);
         let mut list = ListObjectsV2::new(&self.bucket, Some(&credentials));

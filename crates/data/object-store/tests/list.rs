@@ -1,10 +1,10 @@
-//! Lists from a server that answers what it is given.
+//! Lists from a server with scripted responses.
 
 use object_store::{Connection, Error, Page, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers one connection after another; returns its address and what it was asked, once all came.
+/// Answers one connection after another; returns its address and the requests, once all arrived.
 async fn server(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
@@ -17,7 +17,7 @@ async fn server(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<St
                 head.push(client.read_u8().await.expect("a head"));
             }
             asked.push(String::from_utf8(head).expect("text"));
-            // The client may have heard enough before the end.
+            // The client may have closed the connection before the end.
             client.write_all(answer.as_bytes()).await.ok();
         }
         asked

@@ -1,8 +1,8 @@
-//! Who may call a version or alias of a function over HTTP: what its http triggers, which are its
-//! URLs, say. Pure.
+//! Access to a version or alias of a function over HTTP, as its http triggers (its URLs) define it.
+//! Pure.
 //!
 //! One URL with `AuthType` CAM closes the function on every route and for every version and alias,
-//! but for those that have a URL with `AuthType` NONE of their own.
+//! except those that have a URL with `AuthType` NONE of their own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use types::{CatalogFunction, Qualifier, Trigger, VersionName};
 /// `Type` of the triggers that are URLs.
 const KIND: &str = "http";
 
-/// How a version or alias may be called.
+/// Access to a version or alias.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Whether by holders of a key pair alone.
+    /// Whether only signed calls are allowed.
     pub signed: bool,
     /// Its URL, where it has one.
     pub url: Option<FunctionUrl>,
-    /// Those that say from which networks: its own, or without one all of the function.
+    /// The URLs that restrict networks: its own, or without one all of the function's.
     networks: Vec<FunctionUrl>,
 }
 
-/// Why nobody may call it so.
+/// Why access is forbidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// The URL is switched off.
+    /// The URL is disabled.
     #[error("the URL of the function is closed; `sampan trigger resume` opens it")]
     Closed,
-    /// The client is outside.
+    /// The client is outside of the allowed networks.
     #[error("the URL of the function can be called from private networks alone (NetConfig of its http trigger)")]
     Extranet,
-    /// What is stored cannot be read, so that nobody is let in by mistake.
+    /// The stored URL cannot be parsed; access is refused.
     #[error("the http trigger of the function cannot be read; update it")]
     Unreadable,
 }
 
-/// What the http triggers of a function say of a version or alias.
+/// Access to a version or alias, by the http triggers of its function.
 pub fn of(function: &CatalogFunction, qualifier: &Qualifier) -> Result<Access, Forbidden> {
-    // Most functions have none, and pay nothing for those of others.
+    // Most functions have none; they skip the work.
     if function.triggers.is_empty() {
         return Ok(Access::default());
     }
@@ -72,12 +72,12 @@ fn read(trigger: &Trigger) -> Result<FunctionUrl, Forbidden> {
 }
 
 impl Access {
-    /// Whether a URL says that everybody may call; without one nothing is said.
+    /// Whether a URL allows everyone to call; false without a URL.
     pub fn is_open(&self) -> bool {
         !self.signed && self.url.is_some()
     }
 
-    /// Refuses clients outside of the networks that the URL is for.
+    /// Refuses clients outside of the networks that the URL allows.
     pub fn check_network(&self, client: IpAddr) -> Result<(), Forbidden> {
         match self.networks.iter().all(|url| url.admits(client)) {
             true => Ok(()),
@@ -85,7 +85,7 @@ impl Access {
         }
     }
 
-    /// The page that calls, where the URL decides about pages.
+    /// The web page that calls, where the URL has CORS settings.
     pub fn page(&self, request: &HeaderMap) -> Option<Page> {
         let cors = self.url.as_ref()?.cors()?.clone();
         let origin = request.get(ORIGIN).map(|origin| (ORIGIN, origin.clone()));
@@ -93,14 +93,14 @@ impl Access {
     }
 }
 
-/// A web page that calls.
+/// A web page that calls (CORS).
 pub struct Page {
     cors: Cors,
     request: HeaderMap,
 }
 
 impl Page {
-    /// The answer to a preflight; `None` when the request is none.
+    /// The response to a preflight; `None` when the request is not one.
     pub fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Response<invoke::Body>> {
         let headers = self.cors.preflight(method, request)?;
         let mut answer = Response::new(invoke::Body::default());
@@ -108,7 +108,7 @@ impl Page {
         Some(answer)
     }
 
-    /// Says in an answer what the page may do with it.
+    /// Adds the CORS headers to a response.
     pub fn decorate(&self, answer: &mut HeaderMap) {
         self.cors.decorate(&self.request, answer);
     }
@@ -145,7 +145,7 @@ mod tests {
         trigger(KIND, qualifier, true, json!({"AuthType": auth}))
     }
 
-    /// What a qualifier of a function with these triggers is: `open`, `signed`, or why not.
+    /// The access of a qualifier of a function with these triggers: `open`, `signed`, or the error.
     fn function(triggers: &[Arc<Trigger>]) -> CatalogFunction {
         let record = FunctionRecord {
             id: FunctionId::random(),
@@ -200,7 +200,7 @@ mod tests {
             (vec![url("prod", "CAM"), url("demo", "NONE")], "demo", "open url"),
             (vec![url("demo", "NONE"), url("demo", "CAM")], "demo", "signed url"),
             (vec![url("prod", "CAM"), url("demo", "NONE")], "$DEFAULT", "signed"),
-            // The version behind an open URL is not open by that.
+            // The version behind an open URL is not open because of it.
             (vec![url("prod", "CAM"), url("$LATEST", "NONE")], "$DEFAULT", "signed url"),
         ] {
             assert_eq!(access(&triggers, qualifier), expected, "{qualifier}: {triggers:?}");

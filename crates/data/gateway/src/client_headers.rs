@@ -1,23 +1,23 @@
-//! Which headers of a client pass the gateway (decision 35 has the reasons). Pure.
+//! Filter of clients' headers at the gateway (decision 35 has the reasons). Pure.
 //!
 //! A server behind CGI or WSGI reads a header's name with every character that is neither letter
-//! nor digit as `_`, so names are compared that way: `X_Forwarded.For` is `X-Forwarded-For` there.
+//! nor digit as `_`, so names are compared that way: `X_Forwarded.For` is equal to
+//! `X-Forwarded-For` there.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
-/// What the platform alone says.
+/// Prefix of headers that only the platform sets.
 const PLATFORM_PREFIX: &str = "x-scf-";
-/// CGI makes `HTTP_PROXY` of it, which HTTP clients take for a setting (httpoxy). It has no meaning
-/// in a request.
+/// CGI turns it into `HTTP_PROXY`, which HTTP clients read as a setting (httpoxy). It has no
+/// meaning in a request.
 const PROXY: &str = "proxy";
-/// What only a proxy may say of the client or of the request that came to it: names that begin with
-/// one of these.
+/// Prefixes of headers that only a proxy may set, about the client or its request.
 const PROXY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-original-"];
-/// And these as a whole.
+/// Complete names of such headers.
 const PROXY_NAMES: [&str; 7] =
     ["forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "x-rewrite-url"];
-/// Belongs to the client's connection, beside what `Connection` names.
+/// Hop-by-hop headers, besides those that `Connection` names.
 const OF_CONNECTION: [HeaderName; 8] = [
     CONNECTION,
     TE,
@@ -29,21 +29,21 @@ const OF_CONNECTION: [HeaderName; 8] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Whether a name is one of those that a name stands for when it is read as CGI does.
+/// The origin of a header name, with names compared as CGI reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// The client's own.
+    /// A client's own header.
     Client,
-    /// A proxy's, as it is written.
+    /// A proxy's header, in its proper spelling.
     Proxy,
-    /// Nobody's before this gateway: the platform's, or another spelling of a proxy's.
+    /// Forged before this gateway: a header of the platform, or another spelling of a proxy's.
     Forged,
 }
 
-/// Drops what `Connection` names, for that was meant for this hop, and what the client cannot say:
-/// `X-Scf-*`, `Proxy` and every other spelling of a proxy's headers; from a client that is not
-/// `trusted` the proxy's headers too. `Connection` itself is gone then, so that nothing added later
-/// is taken for named by it.
+/// Drops the headers that `Connection` names, which were meant for this hop, and those that a
+/// client may not set: `X-Scf-*`, `Proxy` and every other spelling of a proxy's headers; from a
+/// client that is not `trusted` the proxy's headers too. `Connection` itself is removed, so that it
+/// cannot name headers that are added later.
 pub fn sanitize(headers: &mut HeaderMap, trusted: bool) {
     drop_named(headers);
     let dropped = |name: &&HeaderName| match standing(name.as_str()) {
@@ -57,15 +57,15 @@ pub fn sanitize(headers: &mut HeaderMap, trusted: bool) {
     }
 }
 
-/// Drops what belongs to a connection, of a request that goes no further as one.
+/// Drops hop-by-hop headers of a request that is not forwarded over a connection.
 pub fn end_connection(headers: &mut HeaderMap) {
     for name in OF_CONNECTION {
         headers.remove(name);
     }
 }
 
-/// Those without which the request could not be read stay: where it goes, where it ends, and what
-/// it asks to switch to.
+/// Headers without which the request could not be read are kept: its host, its framing, and its
+/// upgrade.
 fn drop_named(headers: &mut HeaderMap) {
     let needed = |name: &HeaderName| [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TE, UPGRADE].contains(name);
     let named: Vec<HeaderName> = headers

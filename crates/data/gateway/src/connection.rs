@@ -1,4 +1,4 @@
-//! From a connection to its requests: TLS where there is some, and how HTTP is spoken.
+//! From a connection to its requests: the TLS handshake, if any, and HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::head_limits::HeadLimits;
 use crate::service::{Client, Context};
 use crate::tls::Tls;
 
-/// Room for the connections of all listeners.
+/// The connection table of all listeners.
 pub fn table(config: &Config) -> Connections {
     let metrics = TableMetrics {
         open: gauge!("sampan_gateway_connections"),
@@ -29,17 +29,17 @@ pub fn table(config: &Config) -> Connections {
     Connections::new(config.connections_max, metrics)
 }
 
-/// Where connections come from, and what they speak before HTTP.
+/// A source of connections, and their protocol below HTTP.
 pub struct Endpoint {
-    /// Takes them.
+    /// The listener.
     pub listener: Incoming,
-    /// Nothing for plain connections.
+    /// `None` for plain connections.
     pub tls: Option<Arc<Tls>>,
-    /// Room for them.
+    /// The connection table.
     pub connections: Connections,
-    /// Serve them.
+    /// The threads that serve them.
     pub workers: Workers,
-    /// Whether they are those of instances.
+    /// Whether they come from instances.
     pub of_instances: bool,
 }
 
@@ -65,7 +65,7 @@ pub async fn run(endpoint: Endpoint, context: Arc<Context>, config: Config, shut
     acceptor.run(shutdown, serve).await;
 }
 
-/// HTTP as connections speak it.
+/// The HTTP settings of connections.
 struct Protocols {
     protocol: auto::Builder<TokioExecutor>,
     frames: FrameLimits,
@@ -78,8 +78,8 @@ fn protocol(config: &Config) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        // The time for headers is watched by `connections`, which also covers the bytes before the
-        // version is known.
+        // `connections` enforces the header timeout, which also covers the bytes before the version
+        // is known.
         .header_read_timeout(None)
         .max_buf_size(bytes_max);
     if let Some(headers_max) = limits.headers_max_of_library() {
@@ -102,7 +102,7 @@ async fn run_one(
     protocols: Arc<Protocols>,
 ) {
     let Accepted { socket, address, mut connection } = accepted;
-    // A socket that is gone already shows at the first read.
+    // A closed socket fails at the first read.
     let _ = socket.set_nodelay(true);
     let (ip, is_secure) = (address.ip(), tls.is_some());
     let peer = match (of_instance, context.trust_forwarded) {
@@ -113,7 +113,7 @@ async fn run_one(
     let Some(tls) = tls else { return serve(socket, connection, peer, context, &protocols).await };
     let stream = tokio::select! {
         biased;
-        // Nothing was asked for yet that could be lost.
+        // No request was received yet that could be lost.
         () = connection.closing() => return,
         stream = tls.accept(socket) => stream,
     };

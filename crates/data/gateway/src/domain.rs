@@ -1,8 +1,8 @@
-//! Custom domains: from a host name and a path to a function, and to the path that it sees. Pure:
-//! reads one snapshot.
+//! Custom domains: map a host name and a path to a function, and to the path that the function
+//! receives. Pure: reads one snapshot.
 //!
-//! Paths are compared as they were sent. An endpoint whose path is equal comes before one with `*`,
-//! and of those the longest comes first; `/a/*` is everything below `/a/`, and not `/a`.
+//! Paths are compared as they were sent. An endpoint whose path is equal precedes those with `*`,
+//! and of those the longest comes first; `/a/*` matches everything below `/a/`, but not `/a`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,25 +30,25 @@ pub enum NoEndpoint {
         /// The domain.
         domain: String,
     },
-    /// No endpoint has the path.
+    /// No endpoint matches the path.
     #[error("no path of {domain} leads to a function here; `sampan domain get {domain}` shows those that do")]
     Path {
         /// The domain.
         domain: String,
     },
-    /// The endpoint's function is not there any more.
+    /// The endpoint's function no longer exists.
     #[error("the path of {domain} leads nowhere: {source}; change the domain, or make the function again")]
     Function {
         /// The domain.
         domain: String,
-        /// What is not there.
+        /// The look-up error.
         source: NotFound,
     },
 }
 
 /// The custom domain that a host (with its port, as it was sent) names.
 pub fn of_host<'c>(catalog: &'c Catalog, host: &str) -> Option<&'c CustomDomain> {
-    // Most installations have none; they pay nothing for them.
+    // Most installations have none; they skip the work.
     if catalog.domains.is_empty() {
         return None;
     }
@@ -60,8 +60,8 @@ pub fn of_host<'c>(catalog: &'c Catalog, host: &str) -> Option<&'c CustomDomain>
     catalog.domains.get(name.as_ref()).map(AsRef::as_ref)
 }
 
-/// What a path of the domain leads to, and the path that the function sees when that is another
-/// one. `path` has no query.
+/// The target of a path of the domain, and the path that the function receives when it differs.
+/// `path` has no query.
 pub fn find(
     catalog: &Catalog,
     domain: &CustomDomain,
@@ -93,12 +93,12 @@ fn endpoint<'d>(domain: &'d CustomDomain, path: &str) -> Option<&'d DomainEndpoi
     endpoints.iter().find(|endpoint| endpoint.path == path).or_else(below)
 }
 
-/// What `*` stands for when a pattern that ends in it fits the path.
+/// The part that `*` matches when a pattern that ends in it matches the path.
 fn behind_star<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(pattern.strip_suffix('*')?)
 }
 
-/// The path that the first rule that fits makes of a path.
+/// The path after the first matching rewrite rule.
 fn rewritten(rules: &[PathRewrite], path: &str) -> Option<String> {
     rules.iter().find_map(|rule| match behind_star(&rule.path, path).filter(|_| rule.wildcard) {
         Some(rest) => Some(rule.rewrite.replace('$', rest)),

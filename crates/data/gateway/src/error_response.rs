@@ -18,67 +18,67 @@ use crate::lookup::NotFound;
 use crate::request_body::RequestBodyError;
 use crate::route::NoAddress;
 
-/// Every response's request id.
+/// Request id of every response.
 pub const X_SCF_REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
-/// Marks a response of the platform itself with how the run ended.
+/// Marks a response of the platform itself with the status of the run.
 pub const X_SCF_STATUS: HeaderName = HeaderName::from_static("x-scf-status");
-/// Methods that functions can be called with, for a client that used another.
+/// Methods of functions, for a client that used another.
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
 
 /// Why a request reaches no function.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// A method for proxies and not for functions.
+    /// A method that is for proxies only.
     #[error("method {0} is not for functions; use GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH or one of your own")]
     Method(Method),
-    /// The host cannot be used.
+    /// The host is invalid.
     #[error("{0}; send one host")]
     Host(BadHost),
-    /// The path cannot be passed on.
+    /// The path cannot be forwarded.
     #[error("the rest of the path is not a valid request target")]
     Path(#[source] InvalidUri),
     /// The address names no function.
     #[error("{0}; call a function as /fn/<namespace>/<function>/…{hosts}", hosts = hosts(.1))]
     Address(NoAddress, Option<String>),
-    /// The custom domain leads to no function.
+    /// The custom domain has no matching endpoint.
     #[error("{0}")]
     Domain(NoEndpoint),
-    /// The named function is not there.
+    /// The named function does not exist.
     #[error("{0}; `sampan list` shows what there is")]
     Function(NotFound),
-    /// The call of an instance is too deep in a chain of calls.
+    /// The call of an instance exceeds the limit of the chain of calls.
     #[error(
         "the call is number {depth} of a chain in which functions call each other, and the chain may have {max} \
          (setting gateway.call_depth_max); does a function call itself without end?"
     )]
     TooDeep {
-        /// How deep it is.
+        /// Its depth.
         depth: u32,
         /// The limit.
         max: u32,
     },
-    /// A limit of the route is used up.
+    /// A limit of the route is exceeded.
     #[error("{0}")]
     Busy(Busy),
-    /// The body cannot become an event.
+    /// The body is too long for an event.
     #[error("content too large: the event of the function may have {bytes_max} bytes (setting {setting})")]
     BodyTooLong {
         /// The limit.
         bytes_max: usize,
-        /// Where it is set.
+        /// Its setting.
         setting: &'static str,
     },
     /// The head is larger than allowed.
     #[error("the request's {what}; the limit is {max} (setting {setting})")]
     Head {
-        /// What is too large, and how large it is.
+        /// The part that is too large, with its size.
         what: String,
         /// The limit.
         max: usize,
-        /// Where it is set.
+        /// Its setting.
         setting: &'static str,
     },
-    /// The head was given up on before all of it was read.
+    /// Reading the head was aborted.
     #[error(
         "the request's head is too large; it may have {headers_max} headers (setting gateway.request_headers_max) and \
          {bytes_max} bytes (setting gateway.request_head_bytes_max)"
@@ -89,25 +89,25 @@ pub enum RequestError {
         /// The limit of bytes.
         bytes_max: usize,
     },
-    /// The body did not come.
+    /// The body did not arrive.
     #[error("the request body did not arrive")]
     Body(#[source] RequestBodyError),
-    /// The URL of the function is not for this client.
+    /// The URL of the function does not admit this client.
     #[error("{0}")]
     Forbidden(#[from] Forbidden),
-    /// The URL of the function wants a signature.
+    /// The URL of the function requires a signature.
     #[error("{0}; sign calls of this function with TC3-HMAC-SHA256, over the path and the query as they are sent")]
     Unsigned(String),
-    /// The asynchronous call is not accepted.
+    /// The asynchronous call is refused.
     #[error("{0}")]
     Async(#[from] AsyncError),
-    /// The function's return value makes no answer.
+    /// The function's return value is not a valid response.
     #[error("{0}")]
     Format(InvalidFormat),
 }
 
 impl RequestError {
-    /// The HTTP status, and the status of the run that did not take place.
+    /// The HTTP status, and the status of the refused run.
     fn status(&self) -> (StatusCode, RunStatus) {
         match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),
@@ -134,12 +134,12 @@ impl RequestError {
         }
     }
 
-    /// The answer, in the shape that failed runs have.
+    /// The response, in the form of failed runs.
     pub fn into_response(self, request_id: &RequestId) -> Response<invoke::Body> {
         self.to_response(request_id).map(full)
     }
 
-    /// The same with its body at hand.
+    /// The same, with a buffered body.
     pub fn to_response(&self, request_id: &RequestId) -> Response<Bytes> {
         let (http_status, run_status) = self.status();
         let body = json!({
@@ -166,13 +166,13 @@ impl RequestError {
     }
 }
 
-/// The way by host, which is there when the configuration names a domain.
+/// The hint about hosts, when the configuration names a domain.
 fn hosts(domain: &Option<String>) -> String {
     domain.as_ref().map(|domain| format!(" or by the host <function>.<namespace>.{domain}")).unwrap_or_default()
 }
 
-/// A run's status with its HTTP status: its own number, for the contract's numbers are three digits
-/// for that, but 404 for what does not exist.
+/// A run's status with its HTTP status: its own number, because the contract's numbers have three
+/// digits, but 404 for what does not exist.
 fn as_http(status: RunStatus) -> (StatusCode, RunStatus) {
     let http_status = match status {
         RunStatus::FunctionNotFound | RunStatus::QualifierNotFound => StatusCode::NOT_FOUND,
@@ -181,7 +181,7 @@ fn as_http(status: RunStatus) -> (StatusCode, RunStatus) {
     (http_status, status)
 }
 
-/// The answer of a failed run whose JSON is `body`; without request id.
+/// The response of a failed run whose JSON is `body`; without request id.
 fn failed_run(http_status: StatusCode, run_status: RunStatus, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = http_status;
@@ -190,13 +190,13 @@ fn failed_run(http_status: StatusCode, run_status: RunStatus, body: String) -> R
     response
 }
 
-/// The answer of a failed run of an event function, whose JSON the invoker wrote.
+/// The response of an event function's failed run, with JSON from the invoker.
 pub fn of_failed_event(status: RunStatus, json: String) -> Response<Bytes> {
     let (http_status, status) = as_http(status);
     failed_run(http_status, status, json)
 }
 
-/// A body that is there as a whole.
+/// A buffered body.
 pub fn full(bytes: Bytes) -> invoke::Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }

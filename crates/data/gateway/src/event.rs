@@ -1,4 +1,4 @@
-//! A request to an event function: the whole body becomes an event, the return value an answer.
+//! A request to an event function: the whole body becomes an event, the return value a response.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use crate::error_response::{self, RequestError};
 use crate::integration::{self, Call};
 use crate::request_body::{Payload, RequestBody, RequestBodyError};
 
-/// What a body may have, and where it is set.
+/// The limit of a body, and its setting.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit {
     /// The limit.
@@ -25,8 +25,8 @@ pub struct BodyLimit {
     pub setting: &'static str,
 }
 
-/// Calls the function and makes the response. The head is that which [`crate::forward::prepare`]
-/// made; `remote` is the client.
+/// Calls the function and creates the response. The head was made by [`crate::forward::prepare`];
+/// `remote` is the client.
 pub async fn call(
     invoker: &Invoker,
     call: ResolvedCall,
@@ -52,13 +52,13 @@ pub async fn call(
     Ok(response.map(error_response::full))
 }
 
-/// Reads a body whole.
+/// Buffers a body.
 pub async fn collect(
     body: RequestBody<Incoming>,
     BodyLimit { bytes_max, setting }: BodyLimit,
 ) -> Result<Bytes, RequestError> {
     let too_long = || RequestError::BodyTooLong { bytes_max, setting };
-    // A length that was announced is refused before the client sends it all.
+    // An announced length over the limit is refused before the client sends the body.
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_long());
     }

@@ -1,5 +1,5 @@
-//! What a proxy changes in a request's head before a function sees it: the address is cut from the
-//! path, what the client cannot say of itself is dropped, and the client is named. Pure.
+//! Changes to a request's head before a function receives it: the address is cut from the path,
+//! headers that a client may not set are dropped, and the client is identified. Pure.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,62 +13,61 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use crate::client_headers::sanitize;
 use crate::trusted_proxies::{TrustedProxies, X_FORWARDED_FOR};
 
-/// The host that the client named.
+/// The host in the client's request.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// The path below which the client sees the function.
+/// The path below which the client reaches the function.
 pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers that a request gets here: those above, and a `Host`.
+/// Number of headers that are added here: those above, and a `Host`.
 const HEADERS_ADDED: usize = 5;
 
-/// The client of a connection; made once for all its requests.
+/// The peer of a connection; created once for all its requests.
 #[derive(Debug, Clone)]
 pub struct Peer {
     ip: IpAddr,
     value: HeaderValue,
-    /// It came over TLS.
+    /// Whether it uses TLS.
     is_secure: bool,
     trusted: bool,
-    /// The proxies that are known, where not every peer is one.
+    /// The known proxies, where not every peer is one.
     proxies: Option<Arc<TrustedProxies>>,
-    /// It is an instance on this machine, which its address names.
+    /// Whether it is an instance on this machine, identified by its address.
     is_instance: bool,
 }
 
 impl Peer {
-    /// The peer at `ip`, over TLS or not; `trusted` when its own `X-Forwarded-*` are to be
-    /// believed.
+    /// The peer at `ip`, over TLS or not; with `trusted` its own `X-Forwarded-*` are trusted.
     pub fn new(ip: IpAddr, is_secure: bool, trusted: bool) -> Self {
         let ip = ip.to_canonical();
         let value = HeaderValue::from_str(&ip.to_string()).expect("an address is printable ASCII");
         Self { ip, value, is_secure, trusted, proxies: None, is_instance: false }
     }
 
-    /// A peer that is believed if it is one of these proxies.
+    /// A peer that is trusted if it is one of these proxies.
     pub fn among(ip: IpAddr, is_secure: bool, proxies: &Arc<TrustedProxies>) -> Self {
         Self { proxies: Some(Arc::clone(proxies)), ..Self::new(ip, is_secure, proxies.has(ip)) }
     }
 
-    /// An instance of this platform; it is no proxy, whatever the settings believe others.
+    /// An instance of this platform; never treated as a proxy, whatever the settings are.
     pub fn instance(ip: IpAddr, is_secure: bool) -> Self {
         Self { is_instance: true, ..Self::new(ip, is_secure, false) }
     }
 
-    /// The address of the instance that it is, if it is one.
+    /// The address of the instance, if it is one.
     pub fn as_instance(&self) -> Option<IpAddr> {
         self.is_instance.then_some(self.ip)
     }
 
-    /// Whether the client's request came over TLS: to here, or to a trusted proxy.
+    /// Whether the client's request used TLS, to here or to a trusted proxy.
     pub fn is_secure(&self, headers: &HeaderMap) -> bool {
         let first = || Some(headers.get(X_FORWARDED_PROTO)?.to_str().ok()?.split(',').next()?.trim().to_owned());
         let to_proxy = self.trusted.then(first).flatten();
         to_proxy.map_or(self.is_secure, |scheme| scheme.eq_ignore_ascii_case("https"))
     }
 
-    /// The client's address: the peer's, or what a trusted peer saw on its other side. Where the
-    /// proxies are known, what the first of them saw.
+    /// The client's address: the peer's, or the one that a trusted peer forwards. Where the proxies
+    /// are known, the address that the first of them received.
     pub fn remote_address(&self, headers: &HeaderMap) -> IpAddr {
         if let Some(proxies) = self.proxies.as_ref().filter(|_| self.trusted) {
             return proxies.client(headers).unwrap_or(self.ip);
@@ -81,8 +80,7 @@ impl Peer {
     }
 }
 
-/// What is left of the target when the first `prefix_len` bytes are cut: everything as it was sent,
-/// and at least `/`.
+/// The rest of the target after the first `prefix_len` bytes: unchanged, and at least `/`.
 fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, InvalidUri> {
     let rest = &target.as_str()[prefix_len..];
     if rest.starts_with('/') {
@@ -95,14 +93,14 @@ fn cut_prefix(target: &PathAndQuery, prefix_len: usize) -> Result<PathAndQuery, 
 /// Rewrites a head for the function: origin form without the address, a `Host`, and
 /// `X-Forwarded-*`.
 pub fn prepare(parts: &mut Parts, prefix_len: usize, peer: &Peer) -> Result<(), InvalidUri> {
-    // Once, instead of at every second header that is added.
+    // Once, instead of at every second added header.
     parts.headers.reserve(HEADERS_ADDED);
     if let Some(authority) = parts.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         parts.headers.insert(HOST, host);
     }
-    // First, so that nothing that is added here can be named away.
+    // First, so that `Connection` cannot name headers that are added here.
     sanitize(&mut parts.headers, peer.trusted);
     name_client(&mut parts.headers, peer);
     if prefix_len > 0 {
@@ -122,7 +120,7 @@ fn name_client(headers: &mut HeaderMap, peer: &Peer) {
     } else {
         headers.insert(X_FORWARDED_FOR, peer.value.clone());
     }
-    // Each for itself: many proxies say the scheme alone.
+    // Each separately: many proxies send only the scheme.
     if !(peer.trusted && headers.contains_key(X_FORWARDED_PROTO)) {
         let scheme = if peer.is_secure { "https" } else { "http" };
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
@@ -135,7 +133,7 @@ fn name_client(headers: &mut HeaderMap, peer: &Peer) {
     }
 }
 
-/// Tells the function below which path it is mounted, so that it can write links to itself.
+/// Passes the function its mount path, so that it can write links to itself.
 fn name_prefix(parts: &mut Parts, prefix_len: usize, trusted: bool) {
     let Some(prefix) = parts.uri.path().get(..prefix_len) else { return };
     let outer = parts.headers.get(X_FORWARDED_PREFIX).filter(|_| trusted).map_or(&b""[..], HeaderValue::as_bytes);

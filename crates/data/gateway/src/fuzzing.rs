@@ -8,7 +8,7 @@ use crate::route::{Address, Domains, route};
 /// Routes a request line's target and a Host header, separated by a newline.
 ///
 /// # Panics
-/// When a path address covers more of the target than there is.
+/// When a path address is longer than the target.
 pub fn routes(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (target, name) = text.split_once('\n').unwrap_or((text, ""));

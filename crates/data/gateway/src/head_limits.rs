@@ -1,4 +1,4 @@
-//! How large the head of a request may be, and the answer that says so. Pure.
+//! Limits of a request's head, and the response when they are exceeded. Pure.
 
 use bytes::Bytes;
 use http::header::COOKIE;
@@ -8,19 +8,19 @@ use types::RequestId;
 use crate::config::Config;
 use crate::error_response::RequestError;
 
-/// The smallest buffer that the HTTP/1 parser works with, in bytes.
+/// Smallest buffer of the HTTP/1 parser, in bytes.
 const BYTES_MIN: usize = 8 * 1024;
-/// Header lines for which hyper has room by itself.
+/// Header lines for which hyper has room on its stack.
 const LIBRARY_HEADERS_MAX: usize = 100;
-/// Bytes of a line beside name and value, and of a request line beside method and target.
+/// Bytes of a line besides name and value, and of a request line besides method and target.
 const LINE_BYTES: usize = ": \r\n".len();
 
-/// What a head may have.
+/// Limits of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Header lines.
     pub headers_max: usize,
-    /// Bytes of all of it.
+    /// Total bytes.
     pub bytes_max: usize,
 }
 
@@ -31,20 +31,20 @@ impl HeadLimits {
         Self { headers_max: config.request_headers_max, bytes_max }
     }
 
-    /// The header lines for which hyper has to make room, where its own does not suffice: that is
-    /// on its stack, and any number that it is given has it fill two arrays on the heap for each
-    /// request.
+    /// The number of header lines to configure in hyper, where its default does not suffice: the
+    /// default is on its stack, while any configured number makes it fill two arrays on the heap
+    /// for each request.
     pub fn headers_max_of_library(self) -> Option<usize> {
         (self.headers_max > LIBRARY_HEADERS_MAX).then_some(self.headers_max)
     }
 
-    /// The bytes at which hyper gives up: more than allowed, so that most answers say how many
-    /// there were.
+    /// The number of bytes at which hyper aborts: more than allowed, so that most responses can
+    /// report the actual size.
     pub fn bytes_max_of_library(self) -> usize {
         self.bytes_max.saturating_mul(2)
     }
 
-    /// The whole answer to a head that hyper gives up on, which has no request yet.
+    /// The complete response to a head that hyper aborts, for which there is no request.
     pub fn refusal(self) -> Bytes {
         let Self { headers_max, bytes_max } = self;
         let response = RequestError::HeadUnread { headers_max, bytes_max }.to_response(&RequestId::random());
@@ -61,7 +61,7 @@ impl HeadLimits {
 
     /// Refuses a head that is too large.
     pub fn check(&self, parts: &Parts) -> Result<(), RequestError> {
-        // HTTP/2 has a field for each cookie, which are one line (RFC 9113, 8.2.3).
+        // HTTP/2 has a field for each cookie; together they count as one line (RFC 9113, 8.2.3).
         let cookies = parts.headers.get_all(COOKIE).iter().count();
         let headers = parts.headers.len() - cookies.saturating_sub(1);
         if headers > self.headers_max {

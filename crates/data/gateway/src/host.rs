@@ -1,23 +1,23 @@
-//! Which host a request is for (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+//! The host of a request (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Version};
 use types::limits::HOST_LEN_MAX;
 
-/// Why a request's host cannot be used.
+/// Why a request's host is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadHost {
     /// HTTP/1.1 requires one.
     #[error("the request has no Host header, which HTTP/1.1 requires")]
     Missing,
-    /// Two parties could read two different hosts out of it.
+    /// Two parties could derive two different hosts from it.
     #[error("the request has more than one Host header")]
     Several,
-    /// No host and optional port.
+    /// Not a host with an optional port.
     #[error("the request's host is not a name or address with an optional port")]
     Malformed,
-    /// No name is so long.
+    /// Longer than any valid name.
     #[error("the request's host has {len} bytes; a host name has at most {HOST_LEN_MAX}")]
     TooLong {
         /// Bytes of the name, without port and final dot.
@@ -25,12 +25,13 @@ pub enum BadHost {
     },
 }
 
-/// The host with its port, as it was sent; `None` where HTTP allows that there is none. An
-/// authority in the request's target outranks the header.
+/// The host with its port, as it was sent; `None` where HTTP allows none. An authority in the
+/// request's target takes precedence over the header.
 pub fn of_request(parts: &Parts) -> Result<Option<&str>, BadHost> {
     let header = of_headers(&parts.headers);
     if let Some(authority) = parts.uri.authority() {
-        // The header is not used then, but two of them still show a confused or hostile sender.
+        // The header is not used then, but several of them still indicate a faulty or hostile
+        // sender.
         if header == Err(BadHost::Several) {
             return Err(BadHost::Several);
         }
@@ -69,14 +70,14 @@ fn checked(text: &str) -> Result<&str, BadHost> {
 /// Splits `host:port`; the port is empty when there is none.
 fn split_port(text: &str) -> (&str, &str) {
     match text.rsplit_once(':') {
-        // A colon inside the brackets of an IPv6 address is no port's.
+        // A colon inside the brackets of an IPv6 address does not begin a port.
         Some((_, tail)) if tail.contains(']') => (text, ""),
         Some((host, port)) => (host, port),
         None => (text, ""),
     }
 }
 
-/// The host without its port and without the dot that ends a fully qualified name.
+/// The host without its port and without the final dot of a fully qualified name.
 pub fn name(host: &str) -> &str {
     let (name, _) = split_port(host);
     name.strip_suffix('.').unwrap_or(name)

@@ -1,5 +1,5 @@
-//! How an HTTP request becomes the event of an event function and its return value an HTTP answer
-//! (contract 4.11, http trigger). Pure: bytes to bytes.
+//! Converts an HTTP request to the event of an event function and its return value to an HTTP
+//! response (contract 4.11, http trigger). Pure: bytes to bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::query;
 
-/// Content type of a return value that names none.
+/// Content type of a return value that specifies none.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A request as an event.
@@ -32,7 +32,7 @@ struct Event<'a> {
     is_base64_encoded: bool,
 }
 
-/// A request, taken apart.
+/// The parts of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// Method.
@@ -49,7 +49,7 @@ pub struct Call<'a> {
     pub remote: IpAddr,
 }
 
-/// Writes the event of a call. A body that is no UTF-8 is in base64 and marked so.
+/// Serializes the event of a call. A body that is not UTF-8 is encoded in base64 and marked so.
 pub fn event(call: Call<'_>) -> Vec<u8> {
     let (body, is_base64_encoded) = match std::str::from_utf8(call.body) {
         Ok(text) => (Cow::Borrowed(text), false),
@@ -77,13 +77,13 @@ fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
     values.fold(first, |all, value| Cow::Owned(format!("{all}{separator}{value}")))
 }
 
-/// Why a return value makes no HTTP answer.
+/// Why a return value is not a valid response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid scf response format: {0}")]
 pub struct InvalidFormat(String);
 
-/// Makes the answer of a return value: an object with a `statusCode` describes one; any other JSON
-/// is the body of a 200.
+/// Creates the response of a return value: an object with a `statusCode` describes one; any other
+/// JSON is the body of a 200.
 pub fn response(returned: &str) -> Result<Response<Bytes>, InvalidFormat> {
     let value: Value = serde_json::from_str(returned)
         .map_err(|error| InvalidFormat(format!("the return value is not JSON ({error})")))?;
@@ -119,7 +119,7 @@ fn described(mut fields: Map<String, Value>) -> Result<Response<Bytes>, InvalidF
 fn status_of(value: &Value) -> Result<StatusCode, InvalidFormat> {
     let number = match value {
         Value::Number(number) => number.as_u64(),
-        // Some frameworks' adapters write it as text.
+        // Some frameworks' adapters write it as a string.
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
@@ -165,8 +165,7 @@ fn header_value(name: &str, value: &Value) -> Result<HeaderValue, InvalidFormat>
     HeaderValue::from_str(&text).map_err(|_| InvalidFormat(format!("the value of header {name:?} cannot be sent")))
 }
 
-/// Headers that frame the message or steer the connection, which are the gateway's and not the
-/// function's.
+/// Whether a header frames the message or controls the connection, which the gateway does.
 fn is_of_the_connection(name: &HeaderName) -> bool {
     [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
@@ -226,7 +225,7 @@ mod tests {
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/wA="), &json!(true)));
     }
 
-    /// Status, headers and body of an answer in one line, or the error.
+    /// Status, headers and body of a response in one line, or the error.
     fn answered(returned: &str) -> String {
         match response(returned) {
             Ok(response) => {

@@ -1,4 +1,4 @@
-//! Where the last request of a connection went: a client that keeps its connection mostly calls one
+//! Cache of a connection's last route: a client that keeps its connection mostly calls one
 //! function. Pure.
 
 use http::header::HOST;
@@ -7,7 +7,7 @@ use types::Catalog;
 
 use crate::lookup::Found;
 
-/// An address, by a host that is no custom domain's, and what it led to in one snapshot of the
+/// An address, by a host that is not a custom domain, and its target in one snapshot of the
 /// catalog.
 #[derive(Debug)]
 pub struct LastRoute {
@@ -27,7 +27,7 @@ impl LastRoute {
         Self { revision: catalog.revision, host, prefix, found: found.clone() }
     }
 
-    /// What an address leads to, when it is the same one in the same snapshot.
+    /// The cached target, when address and snapshot are unchanged.
     pub fn find(&self, catalog: &Catalog, parts: &Parts) -> Option<(Found, usize)> {
         let mut hosts = parts.headers.get_all(HOST).iter();
         let host = hosts.next()?;

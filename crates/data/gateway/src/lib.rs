@@ -63,23 +63,23 @@ pub use public_url::PublicUrl;
 pub use tls::{CertificateError, Tls};
 pub use trusted_proxies::TrustedProxies;
 
-/// What the gateway listens on.
+/// The listeners of the gateway.
 #[derive(Debug)]
 pub struct Listeners {
     /// For plain HTTP.
     pub plain: TcpListener,
-    /// For TLS, where there is some.
+    /// For TLS, if enabled.
     pub tls: Option<(TcpListener, Arc<Tls>)>,
-    /// Connections of instances on this machine, where they reach the gateway.
+    /// Connections of instances on this machine, where they can reach the gateway.
     pub instances: Option<Instances>,
 }
 
-/// Connections of instances, which are no clients from outside: their addresses say who they are.
+/// Connections of instances, which are identified by their addresses and are not external clients.
 #[derive(Debug)]
 pub struct Instances {
     /// Those that speak plain HTTP.
     pub plain: mpsc::Receiver<Handed>,
-    /// Those that speak TLS, where there is some.
+    /// Those that use TLS, if enabled.
     pub tls: Option<mpsc::Receiver<Handed>>,
 }
 
@@ -91,12 +91,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Serves the listeners until `shutdown`; then takes no connection more and lets requests under
-    /// way end within [`Config::drain_s`]. Connections are served by threads of their own, one for
-    /// each processor. Without `asynchronous` nothing is below `/async/`.
+    /// Serves the listeners until `shutdown`; then accepts no more connections and lets requests in
+    /// flight end within [`Config::drain_s`]. Connections are served by dedicated threads, one for
+    /// each processor. Without `asynchronous` there is nothing below `/async/`.
     ///
     /// # Errors
-    /// When those cannot be started.
+    /// When those threads cannot be started.
     pub fn serve(
         listeners: Listeners,
         invoker: Invoker,
@@ -129,7 +129,7 @@ impl Gateway {
         Ok(Self { accepting, tls })
     }
 
-    /// Has the certificates read again.
+    /// Reloads the certificates.
     pub fn reload(&self) {
         if let Some(tls) = &self.tls {
             tls.reload();

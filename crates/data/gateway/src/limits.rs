@@ -1,5 +1,5 @@
-//! Limits of routes: requests at once, requests in a second, bytes of a body. Decides by what a
-//! request addresses alone; must not know who sent it or how it is answered.
+//! Limits of routes: concurrent requests, requests per second, bytes of a body. Decides only by the
+//! address of a request, independent of its sender and its response.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,29 +11,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use types::{FunctionKey, FunctionName, Namespace};
 
-/// A limit of some routes: an entry of `[[gateway.limits]]`. What is not said of a route fits any;
-/// all entries that fit a request hold.
+/// A limit of some routes: an entry of `[[gateway.limits]]`. A field that is not set matches any
+/// route; all matching entries apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteLimit {
-    /// The function that the request leads to: `<namespace>/<function>`, or `<namespace>/*`.
+    /// The function of the request: `<namespace>/<function>`, or `<namespace>/*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<Functions>,
-    /// The host that the client named, without its port, in any letter case.
+    /// The host in the client's request, without its port, case-insensitive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// How the path begins that the client sent.
+    /// Prefix of the path in the client's request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Requests that are answered at once, all clients together; more get 429. At least 1.
+    /// Concurrent requests of all clients together; more get 429. At least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_at_once_max: Option<u32>,
-    /// Requests in a second, all clients together, after a pause as many at once; more get 429. At
+    /// Requests per second of all clients together, with a burst of one second; more get 429. At
     /// least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_s_max: Option<u32>,
-    /// Bytes of a request's body; more get 406. At least 1; what functions may get at most holds
-    /// beside it.
+    /// Longest body of a request, in bytes; longer ones get 406. At least 1; the general limits
+    /// apply as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes_max: Option<u64>,
 }
@@ -41,7 +41,7 @@ pub struct RouteLimit {
 /// One function, or all of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Functions {
-    /// All of it.
+    /// All functions of this namespace.
     Of(Namespace),
     /// This one.
     One(FunctionKey),
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Functions {
     }
 }
 
-/// Reads the entries; one that can have no effect, or lets nothing through, is a mistake.
+/// Parses the entries; one that has no effect, or admits nothing, is an error.
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteLimit>, D::Error> {
     let limits = Vec::<RouteLimit>::deserialize(deserializer)?;
     for (number, limit) in (1..).zip(&limits) {
@@ -101,14 +101,14 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Rou
     Ok(limits)
 }
 
-/// What a request addresses.
+/// The address of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
-    /// The function that it leads to.
+    /// The function.
     pub function: &'a FunctionKey,
-    /// The host that the client named, without its port.
+    /// The host in the client's request, without its port.
     pub host: Option<&'a str>,
-    /// The path that it sent.
+    /// The path in the client's request.
     pub path: &'a str,
 }
 
@@ -140,16 +140,16 @@ impl RouteLimit {
     }
 }
 
-/// Why a request is not let through.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Busy {
-    /// As many are answered already as may be at once.
+    /// The maximum of concurrent requests is reached.
     #[error("{max} requests are answered at once already, which is the gateway's limit for this route; try again")]
     AtOnce {
         /// The limit.
         max: u32,
     },
-    /// As many came as may in a second.
+    /// The maximum of requests per second is reached.
     #[error("the gateway lets {max} requests through in a second on this route; try again in a second")]
     PerSecond {
         /// The limit.
@@ -157,15 +157,15 @@ pub enum Busy {
     },
 }
 
-/// A request that was let through; it counts until this is dropped.
+/// An admitted request; it counts until this is dropped.
 #[derive(Debug, Default)]
 pub struct Admitted {
-    /// What its body may have at most.
+    /// The longest body.
     pub body_bytes_max: Option<u64>,
     at_once: Vec<OwnedSemaphorePermit>,
 }
 
-/// All limits, and how far they are used up.
+/// All limits, with their usage.
 #[derive(Debug)]
 pub struct Limits(Vec<Limit>);
 
@@ -177,7 +177,7 @@ struct Limit {
 }
 
 impl Limits {
-    /// The limits of a configuration, nothing of them used up.
+    /// Creates the limits of a configuration, unused.
     pub fn new(limits: &[RouteLimit], now: Instant) -> Self {
         let limit = |of: &RouteLimit| Limit {
             of: of.clone(),
@@ -192,7 +192,7 @@ impl Limits {
         self.0.is_empty()
     }
 
-    /// Lets a request through, if all limits that fit it do.
+    /// Admits a request, if all matching limits do.
     pub fn admit(&self, route: &Route<'_>, now: Instant) -> Result<Admitted, Busy> {
         let mut admitted = Admitted::default();
         for limit in self.0.iter().filter(|limit| limit.of.fits(route)) {
@@ -212,7 +212,7 @@ impl Limits {
     }
 }
 
-/// Fills with so many tokens in a second, and holds as many.
+/// A token bucket with a burst of one second.
 #[derive(Debug)]
 struct Bucket {
     per_s: f64,

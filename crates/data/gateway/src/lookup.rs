@@ -1,8 +1,9 @@
-//! From an address to a function of the catalog, and what to call of it. Pure: reads one snapshot.
+//! Maps an address to a function of the catalog, and to the qualifier to call. Pure: reads one
+//! snapshot.
 //!
-//! Hosts carry no letter case while names do: the exact name wins, else the only one that differs
-//! in case alone. A host's label can be read in at most [`READINGS_MAX`] ways, each of which costs
-//! one look-up of a hash table: a miss costs the same however many functions there are.
+//! Hosts are case-insensitive while names are not: the exact name wins, else the only one that
+//! differs in case alone. A host's label can be read in at most [`READINGS_MAX`] ways, each of
+//! which costs one look-up of a hash table: a miss costs the same however many functions there are.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,14 +14,14 @@ use crate::route::Address;
 
 /// Between the qualifier and the function in a host.
 const QUALIFIER_SEPARATOR: &str = "--";
-/// How many ways there are at most to read a label: without a qualifier, and split at each
-/// separator that fits into it.
+/// Maximum number of readings of a label: without a qualifier, and split at each separator that
+/// fits into it.
 const READINGS_MAX: usize = 1 + HOST_LABEL_LEN_MAX / QUALIFIER_SEPARATOR.len();
 
-/// What is called when the address names no qualifier; made once, for every request takes a copy.
+/// The qualifier of an address without one; created once, because every request copies it.
 static DEFAULT: LazyLock<Qualifier> = LazyLock::new(|| Qualifier::Alias(Qualifier::DEFAULT_ALIAS.into()));
 
-/// What to call, and how.
+/// The target of a call.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The function.
@@ -29,7 +30,7 @@ pub struct Found {
     pub qualifier: Qualifier,
 }
 
-/// Why an address finds no function.
+/// Why an address has no function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// No such function.
@@ -40,7 +41,7 @@ pub enum NotFound {
         /// The name as given.
         function: String,
     },
-    /// The host fits several names that differ in case alone.
+    /// The host matches several names that differ only in case.
     #[error("several functions are named {namespace}/{function} but for upper and lower case")]
     Ambiguous {
         /// The namespace as given.
@@ -48,7 +49,7 @@ pub enum NotFound {
         /// The name as given.
         function: String,
     },
-    /// The text can be no version and no alias.
+    /// The text is neither a version nor an alias name.
     #[error("function {function} has no version or alias {qualifier:?}")]
     Qualifier {
         /// The function.
@@ -58,8 +59,8 @@ pub enum NotFound {
     },
 }
 
-/// Finds what `address` names. A qualifier that merely does not exist is found too: calling it says
-/// so.
+/// Finds the function that `address` names. A well-formed qualifier that does not exist is returned
+/// too: the call then fails.
 pub fn find(functions: &FunctionMap, address: &Address<'_>) -> Result<Found, NotFound> {
     match address {
         Address::Path { namespace, function, qualifier, .. } => {
@@ -76,8 +77,8 @@ pub fn find(functions: &FunctionMap, address: &Address<'_>) -> Result<Found, Not
 fn by_host(functions: &FunctionMap, label: &str, namespace: &str) -> Result<Found, NotFound> {
     let mut folded = format!("{namespace}/").to_ascii_lowercase();
     let prefix_len = folded.len();
-    // The first reading that names something but for letter case; an exact one of any reading comes
-    // before it.
+    // The first reading that matches case-insensitively; an exact match of any reading takes
+    // precedence.
     let mut similar = None;
     for (qualifier, function) in readings(label) {
         folded.truncate(prefix_len);
@@ -99,7 +100,7 @@ fn by_host(functions: &FunctionMap, label: &str, namespace: &str) -> Result<Foun
     }
 }
 
-/// Every way to read a label: as a function's whole name first, then split at each separator.
+/// All readings of a label: as a function's whole name first, then split at each separator.
 fn readings(label: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
     let splits = label
         .match_indices(QUALIFIER_SEPARATOR)
@@ -125,9 +126,8 @@ fn found(key: &FunctionKey, entry: &Arc<CatalogFunction>, qualifier: Option<&str
     Ok(Found { function: Arc::clone(entry), qualifier })
 }
 
-/// Reads a qualifier: an alias of that name, else what the API calls it, else `latest` and
-/// `default` for those who cannot write a dollar sign, else the only alias that differs in case
-/// alone.
+/// Parses a qualifier: an alias of that name, else the API's name, else `latest` and `default` for
+/// clients that cannot write a dollar sign, else the only alias that differs only in case.
 fn qualifier_of(entry: &CatalogFunction, text: &str) -> Option<Qualifier> {
     if let Some((name, _)) = entry.aliases.get_key_value(text) {
         return Some(Qualifier::Alias(name.clone()));

@@ -1,6 +1,6 @@
-//! Answers of functions that are called below a path of the gateway: `Location`, `Refresh` and the
-//! paths of cookies, which the function wrote as if it had the whole host, get that path in front.
-//! Pure.
+//! Rewrites responses of functions that are called below a path of the gateway: `Location`,
+//! `Refresh` and the paths of cookies, which the function wrote as if it owned the whole host, get
+//! that path prepended. Pure.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,23 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::forward::{X_FORWARDED_HOST, X_FORWARDED_PREFIX};
 
-/// Where paths of the gateway itself begin that name functions: an answer with one of them means
-/// the gateway.
+/// Prefix of the gateway's own paths to functions: a response with one of them means the gateway.
 const GATEWAY_PATH: &str = "/fn/";
-/// Cookies whose names begin so have the path `/`, or are refused (RFC 6265bis, 4.1.3.2).
+/// Cookies with this name prefix must have the path `/` (RFC 6265bis, 4.1.3.2).
 const HOST_COOKIE: &str = "__Host-";
 const SCHEMES: [(&str, &str); 2] = [("http://", ":80"), ("https://", ":443")];
 
-/// The path below which a client sees a function, and the hosts by which it does.
+/// The path below which a client reaches a function, and the hosts by which it does.
 #[derive(Debug, Clone)]
 pub struct PathPrefix {
-    /// Begins with a slash and ends with none.
+    /// Begins with a slash and does not end with one.
     prefix: HeaderValue,
     hosts: [Option<HeaderValue>; 2],
 }
 
 impl PathPrefix {
-    /// Of a request as the function gets it; nothing where it was not called below a path.
+    /// Read from a request as the function receives it; `None` where it was not called below a
+    /// path.
     pub fn of(parts: &Parts) -> Option<Self> {
         let prefix = parts.headers.get(X_FORWARDED_PREFIX)?.clone();
         let usable = prefix.to_str().is_ok_and(|prefix| prefix.starts_with('/') && !prefix.ends_with('/'));
@@ -34,14 +34,14 @@ impl PathPrefix {
         usable.then_some(Self { prefix, hosts })
     }
 
-    /// Rewrites the headers of an answer.
+    /// Rewrites the headers of a response.
     pub fn rewrite(&self, headers: &mut HeaderMap) {
         self.rewrite_all(headers, &LOCATION, Self::url);
         self.rewrite_all(headers, &REFRESH, Self::refresh);
         self.rewrite_all(headers, &SET_COOKIE, Self::cookie);
     }
 
-    /// Puts the new value in the place of each that has one.
+    /// Replaces each value that is rewritten.
     fn rewrite_all(&self, headers: &mut HeaderMap, name: &HeaderName, new: fn(&Self, &str) -> Option<String>) {
         let http::header::Entry::Occupied(mut entry) = headers.entry(name) else { return };
         for value in entry.iter_mut() {
@@ -54,9 +54,9 @@ impl PathPrefix {
         }
     }
 
-    /// A URL of the function's own host, or a path of it, below the prefix. Nothing where it stays:
-    /// relative to the request's own, of another host, or below the prefix or the gateway's paths
-    /// already.
+    /// A URL of the function's own host, or a path of it, below the prefix. `None` where it is
+    /// unchanged: relative to the request's own, of another host, or below the prefix or the
+    /// gateway's paths already.
     fn url(&self, url: &str) -> Option<String> {
         let (origin, path) = url.split_at(self.origin_len(url)?);
         let path_len = path.find(['?', '#']).unwrap_or(path.len());
@@ -65,14 +65,14 @@ impl PathPrefix {
         Some(format!("{origin}{new}{rest}"))
     }
 
-    /// Bytes of a URL before its path, if it leads to the function's own host.
+    /// Bytes of a URL before its path, if it is on the function's own host.
     fn origin_len(&self, url: &str) -> Option<usize> {
         let scheme_len = |scheme: &str| url.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
         let scheme = SCHEMES.into_iter().find(|(scheme, _)| scheme_len(scheme));
         let authority_at = match scheme {
             Some((scheme, _)) => scheme.len(),
             None if url.starts_with("//") => 2,
-            // Browsers take a backslash for a slash: it may be another host's.
+            // Browsers read a backslash as a slash: it may be another host's.
             None if url.starts_with("/\\") => return None,
             None if url.starts_with('/') => return Some(0),
             None => return None,
@@ -86,7 +86,7 @@ impl PathPrefix {
         self.hosts.iter().flatten().any(is_own).then_some(authority_at + authority.len())
     }
 
-    /// A path of the function as its client has it.
+    /// A path of the function as its client reaches it.
     fn path(&self, path: &str) -> Option<String> {
         let prefix = self.prefix.to_str().unwrap_or_default();
         let stays = !path.starts_with('/') || is_below(path, prefix) || path.starts_with(GATEWAY_PATH);
@@ -141,7 +141,7 @@ impl PathPrefix {
     }
 }
 
-/// A path without `.` and `..` (RFC 3986, 5.2.4), which a client takes out, in any spelling (URL
+/// A path without `.` and `..` (RFC 3986, 5.2.4), which a client resolves, in any spelling (URL
 /// Standard, 4.4): behind a prefix they would lead out of it.
 fn without_dots(path: &str) -> Cow<'_, str> {
     let dots = |name: &str| match name.to_ascii_lowercase().replace("%2e", ".").as_str() {
@@ -160,7 +160,7 @@ fn without_dots(path: &str) -> Cow<'_, str> {
             Some(_) => drop(left.pop()),
         }
     }
-    // A directory stays one.
+    // A directory stays a directory.
     if names.rsplit('/').next().is_some_and(|last| dots(last).is_some()) {
         left.push("");
     }
@@ -190,7 +190,7 @@ mod tests {
         PathPrefix::of(&request.body(()).expect("a request").into_parts().0).expect("it is below a path")
     }
 
-    /// The values of a header after the answer was rewritten, and rewritten again.
+    /// The values of a header after the response was rewritten, and rewritten again.
     fn rewritten(name: &'static str, values: &[&str]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for value in values {
@@ -228,13 +228,13 @@ mod tests {
             ("../x", "../x"),
             ("?a=b", "?a=b"),
             ("", ""),
-            // With the prefix already, as those who heed X-Forwarded-Prefix write them.
+            // With the prefix already, as functions that use X-Forwarded-Prefix write them.
             ("/fn/default/app", "/fn/default/app"),
             ("/fn/default/app/login", "/fn/default/app/login"),
             ("http://example.com/fn/default/app/x", "http://example.com/fn/default/app/x"),
             ("/fn/default/other/", "/fn/default/other/"),
             ("/fnord", "/fn/default/app/fnord"),
-            // Where the client would be led, below the prefix.
+            // As the client would resolve it, below the prefix.
             ("/../other/x", "/fn/default/app/other/x"),
             ("/a/./b/../c?x=/../y", "/fn/default/app/a/c?x=/../y"),
             ("/%2E%2e/x/..", "/fn/default/app/"),

@@ -1,14 +1,14 @@
-//! What clients outside call the gateway: the setting `gateway.public_url`.
+//! The external URL of the gateway: the setting `gateway.public_url`.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-/// `http://` or `https://` with a host, maybe a port and a path; no slash at its end.
+/// `http://` or `https://` with a host, optionally a port and a path; without a final slash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicUrl(String);
 
-/// A text that clients cannot call, or that would put a password into answers.
+/// A text that is not a usable URL, or that would put a password into responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a URL that clients can call; write http:// or https://, a host, and maybe a port and a path")]
 pub struct InvalidPublicUrl;

@@ -3,8 +3,8 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-/// Reads `a=1&b=2` as forms write it: percent-encoded, `+` for a blank. Bytes that are no UTF-8 are
-/// replaced.
+/// Parses `a=1&b=2` as forms encode it: percent-encoded, `+` for a space. Bytes that are not UTF-8
+/// are replaced.
 pub fn to_json(query: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

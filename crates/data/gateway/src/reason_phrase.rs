@@ -1,5 +1,5 @@
-//! Reason phrases of status lines: those of the contract for failed runs, which HTTP has none or
-//! another for. Pure.
+//! Reason phrases of status lines: those of the contract for failed runs, for which HTTP has none
+//! or another one. Pure.
 
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -7,7 +7,7 @@ use types::RunStatus;
 
 use crate::error_response::X_SCF_STATUS;
 
-/// Gives a status line its phrase. One that the function chose stays.
+/// Sets the phrase of a status line. A phrase set by the function is kept.
 pub fn add<B>(response: &mut Response<B>) {
     let status = response.status();
     if response.extensions().get::<ReasonPhrase>().is_some_and(|own| !own.as_bytes().is_empty()) {
@@ -19,7 +19,7 @@ pub fn add<B>(response: &mut Response<B>) {
     }
 }
 
-/// Whether the status is the platform's code of a failed run, and not HTTP's of the same number.
+/// Whether the status is the platform's code of a failed run, not HTTP's of the same number.
 fn is_of_run<B>(response: &Response<B>, status: StatusCode) -> bool {
     response.headers().get(X_SCF_STATUS).is_some_and(|code| code.as_bytes() == status.as_str().as_bytes())
 }

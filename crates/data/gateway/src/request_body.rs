@@ -1,4 +1,4 @@
-//! The body that a client sends, with a bound on how long it may send nothing.
+//! A client's body, with a stall timeout.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,49 +18,49 @@ pub enum RequestBodyError {
     /// The client kept its connection open but sent nothing.
     #[error("the client sent nothing of its request body for {0:?}")]
     Stalled(Duration),
-    /// The client went away or broke the protocol.
+    /// The client disconnected or violated the protocol.
     #[error("the request body cannot be read")]
     Read(#[source] hyper::Error),
 }
 
-/// Bytes that are still read of a body that was dropped.
+/// Bytes that are still read of a dropped body.
 const DRAIN_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Longest time that such a body is read on.
+/// Longest time that such a body is read.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
-/// A request body. One that is dropped before its end, such as one that is too large, is read on
-/// for a while: a client that is still sending sees its answer only then, and a reset connection
-/// otherwise.
+/// A request body. One that is dropped before its end, such as one that is too large, is drained
+/// for a while: a client that is still sending only then reads the response, and sees a reset
+/// connection otherwise.
 #[derive(Debug)]
 pub struct RequestBody<B: Drain> {
     /// `None` once it is being drained.
     body: Option<B>,
     stall: Duration,
-    /// Made at the first wait: most bodies come with their headers.
+    /// Created at the first wait: most bodies arrive with their headers.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
 }
 
 /// A body on its way to a function.
 pub enum Payload {
-    /// As it comes.
+    /// Streamed.
     Streaming(RequestBody<Incoming>),
-    /// There as a whole, since its signature was checked.
+    /// Buffered, since its signature was checked.
     Whole(Bytes),
 }
 
-/// A body that can be read on by a task of its own.
+/// A body that can be drained by its own task.
 pub trait Drain: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'static {}
 
 impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin + Send + 'static> Drain for B {}
 
 impl<B: Drain> RequestBody<B> {
-    /// `body`, of which the next frame may keep its reader waiting for `stall`.
+    /// `body`, whose reader waits for each frame for at most `stall`.
     pub fn new(body: B, stall: Duration) -> Self {
         Self { body: Some(body), stall, timer: None, waiting: false }
     }
 
-    /// Resolves the wait: an error once it has lasted for `stall`.
+    /// Polls the stall timer: an error once `stall` has passed.
     fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<RequestBodyError> {
         let deadline = Instant::now() + self.stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -108,7 +108,7 @@ impl<B: Drain> Body for RequestBody<B> {
             Poll::Ready(mut frame) => {
                 this.waiting = false;
                 if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
-                    // No proxy says what it knows of a client after the body.
+                    // Proxies do not set forwarding headers in trailers.
                     client_headers::sanitize(trailers, false);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::Read)))

@@ -1,6 +1,6 @@
-//! The body that a client receives. Over HTTP/2 a client can stop taking one stream while the
-//! others go on; such a body is pumped by a task of its own that gives up after a while, so that it
-//! cannot hold an instance for ever.
+//! The body sent to a client. Over HTTP/2 a client can stop reading one stream while the others
+//! continue; such a body is pumped by its own task with a timeout, so that it cannot hold an
+//! instance for ever.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::limits::Admitted;
 
-/// Frames that wait between the function and one HTTP/2 stream.
+/// Frames that are buffered between the function and one HTTP/2 stream.
 const PUMPED_FRAMES_MAX: usize = 1;
-/// How long a body that broke off is held open, so that what came of it is written before the
-/// transfer is broken: the library throws away what it has not written yet when a body fails.
+/// How long a failed body is held open, so that received bytes are written before the transfer is
+/// aborted: the library discards unwritten bytes when a body fails.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// A response body; the request lasts until it is dropped.
@@ -31,7 +31,7 @@ pub struct ResponseBody {
     _admitted: Admitted,
 }
 
-/// A body that broke off, until its reader gets the error.
+/// A failed body, until its reader gets the error.
 struct Broken {
     error: Option<BoxError>,
     flush: Pin<Box<Sleep>>,
@@ -42,7 +42,7 @@ enum Source {
     Pumped(mpsc::Receiver<Result<Frame<Bytes>, BoxError>>),
 }
 
-/// The client took nothing of a stream.
+/// The client did not read a stream.
 #[derive(Debug, thiserror::Error)]
 #[error("the client took nothing of the response for {0:?}")]
 struct Stalled(Duration);
@@ -54,18 +54,18 @@ impl ResponseBody {
         Self { source: Source::Direct(body), broken: None, request, _admitted: Admitted::default() }
     }
 
-    /// For one stream of many: `body` is dropped when the stream takes nothing for `stall`.
+    /// For one stream of many: `body` is dropped when the stream reads nothing for `stall`.
     pub fn pumped(body: invoke::Body, request: RequestGuard, stall: Duration) -> Self {
         if body.is_end_stream() {
             return Self::direct(body, request);
         }
         let (sender, receiver) = mpsc::channel(PUMPED_FRAMES_MAX);
-        // Ends with the body, with the receiver (a stream that is reset), or by the time limit.
+        // Ends with the body, with the receiver (a stream that is reset), or by the timeout.
         tokio::spawn(pump(body, sender, stall));
         Self { source: Source::Pumped(receiver), broken: None, request, _admitted: Admitted::default() }
     }
 
-    /// The same of a request that counts against limits until it is answered.
+    /// The same for a request that counts against limits until it is answered.
     pub fn of(self, admitted: Admitted) -> Self {
         Self { _admitted: admitted, ..self }
     }
@@ -95,7 +95,7 @@ async fn pump(mut body: invoke::Body, sender: mpsc::Sender<Result<Frame<Bytes>, 
             Ok(Err(_)) => return,
             Err(_) => {
                 drop(body);
-                // The stream is still there: it gets the error as soon as its client reads on.
+                // The stream still exists: it gets the error as soon as its client reads.
                 let _ = sender.send(Err(Stalled(stall).into())).await;
                 return;
             }
@@ -123,7 +123,7 @@ impl Body for ResponseBody {
         let Some(broken) = &mut this.broken else { return Poll::Ready(None) };
         ready!(broken.flush.as_mut().poll(context));
         while this.request.is_write_blocked() {
-            // A client that takes nothing is dropped by the connection's own watch.
+            // The connection's own timeouts drop a client that reads nothing.
             broken.flush.as_mut().reset(Instant::now() + FLUSH);
             ready!(broken.flush.as_mut().poll(context));
         }

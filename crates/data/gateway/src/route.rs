@@ -1,8 +1,8 @@
 //! How an address names a function: by host or by path. Pure.
 //!
-//! `Host: [<qualifier>--]<function>.<namespace>.<domain>` comes first, so that a function reached
-//! by its own host owns all paths; then `/fn/<namespace>/<function>[:qualifier]/…`, and the same
-//! below `/async/` for asynchronous calls.
+//! `Host: [<qualifier>--]<function>.<namespace>.<domain>` takes precedence, so that a function
+//! reached by its own host owns all paths; then `/fn/<namespace>/<function>[:qualifier]/…`, and the
+//! same below `/async/` for asynchronous calls.
 
 use std::borrow::Cow;
 
@@ -11,20 +11,19 @@ use types::limits::{ALIAS_LEN_MAX, FUNCTION_NAME_LEN_MAX, HOST_LABEL_LEN_MAX, NA
 
 use crate::host;
 
-/// Where functions are found by path.
+/// Path prefix of functions.
 const PATH_PREFIX: &str = "/fn/";
-/// Where they are called asynchronously.
+/// Path prefix of asynchronous calls.
 const ASYNC_PATH_PREFIX: &str = "/async/";
-/// Where their triggers are called.
+/// Path prefix of triggers.
 const HOOKS_PATH_PREFIX: &str = "/hooks/";
 
-/// The domains below which hosts name functions, ready to compare.
+/// The domains below which hosts name functions, normalized.
 #[derive(Debug)]
 pub struct Domains(Vec<Box<str>>);
 
 impl Domains {
-    /// Takes domains as written in a configuration: `fn.example.com`, also with `*.` or a dot in
-    /// front.
+    /// Parses domains of a configuration: `fn.example.com`, also with `*.` or a dot in front.
     pub fn new(domains: &[String]) -> Self {
         let bare = |domain: &String| domain.trim_start_matches(['*', '.']).trim_end_matches('.').to_owned();
         Self(domains.iter().map(bare).filter(|d| !d.is_empty()).map(|d| format!(".{d}").into()).collect())
@@ -45,13 +44,13 @@ impl Domains {
     }
 }
 
-/// A function as an address names it; whether it exists is not yet known.
+/// The address of a function, which may not exist.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Address<'a> {
-    /// By host. Letter case carries no meaning here.
+    /// By host, case-insensitive.
     Host {
-        /// `<function>` or `<qualifier>--<function>`; which one, only the catalog shows, for names
-        /// may hold `--`.
+        /// `<function>` or `<qualifier>--<function>`; only the catalog can distinguish them,
+        /// because names may contain `--`.
         label: &'a str,
         /// The namespace.
         namespace: &'a str,
@@ -62,15 +61,15 @@ pub enum Address<'a> {
         namespace: Cow<'a, str>,
         /// The function.
         function: Cow<'a, str>,
-        /// What stood behind the colon.
+        /// The text after the colon.
         qualifier: Option<Cow<'a, str>>,
-        /// Bytes of the path that are the address and that the function does not see.
+        /// Bytes of the path that are the address and that the function does not receive.
         prefix_len: usize,
     },
 }
 
 impl Address<'_> {
-    /// Whether no function has an address as long as this.
+    /// Whether it is longer than any function's address.
     fn is_too_long(&self) -> bool {
         match self {
             Self::Host { label, namespace } => label.len() > HOST_LABEL_LEN_MAX || namespace.len() > NAMESPACE_LEN_MAX,
@@ -86,13 +85,13 @@ impl Address<'_> {
 /// Why an address names no function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
-    /// The host is below a function domain but has not two labels.
+    /// The host is below a function domain but does not have two labels before it.
     #[error("the host does not name a function")]
     Host,
-    /// Neither the host nor the path is one of functions.
+    /// Neither the host nor the path is a function's.
     #[error("neither the host nor the path names a function")]
     Path,
-    /// No function, alias and namespace have names as long as these.
+    /// The names are longer than those of any function, alias and namespace.
     #[error(
         "the address is longer than that of any function: a name has at most {FUNCTION_NAME_LEN_MAX} characters, a \
          namespace {NAMESPACE_LEN_MAX} and an alias {ALIAS_LEN_MAX}"
@@ -100,8 +99,8 @@ pub enum NoAddress {
     TooLong,
 }
 
-/// Reads the address out of a request's host and its path with query, both as they were sent. What
-/// can be no name, for it is too long, is not looked for.
+/// Parses the address in a request's host and its path with query, both as they were sent. Names
+/// that are too long are not looked up.
 pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domains) -> Result<Address<'a>, NoAddress> {
     let address = match host.and_then(|text| domains.below(host::name(text))) {
         Some(labels) => by_host(labels).ok_or(NoAddress::Host),
@@ -110,13 +109,13 @@ pub fn route<'a>(host: Option<&'a str>, path_and_query: &'a str, domains: &Domai
     if address.is_too_long() { Err(NoAddress::TooLong) } else { Ok(address) }
 }
 
-/// Whether an address that was read out of this path is one of asynchronous calls.
+/// Whether an address parsed from this path is one of asynchronous calls.
 pub fn is_asynchronous(address: &Address<'_>, path: &str) -> bool {
     matches!(address, Address::Path { .. }) && path.starts_with(ASYNC_PATH_PREFIX)
 }
 
-/// The trigger that a path names behind the function, decoded, where an address that was read out
-/// of this path is one of triggers; empty when it names none.
+/// The trigger that a path names after the function, decoded, where an address parsed from this
+/// path is one of triggers; empty when it names none.
 pub fn trigger<'a>(address: &Address<'_>, path: &'a str) -> Option<Cow<'a, str>> {
     let Address::Path { prefix_len, .. } = address else { return None };
     let rest = path.strip_prefix(HOOKS_PATH_PREFIX).and(path.get(*prefix_len..))?;

@@ -39,7 +39,7 @@ use crate::signed::{self, SentHead};
 use crate::trusted_proxies::TrustedProxies;
 use crate::{domain, event, host};
 
-/// What all connections share.
+/// State shared by all connections.
 pub struct Context {
     invoker: Invoker,
     catalog: SharedCatalog,
@@ -48,15 +48,15 @@ pub struct Context {
     event_body_bytes_max: usize,
     heads: HeadLimits,
     limits: Limits,
-    /// Checks signatures; without it no call that needs one is let through.
+    /// Verifies signatures; without it all calls that need one are refused.
     authorize: Option<Arc<dyn Authorize>>,
-    /// Takes calls of `/async/`.
+    /// Accepts calls of `/async/`.
     asynchronous: Option<AsyncCalls>,
-    /// Whether peers' `X-Forwarded-*` are believed.
+    /// Whether peers' `X-Forwarded-*` are trusted.
     pub trust_forwarded: bool,
-    /// Peers whose are believed otherwise.
+    /// Peers whose `X-Forwarded-*` are trusted otherwise.
     pub trusted_proxies: Arc<TrustedProxies>,
-    /// Whether answers are rewritten for clients that see the function below a path.
+    /// Whether responses are rewritten for clients that reach the function below a path.
     rewrite_prefix: bool,
     /// Longest chain of calls of instances.
     call_depth_max: u32,
@@ -65,7 +65,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Prepares what every request needs.
+    /// Creates the shared state.
     pub fn new(
         invoker: Invoker,
         catalog: SharedCatalog,
@@ -91,7 +91,7 @@ impl Context {
     }
 }
 
-/// One client's connection, as its requests see it.
+/// One client's connection, shared by its requests.
 pub struct Client {
     context: Arc<Context>,
     peer: Peer,
@@ -105,7 +105,7 @@ impl Client {
         Self { context, peer, connection, last: Mutex::default() }
     }
 
-    /// Answers one request; every failure is an answer too.
+    /// Answers one request; every failure is a response too.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
         let multiplexed = request.version() == Version::HTTP_2;
         let request_guard = self.connection.begin(multiplexed);
@@ -132,7 +132,8 @@ impl Client {
         }))
     }
 
-    /// The answer of a function, and what counts against limits until the client has it.
+    /// The response of a function, and the limits that it counts against until the client has
+    /// received it.
     async fn call(
         &self,
         request: Request<Incoming>,
@@ -170,7 +171,8 @@ impl Client {
             let answer = self.run(id, (parts, body), located, access, bytes_max).await?;
             return Ok((answer, admitted));
         };
-        // Browsers ask without a signature, and show a page no answer that does not name it.
+        // Browsers send preflights without a signature, and withhold a response without CORS
+        // headers from a page.
         if let Some(answer) = page.preflight(&parts.method, &parts.headers) {
             return Ok((answer, admitted));
         }
@@ -186,7 +188,7 @@ impl Client {
         refusal.into_response(id)
     }
 
-    /// Calls the function, or takes the call for later; `bytes_max` is the limit of the route.
+    /// Calls the function, or queues the call; `bytes_max` is the limit of the route.
     async fn run(
         &self,
         id: &RequestId,
@@ -233,7 +235,7 @@ impl Client {
         Ok(below(prefix, answer))
     }
 
-    /// How deep in a chain of calls this one is; 0 from outside.
+    /// The depth of this call in a chain of calls; 0 from outside.
     fn call_depth(&self) -> Result<u32, RequestError> {
         let Some(caller) = self.peer.as_instance() else { return Ok(0) };
         let (depth, max) = (self.context.invoker.chain_depth(caller), self.context.call_depth_max);
@@ -250,7 +252,7 @@ impl Client {
         self.context.invoker.event_depth(self.peer.as_instance()?)
     }
 
-    /// What a body that is read whole may have.
+    /// The limit of a buffered body.
     fn body_limit(&self, of_route: Option<u64>) -> BodyLimit {
         let of_all = self.context.event_body_bytes_max;
         match of_route.and_then(|bytes| usize::try_from(bytes).ok()) {
@@ -261,8 +263,7 @@ impl Client {
         }
     }
 
-    /// Finds the function that a head addresses. The path becomes the one that a custom domain
-    /// makes of it.
+    /// Finds the function that a head addresses. A custom domain may rewrite the path.
     fn locate(&self, parts: &mut Parts) -> Result<Located<'_>, RequestError> {
         if matches!(parts.method, Method::TRACE | Method::CONNECT) {
             return Err(RequestError::Method(parts.method.clone()));
@@ -309,22 +310,22 @@ impl Client {
     }
 }
 
-/// What a head addresses.
+/// The target of a head.
 struct Located<'a> {
     found: Found,
     /// Bytes of the path that are the function's address.
     prefix_len: usize,
-    /// Takes the call, where it is an asynchronous one.
+    /// Set for an asynchronous call.
     asynchronous: Option<&'a AsyncCalls>,
-    /// Takes what a trigger is sent, where it is one that is called.
+    /// Set for a request to a trigger.
     hook: Option<(&'a AsyncCalls, Arc<Trigger>)>,
-    /// The target as it was sent, where a custom domain made another of it.
+    /// The target as it was sent, where a custom domain rewrote it.
     sent_uri: Option<Uri>,
-    /// How deep in a chain of calls the request is.
+    /// Depth of the request in a chain of calls.
     depth: u32,
 }
 
-/// The answer as a client has it that sees the function below a path.
+/// The response for a client that reaches the function below a path.
 fn below(prefix: Option<PathPrefix>, mut answer: Response<invoke::Body>) -> Response<invoke::Body> {
     if let Some(prefix) = prefix {
         prefix.rewrite(answer.headers_mut());
@@ -332,7 +333,7 @@ fn below(prefix: Option<PathPrefix>, mut answer: Response<invoke::Body>) -> Resp
     answer
 }
 
-/// An answer to HEAD: the length that the body would have, and no body.
+/// A response to HEAD: the length that the body would have, and no body.
 fn without_body(response: Response<invoke::Body>) -> Response<invoke::Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {

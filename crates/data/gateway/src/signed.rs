@@ -1,4 +1,5 @@
-//! Calls of functions whose URL wants a signature: checked before the function sees anything.
+//! Calls of functions whose URL requires a signature: verified before the function receives
+//! anything.
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -10,9 +11,9 @@ use crate::error_response::RequestError;
 use crate::event::{self, BodyLimit};
 use crate::request_body::{Payload, RequestBody};
 
-/// Headers of a signature: they are for the platform alone.
+/// Prefix of the signature's headers, which are only for the platform.
 const SIGNATURE_PREFIX: &str = "x-tc-";
-/// Header with the hash of the body, or that the body is not signed.
+/// Header with the hash of the body, or the mark that the body is not signed.
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-tc-content-sha256");
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
@@ -23,18 +24,18 @@ pub struct SentHead {
 }
 
 impl SentHead {
-    /// Keeps what the signature covers of a request's head; `uri` is the one that was sent, where
-    /// the function sees another.
+    /// Copies the signed parts of a request's head; `uri` is the one that was sent, where the
+    /// function receives another.
     pub fn of(parts: &Parts, uri: Option<Uri>) -> Self {
         Self { uri: uri.unwrap_or_else(|| parts.uri.clone()), headers: parts.headers.clone() }
     }
 
-    /// As they were sent.
+    /// The headers as they were sent.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Checks the signature of the whole request.
+    /// Verifies the signature of the whole request.
     ///
     /// # Errors
     /// Why it is not signed by a known key.
@@ -51,8 +52,8 @@ impl SentHead {
     }
 }
 
-/// Checks a call and takes its signature off. The body is read whole for that, unless the signature
-/// leaves it out: streams without an end are signed so.
+/// Verifies a call and removes its signature. The body is buffered for that, unless the signature
+/// excludes it, as for endless streams.
 pub async fn check(
     authorize: Option<&dyn Authorize>,
     sent: &SentHead,
@@ -83,7 +84,7 @@ pub async fn check(
     Ok(payload)
 }
 
-/// Takes the signature off, which was for the platform.
+/// Removes the signature, which was for the platform.
 pub fn strip(headers: &mut HeaderMap) {
     let of_signature = |name: &&HeaderName| name.as_str().starts_with(SIGNATURE_PREFIX);
     let names: Vec<HeaderName> = headers.keys().filter(of_signature).cloned().collect();

@@ -1,4 +1,4 @@
-//! Which peers are proxies of the operator's, whose `X-Forwarded-*` are believed: the settings
+//! The operator's proxies, whose `X-Forwarded-*` are trusted: the settings
 //! `gateway.trust_forwarded` and `gateway.trusted_proxies`. Pure.
 
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub struct TrustedProxies(Vec<IpRange>);
 
 impl TrustedProxies {
-    /// Whether an address is one of a proxy.
+    /// Whether an address is a proxy's.
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|range| range.contains(address))
     }
 
-    /// The client of a request that such a proxy passes on: the last address in `X-Forwarded-For`
-    /// that is not a proxy's itself. What stands before it the client may have written.
+    /// The client of a request that such a proxy forwards: the last address in `X-Forwarded-For`
+    /// that is not a proxy's itself. The client may have written those before it.
     pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let values = headers.get_all(X_FORWARDED_FOR).iter().rev().map_while(|value| value.to_str().ok());
         let addresses = values.flat_map(|value| value.rsplit(',')).map_while(|text| text.trim().parse::<IpAddr>().ok());

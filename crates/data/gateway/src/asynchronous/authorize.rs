@@ -1,8 +1,8 @@
-//! Checks signatures of calls; implemented where the keys are.
+//! Verification of call signatures; implemented by the crate that has the keys.
 
 use http::{HeaderMap, Method};
 
-/// A signed request as it came: nothing of it was changed by the gateway.
+/// A signed request, unchanged by the gateway.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
     /// Its method.
@@ -19,15 +19,15 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
-/// Decides who may call; a refusal is a text for the client.
+/// Authorizes calls; a refusal is a text for the client.
 pub trait Authorize: Send + Sync + 'static {
-    /// Looks at the headers alone, before the body is there.
+    /// Checks the headers alone, before the body arrives.
     ///
     /// # Errors
-    /// When nothing that could follow would be taken.
+    /// When the request would be refused with any body.
     fn check_head(&self, headers: &HeaderMap) -> Result<(), String>;
 
-    /// Looks at the whole request.
+    /// Verifies the whole request.
     ///
     /// # Errors
     /// When it is not signed by a known key.

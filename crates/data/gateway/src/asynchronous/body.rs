@@ -1,4 +1,4 @@
-//! The body of an asynchronous call: read whole, within what all such bodies may hold together.
+//! The body of an asynchronous call: buffered, within a common limit of all such bodies.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use super::error::AsyncError;
 use crate::error_response::RequestError;
 use crate::request_body::RequestBody;
 
-/// The unit in which room is counted, and what a request counts for at least.
+/// The unit of accounting, and the minimum per request.
 const UNIT_BYTES: usize = 64 << 10;
 
-/// Room for bodies under way.
+/// Memory budget for bodies in flight.
 #[derive(Debug)]
 pub struct Room {
     units: Arc<Semaphore>,
     bytes_max: usize,
 }
 
-/// What a body may have.
+/// The limit of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// Whose body it is.
+    /// The owner of the body, for the error message.
     pub what: &'static str,
     /// The limit.
     pub bytes_max: usize,
@@ -45,24 +45,24 @@ impl Limit {
     }
 }
 
-/// A whole body, and the room that it takes until this is dropped.
+/// A complete body, and its part of the budget until this is dropped.
 pub struct Held {
     pub bytes: Bytes,
     _room: OwnedSemaphorePermit,
 }
 
 impl Room {
-    /// Room for `bytes_max`.
+    /// A budget of `bytes_max`.
     pub fn new(bytes_max: usize) -> Self {
         let units = (bytes_max / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
         Self { units: Arc::new(Semaphore::new(units)), bytes_max }
     }
 
-    /// Reads a body; room is taken as bytes arrive, and a length that was announced takes none.
+    /// Reads a body; the budget is taken as bytes arrive, not by the announced length.
     pub async fn read(&self, mut body: RequestBody<Incoming>, limit: Limit) -> Result<Held, RequestError> {
         let Limit { what, bytes_max, limit } = limit;
         let too_large = || RequestError::Async(AsyncError::TooLarge { what, bytes_max, limit });
-        // What was announced is refused before the client sends it all.
+        // An announced length over the limit is refused before the client sends the body.
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(too_large());
         }

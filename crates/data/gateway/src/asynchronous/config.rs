@@ -2,27 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of `/async/`, beside those of the queue of events.
+/// Limits of `/async/`, besides those of the event queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AsyncConfig {
-    /// Bytes of the body of a request to a web function; more get 413. The events of event
-    /// functions have the contract's limit, 128 KiB.
+    /// Longest body of a request to a web function, in bytes; longer ones get 413. The events of
+    /// event functions have the contract's limit, 128 KiB.
     pub body_bytes_max: usize,
-    /// Bytes of the bodies of all requests under way together, as far as they arrived; further ones
-    /// get 429.
+    /// Received bytes of the bodies of all requests in flight; further requests get 429.
     pub held_bytes_max: usize,
-    /// Requests in a second, of all functions together; more get 429.
+    /// Requests per second, of all functions together; more get 429.
     pub requests_per_s_max: u32,
-    /// Requests in a second of one function.
+    /// Requests per second of one function.
     pub function_requests_per_s_max: u32,
-    /// Bytes of bodies in a second, of all functions together; more get 429.
+    /// Bytes of bodies per second, of all functions together; more get 429.
     pub bytes_per_s_max: u32,
-    /// Bytes of bodies in a second of one function.
+    /// Bytes of bodies per second of one function.
     pub function_bytes_per_s_max: u32,
     /// Longest `X-Delay-Seconds`.
     pub delay_s_max: u32,
-    /// Bytes of an `Idempotency-Key`.
+    /// Longest `Idempotency-Key`, in bytes.
     pub idempotency_key_bytes_max: usize,
 }
 
@@ -41,7 +40,7 @@ impl Default for AsyncConfig {
     }
 }
 
-/// A setting with which no call would be accepted, or that promises what cannot be held.
+/// A setting with which no call would be accepted, or that exceeds what can be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value} is not allowed; use {min} to {max}")]
 pub struct InvalidSetting {
@@ -51,18 +50,18 @@ pub struct InvalidSetting {
     max: u64,
 }
 
-/// Most bytes of a body: a stored request is one row, and one claim takes it into memory.
+/// Highest body limit: a stored request is one row, and one claim reads it into memory.
 const BODY_BYTES_MAX: u64 = 32 << 20;
 /// Longest delay: a hundred years of seconds is more than `u32` holds.
 const DELAY_S_MAX: u64 = u32::MAX as u64 / 2;
-/// Longest key; it is a row's own.
+/// Longest key; each is stored in its own row.
 const KEY_BYTES_MAX: u64 = 4096;
 
 impl AsyncConfig {
-    /// Refuses values with which nothing would be accepted.
+    /// Refuses values with which no call would be accepted.
     ///
     /// # Errors
-    /// The first key that is wrong, and its bounds.
+    /// The first invalid key, and its bounds.
     pub fn check(&self) -> Result<(), InvalidSetting> {
         let (any, u32_max) = (u64::MAX, u64::from(u32::MAX));
         let bounds = [

@@ -1,4 +1,4 @@
-//! Why an asynchronous call is not accepted.
+//! Why an asynchronous call is refused.
 
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -8,37 +8,37 @@ use super::hooks::HookError;
 use super::options::BadOption;
 use super::rates::RateExceeded;
 
-/// Seconds after which a client may come again, by what it found.
+/// `Retry-After` in seconds, by reason.
 const SOON_S: u16 = 1;
 const WHEN_RUNS_ENDED_S: u16 = 5;
 const WHEN_MENDED_S: u16 = 30;
 
-/// Why a call is not accepted.
+/// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AsyncError {
-    /// Its signature.
+    /// Its signature is invalid.
     #[error("{0}; sign calls of /async/ with TC3-HMAC-SHA256, over the path and the query as they are sent")]
     Unauthorized(String),
-    /// A header.
+    /// A header is invalid.
     #[error("{0}")]
     Option(BadOption),
-    /// Event functions get events.
+    /// Event functions accept only POST.
     #[error("event functions get events by POST /async/<namespace>/<function>, with the event as body")]
     Method,
-    /// It needs its client.
+    /// Its protocol needs a connected client.
     #[error("{0} cannot be replayed later; call the function under /fn/")]
     Protocol(&'static str),
-    /// Its body.
+    /// Its body is too large.
     #[error("content too large: {what} has at most {bytes_max} bytes ({limit})")]
     TooLarge {
-        /// Whose body it is.
+        /// The owner of the body.
         what: &'static str,
         /// The limit.
         bytes_max: usize,
         /// Its setting, or the contract.
         limit: &'static str,
     },
-    /// Other bodies.
+    /// The bodies of other calls use up the budget.
     #[error(
         "the bodies of asynchronous calls under way hold {max} bytes already (setting \
          gateway.async.held_bytes_max); try again"
@@ -47,29 +47,29 @@ pub enum AsyncError {
         /// The limit.
         max: usize,
     },
-    /// A rate.
+    /// A rate limit is exceeded.
     #[error("{0}")]
     Rate(RateExceeded),
-    /// The event.
+    /// The event is not JSON.
     #[error("the event is not JSON: {0}")]
     NotJson(String),
-    /// The depth of the chain that caused it.
+    /// The chain depth header is invalid.
     #[error("{0}")]
     ChainDepth(invoke::NotADepth),
-    /// A function that calls itself, maybe by way of others.
+    /// The chain of events is too long: the function calls itself, perhaps through others.
     #[error(
         "{max} events have led to this call, each caused by a run of the one before (X-Scf-Chain-Depth); a function \
          that causes its own events is stopped here",
         max = events::CHAIN_DEPTH_MAX
     )]
     ChainTooDeep,
-    /// A trigger.
+    /// A trigger refused it.
     #[error("{0}")]
     Hook(HookError),
-    /// The queue.
+    /// The event queue refused it.
     #[error("{0}")]
     Queue(events::Error),
-    /// The queue, of which the client learns no more.
+    /// The event queue failed; the client gets no details.
     #[error("the queue of events failed; the platform's log has the cause under the id of this request")]
     Failed,
 }
@@ -93,7 +93,7 @@ impl From<events::Error> for AsyncError {
 }
 
 impl AsyncError {
-    /// The HTTP status, and the status of the run that did not take place.
+    /// The HTTP status, and the status of the refused run.
     pub fn status(&self) -> (StatusCode, RunStatus) {
         use events::Error;
         match self {
@@ -117,7 +117,7 @@ impl AsyncError {
         }
     }
 
-    /// Headers of the answer that say what to do.
+    /// Headers of the response that tell the client how to proceed.
     pub fn headers(&self) -> HeaderMap {
         use events::Error;
         let (name, value): (HeaderName, HeaderValue) = match self {

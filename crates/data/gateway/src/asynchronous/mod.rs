@@ -1,8 +1,8 @@
 //! Asynchronous calls: `/async/<namespace>/<function>[:qualifier]/…` is answered with 202 once the
 //! call is durable, and runs afterwards (decision 54).
 //!
-//! The body of a call of an event function is its event. A call of a web function is stored whole,
-//! and replayed as it was.
+//! The body of a call of an event function is its event. A call of a web function is stored as a
+//! whole, and replayed unchanged.
 
 pub mod authorize;
 mod body;
@@ -41,25 +41,25 @@ use crate::lookup::Found;
 use crate::request_body::RequestBody;
 use crate::signed::{self, SentHead};
 
-/// What other platforms call the request's id.
+/// The request id's header on other platforms.
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
-/// Says that the answer is that of an earlier request with the same key.
+/// Marks a response that repeats that of an earlier request with the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The event of a call without a body, as in the cloud API.
 const EMPTY_EVENT: &[u8] = b"{}";
 
-/// What asynchronous calls need: wired by the platform.
+/// Dependencies of asynchronous calls, provided by the platform.
 #[derive(Clone)]
 pub struct Asynchronous {
-    /// Takes them.
+    /// The event queue.
     pub events: Events,
-    /// Who may call.
+    /// Authorization of calls.
     pub authorize: Arc<dyn Authorize>,
-    /// What triggers need that others call.
+    /// Dependencies of triggers that receive requests.
     pub hooks: Hooks,
 }
 
-/// Takes asynchronous calls.
+/// Accepts asynchronous calls.
 pub struct AsyncCalls {
     parts: Asynchronous,
     config: AsyncConfig,
@@ -73,24 +73,24 @@ pub struct AsyncCalls {
 pub struct Arrived<'a> {
     /// Its id.
     pub id: &'a RequestId,
-    /// What it calls.
+    /// The function that it calls.
     pub found: Found,
-    /// Its head as it was sent.
+    /// Its head as sent.
     pub sent: SentHead,
-    /// Its head as the function gets it.
+    /// Its head as the function receives it.
     pub parts: Parts,
     /// Its body.
     pub body: RequestBody<Incoming>,
-    /// What its route lets through at most.
+    /// The body limit of its route.
     pub body_bytes_max: Option<u64>,
     /// Depth of the event in whose run an instance sends it.
     pub event_depth: Option<u32>,
-    /// Whether the function's URL lets everybody call.
+    /// Whether the function's URL allows everyone to call.
     pub open: bool,
 }
 
 impl AsyncCalls {
-    /// Takes calls within the limits of a configuration.
+    /// Creates it with the limits of a configuration.
     pub fn new(parts: Asynchronous, config: &AsyncConfig) -> Self {
         let (rates, room) = (Rates::new(config, Instant::now()), Room::new(config.held_bytes_max));
         Self {
@@ -103,7 +103,7 @@ impl AsyncCalls {
         }
     }
 
-    /// Accepts a call: it is durable when this returns an answer of 202.
+    /// Accepts a call: it is durable when this returns a response of 202.
     pub async fn accept(&self, arrived: Arrived<'_>) -> Result<Response<invoke::Body>, RequestError> {
         let Arrived { id, found, sent, mut parts, body, body_bytes_max, event_depth, open } = arrived;
         let function = Arc::clone(&found.function.record);
@@ -181,7 +181,7 @@ impl AsyncCalls {
     }
 }
 
-/// The bytes that the event of a call may have.
+/// The limit of a call's event.
 fn event_limit(call: &ResolvedCall) -> Limit {
     match call.version().spec.image.is_job() {
         true => {
@@ -195,7 +195,7 @@ fn event_limit(call: &ResolvedCall) -> Limit {
     }
 }
 
-/// Which kind of call it is, if it can run without its client.
+/// The protocol of a call that can run without a connected client.
 fn replayable(protocol: Protocol, method: &Method) -> Result<Protocol, AsyncError> {
     match protocol {
         Protocol::Event if method != Method::POST => Err(AsyncError::Method),
@@ -205,19 +205,19 @@ fn replayable(protocol: Protocol, method: &Method) -> Result<Protocol, AsyncErro
     }
 }
 
-/// The event that a body is.
+/// The event in a body.
 fn event(body: Bytes) -> Result<Bytes, AsyncError> {
     if body.is_empty() {
         return Ok(Bytes::from_static(EMPTY_EVENT));
     }
-    // Of a slice the library would not look into texts that it skips.
+    // From a byte slice the library would not validate texts that it skips.
     let text = std::str::from_utf8(&body).map_err(|error| AsyncError::NotJson(error.to_string()))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| AsyncError::NotJson(error.to_string()))?;
     Ok(body)
 }
 
-/// The request as it is replayed: without what belonged to the client's connection, and without the
-/// signature that was for the platform.
+/// The request to be replayed: without the headers of the client's connection, and without the
+/// signature, which was for the platform.
 fn stored(mut parts: Parts, body: Bytes, open: bool) -> Bytes {
     client_headers::end_connection(&mut parts.headers);
     parts.headers.remove(EXPECT);
@@ -228,13 +228,13 @@ fn stored(mut parts: Parts, body: Bytes, open: bool) -> Bytes {
     WebRequest { method: parts.method, target, headers: parts.headers, body }.to_bytes()
 }
 
-/// A function that causes its own calls may not look at the answers.
+/// Logs the end of a chain: a function that causes its own calls may ignore the responses.
 fn log_end_of_chain(function: &FunctionRecord, request: &RequestId) {
     let (function, max) = (&function.key, CHAIN_DEPTH_MAX);
     tracing::warn!(%function, %request, max, "refused a call: the chain of events that caused it is too long");
 }
 
-/// What the platform itself says to a request.
+/// The platform's own response to a request.
 fn said(id: &RequestId, status: StatusCode, body: &serde_json::Value) -> Response<invoke::Body> {
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! What a client asks for beside the call, by headers. Pure.
+//! Options of an asynchronous call, from its headers. Pure.
 
 use http::{HeaderMap, HeaderName};
 
@@ -8,18 +8,18 @@ const X_DELAY_SECONDS: HeaderName = HeaderName::from_static("x-delay-seconds");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const X_CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
 
-/// What a client asks for.
+/// Options of a call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Seconds until the call is due.
     pub delay_s: u32,
-    /// Names the call over its repetitions.
+    /// Identifies repetitions of the call.
     pub idempotency_key: Option<String>,
-    /// Where its result is to be posted.
+    /// URL to which its result is posted.
     pub callback: Option<String>,
 }
 
-/// A header that cannot be heeded.
+/// An invalid header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadOption {
     /// The delay.
@@ -37,7 +37,7 @@ pub enum BadOption {
         /// The longest.
         max: usize,
     },
-    /// Two values.
+    /// It has several values.
     #[error("the request has the header {0} more than once")]
     Several(HeaderName),
     /// The callback.
@@ -45,8 +45,8 @@ pub enum BadOption {
     Callback,
 }
 
-/// Takes the options out of a request's headers. The key stays among them: a function may use it
-/// for what it calls itself.
+/// Takes the options out of a request's headers. The key stays in them: a function may use it for
+/// its own calls.
 pub fn take(headers: &mut HeaderMap, config: &AsyncConfig) -> Result<Options, BadOption> {
     let delay_s = match one(headers, &X_DELAY_SECONDS)? {
         None => 0,
@@ -59,7 +59,7 @@ pub fn take(headers: &mut HeaderMap, config: &AsyncConfig) -> Result<Options, Ba
             Some(key(value, max).ok_or(BadOption::Key { max })?)
         }
     };
-    // Whether its host is allowed the queue knows.
+    // The queue checks whether its host is allowed.
     let callback = match one(headers, &X_CALLBACK_URL)? {
         None => None,
         Some(value) => Some(key(value, usize::MAX).ok_or(BadOption::Callback)?),

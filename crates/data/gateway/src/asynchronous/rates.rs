@@ -1,4 +1,5 @@
-//! Requests and bytes in a second, of each function and of all. Decides by an explicit `now`.
+//! Limits of requests and bytes per second, of each function and of all. Decides by an explicit
+//! `now`.
 
 use std::collections::HashMap;
 
@@ -8,10 +9,10 @@ use types::FunctionKey;
 
 use super::config::AsyncConfig;
 
-/// Functions whose use is remembered before those that are idle are forgotten.
+/// Number of functions at which idle ones are removed.
 const FUNCTIONS_KEPT: usize = 1024;
 
-/// What each bound counts, and its setting.
+/// The unit of each limit, and its setting.
 const FUNCTION_CALLS: (&str, &str) =
     ("asynchronous calls of the function", "gateway.async.function_requests_per_s_max");
 const FUNCTION_BYTES: (&str, &str) =
@@ -19,19 +20,19 @@ const FUNCTION_BYTES: (&str, &str) =
 const CALLS: (&str, &str) = ("asynchronous calls", "gateway.async.requests_per_s_max");
 const BYTES: (&str, &str) = ("bytes of asynchronous calls", "gateway.async.bytes_per_s_max");
 
-/// A bound that is used up.
+/// A limit that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {max} {unit} in a second (setting {setting}); try again in a second")]
 pub struct RateExceeded {
-    /// The bound.
+    /// The limit.
     pub max: u32,
-    /// What is counted, and of what.
+    /// The unit and its scope.
     pub unit: &'static str,
     /// Its setting.
     pub setting: &'static str,
 }
 
-/// What is left of all bounds.
+/// The token buckets of all limits.
 #[derive(Debug)]
 pub struct Rates {
     config: AsyncConfig,
@@ -50,8 +51,8 @@ struct Use {
     bytes: Bucket,
 }
 
-/// Fills with so many in a second, and holds as many. A body is let through whole while anything is
-/// left, and its size is owed then.
+/// A token bucket with a burst of one second. A body is admitted while any token is left, and its
+/// size may leave a debt.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     left: f64,
@@ -84,13 +85,13 @@ impl Use {
 }
 
 impl Rates {
-    /// Nothing of it used.
+    /// Full buckets.
     pub fn new(config: &AsyncConfig, now: Instant) -> Self {
         let all = Use::new(config.requests_per_s_max, config.bytes_per_s_max, now);
         Self { config: config.clone(), state: Mutex::new(State { all, functions: HashMap::new() }) }
     }
 
-    /// Lets a request with a body of `bytes` through, or says which bound is used up.
+    /// Admits a request with a body of `bytes`, or returns the limit that is exceeded.
     pub fn admit(&self, function: &FunctionKey, bytes: u64, now: Instant) -> Result<(), RateExceeded> {
         let config = &self.config;
         let (requests_max, bytes_max) = (config.function_requests_per_s_max, config.function_bytes_per_s_max);

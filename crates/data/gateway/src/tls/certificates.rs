@@ -1,4 +1,4 @@
-//! Certificates from files: read, checked against their keys, read again when the files change.
+//! Certificates from files: read, checked against their keys, reloaded when the files change.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,33 +13,33 @@ use webpki::EndEntityCert;
 
 use crate::config::CertificateFiles;
 
-/// A certificate that cannot be used.
+/// An unusable certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file cannot be read, or has nothing of the kind in it.
+    /// A file cannot be read, or has no such item in it.
     #[error("certificate {name}: {file} has no {what} in PEM form that can be read", file = file.display())]
     File {
         /// Its name in the configuration.
         name: String,
-        /// What was looked for.
+        /// The kind of item.
         what: &'static str,
         /// The file.
         file: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The chain's first certificate is not the key's, or one of the two is of a kind that is not
-    /// known.
+    /// The chain's first certificate does not match the key, or one of the two is of an unsupported
+    /// kind.
     #[error("certificate {name}: key and certificate do not belong together, or are of an unknown kind")]
     Mismatch {
         /// Its name in the configuration.
         name: String,
-        /// What exactly.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },
-    /// The default is none of those that there are.
+    /// The default certificate does not exist.
     #[error("[gateway] default_certificate names {name}, which is not among [gateway.certificates]")]
     NoDefault {
         /// The name.
@@ -50,7 +50,7 @@ pub enum CertificateError {
 /// A certificate with its key.
 pub(super) struct Certificate {
     pub key: Arc<CertifiedKey>,
-    /// When its files were changed last, as far as the system says.
+    /// When its files were last modified, as far as the system reports it.
     changed: [Option<SystemTime>; 2],
 }
 
@@ -62,7 +62,7 @@ pub(super) fn read_all(files: &BTreeMap<String, CertificateFiles>) -> Result<Cer
     files.iter().map(|(name, files)| Ok((name.clone(), read(name, files)?))).collect()
 }
 
-/// Whether any of their files was changed since they were read.
+/// Whether any of their files were modified since they were read.
 pub(super) fn are_outdated(certificates: &Certificates, files: &BTreeMap<String, CertificateFiles>) -> bool {
     files.iter().any(|(name, files)| certificates.get(name).is_none_or(|known| known.changed != changed(files)))
 }
@@ -91,7 +91,7 @@ fn changed(files: &CertificateFiles) -> [Option<SystemTime>; 2] {
     [&files.chain_file, &files.key_file].map(|file| file.metadata().and_then(|metadata| metadata.modified()).ok())
 }
 
-/// The one that was issued for a host name, a wildcard of one label among its names included.
+/// The one that was issued for a host name, also by a wildcard of one label.
 pub(super) fn issued_for<'c>(certificates: &'c Certificates, host: &str) -> Option<&'c Certificate> {
     let host = ServerName::try_from(host).ok()?;
     certificates.values().find(|certificate| {

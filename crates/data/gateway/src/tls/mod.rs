@@ -1,6 +1,6 @@
-//! TLS towards clients: which certificate a client is shown, and connections that have one. A
-//! client that names a custom domain is shown the domain's certificate, any other the one that was
-//! issued for the name, else the default.
+//! TLS towards clients: selection of a certificate, and the handshake. A client that names a custom
+//! domain gets the domain's certificate, any other the one that was issued for the name, else the
+//! default.
 
 mod certificates;
 
@@ -25,7 +25,7 @@ pub use self::certificates::CertificateError;
 use self::certificates::{Certificates, are_outdated, issued_for, read_all};
 use crate::config::{CertificateFiles, Config};
 
-/// Names of the versions of HTTP in the handshake, the preferred one first (RFC 7301).
+/// ALPN names of the versions of HTTP, the preferred one first (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// TLS of one gateway.
@@ -35,11 +35,11 @@ pub struct Tls {
     shown: Arc<Shown>,
     files: BTreeMap<String, CertificateFiles>,
     check_every: Duration,
-    /// The files are to be read again.
+    /// Requests a reload of the files.
     wanted: Notify,
 }
 
-/// What clients may be shown.
+/// The certificates to select from.
 struct Shown {
     catalog: SharedCatalog,
     certificates: ArcSwap<Certificates>,
@@ -47,7 +47,7 @@ struct Shown {
 }
 
 impl Tls {
-    /// Whether the configuration's certificates can be used.
+    /// Checks the certificates of the configuration.
     pub fn check(config: &Config) -> Result<(), CertificateError> {
         read(config).map(drop)
     }
@@ -55,7 +55,7 @@ impl Tls {
     /// Reads the certificates of the configuration.
     pub fn open(config: &Config, catalog: SharedCatalog) -> Result<Arc<Self>, CertificateError> {
         let certificates = read(config)?;
-        // Where there is one only, it is for everybody.
+        // A single certificate is the default.
         let only = || certificates.keys().next().filter(|_| certificates.len() == 1).cloned();
         let default = config.default_certificate.clone().or_else(only);
         let shown = Arc::new(Shown { catalog, certificates: ArcSwap::from_pointee(certificates), default });
@@ -76,7 +76,7 @@ impl Tls {
         }))
     }
 
-    /// Agrees with a client on keys; nothing when it does not, or takes too long.
+    /// Performs the handshake; `None` when it fails or times out.
     pub async fn accept(&self, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
         match timeout(self.handshake_max, self.acceptor.accept(socket)).await {
             Ok(Ok(stream)) => Some(stream),
@@ -91,12 +91,12 @@ impl Tls {
         }
     }
 
-    /// Has the files read again, whether they look changed or not.
+    /// Reloads the files, whether they were modified or not.
     pub fn reload(&self) {
         self.wanted.notify_one();
     }
 
-    /// Reads files again when they change, until `shutdown`. Connections keep what they were shown.
+    /// Reloads modified files, until `shutdown`. Open connections keep their certificate.
     pub async fn follow_files(self: Arc<Self>, shutdown: CancellationToken) {
         loop {
             let requested = tokio::select! {

@@ -1,5 +1,5 @@
-//! Answers that are framed twice, wrongly or not to their end, too large, too early or too late:
-//! byte for byte from a server that sends exactly that, over HTTP/1.1 and HTTP/2.
+//! Responses with double, wrong or incomplete framing, too large, too early or too late: byte for
+//! byte from a server that sends exactly that, over HTTP/1.1 and HTTP/2.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -45,7 +45,7 @@ impl Exact {
         sender.send_request(request).await.expect("an answer")
     }
 
-    /// The log says this of how the request ended.
+    /// Waits until the log reports this outcome of the request.
     async fn logged(&self, id: &str, wanted: &str) {
         self.fixture.logged(id, wanted).await;
     }

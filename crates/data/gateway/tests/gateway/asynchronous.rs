@@ -35,7 +35,7 @@ fn id(answer: &Answer) -> RequestId {
     id.parse().expect("a request id")
 }
 
-/// What a web function saw of the request that was replayed to it.
+/// The replayed request as the web function received it.
 async fn seen(fixture: &Fixture, id: &RequestId) -> Value {
     let status = fixture.ended(id).await;
     assert_eq!(status.state, RunState::Finished, "{status:?}");
@@ -297,7 +297,7 @@ async fn a_call_of_a_web_function_is_terminated_while_it_runs_and_while_it_strea
     }
 }
 
-/// A function that calls itself and passes on what it got.
+/// A function that calls itself and passes on the depth that it received.
 #[tokio::test]
 async fn a_chain_of_calls_ends_after_sixteen_events() {
     let fixture = Fixture::start().await;

@@ -1,5 +1,5 @@
-//! Frames of HTTP/2 that carry nothing, without end: from a caller, and from a function that is
-//! called over HTTP/2.
+//! Endless HTTP/2 frames without content: from a caller, and from a function that is called over
+//! HTTP/2.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::Fixture;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Longest wait for the end of a connection.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// More than the sockets of both sides can take together.
+/// More than the sockets of both sides can buffer together.
 const FLOOD_BYTES: usize = 64 << 20;
 
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
@@ -25,7 +25,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, len, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// Frames that each may come at any time, by their names.
+/// Frames that may each be sent at any time, by their names.
 fn floods() -> [(&'static str, Vec<u8>); 5] {
     [
         ("PRIORITY", frame(2, 0, 1, &[0, 0, 0, 0, 7])),
@@ -36,11 +36,11 @@ fn floods() -> [(&'static str, Vec<u8>); 5] {
     ]
 }
 
-/// Sends a frame again and again until the other side has had enough. Returns whether it came to
-/// that.
+/// Sends a frame again and again until the other side closes the connection; returns whether it
+/// did.
 async fn is_cut_off(socket: TcpStream, frame: &[u8]) -> bool {
     let (mut reader, mut writer) = socket.into_split();
-    // What is answered is read, so that nobody waits for that.
+    // Responses are read, so that the other side does not block on them.
     let reading = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
     let piece = frame.repeat(4096);
     let flood = async {
@@ -87,7 +87,7 @@ async fn a_caller_of_many_small_calls_is_not_cut_off() {
     fixture.stop().await;
 }
 
-/// A server that answers nothing and sends frames as soon as a call comes.
+/// A server that sends no response but floods with frames as soon as a call arrives.
 async fn flooding_server(frame: Vec<u8>) -> (std::net::SocketAddr, tokio::task::JoinHandle<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! Triggers that are called: what is verified, what becomes an event, and when it is durable.
+//! Triggers that receive requests: verification, conversion to events, and durability.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ fn ids(answer: &Answer) -> Vec<RequestId> {
     ids.iter().map(|id| id.as_str().unwrap_or_default().parse().expect("an id")).collect()
 }
 
-/// What the function returned: an event function what it was given, a web function what it saw.
+/// The function's result: an event function returns its input, a web function the request that it
+/// received.
 async fn returned(fixture: &Fixture, id: &RequestId) -> String {
     let status = fixture.ended(id).await;
     assert_eq!(status.state, RunState::Finished, "{status:?}");
@@ -58,7 +59,7 @@ async fn a_webhook_reaches_its_function_in_its_own_bytes_and_once() {
     let again = ids(&github(&fixture, "/hooks/default/event/gh", "d1", body).await);
     assert_eq!(again, first, "the same delivery is the same event");
     assert_ne!(ids(&github(&fixture, "/hooks/default/event/gh", "d2", body).await), first);
-    // A web function gets the request, and no bytes need be JSON for it.
+    // A web function gets the request, whose bytes need not be JSON.
     let web = ids(&github(&fixture, "/hooks/default/web/gh?x", "d3", b"a=1&b=%20").await);
     let seen: Value = serde_json::from_str(&returned(&fixture, &web[0]).await).expect("JSON");
     let seen: Value = serde_json::from_str(seen["body"].as_str().unwrap_or_default()).expect("what was seen");
@@ -138,8 +139,7 @@ async fn each_object_of_a_notification_is_an_event_of_its_own() {
         Some(&json!("qcs:0:scf:r:appid/1250000000:default.event.$DEFAULT"))
     );
     assert_eq!(fixture.ended(&first[1]).await.invoke_type, InvokeType::Cos);
-    // Sent again, it is no more than before; others would be more than the trigger may have in a
-    // minute.
+    // A repetition does not count; other events would exceed the trigger's limit per minute.
     assert_eq!(ids(&notify().await), first);
     let others = json!({"Records": [record("e.mp4"), record("f.mp4"), record("a+b.mp4")]}).to_string();
     let over = send(&fixture, "POST /hooks/default/event/films", &[(name, &token)], others.as_bytes()).await;
@@ -215,7 +215,7 @@ async fn what_was_accepted_of_a_request_that_failed_is_not_accepted_again() {
     fixture.stop().await;
 }
 
-/// A function that writes to the bucket whose objects trigger it, and gives them its depth.
+/// A function that writes to the bucket whose objects trigger it, and passes on its depth.
 #[tokio::test]
 async fn objects_of_a_chain_that_is_too_long_become_dead_letters() {
     let fixture = Fixture::start().await;

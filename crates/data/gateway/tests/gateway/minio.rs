@@ -26,7 +26,7 @@ fn id(answer: &Answer) -> RequestId {
     answer.json()["requestIds"][0].as_str().unwrap_or_default().parse().expect("an id")
 }
 
-/// What the function got, which it returns as it is.
+/// The function's input, which it returns unchanged.
 async fn received(fixture: &Fixture, id: &RequestId) -> Value {
     let ended = fixture.ended(id).await;
     assert_eq!(ended.state, RunState::Finished, "{ended:?}");
@@ -58,7 +58,7 @@ async fn a_put_is_the_event_of_the_contract() {
         },
     }]});
     assert_eq!(received(&fixture, &first).await, expected);
-    // MinIO sends again what was not answered, with the same sequencer.
+    // MinIO repeats requests that were not answered, with the same sequencer.
     assert_eq!(id(&send(&fixture, TOKEN, PUT).await), first);
     fixture.stop().await;
 }

@@ -1,5 +1,4 @@
-//! Requests and answers through the gateway: addresses, what passes unchanged, what the gateway
-//! adds and refuses.
+//! Requests and responses through the gateway: addresses, unchanged parts, additions and refusals.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};
@@ -434,7 +433,7 @@ async fn a_route_lets_as_many_requests_through_in_a_second_as_its_limit_says() {
             refused += 1;
         }
     }
-    // On a slow machine some tokens come back meanwhile.
+    // On a slow machine some tokens are refilled meanwhile.
     assert!((1..=5).contains(&refused), "{refused} of 6 were refused");
     fixture.stop().await;
 }

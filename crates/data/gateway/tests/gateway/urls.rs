@@ -1,4 +1,4 @@
-//! Functions with URLs: who may call them, and what pages are told.
+//! Functions with URLs: access, and CORS headers.
 
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn a_signed_call_reaches_the_function_without_its_signature() {
                    Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let answer = fixture.raw().await.call(chunked).await;
     assert_eq!((answer.status, &answer.json()["body"]), (200, &json!("abc")), "{answer:?}");
-    // A body that is not signed comes through as it is sent.
+    // A body that is not signed is forwarded as it was sent.
     let unsigned = [SIGNED, ("X-TC-Content-SHA256", "UNSIGNED-PAYLOAD")];
     let answer = send(&fixture, "PUT /fn/default/cam/a", "h", &unsigned, "forged").await;
     assert_eq!((answer.status, &answer.json()["body"]), (200, &json!("forged")), "{answer:?}");
@@ -74,12 +74,12 @@ async fn pages_are_answered_by_the_url() {
     }
     let answer = send(&fixture, "GET /fn/default/open/", "h", &[PAGE], "").await;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "https://a.example"));
-    // Also what the platform itself answers, or the page could not say what is wrong.
+    // Also on the platform's own responses, or the page could not show the error.
     let refused = send(&fixture, "GET /fn/default/cam/", "h", &[PAGE], "").await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, "https://a.example"));
     let other = send(&fixture, "GET /fn/default/open/", "h", &[("Origin", "https://b.example")], "").await;
     assert_eq!((other.status, other.header("access-control-allow-origin")), (200, ""));
-    // Without a URL, and without asking as browsers do, it is the function's own business.
+    // Without a URL, and without a preflight, the function handles OPTIONS itself.
     let own = send(&fixture, "OPTIONS /fn/default/web/", "h", &asked, "").await;
     assert_eq!((own.status, own.header("access-control-allow-origin")), (200, ""));
     let options = send(&fixture, "OPTIONS /fn/default/open/", "h", &[PAGE], "").await;

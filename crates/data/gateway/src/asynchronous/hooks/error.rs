@@ -1,10 +1,10 @@
-//! Why the events of a request to a trigger are not accepted.
+//! Why the events of a request to a trigger are refused.
 
 use formats::hook::Rejection;
 use http::StatusCode;
 use types::RunStatus;
 
-/// Why the events of a request to a trigger are not accepted.
+/// Why the events of a request to a trigger are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// A method other than POST.
@@ -13,28 +13,28 @@ pub enum HookError {
     /// No such trigger.
     #[error("the function has no trigger {0:?} that can be called; `sampan trigger list` shows what there is")]
     NotFound(String),
-    /// Several of that name.
+    /// Several triggers have that name.
     #[error(
         "the function has several triggers {0:?}; name the version or alias: \
          /hooks/<namespace>/<function>:<qualifier>/<trigger>"
     )]
     Ambiguous(String),
-    /// It is paused.
+    /// It is disabled.
     #[error("the trigger is closed; send the event again when it is open")]
     Closed,
-    /// It looks for itself.
+    /// It polls, and takes no requests.
     #[error("the trigger looks at its bucket itself and takes no notifications")]
     Polled,
-    /// What is stored of it.
+    /// Its stored definition cannot be parsed.
     #[error("the trigger cannot be read; update it")]
     Unreadable,
-    /// The request.
+    /// The request was rejected.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Its function.
+    /// Its function's protocol has no events.
     #[error("functions of protocol WS or gRPC take no events")]
     Protocol,
-    /// Its own rate.
+    /// Its rate limit is exceeded.
     #[error(
         "more than {max} events in a minute (rate_per_minute of the trigger, or setting \
          triggers.rate_per_minute_max); try again"
@@ -42,34 +42,34 @@ pub enum HookError {
     Rate {
         /// The bound.
         max: u32,
-        /// Seconds until there is room.
+        /// Seconds until the limit allows another event.
         wait_s: u64,
     },
-    /// A subscription at a host that is not known.
+    /// A subscription at a host that is not allowed.
     #[error("the subscription is not confirmed: its host is not in the setting gateway.hook_confirm_hosts")]
     ConfirmHost,
     /// A subscription that cannot be confirmed.
     #[error("the subscription cannot be confirmed; the platform's log has the cause")]
     Confirm,
-    /// A message of SNS that is not signed.
+    /// A message of SNS without a signature.
     #[error("the message of SNS has no signature of version 1 or 2; the setting gateway.sns_unsigned takes such ones")]
     Unsigned,
-    /// A certificate at a host that is not known.
+    /// A certificate at a host that is not allowed.
     #[error(
         "the signature of the message is not checked: SigningCertURL is no https URL of a .pem file at a host of the \
          setting gateway.hook_confirm_hosts; the setting gateway.sns_unsigned takes such messages"
     )]
     CertificateHost,
-    /// A certificate that is not there.
+    /// A certificate that cannot be fetched.
     #[error("the certificate of the message's signature cannot be fetched; the platform's log has the cause")]
     Certificate,
-    /// A wrong signature.
+    /// An invalid signature.
     #[error("the signature of the message is wrong: SNS did not send it so")]
     Signature,
 }
 
 impl HookError {
-    /// The HTTP status, and the status of the run that did not take place.
+    /// The HTTP status, and the status of the refused run.
     pub fn status(&self) -> (StatusCode, RunStatus) {
         match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, RunStatus::InvalidParameterValue),

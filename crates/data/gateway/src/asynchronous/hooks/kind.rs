@@ -1,4 +1,4 @@
-//! The kinds of triggers that others call.
+//! The kinds of triggers that receive requests.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use super::error::HookError;
 
 /// `Type` of object events.
 pub const COS: &str = "cos";
-/// Characters of a name that an answer repeats.
+/// Characters of a name that a response quotes.
 const NAME_CHARS_QUOTED: usize = 100;
 /// All of them.
 const KINDS: [&str; 3] = ["webhook", "cloudevents", COS];
 
-/// A trigger, ready to take requests.
+/// A parsed trigger.
 pub enum Hook {
     Webhook(Webhook),
     CloudEvents(CloudEvents),
     Objects(Objects),
 }
 
-/// The trigger of a function that a request names, by a version or alias or without one.
+/// The trigger of a function that a request names, with or without a version or alias.
 pub fn find(function: &CatalogFunction, qualifier: Option<&Qualifier>, name: &str) -> Result<Arc<Trigger>, HookError> {
     let fits = |trigger: &&Arc<Trigger>| {
         trigger.name == name
@@ -40,7 +40,7 @@ pub fn find(function: &CatalogFunction, qualifier: Option<&Qualifier>, name: &st
 }
 
 impl Hook {
-    /// Reads what is stored of a trigger.
+    /// Parses a stored trigger.
     pub fn of(trigger: &Trigger, installation: &Installation) -> Result<Self, HookError> {
         let text = Value::Object(trigger.desc.clone()).to_string();
         let hook = match trigger.kind.as_str() {
@@ -58,7 +58,7 @@ impl Hook {
         }
     }
 
-    /// Whether its senders prove themselves to it.
+    /// Whether its senders authenticate.
     pub fn has_proof(&self) -> bool {
         match self {
             Self::Webhook(_) | Self::Objects(_) => true,
@@ -66,7 +66,8 @@ impl Hook {
         }
     }
 
-    /// What a request says of its sender beside its proof, where it is a message of SNS.
+    /// The SNS envelope of a request, which has a signature of its own, where it is a message of
+    /// SNS.
     pub fn envelope(&self, body: &[u8]) -> Result<Option<Envelope>, HookError> {
         match self {
             Self::Objects(_) => object::envelope(body).map_err(|error| Rejection::from(error).into()),
@@ -74,7 +75,7 @@ impl Hook {
         }
     }
 
-    /// Takes a request.
+    /// Converts a request to events.
     pub fn receive(
         &self,
         request: Request<'_>,

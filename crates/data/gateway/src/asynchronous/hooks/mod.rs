@@ -1,4 +1,4 @@
-//! Triggers that others call: `POST /hooks/<namespace>/<function>[:qualifier]/<trigger>` is
+//! Triggers that receive requests: `POST /hooks/<namespace>/<function>[:qualifier]/<trigger>` is
 //! answered with 202 once every event in it is durable (decision 55).
 
 mod error;
@@ -41,27 +41,27 @@ pub use self::sns::Certificates;
 /// A boxed future.
 pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What hooks need beside the queue: wired by the platform.
+/// Dependencies of hooks besides the queue, provided by the platform.
 #[derive(Clone)]
 pub struct Hooks {
-    /// Asks topics of SNS.
+    /// HTTP client for SNS.
     pub confirm: Arc<dyn Confirm>,
-    /// Hosts that may be asked.
+    /// Hosts to which it may connect.
     pub confirm_hosts: Vec<String>,
-    /// Whether messages of SNS are taken whose signature cannot be checked.
+    /// Whether messages of SNS are accepted whose signature cannot be checked.
     pub sns_unsigned: bool,
-    /// What events say of the installation.
+    /// The installation's identity in events.
     pub installation: Installation,
-    /// Most events of a trigger in a minute.
+    /// Maximum of events of a trigger per minute.
     pub rate_per_minute_max: u32,
 }
 
-/// Asks topics of SNS; implemented where there is an HTTP client.
+/// HTTP requests to SNS; implemented where there is an HTTP client.
 pub trait Confirm: Send + Sync + 'static {
-    /// Asks once for the address that confirms a subscription, following no redirect.
+    /// Sends one request to the URL that confirms a subscription, without following redirects.
     fn confirm(&self, url: String) -> BoxFuture<Result<(), String>>;
 
-    /// Fetches a certificate (PEM), following no redirect.
+    /// Fetches a certificate (PEM), without following redirects.
     fn certificate(&self, url: String) -> BoxFuture<Result<Vec<u8>, String>>;
 }
 
@@ -71,17 +71,17 @@ pub struct Called<'a> {
     pub id: &'a RequestId,
     /// The function.
     pub function: Arc<CatalogFunction>,
-    /// The trigger that it names.
+    /// The trigger that it addresses.
     pub trigger: Arc<Trigger>,
-    /// Its head as it was sent.
+    /// Its head as sent.
     pub sent: SentHead,
-    /// Its head as a function gets it.
+    /// Its head as the function receives it.
     pub parts: Parts,
     /// Its body.
     pub body: RequestBody<Incoming>,
     /// Depth of the event in whose run an instance sends it.
     pub event_depth: Option<u32>,
-    /// The limit of its route.
+    /// The body limit of its route.
     pub body_bytes_max: Option<u64>,
 }
 
@@ -89,12 +89,12 @@ pub struct Called<'a> {
 struct Payload {
     bytes: Bytes,
     dedup_key: Option<String>,
-    /// Events that led to it.
+    /// Number of events that led to it.
     depth: u32,
 }
 
 impl AsyncCalls {
-    /// Takes the events of a request: they are durable when this returns an answer of 202.
+    /// Accepts the events of a request: they are durable when this returns a response of 202.
     pub async fn receive(&self, called: Called<'_>) -> Result<Response<invoke::Body>, RequestError> {
         let Called { id, function, trigger, sent, parts, body, body_bytes_max, event_depth } = called;
         if parts.method != Method::POST {
@@ -128,7 +128,7 @@ impl AsyncCalls {
         }
     }
 
-    /// A trigger that asks for nothing does not open a function whose URL wants signatures.
+    /// Refuses a trigger without authentication on a function whose URL requires signatures.
     fn check_open(&self, access: &Access, sent: &SentHead, method: &Method, body: &[u8]) -> Result<(), AsyncError> {
         if !access.signed {
             return Ok(());
@@ -161,8 +161,8 @@ impl AsyncCalls {
             } else {
                 web_payload(&parts, &delivery)
             };
-            // A store does not see to it that a function's objects end: beyond the bound they are
-            // dead letters, so that it need not send them again.
+            // An object store does not bound chains of a function's objects: beyond the limit they
+            // become dead letters, so that the store need not send them again.
             let depth = depth.max(delivery.chain_depth.map_or(0, invoke::deeper));
             Ok(Payload { bytes: payload, dedup_key: delivery.dedup_key, depth })
         });
@@ -171,8 +171,8 @@ impl AsyncCalls {
         self.rates.admit(&function.record.key, bytes, Instant::now()).map_err(AsyncError::Rate)?;
         let keys = payloads.iter().filter_map(|of| Some(source_key(trigger, of.dedup_key.clone()?))).collect();
         let counted = self.admit(function, trigger, payloads.len(), keys).await?;
-        // All at once, so that they share a commit; what was accepted of a request that fails is
-        // known by its keys when it is sent again.
+        // Concurrently, so that they share a commit; events that were accepted before a request
+        // failed are recognized by their keys when it is sent again.
         let accepting = payloads.into_iter().enumerate().map(|(index, payload)| {
             let request_id = if index == 0 { id.clone() } else { RequestId::random() };
             self.queue_one(function, trigger, request_id, payload)
@@ -184,8 +184,8 @@ impl AsyncCalls {
         Ok(said(id, StatusCode::ACCEPTED, &json!({"requestIds": ids})))
     }
 
-    /// Lets events through by the rate of their trigger, and returns how many it counted. One that
-    /// was accepted before is no new one: who repeats it is not sent away for others.
+    /// Admits events by the rate limit of their trigger, and returns how many it counted. Events
+    /// that were accepted before do not count: a repetition is not refused because of other events.
     async fn admit(
         &self,
         function: &CatalogFunction,
@@ -250,12 +250,12 @@ impl AsyncCalls {
     }
 }
 
-/// The key of an event among those of its trigger.
+/// The key of an event within its trigger.
 fn source_key(trigger: &Trigger, key: String) -> SourceKey {
     SourceKey { source: trigger.id.as_str().to_owned().into(), key }
 }
 
-/// What an event function gets.
+/// The payload for an event function.
 fn event_payload(payload: Bytes, Limit { what, bytes_max, limit }: Limit) -> Result<Bytes, AsyncError> {
     if payload.len() > bytes_max {
         return Err(AsyncError::TooLarge { what, bytes_max, limit });
@@ -263,8 +263,8 @@ fn event_payload(payload: Bytes, Limit { what, bytes_max, limit }: Limit) -> Res
     event(payload)
 }
 
-/// The request that a web function gets: its headers are those of the sender for a webhook, and
-/// those of the event otherwise, without what was for the platform.
+/// The request for a web function: its headers are those of the sender for a webhook, and those of
+/// the event otherwise, without those meant for the platform.
 fn web_payload(parts: &Parts, delivery: &Delivery) -> Bytes {
     let mut headers: HeaderMap = delivery.headers.clone();
     client_headers::sanitize(&mut headers, false);

@@ -1,4 +1,4 @@
-//! Events in a minute of each trigger: what stops one that triggers itself.
+//! Rate limit of each trigger, in events per minute: stops a trigger that causes its own events.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use types::{Trigger, TriggerId};
 use super::error::HookError;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Triggers that are counted before those of past minutes are forgotten.
+/// Number of triggers at which those of past minutes are removed.
 const TRIGGERS_KEPT: usize = 1024;
 
-/// The minute of each trigger: since when, and how many.
+/// The current minute of each trigger: its beginning, and the count.
 #[derive(Debug, Default)]
 pub struct TriggerRates(Mutex<HashMap<TriggerId, (Instant, usize)>>);
 
 impl TriggerRates {
-    /// Lets events through, all or none, or says when there is room. `max` is the bound of all
+    /// Admits events, all or none, or returns the time until they fit. `max` is the limit of all
     /// triggers; one may have a lower one of its own.
     pub fn admit(&self, trigger: &Trigger, max: u32, events: usize, now: Instant) -> Result<(), HookError> {
         let max = trigger.options.rate_per_minute.map_or(max, |own| own.min(max));
@@ -30,7 +30,7 @@ impl TriggerRates {
         if now.saturating_duration_since(*since) >= MINUTE {
             (*since, *count) = (now, 0);
         }
-        // A request with more than a whole minute's events would never be let through otherwise.
+        // Otherwise a request with more events than the limit could never be admitted.
         if *count > 0 && *count + events > max as usize {
             metrics::counter!("sampan_trigger_events_refused_total", "type" => trigger.kind.clone()).increment(1);
             let left = MINUTE.saturating_sub(now.saturating_duration_since(*since));
@@ -40,7 +40,8 @@ impl TriggerRates {
         Ok(())
     }
 
-    /// Takes back events that were no new ones: senders repeat what they got no answer for.
+    /// Returns the count of events that were duplicates: senders repeat requests that were not
+    /// answered.
     pub fn give_back(&self, trigger: &Trigger, events: usize) {
         if let Some((_, count)) = self.0.lock().get_mut(&trigger.id) {
             *count = count.saturating_sub(events);

@@ -1,5 +1,5 @@
-//! Signatures of SNS messages: checked with the certificate that a message names, where that is at
-//! a host of the settings.
+//! Signatures of SNS messages: verified with the certificate that a message names, where its host
+//! is in the settings.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use webpki::EndEntityCert;
 use super::error::HookError;
 use super::{Confirm, Hooks};
 
-/// Certificates that are kept; SNS changes its own about once a year.
+/// Cached certificates; SNS changes its own about once a year.
 const CERTIFICATES_MAX: usize = 16;
-/// How long one is kept, and how long it is not asked for again after a failure.
+/// How long one is cached, and how long a failed fetch is not repeated.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 const FAILURE_KEPT: Duration = Duration::from_secs(10);
 
@@ -42,7 +42,7 @@ impl Fetched {
 }
 
 impl Certificates {
-    /// Lets a message of SNS through that is signed, or that is taken unsigned.
+    /// Accepts a message of SNS that is signed, or that may be unsigned.
     pub async fn check(&self, envelope: &Envelope, hooks: &Hooks) -> Result<(), HookError> {
         let signed = match envelope {
             Envelope::Signed(signed) if is_certificate_url(&signed.cert_url, &hooks.confirm_hosts) => signed,
@@ -54,7 +54,7 @@ impl Certificates {
         verify(&certificate, signed.hash, signed.text.as_bytes(), &signed.signature)
     }
 
-    /// The certificate at a URL. Messages that come meanwhile wait for the same answer.
+    /// The certificate at a URL. Messages that arrive meanwhile wait for the same fetch.
     async fn certificate(&self, url: &str, topics: &dyn Confirm) -> Result<CertificateDer<'static>, HookError> {
         let mut fetched = self.0.lock().await;
         let now = Instant::now();
@@ -90,7 +90,7 @@ fn verify(certificate: &CertificateDer<'_>, hash: Hash, text: &[u8], signature: 
     certificate.verify_signature(&algorithm, text, signature).map_err(|_| HookError::Signature)
 }
 
-/// RSA by PKCS #1 v1.5, as SNS signs.
+/// RSA with PKCS #1 v1.5, as SNS signs.
 #[derive(Debug)]
 struct Rsa(&'static RsaParameters);
 
@@ -119,7 +119,7 @@ mod tests {
     use super::super::BoxFuture;
     use super::*;
 
-    /// Messages that were signed with the key of [`CERTIFICATE`], which is gone.
+    /// Messages signed with the key of [`CERTIFICATE`], which was discarded.
     const MESSAGES: &str = include_str!("sns_messages.json");
     const CERTIFICATE: &[u8] = include_bytes!("sns_certificate.pem");
 

@@ -1,5 +1,5 @@
-//! An instance whose server sends exactly the bytes that a test says, and shows exactly those that
-//! it got.
+//! An instance whose server sends exactly the bytes of a test, and records exactly those that it
+//! received.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What follows an answer.
+/// The action after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// The next request.
+    /// Read the next request.
     Keep,
-    /// The connection is closed.
+    /// Close the connection.
     Close,
 }
 
-/// An answer, once the request's head was read.
+/// A response, sent once the request's head was read.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// What the request ends with; nothing for a request that is read no further than its head.
+    /// The end of the request; empty for a request that is read no further than its head.
     pub request_end: &'static [u8],
-    /// What is sent, in as many writes.
+    /// The bytes to send, one write each.
     pub sends: Vec<Vec<u8>>,
-    /// What follows.
+    /// The action after it.
     pub then: Then,
 }
 
 impl Script {
-    /// One answer at once.
+    /// One response at once.
     pub fn answer(bytes: impl AsRef<[u8]>, then: Then) -> Self {
         Self { request_end: b"", sends: vec![bytes.as_ref().to_vec()], then }
     }
@@ -38,7 +38,7 @@ impl Script {
 /// A running server.
 #[derive(Clone)]
 pub struct ExactServer {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -63,7 +63,7 @@ impl ExactServer {
         server
     }
 
-    /// Answers so from now on.
+    /// Sets the following responses.
     pub fn play(&self, script: Script) {
         let mut state = self.state.lock();
         state.script = Some(script);

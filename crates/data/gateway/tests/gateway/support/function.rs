@@ -1,4 +1,4 @@
-//! The server that plays every instance.
+//! The server of every instance.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-/// Longest wait for something that a test expects.
+/// Longest wait for an expected condition.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -28,20 +28,20 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 /// A running server.
 #[derive(Clone)]
 pub struct FunctionServer {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     state: Arc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Requests that were begun and are neither answered nor broken off.
+    /// Requests that were begun and are neither answered nor aborted.
     open: AtomicUsize,
     changed: Notify,
     release: Notify,
 }
 
-/// A request under way.
+/// A request in flight.
 struct Open(Arc<State>);
 
 impl Drop for Open {
@@ -71,7 +71,7 @@ impl FunctionServer {
         Self { address, state }
     }
 
-    /// Waits until `count` requests to `/hold` or `/endless` are under way.
+    /// Waits until `count` requests to `/hold` or `/endless` are in flight.
     pub async fn until_open(&self, count: usize) {
         let reached = async {
             loop {
@@ -86,7 +86,7 @@ impl FunctionServer {
         tokio::time::timeout(WAIT_MAX, reached).await.unwrap_or_else(|_| panic!("{} under way, not {count}", open()));
     }
 
-    /// Lets one request to `/hold` go on.
+    /// Lets one request to `/hold` continue.
     pub fn release(&self) {
         self.state.release.notify_one();
     }
@@ -123,7 +123,7 @@ fn opened(state: &Arc<State>) -> Open {
     Open(state.clone())
 }
 
-/// Everything that the function saw of a request, as JSON.
+/// Everything that the function received of a request, as JSON.
 async fn seen(request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let headers: Vec<_> =
@@ -154,7 +154,7 @@ async fn event(request: Request<Incoming>) -> Answer {
     }
 }
 
-/// The body as it comes, and a trailer behind it.
+/// The streamed body, followed by a trailer.
 fn echo(request: Request<Incoming>) -> Answer {
     let (sender, body) = Channel::new(1);
     tokio::spawn(copy(request.into_body(), sender));
@@ -179,7 +179,7 @@ async fn copy(mut body: Incoming, mut sender: Sender<Bytes>) {
     let _ = sender.send(Frame::trailers(trailers)).await;
 }
 
-/// Bytes until nobody takes them.
+/// Bytes until the reader stops.
 fn endless(open: Open) -> Answer {
     let (mut sender, body) = Channel::new(1);
     tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! A gateway with everything real behind it but the instances: a fake `Launch` whose instances are
-//! one HTTP server in this process.
+//! A gateway with real components behind it except the instances: a fake `Launch` whose instances
+//! are one HTTP server in this process.
 
 pub mod exact;
 pub mod function;
@@ -37,9 +37,9 @@ const ENDED_WAIT_MAX: Duration = Duration::from_secs(20);
 /// A gateway on a free port with the functions `web`, `open`, `cam`, `event` and `cam-event` in
 /// namespace `default`.
 pub struct Fixture {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
-    /// The server that is every instance.
+    /// The server of every instance.
     pub server: FunctionServer,
     /// Ends it.
     pub shutdown: CancellationToken,
@@ -125,7 +125,7 @@ impl Fixture {
         Self { address, server, shutdown, gateway, invoker, logs, events, _dir: dir }
     }
 
-    /// A connection to speak over byte by byte.
+    /// A connection for raw bytes.
     pub async fn raw(&self) -> Raw {
         Raw::connect(self.address).await
     }
@@ -159,7 +159,7 @@ impl Fixture {
         tokio::time::timeout(ENDED_WAIT_MAX, ended).await.expect("the run ends")
     }
 
-    /// Ends everything; the gateway's own end is what is waited for first.
+    /// Stops everything, the gateway first.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.gateway.join().await;
@@ -190,8 +190,8 @@ fn catalog() -> SharedCatalog {
     }))
 }
 
-/// `shop.example.com`: all paths are of `web`, `/api/…` as it would be without the prefix; `/event`
-/// is of `event`, `/cam/…` of `cam`, and `/gone` of a function that is not there.
+/// `shop.example.com`: all paths are routed to `web`, `/api/…` without the prefix; `/event` to
+/// `event`, `/cam/…` to `cam`, and `/gone` to a function that does not exist.
 fn domain() -> CustomDomain {
     let endpoint = |path: &str, function: &str, rewrites| DomainEndpoint {
         path: path.into(),
@@ -255,8 +255,8 @@ fn function(name: &str, kind: FunctionKind) -> (FunctionKey, Arc<CatalogFunction
     (key, Arc::new(function))
 }
 
-/// The URL of a function that has one: `open` is for everybody, `cam` and `cam-event` for holders
-/// of keys.
+/// The URL of a function that has one: `open` is for everyone, `cam` and `cam-event` for holders of
+/// keys.
 fn url(function: &str) -> Option<Arc<Trigger>> {
     let auth = match function {
         "open" => "NONE",
@@ -269,10 +269,10 @@ fn url(function: &str) -> Option<Arc<Trigger>> {
     Some(trigger("http", "url", Qualifier::LATEST, json!({"AuthType": auth, "CorsConfig": cors})))
 }
 
-/// The token of what calls triggers.
+/// The token of callers of triggers.
 pub const TOKEN: &str = "a-token-of-some-length";
 
-/// Triggers that are called: all functions have them but those with URLs for everybody.
+/// Triggers that receive requests: all functions have them except those with URLs for everyone.
 fn hooks_of(function: &str) -> Vec<Arc<Trigger>> {
     let alias = || Qualifier::Alias("$DEFAULT".into());
     let mut all = vec![
@@ -333,7 +333,7 @@ fn spec(port: i32) -> VersionSpec {
     }
 }
 
-/// Lets calls through whose `Authorization` is `secret`. The body must not be `forged`.
+/// Accepts calls whose `Authorization` is `secret`. The body must not be `forged`.
 struct Secret;
 
 fn hooks() -> gateway::Hooks {
@@ -348,7 +348,7 @@ fn hooks() -> gateway::Hooks {
     }
 }
 
-/// Confirms everything but what is down.
+/// Confirms everything except hosts that are down.
 struct Confirms;
 
 impl gateway::Confirm for Confirms {

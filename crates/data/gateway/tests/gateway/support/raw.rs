@@ -1,4 +1,4 @@
-//! HTTP/1 by hand: what is sent is exactly what a test says.
+//! Raw HTTP/1: sends exactly the bytes of a test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Longest wait for an answer or an end.
+/// Longest wait for a response or the end of the connection.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A connection.
@@ -15,7 +15,7 @@ pub struct Raw {
     socket: BufReader<TcpStream>,
 }
 
-/// An answer with a known length or in chunks.
+/// A response with a known length or in chunks.
 #[derive(Debug)]
 pub struct Answer {
     /// Status.
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header by its lower-case name; empty when it is not there.
+    /// A header by its lower-case name; empty when it is missing.
     pub fn header(&self, name: &str) -> &str {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next().unwrap_or_default()
@@ -96,7 +96,7 @@ impl Raw {
         answer
     }
 
-    /// Reads a status line with headers; what came when the gateway closes instead.
+    /// Reads a status line with headers; the received bytes when the gateway closes instead.
     pub async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -134,15 +134,15 @@ impl Raw {
         }
     }
 
-    /// Sends nothing more.
+    /// Closes the sending side.
     pub async fn close_half(&mut self) {
         self.socket.get_mut().shutdown().await.expect("still open");
     }
 
-    /// Waits until the gateway closes, and returns what came before that.
+    /// Waits until the gateway closes, and returns the bytes received before.
     pub async fn closed(&mut self) -> String {
         let mut rest = Vec::new();
-        // A reset is an end too.
+        // A reset counts as the end too.
         let read = tokio::time::timeout(WAIT_MAX, self.socket.read_to_end(&mut rest)).await;
         read.expect("the gateway closes the connection").ok();
         String::from_utf8_lossy(&rest).into_owned()

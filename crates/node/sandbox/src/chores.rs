@@ -1,10 +1,10 @@
-//! What follows a start and an end: threads with queues, made once, so that no start and no end
-//! makes a thread of its own.
+//! Work after starts and ends of instances, on a fixed set of threads with queues, so that a start
+//! or an end never creates a thread.
 //!
-//! One runs prompt chores, for which a caller waits: the quota of an instance that listens, how one
-//! ended. Another cleans up, and may lag while many end. A few signal instances to end, each of
-//! which may take some milliseconds. An instance has at most four chores, so the queues hold at
-//! most four times `[sandbox] instances_max`.
+//! One thread does prompt work that a caller waits for: the quota of an instance that listens, the
+//! exit status of one that ended. Another cleans up and may lag while many instances end. A few
+//! threads send stop signals, which may take some milliseconds for each instance. An instance has
+//! at most four chores, so the queues hold at most four times `[sandbox] instances_max`.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// Instances that are signalled at once: a running one is observed for some milliseconds.
+/// Threads that send stop signals: a running process is inspected for some milliseconds.
 const ASKING_MAX: usize = 4;
 
 type Chore = Box<dyn FnOnce() + Send>;
 
-/// The queues of the threads, which end when this goes and all is done.
+/// The queues of the threads; the threads end when this is dropped and the queues are empty.
 pub struct Chores {
     prompt: Sender<Chore>,
     cleanup: Sender<Chore>,
@@ -34,36 +34,36 @@ impl Chores {
         Ok(Self { prompt, cleanup, ask: threads("ask", ASKING_MAX)? })
     }
 
-    /// Signals an instance to end, which may take some time; the number at once is bounded. Returns
-    /// whether it handles the signal.
+    /// Runs a stop request on a thread of its own kind, of which there are a fixed number. Returns
+    /// whether the instance handles the signal.
     pub async fn ask(&self, ask: impl FnOnce() -> bool + Send + 'static) -> bool {
         let (heeds, answer) = oneshot::channel();
         hand_over(&self.ask, move || {
-            // The caller may be gone.
+            // The receiver may be gone.
             let _ = heeds.send(ask());
         });
         answer.await.unwrap_or(false)
     }
 
-    /// Runs a chore for which a caller waits.
+    /// Queues work that a caller waits for.
     pub fn prompt(&self, chore: impl FnOnce() + Send + 'static) {
         hand_over(&self.prompt, chore);
     }
 
-    /// Has done what can wait.
+    /// Queues work without a deadline.
     pub fn cleanup(&self, chore: impl FnOnce() + Send + 'static) {
         hand_over(&self.cleanup, chore);
     }
 }
 
 fn hand_over(queue: &Sender<Chore>, chore: impl FnOnce() + Send + 'static) {
-    // Its thread lives as long as the queue: it ends the process when it cannot go on.
+    // The thread outlives the queue: its failure ends the process.
     if queue.send(Box::new(chore)).is_err() {
         tracing::error!("a thread of the sandbox is gone; something is left to be cleaned up");
     }
 }
 
-/// As many threads as given, for one queue.
+/// Starts a number of threads for one queue.
 fn threads(name: &'static str, count: usize) -> Result<Sender<Chore>, Error> {
     let (sender, receiver) = channel();
     let receiver = Arc::new(Mutex::new(receiver));
@@ -78,10 +78,10 @@ fn threads(name: &'static str, count: usize) -> Result<Sender<Chore>, Error> {
 
 fn work(chores: &Mutex<Receiver<Chore>>) {
     loop {
-        // Only the wait is under the lock.
+        // The lock covers the wait only.
         let next = chores.lock().recv();
         let Ok(chore) = next else { return };
-        // A panic ends this chore alone; what waits for it learns that it will not be done.
+        // A panic ends this chore alone; its waiter sees the channel close.
         if std::panic::catch_unwind(AssertUnwindSafe(chore)).is_err() {
             tracing::error!("a chore of an instance panicked");
         }
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn as_many_are_asked_at_once_as_there_are_threads_and_one_that_panics_heeds_nothing() {
         let chores = Arc::new(Chores::start().expect("threads"));
-        // Each waits for all others.
+        // Each chore waits for all others.
         let all = Arc::new(std::sync::Barrier::new(ASKING_MAX));
         let asked: Vec<_> = (0..ASKING_MAX)
             .map(|number| {

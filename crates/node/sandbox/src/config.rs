@@ -11,55 +11,56 @@ use crate::error::Error;
 pub struct Config {
     /// Threads that start instances; each holds one start at a time.
     pub launcher_threads: usize,
-    /// Starts that wait for a thread; more are refused.
+    /// Starts that wait for a thread; more are rejected.
     pub launch_queue_len_max: usize,
-    /// Instances at once, which bounds the ranges of host ids too.
+    /// Running instances; also bounds the ranges of host ids.
     pub instances_max: u32,
-    /// Network and user namespaces, and as many cgroup directories, kept ready for the next starts
-    /// when there were few of late.
+    /// Network and user namespaces, and as many cgroup directories, that are kept ready for the
+    /// next starts while demand is low.
     pub slots_ready: usize,
-    /// The same at most: as many are kept as the busiest of the last seconds took.
+    /// Upper limit of the same; the number kept ready follows the busiest recent second.
     pub slots_ready_max: usize,
-    /// Seconds for which so many are kept after such a second, links too.
+    /// Seconds for which that number, of links too, is kept after the busiest second.
     pub ready_remembered_s: usize,
-    /// Seconds after which half as many are kept then, and half of that, down to the present need.
+    /// Seconds after which that number halves, repeatedly, down to the present rate of starts.
     pub ready_halved_s: u64,
     /// First host id that instances use; ids from here to `id_base + instances_max *
     /// ids_per_instance` are theirs.
     pub id_base: u32,
-    /// Host ids of one instance: ids 0 to this less one exist inside. The last of them becomes
-    /// another one where the image's user is beyond.
+    /// Host ids of one instance: ids from 0 to this less one exist inside. An image's user above
+    /// the range takes the place of the last id.
     pub ids_per_instance: u32,
-    /// Have a program in the kernel (eBPF) tell of servers that begin to listen. Without it, or
-    /// where the kernel does not take it, they are looked for again and again.
+    /// Detect listening servers by an eBPF program (sock_ops). Without it, or where the kernel
+    /// rejects it, servers are found by polling.
     pub listen_events: bool,
-    /// How often servers are looked for all the same, in milliseconds: the kernel drops what it has
-    /// to tell when an instance listens thousands of times at once.
+    /// Interval of polling for servers beside the eBPF events, in milliseconds: the ring buffer
+    /// drops events when an instance listens thousands of times at once.
     pub listen_look_interval_ms: u64,
-    /// Longest interval between two looks where the kernel does not tell, in milliseconds.
+    /// Longest interval between two polls without eBPF events, in milliseconds.
     pub poll_interval_ms_max: u64,
-    /// Put mounts together ahead of the starts that take them, where the kernel can (Linux 6.15).
+    /// Assemble mounts ahead of the starts that take them, where the kernel can (Linux 6.15).
     pub assemble_mounts: bool,
-    /// Give back, when an instance is frozen, the memory of files that it read once and not again
+    /// Reclaim, when an instance is frozen, the page cache of files that it read once and not again
     /// (cgroup version 2).
     pub reclaim_frozen: bool,
-    /// How often it is looked whether the memory of an instance that runs has grown, in
-    /// milliseconds.
+    /// Interval at which running instances are checked for memory growth, in milliseconds.
     pub memory_look_interval_ms: u64,
-    /// How often its parts are read all the same, in milliseconds.
+    /// Interval at which the parts of an instance's memory are read without growth, in
+    /// milliseconds.
     pub memory_sample_interval_ms: u64,
     /// Size of `/dev/shm`, in bytes.
     pub shm_bytes_max: u64,
-    /// Size of `/tmp`, in bytes; what is written there counts as memory of the instance.
+    /// Size of `/tmp`, in bytes; its files count as memory of the instance.
     pub tmp_bytes_max: u64,
-    /// Size of the writable layer over the image's files, in bytes; it counts as memory, too.
+    /// Size of the writable layer over the image's files, in bytes; its files count as memory of
+    /// the instance.
     pub writable_bytes_max: u64,
     /// Files and directories in the writable layer, and as many again in `/tmp`.
     pub writable_files_max: u64,
-    /// Directories made in an instance's root because its image's volumes and working directory
-    /// lack them.
+    /// Directories created in an instance's root because the image lacks its volumes or working
+    /// directory.
     pub made_dirs_max: usize,
-    /// Signals that wait and timers of an instance (`RLIMIT_SIGPENDING`); each of its threads may
+    /// Pending signals and timers of an instance (`RLIMIT_SIGPENDING`); each of its threads may
     /// need one.
     pub signals_pending_max: u64,
     /// Bytes of an instance's POSIX message queues (`RLIMIT_MSGQUEUE`).
@@ -68,17 +69,17 @@ pub struct Config {
     pub terminals_max: u32,
     /// Let programs inside install filters of their own (seccomp, SO_ATTACH_FILTER). The kernel has
     /// one pool of memory for the compiled filters of the whole machine (`net.core.bpf_jit_limit`),
-    /// and one instance can fill it.
+    /// which one instance can fill.
     pub filters_inside: bool,
-    /// Processes and threads of all instances together, in percent of what this machine can have
+    /// Processes and threads of all instances together, in percent of the machine's limit
     /// (`kernel.pid_max`, `kernel.threads-max`).
     pub machine_tasks_percent_max: u64,
-    /// Memory of the sockets of all instances together, in percent of what the kernel lets TCP have
-    /// (`net.ipv4.tcp_mem`); cgroup version 1. Version 2 counts it as memory of each instance.
+    /// Socket memory of all instances together, in percent of the kernel's limit for TCP
+    /// (`net.ipv4.tcp_mem`); cgroup version 1 only. Version 2 counts it as memory of each instance.
     pub machine_socket_memory_percent_max: u64,
-    /// Longest wait for an emptied cgroup to be removable, in milliseconds.
+    /// Longest wait until an emptied cgroup can be removed, in milliseconds.
     pub cgroup_remove_ms_max: u64,
-    /// Added to the out-of-memory score of instances: the kernel ends them before it ends the
+    /// Added to the out-of-memory score of instances, so that the kernel kills them before the
     /// platform.
     pub oom_score_adj: i32,
 }
@@ -119,17 +120,17 @@ impl Default for Config {
     }
 }
 
-/// What was taken is remembered by the second; an hour is far beyond any burst.
+/// Demand is recorded by the second; an hour is longer than any burst.
 const READY_SECONDS_MAX: u64 = 3600;
 
 impl Config {
-    /// How many are kept ready between two limits.
+    /// Levels of a prewarm pool between two limits.
     pub(crate) fn levels(&self, ready_min: usize, ready_max: usize) -> Levels {
         Levels { ready_min, ready_max, remembered_s: self.ready_remembered_s, halved_s: self.ready_halved_s }
     }
 
-    /// Whether every instance has a range of ids, none of them the highest, which the kernel keeps
-    /// for itself; whether percents are some, and times not endless.
+    /// Checks that every instance has a range of ids below the highest, which the kernel reserves,
+    /// that percentages are valid and that times are bounded.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let last = u64::from(self.id_base) + u64::from(self.instances_max) * u64::from(self.ids_per_instance);
         if self.ids_per_instance == 0 || last >= u64::from(u32::MAX) {

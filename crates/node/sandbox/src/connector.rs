@@ -14,11 +14,12 @@ use tokio::time::timeout;
 
 use crate::listening;
 
-/// Timeout of one attempt whose connection was not established within the call: over loopback it
-/// usually is, on a busy machine a moment later, or never while the server's accept queue is full.
+/// Timeout of an attempt that was not connected at once. Over loopback a connection is usually
+/// established within the call; on a busy machine it takes a moment, and it never completes while
+/// the server's accept queue is full.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
 /// How long the connection that found the server is kept for the first request. A server may close
-/// an idle connection, and one that serves a single connection at a time is blocked by it.
+/// an idle connection, and it blocks one that serves a single connection at a time.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
 /// Connects to ports in one instance's network namespace.
@@ -41,18 +42,18 @@ pub enum Found {
     Server,
     /// No socket listens.
     NotListening,
-    /// Neither within the timeout of an attempt.
+    /// Neither was reported within the timeout of an attempt.
     NoAnswer,
 }
 
 impl Connector {
-    /// Into `network`, from threads that are in `host`.
+    /// Creates a connector into `network` for threads that are in `host`.
     pub fn new(network: Arc<OwnedFd>, host: Arc<OwnedFd>) -> Self {
         Self { network, host, held: Mutex::default() }
     }
 
-    /// A connection to a port, by IPv4 and then IPv6 loopback: the one that found the server, if it
-    /// is unused.
+    /// Connects to a port by IPv4 and then IPv6 loopback, or returns the unused connection that
+    /// found the server.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
         if let Some(held) = self.take_held(port) {
             return Ok(held);
@@ -110,7 +111,7 @@ impl Connector {
 
 /// Connects a non-blocking socket; true if it is connected already. Over loopback the connection is
 /// established when the first call returns, but only a second call reports it: without that the
-/// caller would wait for readiness in vain.
+/// caller would wait for readiness needlessly.
 fn begin(socket: &OwnedFd, address: SocketAddr) -> io::Result<bool> {
     match rustix::net::connect(socket, &address) {
         Err(Errno::INPROGRESS) => {}

@@ -1,61 +1,61 @@
-//! How many of a thing a prewarm pool keeps ready, and when it makes the next. Pure.
+//! Number of items that a prewarm pool keeps ready, and the time of the next one. Pure.
 //!
-//! As many are kept as the busiest of the last seconds took, between two named limits, so that the
-//! level grows with the rate of starts within a burst. When that was long enough ago the level
-//! halves, again and again, until it is at the present rate: letting go of all at once would take
-//! kernel locks from starts, and the next burst may be near. Making one takes the same processors
-//! and locks that a start does, so it waits until the starts are over, unless too few are left.
+//! The level equals the demand of the busiest recent second, between two named limits, so that it
+//! grows with the rate of starts within a burst. After that second is forgotten, the level halves
+//! repeatedly down to the present rate: releasing all at once would take kernel locks from starts,
+//! and another burst may follow. Making an item takes the same processors and locks as a start, so
+//! it waits until the starts are over, unless too few items are left.
 
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether there are more than will be needed.
+/// Interval of the checks for surplus items.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while only the minimum is kept.
+/// The same while the level is at its minimum.
 const REST_INTERVAL: Duration = Duration::from_secs(10);
-/// How long no start must have come before anything is made for the next ones.
+/// Time without starts before items are made for the next ones.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Make one.
+    /// Make one item.
     Make,
-    /// Free one that exceeds the demand.
+    /// Drop one surplus item.
     LetGo,
-    /// Look again after this time, or when one was taken.
+    /// Wait for this time, or until an item is taken.
     Wait(Duration),
 }
 
-/// How a level follows the demand.
+/// Settings of a level that follows demand.
 #[derive(Debug, Clone, Copy)]
 pub struct Levels {
-    /// The least that is kept.
+    /// Minimum number kept ready.
     pub ready_min: usize,
-    /// The most.
+    /// Maximum number kept ready.
     pub ready_max: usize,
-    /// Seconds that demand is remembered for.
+    /// Seconds for which demand is remembered.
     pub remembered_s: usize,
-    /// Seconds after which the level halves then.
+    /// Seconds between two halvings of the level afterwards.
     pub halved_s: u64,
 }
 
-/// The recent demand.
+/// Recent demand and the level derived from it.
 #[derive(Debug)]
 pub struct Demand {
     levels: Levels,
     begun: Instant,
     last: Option<Instant>,
-    /// Taken in each of the last seconds, by the second's number modulo their number.
+    /// Items taken in each remembered second, indexed by the second modulo their number.
     taken: Vec<usize>,
     second: u64,
-    /// What was taken in the busiest second, halved since.
+    /// Items taken in the busiest second, after halving.
     level: usize,
-    /// Seconds for which the level has been above all that is remembered.
+    /// Seconds for which the level has been above all remembered demand.
     above_s: u64,
 }
 
 impl Demand {
-    /// No demand yet.
+    /// Creates it without any demand.
     pub fn new(levels: Levels, now: Instant) -> Self {
         let levels = Levels {
             ready_max: levels.ready_max.max(levels.ready_min),
@@ -67,7 +67,7 @@ impl Demand {
         Self { levels, begun: now, last: None, taken, second: 0, level: 0, above_s: 0 }
     }
 
-    /// One was taken, or would have been.
+    /// Records that one was taken, or would have been.
     pub fn took(&mut self, now: Instant) {
         self.pass(now);
         self.last = Some(now);
@@ -78,12 +78,12 @@ impl Demand {
         }
     }
 
-    /// How many are to be ready.
+    /// Number of items to keep ready.
     pub fn wanted(&self) -> usize {
         self.level.clamp(self.levels.ready_min, self.levels.ready_max)
     }
 
-    /// What to do when this many are ready.
+    /// Returns the next action for a number of ready items.
     pub fn next(&mut self, now: Instant, ready: usize) -> Next {
         self.pass(now);
         let wanted = self.wanted();
@@ -98,17 +98,18 @@ impl Demand {
         }
     }
 
-    /// How long it is until the starts are taken to be over.
+    /// Time until the current starts count as over.
     pub fn rest(&self, now: Instant) -> Duration {
         self.last.map_or(Duration::ZERO, |last| QUIET.saturating_sub(now.saturating_duration_since(last)))
     }
 
-    /// Forgets the seconds that are too long ago, and lowers the level for those that have passed.
+    /// Drops seconds that are no longer remembered, and lowers the level for those that have
+    /// passed.
     fn pass(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.begun).as_secs();
         while self.second < second {
             if self.level == 0 {
-                // Nothing was taken in any second that is remembered.
+                // All remembered seconds are without demand.
                 self.second = second;
                 return;
             }
@@ -118,7 +119,7 @@ impl Demand {
         }
     }
 
-    /// A second has passed.
+    /// Accounts for one second that has passed.
     fn lower(&mut self) {
         let busiest = self.taken.iter().max().copied().unwrap_or_default();
         if busiest >= self.level {

@@ -1,9 +1,9 @@
-//! What `/dev` of an instance has: the few devices that programs need, and the links beside them
+//! Content of an instance's `/dev`: the few devices that programs need, and the standard links
 //! (runtime-spec, config-linux.md, "Default Devices", and runtime-linux.md, "Dev symbolic links").
 
 use sys::instance_mounts::{DevLink, Device};
 
-/// Character devices, anyone's to read and write.
+/// Character devices, readable and writable by every user.
 pub const DEVICES: &[Device] = &[
     Device { name: c"null", major: 1, minor: 3 },
     Device { name: c"zero", major: 1, minor: 5 },

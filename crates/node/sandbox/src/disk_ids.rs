@@ -1,5 +1,5 @@
-//! Whose files on disk are in an instance: how ids there become its own, and the namespaces that
-//! the kernel maps mounts by.
+//! Mapping of owners on disk to ids of an instance, and the user namespaces that the kernel maps
+//! mounts by.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -13,33 +13,33 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::rlimits;
 
-/// Ways to map ids on disk that are remembered, so that those who make ranges of ids ahead make
-/// their namespaces too.
+/// Recent mappings that are remembered, so that prewarming a range of ids can make their namespaces
+/// too.
 const RECENT_MAX: usize = 4;
 /// Namespaces kept with a range of ids.
 const KEPT_MAX: usize = 8;
 
-/// How ids on disk become those of an instance.
+/// Mapping of ids on disk to those of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskIds {
-    /// Of users.
+    /// Mapping of users.
     pub users: Mapped,
-    /// Of groups.
+    /// Mapping of groups.
     pub groups: Mapped,
 }
 
-/// One kind of ids.
+/// Mapping of users or of groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mapped {
     /// Host id of the instance's own user, counted from the instance's first.
     pub own: u32,
-    /// The id on disk that it is.
+    /// The id on disk that corresponds to it.
     pub disk: u32,
 }
 
 impl Mapped {
     /// The map of a range of `count` host ids from `first` on. The first id on disk is the
-    /// instance's own user; what follows are its others, root in the place of that user.
+    /// instance's own user; the following are its other ids, with root in the place of that user.
     fn ranges(self, first: u32, count: u32) -> Vec<IdRange> {
         let Self { own, disk } = self;
         let count = count.min(u32::MAX - disk);
@@ -61,8 +61,8 @@ impl Mapped {
 }
 
 impl DiskIds {
-    /// The user namespace that a mount is mapped by, for the instance with host ids from `first`
-    /// on.
+    /// Creates the user namespace that a mount is mapped by, for the instance with host ids from
+    /// `first` on.
     fn namespace(self, first: u32, config: &Config, stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
         let count = config.ids_per_instance.min(types::limits::FOLDED_ID + 1);
         let (users, groups) = (self.users.ranges(first, count), self.groups.ranges(first, count));
@@ -72,7 +72,7 @@ impl DiskIds {
     }
 }
 
-/// A map for the instance with host ids from the second on, and its namespace.
+/// A mapping for the instance with host ids from the second field on, and its namespace.
 type KeptMap = ((DiskIds, u32), Arc<OwnedFd>);
 
 /// Namespaces by which mounts of one range of ids are mapped.
@@ -80,7 +80,7 @@ type KeptMap = ((DiskIds, u32), Arc<OwnedFd>);
 pub struct Kept(Mutex<Vec<KeptMap>>);
 
 impl Kept {
-    /// The namespace of a map, made unless it is there.
+    /// Returns the namespace of a mapping, creating it if it does not exist.
     pub fn of(&self, ids: DiskIds, first: u32, config: &Config, stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
         let mut kept = self.0.lock();
         if let Some((_, namespace)) = kept.iter().find(|(of, _)| *of == (ids, first)) {
@@ -95,12 +95,12 @@ impl Kept {
     }
 }
 
-/// Mappings of recent starts.
+/// Mappings that recent starts used.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<VecDeque<DiskIds>>);
 
 impl Recent {
-    /// Remembers one.
+    /// Records the use of a mapping.
     pub fn saw(&self, ids: DiskIds) {
         let mut recent = self.0.lock();
         if recent.contains(&ids) {
@@ -112,7 +112,7 @@ impl Recent {
         }
     }
 
-    /// They.
+    /// All recent mappings.
     pub fn all(&self) -> Vec<DiskIds> {
         self.0.lock().iter().copied().collect()
     }
@@ -122,7 +122,7 @@ impl Recent {
 mod tests {
     use super::*;
 
-    /// What a map makes of an id on disk.
+    /// Maps an id on disk to its host id.
     fn host(ranges: &[IdRange], disk: u32) -> Option<u32> {
         let within = |range: &&IdRange| (range.inside..range.inside + range.count).contains(&disk);
         ranges.iter().find(within).map(|range| range.outside + (disk - range.inside))

@@ -1,4 +1,4 @@
-//! What this machine can do for instances, and what is used in place of what it cannot.
+//! Checks of this machine's features, and the substitutes for missing ones.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cgroup::{CONTROLLERS, Layout, Mode, V1_SOCKETS};
 use crate::runtime::Runtime;
 
-/// Oldest kernel that has everything: overlays over idmapped layers came with it.
+/// Oldest kernel with every feature: it introduced overlays over idmapped layers.
 const KERNEL_MIN: (u32, u32) = (5, 19);
 /// Capabilities without which no instance can be made, by number (linux/capability.h) and name.
 const NEEDED_CAPABILITIES: &[(u32, &str)] = &[
@@ -24,7 +24,7 @@ const NEEDED_CAPABILITIES: &[(u32, &str)] = &[
     (21, "SYS_ADMIN"),   // namespaces and mounts
     (27, "MKNOD"),       // devices of instances
 ];
-/// Those without which something else is used, and what is lost.
+/// Capabilities with a substitute, and what is lost without them.
 const USED_CAPABILITIES: &[(u32, &str, &str)] =
     &[(10, "NET_BIND_SERVICE", "Functions start without their public network: its name server listens on port 53.")];
 
@@ -33,15 +33,15 @@ const OPEN_FILES_MIN: u64 = 4096;
 /// Memory for the platform and a few instances.
 const MEMORY_MB_MIN: u64 = 512;
 
-/// How a check came out.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
-    /// There.
+    /// Available.
     Ok,
-    /// Not there; something else is used.
+    /// Not available; a substitute is used.
     Degraded,
-    /// Not there, and nothing stands in for it.
+    /// Not available and required.
     Missing,
 }
 
@@ -55,21 +55,21 @@ impl fmt::Display for CheckStatus {
     }
 }
 
-/// One thing that was looked at.
+/// One checked feature.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// What.
+    /// Name of the feature.
     pub name: &'static str,
-    /// How it came out.
+    /// Result.
     pub status: CheckStatus,
     /// What was found.
     pub found: String,
-    /// What is used instead, or what to do; empty when all is well.
+    /// The substitute, or what to do; empty when nothing is missing.
     pub remedy: String,
 }
 
 impl Check {
-    /// Whether instances cannot run for lack of it.
+    /// Whether instances cannot run without it.
     pub fn is_missing(&self) -> bool {
         self.status == CheckStatus::Missing
     }
@@ -80,7 +80,7 @@ impl Check {
     }
 }
 
-/// Looks at everything that instances need. Changes nothing.
+/// Checks everything that instances need. Changes nothing.
 pub fn doctor() -> Vec<Check> {
     let mut checks = vec![kernel(), root(), capabilities()];
     checks.extend(namespaces());
@@ -207,7 +207,7 @@ fn seccomp() -> Check {
     Check::new("seccomp", ok, CheckStatus::Missing, found, "Use a kernel built with CONFIG_SECCOMP_FILTER.")
 }
 
-/// Filters of an outer container may hide calls that the kernel has.
+/// The seccomp filter of an outer container may block calls that the kernel has.
 fn starting() -> Check {
     let pidfd = sys::process::open(rustix::process::getpid().as_raw_nonzero().get()).is_ok();
     let lacking: Vec<&str> =
@@ -217,7 +217,7 @@ fn starting() -> Check {
     Check::new("system calls", lacking.is_empty(), CheckStatus::Missing, found, remedy)
 }
 
-/// A sock_ops program on the instances' cgroup v2 directory reports servers that begin to listen.
+/// An eBPF program on the instances' version 2 directory reports listening servers.
 fn readiness() -> Check {
     let unified = Layout::detect().is_ok_and(|layout| layout.v2.is_some());
     let (ok, found) = match sys::bpf::available() {
@@ -230,7 +230,7 @@ fn readiness() -> Check {
     Check::new("readiness", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// Tried out in a network namespace of its own.
+/// Tested in a network namespace of its own.
 fn network() -> Check {
     let (ok, found, remedy) = match network::probe() {
         Ok(obstacles) if obstacles.is_empty() => (true, "links and packet rules".to_owned(), String::new()),
@@ -249,7 +249,8 @@ fn network() -> Check {
     Check::new("public network", ok, CheckStatus::Degraded, found, &remedy)
 }
 
-/// cgroup v1 has a file for it; v2 counts it unless disabled on the kernel's command line.
+/// Version 1 of cgroups has a file for it; version 2 counts it unless a kernel parameter disables
+/// that.
 fn sockets() -> Check {
     let counted = match Layout::detect() {
         Ok(layout) => match layout.v1.get("memory") {
@@ -283,7 +284,7 @@ fn freezing() -> Check {
     Check::new("freezing", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// cgroup v1 limits swap only if the kernel was booted with swap accounting.
+/// Version 1 limits swap only where swap accounting is enabled.
 fn swap() -> Check {
     let used = read("/proc/swaps").lines().count() > 1;
     let limited = Layout::detect().is_ok_and(|layout| match layout.v1.get("memory") {
@@ -299,7 +300,7 @@ fn swap() -> Check {
     Check::new("swap", ok, CheckStatus::Degraded, found, remedy)
 }
 
-/// A score that was raised by a privileged process cannot be lowered below that without privileges.
+/// Lowering a process's raised score requires the privilege of the process that raised it.
 fn oom_score() -> Check {
     const SYS_RESOURCE: u32 = 24;
     let own: i32 = read("/proc/self/oom_score_adj").parse().unwrap_or_default();
@@ -321,7 +322,7 @@ fn open_files() -> Check {
     Check::new("open files", enough, CheckStatus::Degraded, found, remedy)
 }
 
-/// Nobody needs one, so that none is missing.
+/// Other runtimes are optional, so that none counts as missing.
 fn other_runtime(name: &'static str, found: Option<Runtime>) -> Check {
     let found = match found {
         None => "not installed; only functions that ask for it need it".to_owned(),

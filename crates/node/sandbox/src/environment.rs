@@ -1,12 +1,12 @@
-//! The environment of a program, and where it is looked for. Pure.
+//! The environment of a program and its lookup on `PATH`. Pure.
 
 use crate::identity::Identity;
 
-/// Where programs are looked for when the environment has no PATH.
+/// `PATH` for an environment without one.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The files to try for a program, as `execvp` does: a name with a slash is a path, any other is
-/// looked up on PATH.
+/// Returns the files to try for a program, as `execvp` does: a name with a slash is a path; any
+/// other is looked up on PATH.
 pub fn programs(argv: &[String], env: &[String]) -> Vec<String> {
     let Some(program) = argv.first() else { return Vec::new() };
     if program.contains('/') {
@@ -16,9 +16,9 @@ pub fn programs(argv: &[String], env: &[String]) -> Vec<String> {
     search.split(':').map(|dir| if dir.is_empty() { program.clone() } else { format!("{dir}/{program}") }).collect()
 }
 
-/// The environment: what is given, and what every program expects.
+/// Returns the environment: the given variables and those that every program expects.
 pub fn environment(given: &[(String, String)], hostname: &str, identity: &Identity) -> Vec<String> {
-    // An empty home counts as none, as container runtimes have it.
+    // An empty home counts as none, as in container runtimes.
     let given: Vec<_> = given.iter().filter(|(key, value)| key != "HOME" || !value.is_empty()).collect();
     let mut env: Vec<String> = given.iter().map(|(key, value)| format!("{key}={value}")).collect();
     for (name, value) in [("PATH", DEFAULT_PATH), ("HOSTNAME", hostname), ("HOME", home(identity))] {
@@ -30,7 +30,7 @@ pub fn environment(given: &[(String, String)], hostname: &str, identity: &Identi
 }
 
 /// Home of the user by the image's /etc/passwd (POSIX XBD 8.3). Root has one in images without that
-/// file, too.
+/// file too.
 fn home(identity: &Identity) -> &str {
     match identity.home.as_deref() {
         Some(home) if !home.is_empty() => home,

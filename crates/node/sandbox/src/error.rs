@@ -1,4 +1,4 @@
-//! Why a sandbox could not be made.
+//! Errors of making and starting a sandbox.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or directory of the sandbox's own could not be used.
+    /// A file or directory of the sandbox could not be used.
     #[error("cannot {operation} {path}", path = path.display())]
     Path {
-        /// What was being done.
+        /// The failed operation.
         operation: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -23,23 +23,23 @@ pub enum Error {
         /// The controller.
         controller: &'static str,
     },
-    /// A namespace could not be made.
+    /// A namespace could not be created.
     #[error("cannot make a {kind} namespace")]
     Namespace {
-        /// Which kind.
+        /// Kind of the namespace.
         kind: &'static str,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The file systems of an instance that is to come could not be mounted.
+    /// The file systems of an instance could not be mounted.
     #[error("cannot mount the file systems of an instance ahead of its start")]
     Mounts {
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// All ranges of host ids, hence all instances, are in use.
+    /// All ranges of host ids are in use, hence the maximum of instances runs.
     #[error("all {instances_max} instances are in use; raise [sandbox] instances_max")]
     InstancesExhausted {
         /// The limit.
@@ -53,7 +53,7 @@ pub enum Error {
         /// The id after the last range.
         last: u64,
     },
-    /// A part of the machine that cannot be.
+    /// A percentage of the machine's resources is out of range.
     #[error("[sandbox] {key} = {percent} cannot be: it is 1 to 100")]
     Percent {
         /// The key.
@@ -61,17 +61,17 @@ pub enum Error {
         /// Its value.
         percent: u64,
     },
-    /// A time for which many are kept ready that cannot be.
+    /// The time for which prewarmed items are kept is out of range.
     #[error("[sandbox] {key} = {seconds} cannot be: it is 1 to {seconds_max} seconds")]
     ReadySeconds {
         /// The key.
         key: &'static str,
         /// Its value.
         seconds: u64,
-        /// The most.
+        /// The maximum.
         seconds_max: u64,
     },
-    /// Too many starts wait already.
+    /// The queue of starts is full.
     #[error(
         "{launch_queue_len_max} starts are waiting already; raise [sandbox] launch_queue_len_max or launcher_threads"
     )]
@@ -89,22 +89,22 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The image has something else where the platform mounts what every instance has.
+    /// The image has a file of another kind at a standard mount point.
     #[error(
         "the image has {what} at {path}, where every instance has a mount; make it a directory or remove it from the image"
     )]
     InTheWay {
-        /// The place.
+        /// Path of the mount point.
         path: String,
-        /// What is there.
+        /// Kind of the file there.
         what: &'static str,
     },
-    /// The image has something else where the function mounts a volume.
+    /// The image has a file of another kind at a volume's mount point.
     #[error("the image has {what} at {path}, where a volume is to be mounted; choose another path for the volume")]
     MountPoint {
-        /// The place.
+        /// Path of the mount point.
         path: String,
-        /// What is there.
+        /// Kind of the file there.
         what: &'static str,
     },
     /// A directory of the host cannot be mounted.
@@ -112,26 +112,26 @@ pub enum Error {
     Mount {
         /// The volume.
         name: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// An argument, variable or path has a NUL byte, or is otherwise impossible.
+    /// An argument, variable or path has a NUL byte or is otherwise invalid.
     #[error("{what} {value:?} cannot be used: {reason}")]
     BadSpec {
-        /// What it is.
+        /// The kind of value.
         what: &'static str,
         /// The value.
         value: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
     /// The program could not be executed.
     #[error("cannot execute {program:?}: {reason}")]
     Execute {
-        /// The program as it was named.
+        /// The program as given.
         program: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The working directory could not be entered.
@@ -139,23 +139,23 @@ pub enum Error {
     WorkingDir {
         /// The directory.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// Another step of the start failed.
     #[error("starting an instance failed while {step}")]
     Start {
-        /// What was being done.
+        /// The failed step.
         step: sys::init::Step,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The instance's way out could not be made.
+    /// The instance's egress could not be set up.
     #[error("cannot connect an instance with the outside")]
     Network {
-        /// Why not.
+        /// The cause.
         #[source]
         source: network::Error,
     },
@@ -165,7 +165,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the machine has run out of something, so that the same start may succeed later.
+    /// Whether a resource of the machine is exhausted, so that the same start may succeed later.
     pub fn is_exhaustion(&self) -> bool {
         let errno = |source: &io::Error| {
             matches!(
@@ -185,13 +185,13 @@ impl Error {
         }
     }
 
-    /// Whether the disk of the machine, or the file system on it, does not give what is on it.
+    /// Whether the machine's disk or its file system failed to return data.
     pub fn is_disk_failure(&self) -> bool {
         let Self::Path { source, .. } = self else { return false };
         matches!(source.raw_os_error(), Some(libc::EIO | libc::EUCLEAN))
     }
 
-    /// Whether the image or its configuration is at fault, not the machine.
+    /// Whether the image or its configuration caused it, not the machine.
     pub fn is_images_fault(&self) -> bool {
         matches!(
             self,

@@ -1,6 +1,6 @@
-//! Files and directories that the platform makes in an instance's root, as its init takes them: the
-//! files of `/etc` with their content, and what the image wants made. Where they go is decided in
-//! `root`. Pure.
+//! Files and directories that the platform creates in an instance's root, in the form that init
+//! takes: the files of `/etc` with their content, and directories that the image requires. Their
+//! places are decided in `root`. Pure.
 
 use std::ffi::CString;
 use std::net::Ipv4Addr;
@@ -11,17 +11,17 @@ use sys::init::spec::{EtcFile, Files, NewDir};
 use crate::id_map::IdMap;
 use crate::root::{Dir, Facts, MountPlace, NAMES, Target, Tmp};
 
-/// The name of this machine inside.
+/// Host name of this machine inside an instance.
 const HOST_NAME: &str = "host.sampan.internal";
 
-/// Where an instance reaches this machine, and the platform's gateway if it may.
+/// Addresses at which an instance reaches this machine, and the platform's gateway if it may.
 #[derive(Debug, Clone, Copy)]
 pub struct MachineAddresses {
     pub host: Ipv4Addr,
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// The names that an instance knows without asking.
+/// Content of `/etc/hosts`.
 pub fn hosts(hostname: &str, machine: Option<MachineAddresses>) -> String {
     let own = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let Some(MachineAddresses { host, gateway }) = machine else { return own };
@@ -29,8 +29,8 @@ pub fn hosts(hostname: &str, machine: Option<MachineAddresses>) -> String {
     format!("{own}{host}\t{HOST_NAME}\n{gateway}")
 }
 
-/// Files that hold an instance's names and name servers, and what the image wants made, for an
-/// instance of these users and groups.
+/// Files with an instance's names and name servers, and directories that the image requires, for an
+/// instance with these users and groups.
 pub fn files(
     facts: &Facts,
     hosts: &str,
@@ -56,7 +56,7 @@ pub fn files(
     }
 }
 
-/// The place of a mount, and what is made for it.
+/// A mount point and the directories to create for it.
 pub fn place(place: &MountPlace, (users, groups): (&IdMap, &IdMap)) -> (CString, Vec<NewDir>) {
     let dir = |dir: &Dir| new_dir(dir, (users, groups));
     (target(&place.target).path, place.dirs.iter().map(dir).collect())
@@ -66,7 +66,7 @@ fn new_dir(Dir { target: place, mode, owner: (uid, gid) }: &Dir, (users, groups)
     NewDir { target: target(place), mode: *mode, owner: (users.host_id(*uid), groups.host_id(*gid)) }
 }
 
-/// What becomes of `/tmp`.
+/// How `/tmp` is set up.
 pub fn tmp(facts: &Facts) -> sys::init::spec::Tmp {
     match &facts.tmp {
         Tmp::Mounted(place) => sys::init::spec::Tmp::Mounted(target(place).path),

@@ -1,8 +1,7 @@
-//! A queue that several owners share, taken from round robin: of many entries of one owner, one is
-//! before another owner's first.
+//! A queue shared by several owners, served round robin.
 //!
-//! An entry waits for those of its own owner before it, and at most for one of each other owner for
-//! each of these and for itself, however many come later.
+//! An entry waits for the earlier entries of its own owner, and for at most one entry of each other
+//! owner for each of these and for itself, however many are added later.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,17 +22,17 @@ struct State<T> {
     closed: bool,
 }
 
-/// Why an entry was not taken.
+/// Reason for rejecting an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// There are as many as there may be.
+    /// The queue is full.
     Full,
-    /// No more are taken.
+    /// The queue is closed.
     Closed,
 }
 
 impl<T> FairQueue<T> {
-    /// An empty one, of at most so many entries.
+    /// Creates an empty queue of at most `len_max` entries.
     pub fn new(len_max: usize) -> Self {
         let state = State { owners: VecDeque::new(), entries: HashMap::new(), len: 0, closed: false };
         Self { state: Mutex::new(state), added: Condvar::new(), len_max }
@@ -54,7 +53,7 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// Takes the next entry, or waits for one; nothing when it is closed and empty.
+    /// Takes the next entry, or waits for one; `None` when the queue is closed and empty.
     pub fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         loop {
@@ -68,7 +67,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Takes no more entries; those that are there are still to be taken.
+    /// Closes the queue; entries in it can still be taken.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.added.notify_all();
@@ -145,8 +144,8 @@ mod tests {
     }
 
     proptest! {
-        /// However many come later, an entry waits for those before it of its own owner, and for as
-        /// many of each other owner as that and one.
+        /// However many are added later, an entry waits for the earlier ones of its own owner, and
+        /// for as many of each other owner plus one.
         #[test]
         fn a_wait_is_bounded_by_what_was_there(
             before in proptest::collection::vec(0_usize..5, 0..40),

@@ -1,5 +1,5 @@
-//! The public face: opening the sandbox, which cleans up after an earlier one, launching, and
-//! ending everything.
+//! The public handle: opening the sandbox, which cleans up after an earlier run, launching, and
+//! shutdown.
 
 use std::ffi::CString;
 use std::fs;
@@ -31,7 +31,7 @@ use crate::prewarm_pool::PrewarmPool;
 use crate::spec::LaunchSpec;
 use crate::workers::Workers;
 
-/// What was left of an earlier platform on this data directory.
+/// Leftovers of an earlier run on this data directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Processes that were still running.
@@ -52,9 +52,9 @@ struct Inner {
 }
 
 impl Sandboxes {
-    /// Ends and removes what an earlier platform left, then makes ready for starts. Where this
-    /// machine cannot have egress for instances, they start without; the platform's log and
-    /// [`crate::doctor`] say what is missing.
+    /// Ends and removes leftovers of an earlier run, then prepares for starts. On a machine without
+    /// support for egress, instances start without it; the platform's log and [`crate::doctor`]
+    /// name what is missing.
     pub async fn open(dir: &Path, config: Config, network: network::Config) -> Result<(Self, Recovered), Error> {
         let (dir, runtime) = (dir.to_owned(), Handle::current());
         let opened = tokio::task::spawn_blocking(move || Self::open_blocking(&dir, config, network, runtime)).await;
@@ -84,7 +84,7 @@ impl Sandboxes {
             recovered.removed += removed;
         }
         if let Some(older) = older {
-            // Switched off, it only removes what is there.
+            // A disabled network only removes leftovers.
             network_of(older, network::Config { enabled: false, ..network.clone() }, &runtime)?;
         }
         let ceilings = Ceilings::of_machine(config.machine_tasks_percent_max, config.machine_socket_memory_percent_max);
@@ -144,20 +144,20 @@ impl Sandboxes {
         Ok(Inner { host, workers })
     }
 
-    /// Starts an instance; resolves when its program executes. Dropping the future ends what was
-    /// started.
+    /// Starts an instance; resolves when its program executes. Dropping the future ends the
+    /// instance.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Sandbox, Error> {
         self.inner.workers.submit(spec)?.await.unwrap_or(Err(Error::Stopping))
     }
 
-    /// Says which names lead instances to the gateway.
+    /// Sets the host names that instances resolve to the gateway.
     pub fn set_gateway_names(&self, names: IsOwnName) {
         if let Some(network) = self.inner.host.prewarmed.network() {
             network.set_gateway_names(names);
         }
     }
 
-    /// Why instances have no IPv6; nothing where they have it.
+    /// The reason why instances have no IPv6; `None` where they have it.
     pub fn ipv6_off(&self) -> Option<&'static str> {
         match self.inner.host.prewarmed.network() {
             Some(network) => network.ipv6_off(),
@@ -165,24 +165,24 @@ impl Sandboxes {
         }
     }
 
-    /// Connections of instances to these ports of the gateway's address, from now on; nothing where
-    /// they cannot or may not reach it.
+    /// Receives connections of instances to these ports of the gateway's address; `None` where
+    /// instances cannot or may not reach it.
     pub fn gateway_connections(&self, ports: &[u16]) -> Option<Receiver<GatewayConnection>> {
         self.inner.host.prewarmed.network()?.gateway_connections(ports)
     }
 
-    /// Instances that run or are being cleaned up after.
+    /// Number of instances that run or are being cleaned up.
     pub fn count(&self) -> usize {
         self.inner.host.running.lock().len()
     }
 
-    /// Name of the directory below every cgroup hierarchy in which the instances' own are.
+    /// Name of the directory below every cgroup hierarchy that holds the instances' directories.
     pub fn cgroup_name(&self) -> &str {
         self.inner.host.cgroups.cgroups().name()
     }
 
-    /// Ends every instance, waits until all are gone, and removes what is ours on the machine.
-    /// Starts that wait are answered with [`Error::Stopping`].
+    /// Ends every instance, waits until all are gone, and removes the sandbox's state from the
+    /// machine. Queued starts fail with [`Error::Stopping`].
     pub async fn shutdown(&self) {
         let host = &self.inner.host;
         host.stopping.store(true, Ordering::Relaxed);
@@ -190,7 +190,7 @@ impl Sandboxes {
         if let Err(error) = tokio::task::spawn_blocking(move || inner.workers.stop()).await {
             tracing::error!(%error, "the launcher threads did not stop");
         }
-        // Starts that were under way are registered by now: the threads are gone.
+        // The threads have ended, so that starts in progress are registered.
         for killer in host.running.lock().values() {
             killer.kill();
         }
@@ -207,7 +207,7 @@ impl Sandboxes {
         }
     }
 
-    /// Kills every instance and returns at once; what they leave is removed by the next start.
+    /// Kills every instance and returns at once; the next start removes the leftovers.
     pub fn kill_all(&self) {
         let host = &self.inner.host;
         host.stopping.store(true, Ordering::Relaxed);
@@ -228,14 +228,15 @@ fn cgroup_name(id: u64) -> String {
     format!("sampan-{id:016x}")
 }
 
-/// The mounts that instances begin with.
+/// The initial mounts of instances.
 fn bare_mounts(stage: &Path) -> Result<OwnedFd, Error> {
     let point =
         CString::new(stage.as_os_str().as_bytes()).map_err(|error| Error::path("mount on", stage)(error.into()))?;
     sys::namespace::new_bare_mounts(&point).map_err(|source| Error::Namespace { kind: "mount", source })
 }
 
-/// Subscribes to listening sockets below a directory; without the events, servers are polled for.
+/// Subscribes to listening sockets below a directory; without these events, servers are found by
+/// polling.
 fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
     match Watch::start(directory, runtime) {
         Ok(watch) => Some(watch),
@@ -246,8 +247,8 @@ fn watch(directory: &Path, runtime: &Handle) -> Option<Watch> {
     }
 }
 
-/// The instances' egress. A machine that cannot have it runs instances all the same; settings that
-/// cannot be are refused.
+/// The instances' egress. On a machine without support for it, instances run without; invalid
+/// settings are rejected.
 fn network_of(id: u64, config: network::Config, runtime: &Handle) -> Result<Option<Network>, Error> {
     match Network::open(id, config, runtime) {
         Ok(network) => Ok(network),

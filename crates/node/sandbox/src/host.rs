@@ -1,5 +1,5 @@
-//! What the sandboxes of one data directory share: pools made ahead of starts, descriptors of the
-//! host, the running instances.
+//! State shared by the sandboxes of one data directory: prewarm pools, descriptors of the host,
+//! running instances.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -23,28 +23,28 @@ use crate::prewarm_pool::PrewarmPool;
 pub struct Host {
     /// Limits.
     pub config: Config,
-    /// The mount namespace that instances begin with a copy of: an empty directory.
+    /// The mount namespace that every instance starts with a copy of: an empty directory.
     pub bare_mounts: Arc<OwnedFd>,
-    /// Everything that the kernel shows below `/proc`, whatever of it the platform itself is shown.
+    /// A complete `/proc`, even where the platform's own `/proc` is partly masked.
     pub proc: OwnedFd,
-    /// Cgroup directories, ready to be taken.
+    /// Prewarmed cgroup directories.
     pub cgroups: Arc<CgroupPool>,
     /// Events of their listening sockets, where the kernel has them.
     pub watch: Option<Watch>,
-    /// Namespaces and mounts, ready to be taken.
+    /// Prewarmed namespaces and mounts.
     pub prewarmed: Arc<PrewarmPool>,
-    /// Samples the memory of those that run.
+    /// Samples the memory of running instances.
     pub meter: Arc<Meter>,
-    /// What follows starts and ends.
+    /// Runs the work after starts and ends.
     pub chores: Arc<Chores>,
     /// The platform's own network namespace.
     pub network: Arc<OwnedFd>,
-    /// Where the reapers run.
+    /// The tokio runtime of the reapers.
     pub runtime: Handle,
-    /// Instances that run or are being cleaned up after.
+    /// Instances that run or are being cleaned up.
     pub running: Mutex<HashMap<InstanceId, Killer>>,
     /// The reapers.
     pub reapers: TaskTracker,
-    /// Set on shutdown: no more starts may begin.
+    /// Set when no further start may begin.
     pub stopping: AtomicBool,
 }

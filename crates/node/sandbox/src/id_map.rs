@@ -1,51 +1,51 @@
-//! Which host ids the ids inside an instance are. Pure.
+//! Mapping of ids inside an instance to host ids. Pure.
 //!
 //! An instance has a range of host ids, for ids from 0 inside. A user above them, such as OpenShift
-//! gives to each project, takes the place of the last one, to which image preparation folds the
-//! owners of files above them (`FOLDED_ID`): these files are its own then.
+//! assigns to each project, takes the place of the last one, to which image preparation folds the
+//! owners of files above them (`FOLDED_ID`): these files belong to it then.
 
 use sys::namespace::IdRange;
 use types::limits::FOLDED_ID;
 
-/// The users, or the groups, of an instance.
+/// The map of users, or of groups, of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdMap {
     first: u32,
     count: u32,
-    /// The id inside that stands in the place of the last one.
+    /// The id inside that takes the place of the last one.
     large: Option<u32>,
 }
 
 impl IdMap {
-    /// Of `count` host ids from `first` on, with room for the id `used` inside.
+    /// The map of `count` host ids from `first` on, with room for the id `used` inside.
     pub fn new(first: u32, count: u32, used: u32) -> Self {
         let last = last(count);
         Self { first, count, large: (used > last).then_some(used) }
     }
 
-    /// Where ids inside are those of the host.
+    /// The identity map: ids inside are those of the host.
     pub fn of_host() -> Self {
         Self { first: 0, count: u32::MAX, large: None }
     }
 
-    /// How owners in prepared images become ids of the host where the id `used` is one of these
-    /// itself; nothing where they are the same.
+    /// How owners in prepared images become ids of the host when the id `used` is one of these
+    /// itself; `None` where they are the same.
     pub fn unfolded(used: u32) -> Option<Vec<IdRange>> {
         let below = IdRange { inside: 0, outside: 0, count: FOLDED_ID };
         (used > FOLDED_ID).then(|| vec![below, IdRange { inside: FOLDED_ID, outside: used, count: 1 }])
     }
 
-    /// Whether it is the same for every instance with these host ids.
+    /// Whether the map is the same for every instance with these host ids.
     pub fn is_plain(&self) -> bool {
         self.large.is_none()
     }
 
-    /// The host's id of one inside.
+    /// Maps an id inside to its host id.
     pub fn host_id(&self, id: u32) -> u32 {
         if self.large == Some(id) { self.first + last(self.count) } else { self.first + id }
     }
 
-    /// The map as a user namespace has it.
+    /// The ranges of a user namespace's map.
     pub fn ranges(&self) -> Vec<IdRange> {
         let Self { first, count, large } = *self;
         let Some(large) = large else { return vec![IdRange { inside: 0, outside: first, count }] };

@@ -1,11 +1,10 @@
-//! Which user and groups a process runs as: the image's `USER`, resolved in the image's own files.
-//! Pure.
+//! User and groups of a process: the image's `USER`, resolved by the image's own files. Pure.
 
 use types::limits::MAPPED_ID_MAX;
 
 use crate::error::Error;
 
-/// What system calls take for "leave it as it is" (setresuid(2)).
+/// The value by which system calls leave an id unchanged (setresuid(2)).
 const NO_ID: u32 = u32::MAX;
 
 /// Ids inside the instance.
@@ -17,10 +16,10 @@ pub struct Identity {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// The group that may be above the mapped ids: its own, or the first of the supplementary ones.
+    /// The group that may be above the mapped ids: its own, or the first such supplementary group.
     /// There is room for one, and files of all of them are folded into it.
     pub large_group: u32,
-    /// Home directory by /etc/passwd, if the user is there.
+    /// Home directory by /etc/passwd, if the user is listed there.
     pub home: Option<String>,
 }
 
@@ -31,8 +30,7 @@ struct Passwd<'a> {
     home: &'a str,
 }
 
-/// Fields behind the id may be missing, and blanks stand around a line, as container runtimes have
-/// it.
+/// Fields after the id may be missing, and blanks may surround a line, as in container runtimes.
 fn passwd(text: &str) -> impl Iterator<Item = Passwd<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
@@ -56,8 +54,8 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     })
 }
 
-/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. A number is an id,
-/// whatever names there are, and need not be in the files.
+/// Resolves `user[:group]` with the content of /etc/passwd and /etc/group. A number is an id, even
+/// where a name has the same digits, and need not be in the files.
 pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identity, Error> {
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
@@ -81,7 +79,7 @@ pub fn resolve(user: &str, passwd_text: &str, group_text: &str) -> Result<Identi
     };
     let name = entry.as_ref().map(|e| e.name);
     let member = |g: &Group<'_>| name.is_some_and(|name| g.members.split(',').any(|m| m == name));
-    // A group that is named stands alone, as container runtimes have it.
+    // An explicit group has no supplementary groups beside it, as in container runtimes.
     let mut supplementary: Vec<u32> = match group {
         None => groups(group_text).filter(member).map(|g| g.gid).filter(|id| *id != NO_ID).collect(),
         Some(_) => Vec::new(),

@@ -1,31 +1,31 @@
-//! What all instances together may have of what the kernel has once for the whole machine: a part
-//! of it, so that the machine's own programs find some left. Pure but for reading the kernel's own
-//! limits.
+//! Limits of all instances together on resources that the kernel has once for the whole machine: a
+//! share, so that the machine's own programs keep the rest. Pure except for reading the kernel's
+//! own limits.
 
 use std::fs;
 
-/// Bytes of a page, which the kernel counts socket memory in.
+/// Page size, the unit of the kernel's socket memory.
 const PAGE_BYTES: u64 = 4096;
 
-/// The ceilings, where the kernel says how much there is.
+/// The ceilings; `None` where the kernel's limit is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ceilings {
     /// Processes and threads.
     pub tasks_max: Option<u64>,
-    /// Memory of sockets, in bytes. Version 1 alone can bound it by itself.
+    /// Memory of sockets, in bytes. Only version 1 can limit it separately.
     pub socket_bytes_max: Option<u64>,
 }
 
 impl Ceilings {
-    /// Percents of what this machine has.
+    /// Percentages of this machine's limits.
     pub fn of_machine(tasks_percent: u64, socket_memory_percent: u64) -> Self {
         let read = |name: &str| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default();
         let tasks = [read("kernel/pid_max"), read("kernel/threads-max")];
         Self::of([&tasks[0], &tasks[1]], tasks_percent, &read("net/ipv4/tcp_mem"), socket_memory_percent)
     }
 
-    /// Of the texts of `pid_max` and `threads-max`, the lower of which counts, and of `tcp_mem`:
-    /// low, pressure, and most pages.
+    /// Derives them from the texts of `pid_max` and `threads-max`, the lower of which applies, and
+    /// of `tcp_mem`: low, pressure, and maximum pages.
     fn of(tasks: [&str; 2], tasks_percent: u64, tcp_mem: &str, socket_memory_percent: u64) -> Self {
         let number = |text: &str| text.trim().parse::<u64>().ok();
         let part =

@@ -1,5 +1,5 @@
-//! Directories of instances, named from those of the platform, which are opened once: a path from
-//! the root would be looked up again with every call.
+//! Directories of instances, opened relative to the platform's, which are opened once: an absolute
+//! path would be resolved again with every call.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
-/// Nobody but the platform writes into a directory.
+/// Only the platform writes into a directory.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
-/// Files are the kernel's; in tests they are made.
+/// The kernel provides the files; tests create them.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// The platform's directory in one hierarchy.
@@ -23,7 +23,7 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// Opens it.
+    /// Opens the directory.
     pub fn open(path: PathBuf) -> io::Result<Arc<Self>> {
         let fd = openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Arc::new(Self { fd, path }))
@@ -38,27 +38,27 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Of a name, whether it is there or not.
+    /// The directory of a name, whether it exists or not.
     pub fn new(parent: Arc<Parent>, name: Arc<str>) -> Self {
         Self { parent, name }
     }
 
-    /// Where it is, for messages and what is rare.
+    /// Its path, for messages and rare operations.
     pub fn path(&self) -> PathBuf {
         self.parent.path.join(&*self.name)
     }
 
-    /// The directory that it is in, and its name there.
+    /// The parent directory and its name in it.
     pub fn place(&self) -> (BorrowedFd<'_>, &Path) {
         (self.parent.fd.as_fd(), Path::new(&*self.name))
     }
 
-    /// Whether both are in one hierarchy, and so the same directory of one instance.
+    /// Whether both are in one hierarchy, and thus the same directory of one instance.
     pub fn is_beside(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.parent, &other.parent)
     }
 
-    /// Makes it, unless it exists.
+    /// Creates it, unless it exists.
     pub fn make(&self) -> io::Result<()> {
         match mkdirat(&self.parent.fd, &*self.name, DIRECTORY_MODE) {
             Err(Errno::EXIST) => Ok(()),
@@ -66,7 +66,7 @@ impl Directory {
         }
     }
 
-    /// Removes it when there is nothing in it; whether it is gone.
+    /// Removes it when it is empty; returns whether it is gone.
     pub fn is_removed(&self) -> bool {
         matches!(unlinkat(&self.parent.fd, &*self.name, AtFlags::REMOVEDIR), Ok(()) | Err(Errno::NOENT))
     }
@@ -95,7 +95,7 @@ impl Directory {
     }
 }
 
-/// A file of the kernel's is there or is not; in tests it is made.
+/// The kernel's files exist or do not; tests create them.
 pub const WRITTEN: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::TRUNC);
 
 #[cfg(test)]

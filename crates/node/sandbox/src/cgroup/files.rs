@@ -1,4 +1,4 @@
-//! Which file of which version says what: limits to write, counters to read, what freezes.
+//! Control files by cgroup version: limits to write, counters to read, freezing.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,21 +13,21 @@ use super::directory::{Directory, WRITTEN};
 use super::usage::Parts;
 use crate::error::Error;
 
-/// Length of the period that the processor quota is of, in microseconds.
+/// Period of the processor quota, in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
 /// Weight of one core's worth of quota, in version 1's unit (1024 is the default of a group).
 const SHARES_PER_CORE: u64 = 1024;
-/// Where the processor quota is set.
+/// Version 1's file of the processor quota.
 const V1_QUOTA: &str = "cpu.cfs_quota_us";
 const V2_QUOTA: &str = "cpu.max";
-/// What stands there for none.
+/// Its value without a quota.
 const V1_UNLIMITED: &str = "-1";
 const V2_UNLIMITED: &str = "max";
-/// Where version 1 bounds the memory of sockets, of other protocols than TCP too; version 2 counts
-/// it with all other memory. Sockets that were there before the limit are not counted.
+/// Version 1's limit for the memory of sockets, of other protocols than TCP too; version 2 counts
+/// it with all other memory. Sockets that were created before the limit are not counted.
 pub const V1_SOCKETS: &str = "memory.kmem.tcp.limit_in_bytes";
 
-/// How readily version 1 swaps; instances do not have any swap.
+/// Version 1's swappiness; instances do not have any swap.
 const V1_SWAPPINESS: &str = "memory.swappiness";
 
 /// The processor quota of one instance.
@@ -39,23 +39,23 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Where version 1 has it.
+    /// The quota of a version 1 directory.
     pub fn v1(folder: Directory) -> Self {
         Self { folder, file: V1_QUOTA, unlimited: V1_UNLIMITED }
     }
 
-    /// Where version 2 has it.
+    /// The quota of a version 2 directory.
     pub fn v2(folder: Directory) -> Self {
         Self { folder, file: V2_QUOTA, unlimited: V2_UNLIMITED }
     }
 
-    /// Takes it off, for the reason of [`lift_quota`].
+    /// Removes it, for the reason of [`lift_quota`].
     pub fn lift(&self) -> io::Result<()> {
         self.folder.write(self.file, self.unlimited)
     }
 }
 
-/// Takes the processor quota off a directory. A killed process needs processor time to end, and
+/// Removes the processor quota of a directory. A killed process needs processor time to end, and
 /// many that share a small quota would take minutes.
 pub fn lift_quota(folder: &Path) -> io::Result<()> {
     for (file, unlimited) in [(V1_QUOTA, V1_UNLIMITED), (V2_QUOTA, V2_UNLIMITED)] {
@@ -67,21 +67,21 @@ pub fn lift_quota(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A value to be written, and whether a kernel without the file will do too.
+/// A value to write, and whether a kernel may lack the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
     /// File name.
     pub file: &'static str,
-    /// What to write.
+    /// The value.
     pub value: String,
-    /// Swap accounting can be compiled out or off; without it there is no file.
+    /// Swap accounting can be compiled out or disabled; then the file does not exist.
     pub optional: bool,
-    /// A new directory has this value by itself, or from ours above it.
+    /// A new directory has this value by default, or inherits it from the parent.
     pub is_given: bool,
 }
 
 impl Setting {
-    /// Whether it sets the processor quota.
+    /// Whether this is the processor quota.
     pub fn is_quota(&self) -> bool {
         [V1_QUOTA, V2_QUOTA].contains(&self.file)
     }
@@ -103,8 +103,7 @@ fn optional(file: &'static str, value: impl ToString) -> Setting {
 pub fn v1_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Setting> {
     match controller {
         "memory" => vec![
-            // The limit with swap may never be below the one without: out of its way before that
-            // changes.
+            // The limit with swap may never be below the one without, so it is lifted first.
             optional("memory.memsw.limit_in_bytes", -1).given(),
             required("memory.limit_in_bytes", limits.memory_bytes),
             optional("memory.memsw.limit_in_bytes", limits.memory_bytes),
@@ -117,7 +116,7 @@ pub fn v1_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Sett
             required("cpu.shares", (limits.cpu_quota_us * SHARES_PER_CORE / CPU_PERIOD_US).max(2)),
         ],
         "pids" => vec![required("pids.max", limits.pids_max)],
-        // Those that are shown only.
+        // Controllers that are only shown.
         _ => Vec::new(),
     }
 }
@@ -128,7 +127,7 @@ pub fn v2_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Sett
         "memory" => vec![
             required("memory.max", limits.memory_bytes),
             optional("memory.swap.max", 0),
-            // The instance is one thing: when one of its processes must go, all do.
+            // When one process of the instance must be killed, all are.
             optional("memory.oom.group", 1),
         ],
         "cpu" => vec![
@@ -140,8 +139,8 @@ pub fn v2_settings(controller: &str, limits: &super::limits::Limits) -> Vec<Sett
     }
 }
 
-/// What all instances together may have, by one controller in version 1, and what each of them has
-/// from ours: a new directory takes the swappiness of the one above.
+/// Version 1 ceilings of all instances together for one controller, and values that each instance
+/// inherits: a new directory takes the swappiness of its parent.
 pub fn v1_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
     let is_memory = controller == "memory";
     let sockets = ceilings.socket_bytes_max.filter(|_| is_memory);
@@ -156,8 +155,8 @@ pub fn v2_ceilings(controller: &str, ceilings: Ceilings) -> Vec<Setting> {
     tasks.map(|most| required("pids.max", most)).into_iter().collect()
 }
 
-/// Writes settings into a directory. Returns the file of the processor quota, if that is among
-/// them: it is written once more when the instance has started.
+/// Writes settings into a directory. Returns the file of the processor quota, if it is among them:
+/// it is written once more when the instance has started.
 pub fn apply(folder: &Directory, settings: impl Iterator<Item = Setting>) -> Result<Option<File>, Error> {
     let mut quota = None;
     for setting in settings {
@@ -175,14 +174,14 @@ pub fn apply(folder: &Directory, settings: impl Iterator<Item = Setting>) -> Res
     Ok(quota)
 }
 
-/// A control file that this kernel does not have; cgroup file systems refuse to create one.
+/// Whether the kernel lacks a control file; cgroup file systems do not allow creating one.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
         || error.raw_os_error() == Some(libc::EOPNOTSUPP)
         || error.raw_os_error() == Some(libc::EINVAL)
 }
 
-/// A file that is read repeatedly while requests wait, so it is kept open.
+/// A file that is read repeatedly during requests: it is opened once.
 #[derive(Debug)]
 pub struct Counter {
     folder: Directory,
@@ -195,7 +194,7 @@ impl Counter {
         Self { folder: folder.clone(), name, file: OnceLock::new() }
     }
 
-    /// Opens it ahead of its first reading.
+    /// Opens it before its first reading.
     pub fn open(&self) -> io::Result<&File> {
         match self.file.get() {
             Some(file) => Ok(file),
@@ -206,7 +205,7 @@ impl Counter {
         }
     }
 
-    /// The number in the file now; `None` where the kernel has no such file, or the group is gone.
+    /// The number in the file; `None` where the kernel has no such file, or the group is gone.
     pub fn read(&self) -> Option<u64> {
         /// Digits of the highest number, and the end of the line.
         const TEXT_BYTES: usize = 24;
@@ -216,37 +215,37 @@ impl Counter {
     }
 }
 
-/// Where memory is read.
+/// Files that report memory.
 #[derive(Debug)]
 pub struct MemoryFiles {
-    /// Bytes now.
+    /// Bytes charged now.
     pub current: Counter,
-    /// Most bytes so far, page cache among them (version 2: Linux 5.19).
+    /// Highest number of bytes charged, page cache included (version 2: Linux 5.19).
     pub peak: Counter,
-    /// What is charged, by kind.
+    /// Charged memory by kind.
     pub parts: Parts,
     folder: Directory,
     /// Its file with a line `oom_kill <count>`.
     events: &'static str,
-    /// Where the kernel takes memory back on demand (version 2 of Linux 5.19).
+    /// Reclaims memory on demand (version 2 of Linux 5.19).
     pub reclaim: Option<Reclaim>,
 }
 
-/// What takes memory back from one group (version 2).
+/// Reclaims memory of one group (version 2).
 #[derive(Debug, Clone)]
 pub struct Reclaim {
     folder: Directory,
 }
 
 impl Reclaim {
-    /// Reclaims page cache of files that were read only once (the inactive list). Anonymous memory
-    /// could only go to swap, which instances do not have, and active files would have to be read
-    /// again for the next request. May take long.
+    /// Reclaims page cache that was read once and not again. Anonymous memory could only go to
+    /// swap, which instances do not have, and page cache that is used repeatedly would have to be
+    /// read again for the next request. The kernel decides how long it takes.
     pub fn run(&self) -> io::Result<()> {
         let text = self.folder.read("memory.stat")?;
         let cold = text.lines().find_map(|line| line.strip_prefix("inactive_file ")).unwrap_or("0");
         match self.folder.write("memory.reclaim", cold) {
-            // Less than that could be had.
+            // The kernel reclaimed less than that.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             other => other,
         }
@@ -254,7 +253,7 @@ impl Reclaim {
 }
 
 impl MemoryFiles {
-    /// Of a version 1 directory.
+    /// The files of a version 1 directory.
     pub fn v1(folder: &Directory) -> Self {
         Self {
             current: Counter::new(folder, "memory.usage_in_bytes"),
@@ -262,26 +261,27 @@ impl MemoryFiles {
             parts: Parts::v1(folder),
             folder: folder.clone(),
             events: "memory.oom_control",
-            // Version 1 has only `memory.force_empty`, which takes all that it can.
+            // Version 1 has only `memory.force_empty`, which reclaims everything it can.
             reclaim: None,
         }
     }
 
-    /// Of a version 2 directory.
+    /// The files of a version 2 directory.
     pub fn v2(folder: &Directory) -> Self {
         Self {
             current: Counter::new(folder, "memory.current"),
             peak: Counter::new(folder, "memory.peak"),
             parts: Parts::v2(folder),
             folder: folder.clone(),
-            // Not `memory.events`, which counts what happens to groups that the instance makes
-            // below its own too.
+            // Not `memory.events`, which also counts events of groups that the instance creates
+            // below its own.
             events: "memory.events.local",
             reclaim: Some(Reclaim { folder: folder.clone() }),
         }
     }
 
-    /// Processes that the kernel killed for memory; 0 where that cannot be read, which is logged.
+    /// Number of processes that the OOM killer ended; 0, with a log message, where it cannot be
+    /// read.
     pub fn out_of_memory_kills(&self) -> u64 {
         let text = self.folder.read(self.events).unwrap_or_else(|error| {
             let file = self.folder.path().join(self.events);
@@ -293,11 +293,11 @@ impl MemoryFiles {
     }
 }
 
-/// Where version 1 freezes, and what thaws there.
+/// Version 1's file that freezes and thaws.
 const V1_FREEZER: &str = "freezer.state";
 const V1_THAWED: &str = "THAWED";
 
-/// Thaws what version 1 has frozen in a directory, which dies only then.
+/// Thaws the processes of a version 1 directory; killed processes end only then.
 pub fn thaw_v1(folder: &Path) {
     let freezer = folder.join(V1_FREEZER);
     if freezer.exists() {
@@ -305,7 +305,7 @@ pub fn thaw_v1(folder: &Path) {
     }
 }
 
-/// What freezes and thaws a directory's processes.
+/// Freezes and thaws a directory's processes.
 #[derive(Debug)]
 pub struct Freezer {
     folder: Directory,
@@ -316,28 +316,28 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// Of a version 1 directory.
+    /// The freezer of a version 1 directory.
     pub fn v1(folder: Directory) -> Self {
         Self { folder, file: V1_FREEZER, frozen: "FROZEN", thawed: V1_THAWED, holds_kills: true }
     }
 
-    /// Of a version 2 directory, whichever controllers it has.
+    /// The freezer of a version 2 directory, with any controllers.
     pub fn v2(folder: Directory) -> Self {
         Self { folder, file: "cgroup.freeze", frozen: "1", thawed: "0", holds_kills: false }
     }
 
-    /// Tells the kernel to stop its processes; it has when they next leave it, which takes up to a
+    /// Requests the freeze; each process stops when it next leaves the kernel, which takes up to a
     /// millisecond or two.
     pub fn freeze(&self) -> io::Result<()> {
         self.folder.write(self.file, self.frozen)
     }
 
-    /// Lets its processes go on.
+    /// Thaws its processes.
     pub fn thaw(&self) -> io::Result<()> {
         self.folder.write(self.file, self.thawed)
     }
 
-    /// Whether a killed process lives on until it is thawed.
+    /// Whether a killed process ends only when it is thawed.
     pub fn holds_kills(&self) -> bool {
         self.holds_kills
     }

@@ -1,4 +1,4 @@
-//! Which cgroup hierarchies a machine has, and what each is used for.
+//! The cgroup hierarchies of a machine, and the use of each.
 //!
 //! Version 2 is used for every controller that its root has, version 1 for the others; where
 //! version 2 is mounted without controllers (the hybrid mode), processes still start inside its
@@ -13,16 +13,16 @@ use crate::error::Error;
 /// Controllers that instances need.
 pub const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
-/// Controllers of version 1 that instances are in to be shown them: HotSpot believes the limits of
-/// a group only when it finds these, too (cgroupSubsystem_linux.cpp).
+/// Controllers of version 1 that are only shown to instances: HotSpot accepts the limits of a group
+/// only when it finds these, too (cgroupSubsystem_linux.cpp).
 pub const SHOWN: [&str; 2] = ["cpuacct", "cpuset"];
 
-/// Where hierarchies are mounted.
+/// Mount points of the hierarchies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Mount points of version 1, by the controllers that are used there.
+    /// Mount points of version 1, by controller.
     pub v1: BTreeMap<&'static str, PathBuf>,
-    /// Mount point of version 1's freezer, where there is no version 2, which freezes without a
+    /// Mount point of version 1's freezer, on machines without version 2, which freezes without a
     /// controller.
     pub freezer: Option<PathBuf>,
     /// Mount point of version 2, with those of [`CONTROLLERS`] that are not in `v1`, or with none.
@@ -41,14 +41,14 @@ pub enum Mode {
 }
 
 impl Layout {
-    /// Looks at what is mounted; fails with the controller that no hierarchy has.
+    /// Reads the mounts; fails with the controller that no hierarchy has.
     pub fn detect() -> Result<Self, Error> {
         let file = "/proc/self/mountinfo";
         let mounts = fs::read_to_string(file).map_err(Error::path("read", file))?;
         Self::find(&mounts, |root| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default())
     }
 
-    /// Decides from the text of mountinfo and what `controllers` reads in a version 2 mount.
+    /// Derives it from the text of mountinfo and the `controllers` of a version 2 mount.
     fn find(mountinfo: &str, controllers: impl Fn(&Path) -> String) -> Result<Self, Error> {
         let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
         let v2 = mounts.iter().find(|mount| mount.kind == "cgroup2").map(|mount| PathBuf::from(mount.point));
@@ -80,7 +80,7 @@ impl Layout {
         roots
     }
 
-    /// Controllers that version 2 has to hand down.
+    /// Controllers to enable in version 2's `cgroup.subtree_control`.
     pub fn v2_controllers(&self) -> Vec<&'static str> {
         let of_v2 = |controller: &&str| self.v2.is_some() && !self.v1.contains_key(controller);
         CONTROLLERS.into_iter().filter(of_v2).collect()
@@ -97,7 +97,7 @@ impl Layout {
 }
 
 /// One line of mountinfo (proc(5)): the mount point is the fifth field; type and super options
-/// stand behind ` - `.
+/// follow ` - `.
 struct Mount<'a> {
     point: &'a str,
     kind: &'a str,

@@ -1,18 +1,18 @@
-//! Makes the controllers of a cgroup v2 mount available to subdirectories inside a container with
-//! its own cgroup namespace: the group at the mount point has processes, and a group with processes
-//! cannot delegate controllers (cgroups(7), "no internal processes").
+//! Enables controllers in a version 2 root that is not the machine's: in a container with a cgroup
+//! namespace of its own, the group at the mount point has limits and processes, and a group with
+//! processes cannot delegate controllers (cgroups(7), "no internal processes").
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Where the processes go that were in the root group. It stays, as they do.
+/// The group that the root group's processes move into. It stays as long as they run.
 const LEAF: &str = "sampan-platform";
-/// Rounds in which processes are moved that were started meanwhile.
+/// Rounds of moving processes that started meanwhile.
 const ROUNDS_MAX: usize = 16;
 
-/// Moves the processes of the root group into a group below it, unless the controllers are handed
-/// down already or it is the machine's own root, which may have both.
+/// Moves the processes of the root group into a child group, unless the controllers are enabled
+/// already or it is the machine's own root, which may have both.
 pub fn empty_root(root: &Path, controllers: &[&str]) -> io::Result<()> {
     let handed_down = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
     let has_all = controllers.iter().all(|controller| handed_down.split_whitespace().any(|have| have == *controller));
@@ -47,7 +47,7 @@ fn has_ended(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// A tree that looks like a container's version 2 root, with these controllers handed down.
+    /// A tree in the layout of a container's version 2 root, with these controllers enabled.
     fn tree(handed_down: &str) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
         for (file, text) in

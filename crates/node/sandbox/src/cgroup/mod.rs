@@ -1,7 +1,7 @@
-//! Control groups of instances: one directory each in the hierarchies that have what we need.
+//! Control groups of instances: one directory each in every hierarchy with a needed controller.
 //!
-//! Owns everything below `<hierarchy>/<name>`; touches nothing else. Version 1 and 2 are decided by
-//! what is mounted (`layout.rs`), controller by controller, so that hybrid machines work too.
+//! Owns everything below `<hierarchy>/<name>`; touches nothing else. The mounts decide between
+//! version 1 and 2 for each controller (`layout.rs`), so that hybrid machines work too.
 
 mod ceilings;
 mod directory;
@@ -41,14 +41,14 @@ const REMOVE_INTERVAL: Duration = Duration::from_micros(500);
 pub struct Cgroups {
     layout: Layout,
     name: String,
-    /// Ours in every hierarchy, by its mount point.
+    /// The platform's directory in every hierarchy, by its mount point.
     parents: BTreeMap<PathBuf, Arc<Parent>>,
     remove_max: Duration,
 }
 
 impl Cgroups {
-    /// Makes the directory `name` in every hierarchy of the layout, with the ceilings of all that
-    /// will be in it, and hands controllers down (version 2). Makes none when it fails.
+    /// Creates the directory `name` in every hierarchy of the layout, with the ceilings of all
+    /// instances, and enables controllers (version 2). Removes them again when it fails.
     pub fn open(mut layout: Layout, name: String, ceilings: Ceilings, remove_max: Duration) -> Result<Self, Error> {
         layout.v1.retain(|controller, root| {
             !layout::SHOWN.contains(controller) || can_be_shown(controller, root, &root.join(&name))
@@ -78,7 +78,8 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Before anything is in it: version 1 counts sockets that are made from then on.
+    /// Sets the ceilings before any process joins: version 1 counts only sockets created after
+    /// that.
     fn bound(&self, ceilings: Ceilings) -> Result<(), Error> {
         let Layout { v1, v2, .. } = &self.layout;
         let of_v1 = v1.iter().map(|(controller, root)| (root, files::v1_ceilings(controller, ceilings)));
@@ -98,23 +99,23 @@ impl Cgroups {
         self.layout.roots().into_iter().map(open).collect()
     }
 
-    /// Name of our directory in every hierarchy.
+    /// Name of the platform's directory in every hierarchy.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Our directory of version 2, in which all instances are.
+    /// The platform's version 2 directory, the parent of all instances'.
     pub fn v2_directory(&self) -> Option<PathBuf> {
         self.layout.v2.as_ref().map(|root| root.join(&self.name))
     }
 
-    /// Makes the directories of one instance, without limits.
+    /// Creates the directories of one instance, without limits.
     fn create(&self, instance: &str) -> Result<InstanceCgroup, Error> {
         InstanceCgroup::create(&self.layout, &self.parents, instance, self.remove_max)
     }
 
-    /// Kills everything below our directories and removes them, ours included; returns how many
-    /// processes there were and how many instance directories.
+    /// Kills all processes below the platform's directories and removes them; returns the number of
+    /// processes and of instance directories.
     pub fn clear(layout: &Layout, name: &str, remove_max: Duration) -> Result<(usize, usize), Error> {
         let (mut killed, mut removed) = (0, 0);
         let deadline = Instant::now() + remove_max;
@@ -133,12 +134,12 @@ impl Cgroups {
         Ok((killed, removed))
     }
 
-    /// Removes our own directories, after every instance's.
+    /// Removes the platform's directories, after every instance's.
     pub fn remove(&self) -> Result<(), Error> {
         Self::clear(&self.layout, &self.name, self.remove_max).map(drop)
     }
 
-    /// The same when a start is given up, whose reason matters more than what cannot be removed.
+    /// Removes them after a failed start, whose error matters more than a failed removal.
     pub fn remove_after_failure(&self) {
         if let Err(error) = self.remove() {
             tracing::warn!(%error, "cgroups were left behind");
@@ -146,8 +147,8 @@ impl Cgroups {
     }
 }
 
-/// Makes our directory of a controller that is only shown to instances. Starts do without one that
-/// cannot be had.
+/// Creates the platform's directory of a controller that is only shown to instances. It is
+/// optional.
 fn can_be_shown(controller: &str, root: &Path, folder: &Path) -> bool {
     let made =
         make_dir(folder).and_then(|()| if controller == "cpuset" { hand_cpuset_down(root, folder) } else { Ok(()) });
@@ -158,8 +159,8 @@ fn can_be_shown(controller: &str, root: &Path, folder: &Path) -> bool {
     made.is_ok()
 }
 
-/// Processes can join a cpuset of version 1 only when it has processors and memory nodes, which a
-/// new one has not unless its parent clones its own.
+/// Processes can join a cpuset of version 1 only when it has processors and memory nodes; a new one
+/// has none unless its parent clones its own.
 fn hand_cpuset_down(root: &Path, folder: &Path) -> io::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         fs::write(folder.join(file), fs::read_to_string(root.join(file))?)?;
@@ -185,13 +186,13 @@ fn processes(folder: &Path) -> Vec<i32> {
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
 
-/// Kills until the directory is empty; returns how many processes were seen at first.
+/// Kills until the directory is empty; returns the number of processes at first.
 fn kill_all(folder: &Path, deadline: Instant) -> usize {
     let found = processes(folder).len();
     if found > 0 {
         files::thaw_v1(folder);
     }
-    // Version 2 since Linux 5.14: all at once, so that none can start another meanwhile.
+    // Version 2 since Linux 5.14 kills all at once, so that none can fork meanwhile.
     let kill = folder.join("cgroup.kill");
     if found > 0 && kill.exists() {
         fs::write(kill, "1").ok();
@@ -202,8 +203,8 @@ fn kill_all(folder: &Path, deadline: Instant) -> usize {
             return found;
         }
         for pid in left {
-            // The pid may have been reused since the file was read. The pidfd refers to the process
-            // that has it now, which is killed only if it is in our directory.
+            // The pid may have been reused since the file was read: the pidfd refers to its present
+            // process, which is killed only if it is still in the platform's directory.
             if let Ok(process) = sys::process::open(pid)
                 && processes(folder).contains(&pid)
             {
@@ -214,7 +215,7 @@ fn kill_all(folder: &Path, deadline: Instant) -> usize {
     }
 }
 
-/// Removes a directory; one whose last process is just ending is busy for a moment.
+/// Removes a directory; it stays busy for a moment while its last process ends.
 fn remove_dir(folder: &Path, remove_max: Duration) -> io::Result<()> {
     let deadline = Instant::now() + remove_max;
     loop {

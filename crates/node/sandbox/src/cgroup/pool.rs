@@ -1,5 +1,5 @@
-//! The prewarm pool of cgroup directories, filled and cleaned up after by one thread that does
-//! neither while instances start.
+//! The prewarm pool of cgroup directories. One thread fills it and removes directories of ended
+//! instances, neither while instances start.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::demand::{Demand, Levels, Next};
 use crate::error::Error;
 use crate::prewarm_metrics;
 
-/// Directories of ended instances that may wait for a quiet moment to be removed in.
+/// Directories of ended instances that may wait for a time without starts before they are removed.
 const LEFT_MAX: usize = 64;
 
 /// Directories ready to be taken.
@@ -23,17 +23,17 @@ pub struct CgroupPool {
 
 struct State {
     ready: VecDeque<InstanceCgroup>,
-    /// Of instances that have ended.
+    /// Directories of ended instances.
     left: Vec<InstanceCgroup>,
     demand: Demand,
-    /// The limits of the last start, which are the most likely ones for the next.
+    /// Limits of the last start, which the next one is likely to use.
     usual: Option<Limits>,
-    /// The name of the next one.
+    /// Number in the name of the next directory.
     number: u64,
     stopping: bool,
 }
 
-/// What the thread does next.
+/// Next action of the thread.
 enum Work {
     Make(u64, Option<Limits>),
     Remove(Vec<InstanceCgroup>),
@@ -41,7 +41,7 @@ enum Work {
 }
 
 impl CgroupPool {
-    /// None ready; [`Self::run`] makes them.
+    /// Creates an empty pool; [`Self::run`] fills it.
     pub fn new(cgroups: Cgroups, levels: Levels) -> Self {
         let demand = Demand::new(levels, Instant::now());
         let state = State { ready: VecDeque::new(), left: Vec::new(), demand, usual: None, number: 0, stopping: false };
@@ -53,7 +53,7 @@ impl CgroupPool {
         &self.cgroups
     }
 
-    /// Takes a ready one, or makes one when demand outran the making, and sets its limits.
+    /// Takes a ready directory, or creates one when the pool is empty, and sets its limits.
     pub fn take(&self, limits: Limits) -> Result<InstanceCgroup, Error> {
         let (ready, number) = {
             let mut state = self.state.lock();
@@ -78,13 +78,13 @@ impl CgroupPool {
         }
     }
 
-    /// Takes back what an instance left; it is removed soon.
+    /// Queues the directories of an ended instance for removal.
     pub fn give_back(&self, cgroup: InstanceCgroup) {
         self.state.lock().left.push(cgroup);
         self.changed.notify_one();
     }
 
-    /// Makes and removes until [`Self::stop`]; runs on a thread of its own.
+    /// Creates and removes directories until [`Self::stop`]; runs on a thread of its own.
     pub fn run(&self) {
         loop {
             match self.next() {
@@ -96,8 +96,8 @@ impl CgroupPool {
                     match made {
                         Ok(made) => state.ready.push_back(made),
                         Err(error) => {
-                            // A start that finds none ready reports the same error to its caller.
-                            // Here, wait until a start needs one or another instance ends.
+                            // A start that finds none ready reports the same error to its caller;
+                            // here the next attempt waits for a start or an ended instance.
                             tracing::debug!(%error, "no cgroup could be made ahead");
                             if !state.stopping {
                                 self.changed.wait(&mut state);
@@ -112,7 +112,7 @@ impl CgroupPool {
     fn make(&self, number: u64, usual: Option<Limits>) -> Result<InstanceCgroup, Error> {
         let mut made = self.cgroups.create(&number.to_string())?;
         let limited = usual.map_or(Ok(()), |limits| made.limit(limits));
-        // What the start and its first request would have to open.
+        // Descriptors that the start and its first request would have to open.
         if let Err(error) = limited.and_then(|()| made.open_fds()) {
             made.remove();
             return Err(error);
@@ -144,7 +144,7 @@ impl CgroupPool {
         }
     }
 
-    /// Ends the making and removing; what is there is removed with the parent directories.
+    /// Stops the thread; remaining directories are removed with the parent directories.
     pub fn stop(&self) {
         self.state.lock().stopping = true;
         self.changed.notify_all();

@@ -1,18 +1,18 @@
-//! The cgroup of an instance over its life: there until the reaper gives it back, and its last
-//! reading after.
+//! State of an instance's cgroup: present until the reaper returns it to the pool, then its last
+//! reading.
 
 use super::InstanceCgroup;
 
-/// Shared by all readers; written once, by the reaper.
+/// Shared by all readers of an instance; written once, by the reaper.
 pub enum CgroupState {
-    /// It is there.
+    /// The cgroup exists.
     There(Box<InstanceCgroup>),
-    /// It was given back; the most memory that was in it, in bytes.
+    /// Returned to the pool; its highest memory use, in bytes.
     Gone(u64),
 }
 
 impl CgroupState {
-    /// The most memory so far, or the last reading, in bytes.
+    /// Highest memory use so far, or the last reading, in bytes.
     pub fn memory_peak_bytes(&self) -> u64 {
         match self {
             Self::There(cgroup) => cgroup.memory_peak_bytes(),
@@ -20,7 +20,7 @@ impl CgroupState {
         }
     }
 
-    /// Whether the kernel has OOM-killed a process in it, as far as its counters can still be read.
+    /// Whether the OOM killer ended a process in it; false once it is gone.
     pub fn has_killed_for_memory(&self) -> bool {
         match self {
             Self::There(cgroup) => cgroup.out_of_memory_kills() > 0,
@@ -28,7 +28,7 @@ impl CgroupState {
         }
     }
 
-    /// Takes the cgroup out, with its last reading left in its place.
+    /// Takes the cgroup out and leaves its last reading.
     pub fn take(&mut self) -> Option<Box<InstanceCgroup>> {
         let peak_bytes = self.memory_peak_bytes();
         match std::mem::replace(self, Self::Gone(peak_bytes)) {

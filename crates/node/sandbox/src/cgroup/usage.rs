@@ -1,55 +1,55 @@
-//! How much memory an instance uses: anonymous pages, files in memory, and what the kernel holds
-//! for it. Not the page cache of the image, which the kernel charges to whoever reads it first.
+//! Memory use of an instance: anonymous pages, files in memory, and the kernel's memory for it. It
+//! excludes the page cache of the image, which the kernel charges to its first reader.
 //!
-//! The kernel keeps the peak of all that is charged, cache included, and reads it in a microsecond;
-//! the parts are in `memory.stat`, which takes it ten times as long and more on large machines. So
-//! the parts are sampled when the peak has grown, and once in a while.
+//! The kernel records the peak of all charged memory, cache included, and reads it in a
+//! microsecond; the parts are in `memory.stat`, which takes ten times as long and more on large
+//! machines. So the parts are sampled when the peak has grown, and at a long interval.
 
 use super::directory::Directory;
 
-/// The parts are sampled again when the peak of the whole has grown by one part in this many.
+/// The parts are sampled again when the kernel's peak has grown by its .
 const GROWTH_PARTS: u64 = 32;
-/// What the kernel may have charged ahead, or not yet have counted in `memory.stat`: 64 pages
-/// (`MEMCG_CHARGE_BATCH`) for each processor that an instance used of late, taken as two.
+/// Memory charged ahead, or not yet counted in `memory.stat`: 64 pages (`MEMCG_CHARGE_BATCH`) for
+/// each processor that an instance used recently, assumed to be two.
 const UNCOUNTED_BYTES_MAX: u64 = 2 * 64 * 4096;
 
 /// One reading of the parts, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// What the instance uses.
+    /// Memory that the instance uses.
     pub used: u64,
     /// Page cache of files on disks.
     pub cache: u64,
 }
 
-/// What is charged, by kind.
+/// Charged memory by kind.
 const STAT: &str = "memory.stat";
 
-/// Where the parts are.
+/// Files with the parts.
 #[derive(Debug)]
 pub enum Parts {
-    /// `memory.stat`, and the kernel's part in a file of its own.
+    /// `memory.stat`, and a separate file of the kernel's part.
     V1(Directory),
     /// `memory.stat`.
     V2(Directory),
 }
 
 impl Parts {
-    /// Of a version 1 directory.
+    /// The files of a version 1 directory.
     pub fn v1(folder: &Directory) -> Self {
         Self::V1(folder.clone())
     }
 
-    /// Of a version 2 directory.
+    /// The files of a version 2 directory.
     pub fn v2(folder: &Directory) -> Self {
         Self::V2(folder.clone())
     }
 
-    /// Reads them; nothing when the group is gone.
+    /// Reads them; `None` when the group is gone.
     pub fn sample(&self) -> Option<Sample> {
         match self {
             Self::V1(folder) => {
-                // Kernels can be built without counting their own memory.
+                // Kernels can be built without accounting of kernel memory.
                 let kernel = folder.read("memory.kmem.usage_in_bytes").ok().and_then(|text| text.trim().parse().ok());
                 Some(of_v1(&folder.read(STAT).ok()?, kernel.unwrap_or_default()))
             }
@@ -79,28 +79,29 @@ fn field(stat: &str, name: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// Whether the peak of the whole has no room to grow by as much as would have the parts sampled.
+/// Whether the charged memory is so near its limit that its peak cannot grow enough to cause
+/// another sample.
 pub fn says_nothing(whole: u64, limit: u64) -> bool {
     whole >= limit - limit / GROWTH_PARTS
 }
 
-/// The most that an instance has used so far.
+/// Highest memory use of an instance so far.
 #[derive(Debug, Default)]
 pub struct Peak {
     bytes: u64,
     cache_max: u64,
-    /// The peak of the whole, as of the newest sample.
+    /// The kernel's peak at the newest sample.
     whole: u64,
 }
 
 impl Peak {
-    /// Whether the parts are to be sampled again, by the peak of the whole.
+    /// Whether the parts must be sampled again, given the kernel's peak.
     pub fn is_stale(&self, whole: u64) -> bool {
         whole > self.whole + self.whole / GROWTH_PARTS
     }
 
-    /// Takes a sample. Use between two samples is seen, too: at its peak, the whole had at most all
-    /// the cache that there ever was in it, so that the rest was used.
+    /// Adds a sample. It also covers use between two samples: at the kernel's peak, the cache was
+    /// at most the highest ever sampled, so that the rest was used.
     pub fn add(&mut self, whole: u64, sample: Sample) {
         self.whole = self.whole.max(whole);
         self.cache_max = self.cache_max.max(sample.cache);
@@ -108,12 +109,12 @@ impl Peak {
         self.raise(sample.used.max(between));
     }
 
-    /// Is at least this from now on.
+    /// Raises it to at least this value.
     pub fn raise(&mut self, bytes: u64) {
         self.bytes = self.bytes.max(bytes);
     }
 
-    /// The most, in bytes.
+    /// The highest use, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -140,7 +141,7 @@ mod tests {
     fn the_same_work_is_reported_the_same_whoever_reads_the_image_first() {
         let work = |cache| {
             let mut peak = Peak::default();
-            // 20 MB at the start, then 200 MB that are gone again when it is looked at.
+            // 20 MB at the start, then 200 MB that are freed before the sample.
             peak.add(20 * MB, Sample { used: 20 * MB, cache: 0 });
             assert!(peak.is_stale((cache + 220) * MB));
             peak.add((cache + 220) * MB, Sample { used: 20 * MB, cache: cache * MB });
@@ -164,7 +165,7 @@ mod tests {
         assert!(!peak.is_stale(103 * MB) && peak.is_stale(104 * MB));
         peak.add(100 * MB, Sample { used: 5 * MB, cache: 95 * MB });
         assert_eq!(peak.bytes(), 60 * MB);
-        // Memory in the place of cache that was given back: the whole stays.
+        // Memory replaced cache that was reclaimed: the charged memory stays the same.
         peak.add(100 * MB, Sample { used: 90 * MB, cache: 10 * MB });
         assert_eq!(peak.bytes(), 90 * MB);
         peak.raise(128 * MB);

@@ -16,10 +16,10 @@ use super::directory::Directory;
 use super::layout::Layout;
 use crate::error::Error;
 
-/// Where it is, inside.
+/// Its mount point inside.
 const PLACE: &str = "/sys/fs/cgroup";
 
-/// The directories to be shown.
+/// The directories that the view shows.
 #[derive(Debug)]
 pub enum View {
     /// Of version 1: names and directories, then links and names.
@@ -29,8 +29,8 @@ pub enum View {
 }
 
 impl View {
-    /// Of an instance whose directory is at a `place` in each hierarchy. Version 2 is shown where
-    /// it has the memory limit.
+    /// The view of an instance with a directory at a `place` in each hierarchy. Version 2 is shown
+    /// where it has the memory limit.
     pub fn new(layout: &Layout, place: impl Fn(&PathBuf) -> Directory) -> Self {
         if let (None, Some(root)) = (layout.v1.get("memory"), &layout.v2) {
             return Self::V2(place(root));
@@ -49,7 +49,7 @@ impl View {
         Self::V1(dirs, links)
     }
 
-    /// Paths of its mounts inside the instance, each before those below it.
+    /// Paths of its mounts inside the instance, parents first.
     pub fn places(&self) -> Vec<String> {
         let below = match self {
             Self::V1(dirs, _) => dirs.as_slice(),
@@ -83,7 +83,7 @@ mod tests {
 
     use crate::cgroup::directory::Parent;
 
-    /// Of hierarchies whose mount points have these names.
+    /// A view of hierarchies whose mount points have these names.
     fn view(v1: &[(&'static str, &str)], v2: Option<&str>) -> View {
         let tree = tempfile::tempdir().expect("a folder");
         let root = |name: &&str| tree.path().join(name);

@@ -1,13 +1,14 @@
-//! The id of an installation, from which everything that a platform has in the kernel takes its
-//! name: cgroups, links, packet rules, its block of addresses.
+//! The id of an installation, which names everything that the platform has in the kernel: cgroups,
+//! links, packet rules, its block of addresses.
 //!
 //! ```text
-//! <dir>/id    "<id, 16 hexadecimal digits> <device> <inode>\n"
+//! <dir>/id    "<id, 16 hexadecimal digits> <device> <inode>
+//! "
 //! ```
 //! Device and inode are the directory's own. A moved directory keeps them, so that the next start
 //! finds what a killed platform left. A copied one has others: it gets another id, and never cleans
-//! up after its original. A path says neither: containers with the same path each see a directory
-//! of their own, and share one kernel (decision 39).
+//! up after its original. A path identifies neither: containers with the same path each have a
+//! directory of their own, and share one kernel (decision 39).
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,18 +19,18 @@ use std::path::Path;
 use crate::error::Error;
 
 const FILE_NAME: &str = "id";
-/// Where ids come from.
+/// Source of random ids.
 const RANDOM: &str = "/dev/urandom";
 
-/// What an id was made for.
+/// The directory that an id was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     device: u64,
     inode: u64,
 }
 
-/// The id of the directory, which is made and written where there is none, or one of another
-/// directory.
+/// Returns the id of the directory. Creates and writes one if there is none, or if it belongs to
+/// another directory.
 pub fn id(dir: &Path) -> Result<u64, Error> {
     let meta = fs::metadata(dir).map_err(Error::path("look at", dir))?;
     let here = Place { device: meta.dev(), inode: meta.ino() };
@@ -48,8 +49,8 @@ pub fn id(dir: &Path) -> Result<u64, Error> {
     Ok(id)
 }
 
-/// The id that earlier versions made of the path, where one of them used the directory and no id
-/// was kept since.
+/// The id that earlier versions derived from the path, if one of them used the directory and no id
+/// was stored since.
 pub fn id_by_path(dir: &Path) -> Option<u64> {
     let was_used = dir.join("stage").exists() && !dir.join(FILE_NAME).exists();
     // FNV-1a.
@@ -75,7 +76,7 @@ fn random() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// Written beside and renamed: a crash leaves the old id or the new one.
+/// Writes beside the file and renames: a crash leaves the old id or the new one.
 fn write(dir: &Path, file: &Path, text: &str) -> io::Result<()> {
     let beside = file.with_extension("new");
     let mut to = File::create(&beside)?;

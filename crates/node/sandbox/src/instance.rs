@@ -1,4 +1,4 @@
-//! A running instance: reaching its port, freezing it, its memory. Its end is the reaper's.
+//! A running instance: connections to its port, freezing, memory. `reaper` handles its end.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -29,7 +29,7 @@ use crate::reaper::Reaper;
 use crate::runtime::Kind;
 use crate::stop::Stop;
 
-/// A running instance; ends when the last clone goes.
+/// A running instance; ends when the last clone is dropped.
 #[derive(Clone)]
 pub struct Sandbox {
     inner: Arc<Inner>,
@@ -38,15 +38,15 @@ pub struct Sandbox {
 struct Inner {
     id: InstanceId,
     pid: i32,
-    /// What isolates it, unless we do.
+    /// The OCI runtime that isolates it; `None` for Sampan's own isolation.
     made_by: Option<Kind>,
     killer: Killer,
     connector: Connector,
-    /// Its link to the outside, if it has one.
+    /// Its link to the outside, if any.
     link: Option<Arc<Link>>,
     /// Events of its listening sockets.
     heard: Option<Heard>,
-    /// Read by every request that ends here, many at once; written when the instance has ended.
+    /// Read by every request that ends here, many at once; written after the instance has ended.
     cgroup: Arc<RwLock<CgroupState>>,
     meter: Arc<Meter>,
     metered: Arc<Metered>,
@@ -58,7 +58,7 @@ struct Inner {
     chores: Arc<Chores>,
 }
 
-/// A started process and all that must go when it goes.
+/// A started process and the resources that are released after its end.
 pub struct Started {
     /// Id of the instance.
     pub id: InstanceId,
@@ -68,13 +68,13 @@ pub struct Started {
     pub pidfd: AsyncFd<OwnedFd>,
     /// Its cgroup.
     pub cgroup: InstanceCgroup,
-    /// Its network namespace and host ids, which must not be reused while it exists.
+    /// Its network, and host ids that are reserved until its end.
     pub namespaces: Namespaces,
     /// Connects into its network.
     pub connector: Connector,
     /// Events of its listening sockets, where the kernel has them.
     pub heard: Option<Heard>,
-    /// The runtime that isolates it, unless we do.
+    /// The OCI runtime that isolates it; `None` for Sampan's own isolation.
     pub made_by: Option<Kind>,
 }
 
@@ -124,19 +124,19 @@ impl Sandbox {
         &self.inner.id
     }
 
-    /// Number of its first process in the platform's pid namespace, for diagnosis.
+    /// Pid of its first process in the platform's pid namespace, for diagnosis.
     pub fn pid(&self) -> i32 {
         self.inner.pid
     }
 
     /// Connects to a port inside the instance, by IPv4 and then IPv6 loopback; right after
-    /// [`Self::wait_listening`], gives the connection that it made. Connections keep the instance's
-    /// network in memory: drop them when it has ended.
+    /// [`Self::wait_listening`], returns the connection that it made. Connections keep the
+    /// instance's network in memory: drop them when it has ended.
     pub async fn connect(&self, port: u16) -> io::Result<tokio::net::TcpStream> {
         self.inner.connector.connect(port).await
     }
 
-    /// Waits until a server accepts connections on `port`, at most `longest`.
+    /// Waits until a server accepts connections on `port`, for at most `longest`.
     pub async fn wait_listening(&self, port: u16, longest: Duration) -> Result<(), NotListening> {
         let begun = Instant::now();
         tokio::select! {
@@ -151,7 +151,7 @@ impl Sandbox {
         }
     }
 
-    /// Gives it the processor quota of one that has started, beside the request that waits for it.
+    /// Replaces the start quota by the regular processor quota, in parallel to the waiting request.
     fn settle(&self) {
         let (id, cgroup) = (self.inner.id.clone(), self.inner.cgroup.clone());
         self.inner.chores.prompt(move || {
@@ -163,32 +163,32 @@ impl Sandbox {
         });
     }
 
-    /// Where the instance's processes listen.
+    /// Sockets on which the instance's processes listen.
     pub fn listeners(&self) -> Vec<Listener> {
         self.inner.listeners()
     }
 
-    /// Resolves when it has ended; at once if it has.
+    /// Resolves when it has ended, at once if it already has.
     pub async fn exited(&self) -> ExitStatus {
         let mut exit = self.inner.exit.clone();
         let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
-        // The reaper publishes before it ends; a runtime that is torn down ends every instance.
+        // The reaper publishes before it ends; shutting down its runtime ends every instance.
         ended.unwrap_or(ExitStatus { code: None, signal: Some(libc::SIGKILL), out_of_memory: false })
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, once it has ended.
     pub fn exit(&self) -> Option<ExitStatus> {
         *self.inner.exit.borrow()
     }
 
-    /// Ends it at once.
+    /// Kills it at once.
     pub fn kill(&self) {
         self.inner.killer.kill();
     }
 
-    /// Asks it to end with a signal, frozen or not, and kills it when it has not after `grace`; at
-    /// once when its first process neither catches the signal nor has it blocked, so that the
-    /// kernel would drop it. Returns immediately; dropping the last handle kills it all the same.
+    /// Sends a signal, frozen or not, and kills it after `grace`; at once when its first process
+    /// neither catches nor blocks the signal, so that the kernel would drop it. Returns
+    /// immediately; dropping the last handle still kills it.
     pub fn stop(&self, signal: i32, grace: Duration) {
         let Inner { pid, made_by, killer, exit, runtime, chores, .. } = &*self.inner;
         let stop =
@@ -196,20 +196,19 @@ impl Sandbox {
         runtime.spawn(stop.run(signal, grace));
     }
 
-    /// Sends a signal to its first process, which the kernel ignores unless that process handles
-    /// it.
+    /// Sends a signal to its first process; the kernel drops it unless that process handles it.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.inner.killer.signal(signal)
     }
 
-    /// Stops all its processes where they are, and gives back memory that they are unlikely to need
-    /// ([`Self::thaw`] undoes it). Fails when the machine cannot, or the instance has ended.
+    /// Freezes all its processes, and reclaims memory that they are unlikely to need
+    /// ([`Self::thaw`] undoes it). Fails when the machine cannot freeze, or the instance has ended.
     pub fn freeze(&self) -> io::Result<()> {
         self.inner.with_cgroup(|cgroup| {
             cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.freeze()?;
             self.inner.metered.sleep();
             if let Some(reclaim) = cgroup.reclaim().filter(|_| self.inner.reclaim_frozen) {
-                // Sample while its page cache still exists and can be told apart.
+                // Before the reclaim, while its page cache can be told from the rest.
                 cgroup.sample_memory();
                 self.inner.chores.cleanup(move || {
                     if let Err(error) = reclaim.run() {
@@ -221,14 +220,14 @@ impl Sandbox {
         })
     }
 
-    /// Lets its processes go on; they do when this returns, or within a fraction of a millisecond.
+    /// Thaws its processes; they run when this returns, or within a fraction of a millisecond.
     pub fn thaw(&self) -> io::Result<()> {
         self.inner.meter.wake(&self.inner.metered);
         self.inner.with_cgroup(|cgroup| cgroup.freezer().ok_or(io::ErrorKind::Unsupported)?.thaw())
     }
 
-    /// Whether the kernel has killed one of its processes for memory. Version 1 of cgroups leaves
-    /// the others to it, so that it may still run.
+    /// Whether the OOM killer ended one of its processes. Version 1 of cgroups does not kill the
+    /// others, so that it may still run.
     pub fn out_of_memory(&self) -> bool {
         match &*self.inner.cgroup.read() {
             CgroupState::There(cgroup) => cgroup.out_of_memory_kills() > 0,
@@ -236,20 +235,20 @@ impl Sandbox {
         }
     }
 
-    /// The address that it sends from, if it has a link.
+    /// Its source address, if it has a link.
     pub fn address(&self) -> Option<Ipv4Addr> {
         self.inner.link.as_ref().map(|link| link.address())
     }
 
-    /// What went out of it and came in from outside, requests not among it; all 0 without a link.
+    /// Bytes that it sent to and received from outside, without requests; all 0 without a link.
     /// Stays readable when it has ended.
     pub fn network_bytes(&self) -> io::Result<NetworkBytes> {
         self.inner.link.as_ref().map_or(Ok(NetworkBytes::default()), |link| link.bytes())
     }
 
-    /// The most memory that its processes, the files that it wrote, and the kernel for it took at
-    /// once, in bytes; not the page cache of its image. Short peaks that page cache stood in for
-    /// may be missed.
+    /// Highest memory use of its processes, the files that it wrote, and the kernel's memory for
+    /// it, in bytes, without the page cache of its image. Short peaks may be missed where they only
+    /// replaced page cache.
     pub fn memory_peak_bytes(&self) -> u64 {
         self.inner.cgroup.read().memory_peak_bytes()
     }
@@ -263,7 +262,7 @@ impl Inner {
         }
     }
 
-    /// Resolves when a server on `port` has taken a connection.
+    /// Resolves when a server on `port` has accepted a connection.
     async fn find_server(&self, port: u16) {
         if let Some(heard) = &self.heard {
             while timeout(self.listen_look_interval, heard.listens(port)).await.is_err() {
@@ -275,11 +274,11 @@ impl Inner {
         self.poll(port).await;
     }
 
-    /// Tries again and again, with a timer finer than tokio's: a millisecond is longer than many
-    /// servers take to start.
+    /// Polls with a timer finer than tokio's: a millisecond is longer than many servers take to
+    /// start.
     async fn poll(&self, port: u16) {
         let started = Instant::now();
-        // What the kernel told of is there, at one address or the other.
+        // After an event the server is there, at one address or the other.
         let told = self.heard.is_some();
         let mut timer: Option<Timer> = None;
         for attempt in 0_u32.. {

@@ -1,4 +1,4 @@
-//! Signals to the first process of an instance, frozen or not, from its handle, a stop or the
+//! Signals to the first process of an instance, frozen or not, sent by its handle, a stop or the
 //! shutdown.
 
 use std::io;
@@ -16,7 +16,7 @@ pub struct Killer {
 }
 
 impl Killer {
-    /// Of a process and its cgroup.
+    /// The killer of a process in a cgroup.
     pub fn new(process: OwnedFd, cgroup: &InstanceCgroup) -> Self {
         Self { process: Arc::new(process), freezer: cgroup.freezer().cloned(), quota: cgroup.quota().cloned() }
     }
@@ -26,21 +26,21 @@ impl Killer {
         sys::process::send_signal(&*self.process, signal)
     }
 
-    /// Sends its first process a signal that is the first thing a frozen one sees, and thaws it.
+    /// Sends its first process a signal and thaws it; the signal is delivered before it runs again.
     pub fn signal_and_thaw(&self, signal: i32) -> io::Result<()> {
         self.signal(signal)?;
         self.freezer.as_ref().map_or(Ok(()), |freezer| freezer.thaw())
     }
 
-    /// Kills pid 1 of the instance, with which the kernel ends all its processes.
+    /// Kills pid 1 of the instance, upon which the kernel ends all its processes.
     pub fn kill(&self) {
         // The only error of either is that it has ended already.
         self.signal(libc::SIGKILL).ok();
-        // Else a fork bomb with a small quota takes minutes to end.
+        // Otherwise a fork bomb with a small quota takes minutes to end.
         if let Some(quota) = &self.quota {
             quota.lift().ok();
         }
-        // Version 1 lets killed processes die only when they are thawed.
+        // In version 1, killed processes end only when they are thawed.
         if let Some(freezer) = self.freezer.as_ref().filter(|freezer| freezer.holds_kills()) {
             freezer.thaw().ok();
         }

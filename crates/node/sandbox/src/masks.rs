@@ -1,7 +1,7 @@
-//! Paths of the kernel that instances do not see or may not write, whatever isolates them (the
-//! lists of the OCI runtimes).
+//! Paths of the kernel that are masked or read-only in instances, under every runtime (the lists of
+//! the OCI runtimes).
 
-/// Files below `/proc` that expose or control the host.
+/// Masked paths below `/proc`, which expose or affect the machine.
 pub const MASKED_PROC: &[&str] = &[
     "acpi",
     "asound",
@@ -10,15 +10,15 @@ pub const MASKED_PROC: &[&str] = &[
     "kcore",
     "keys",
     "latency_stats",
-    // Any process may register triggers, each of which costs the kernel a thread, and the values
-    // are those of the whole host.
+    // Any user may register a trigger, which costs the kernel a thread, and its values cover the
+    // whole machine.
     "pressure",
     "sched_debug",
     "scsi",
     "timer_list",
     "timer_stats",
 ];
-/// The same below `/sys`. Directories, for what covers them is one.
+/// Masked paths below `/sys`. All are directories, because a directory covers them.
 pub const MASKED_SYS: &[&str] = &["devices/virtual/powercap", "firmware", "kernel/debug", "kernel/tracing"];
-/// What may only be read below `/proc`.
+/// Read-only paths below `/proc`.
 pub const READ_ONLY_PROC: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];

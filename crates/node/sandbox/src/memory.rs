@@ -1,5 +1,5 @@
-//! Looks at the memory of instances that run, on a thread of its own, so that a request reads what
-//! is known. Frozen instances are left alone: what they use does not change.
+//! Samples the memory of running instances on a thread of its own, so that a request reads a cached
+//! value. Frozen instances are skipped: their use does not change.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,15 +9,15 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::cgroup::CgroupState;
 
-/// An instance whose memory is looked at while it runs.
+/// An instance whose memory is sampled while it runs.
 pub struct Metered {
     cgroup: Arc<RwLock<CgroupState>>,
     awake: AtomicBool,
-    /// Among those that are looked at.
+    /// Whether it is in the meter's list.
     listed: AtomicBool,
 }
 
-/// All of them.
+/// The sampled instances.
 pub struct Meter {
     listed: Mutex<Vec<Weak<Metered>>>,
     stopping: Mutex<bool>,
@@ -27,21 +27,21 @@ pub struct Meter {
 }
 
 impl Metered {
-    /// An instance in a cgroup; not looked at before [`Meter::wake`].
+    /// An instance in a cgroup; not sampled before [`Meter::wake`].
     pub fn new(cgroup: Arc<RwLock<CgroupState>>) -> Arc<Self> {
         Arc::new(Self { cgroup, awake: AtomicBool::new(false), listed: AtomicBool::new(false) })
     }
 
-    /// It is frozen.
+    /// Stops the sampling of a frozen instance.
     pub fn sleep(&self) {
         self.awake.store(false, Ordering::Release);
     }
 
-    /// Looks, or leaves the list.
+    /// Samples it, or removes it from the list.
     fn look(&self, sample: bool) -> bool {
         if !self.awake.load(Ordering::Acquire) {
             self.listed.store(false, Ordering::Release);
-            // Woken between the two, it found itself listed still.
+            // Woken between the two loads, it was still listed then.
             return self.awake.load(Ordering::Acquire) && !self.listed.swap(true, Ordering::AcqRel);
         }
         match &*self.cgroup.read() {
@@ -54,7 +54,7 @@ impl Metered {
 }
 
 impl Meter {
-    /// Looks whether memory has grown, and samples it whether or not, this often.
+    /// Checks for growth at one interval, and samples without growth at the other.
     pub fn new(look_interval: Duration, sample_interval: Duration) -> Self {
         Self {
             listed: Mutex::default(),
@@ -65,7 +65,7 @@ impl Meter {
         }
     }
 
-    /// Has an instance looked at until it sleeps or ends.
+    /// Samples an instance until it sleeps or ends.
     pub fn wake(&self, instance: &Arc<Metered>) {
         instance.awake.store(true, Ordering::Release);
         if !instance.listed.swap(true, Ordering::AcqRel) {
@@ -73,7 +73,7 @@ impl Meter {
         }
     }
 
-    /// Looks until [`Self::stop`]; runs on a thread of its own.
+    /// Samples until [`Self::stop`]; runs on a thread of its own.
     pub fn run(&self) {
         let mut sampled = Instant::now();
         let mut pause = self.look_interval;
@@ -85,7 +85,8 @@ impl Meter {
             let looked_at = std::mem::take(&mut *self.listed.lock());
             let stay = |instance: &Weak<Metered>| instance.upgrade().is_some_and(|instance| instance.look(sample));
             let staying: Vec<_> = looked_at.into_iter().filter(stay).collect();
-            // Nobody wakes this thread: where nothing runs, it looks for what does once in a while.
+            // The thread is never notified: without running instances it checks for new ones at the
+            // longer interval.
             pause = if staying.is_empty() { self.sample_interval } else { self.look_interval };
             self.listed.lock().extend(staying);
         }
@@ -99,7 +100,7 @@ impl Meter {
         *stopping
     }
 
-    /// Ends the looking.
+    /// Stops the sampling.
     pub fn stop(&self) {
         *self.stopping.lock() = true;
         self.stopped.notify_all();

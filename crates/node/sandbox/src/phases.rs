@@ -1,4 +1,4 @@
-//! Where starts spend their time, as a metric.
+//! Durations of the phases of starts, as a metric.
 
 use std::time::Instant;
 
@@ -6,16 +6,17 @@ use metrics::{Unit, describe_histogram, histogram};
 
 const PHASES: &str = "sampan_start_phase_seconds";
 
-/// A part of a start.
+/// A phase of a start.
 #[derive(Debug, Clone, Copy)]
 pub enum Phase {
     /// Waiting for a thread.
     Queue,
-    /// Taking namespaces, mounts and cgroup from their pools, or making them where there are none.
+    /// Taking namespaces, mounts and cgroup from their pools, or creating them when a pool is
+    /// empty.
     Pool,
-    /// From there until the program executes.
+    /// From then until the program executes.
     Launch,
-    /// From there until its server listens.
+    /// From then until its server listens.
     Listen,
 }
 
@@ -25,7 +26,7 @@ pub fn describe() {
 }
 
 impl Phase {
-    /// Records one that ends now.
+    /// Records a phase that ends now.
     pub fn record(self, begun: Instant) {
         let name = match self {
             Self::Queue => "queue",

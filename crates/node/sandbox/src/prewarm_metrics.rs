@@ -1,4 +1,4 @@
-//! How many of each kind are ready for the next starts, as metrics.
+//! Numbers of prewarmed items of each kind, as metrics.
 
 use metrics::{Unit, describe_gauge, gauge};
 
@@ -15,7 +15,7 @@ pub fn describe() {
     describe_gauge!(WANTED, Unit::Count, "How many are to be ready, by the busiest second of late");
 }
 
-/// Reports a kind whose number or need has changed.
+/// Reports a kind whose number or target has changed.
 pub fn report(kind: &'static str, ready: usize, wanted: usize) {
     gauge!(READY, "kind" => kind).set(ready as f64);
     gauge!(WANTED, "kind" => kind).set(wanted as f64);

@@ -1,10 +1,10 @@
 //! The prewarm pool: network namespaces with or without a link to the outside, user namespaces with
-//! a range of host ids, and the mounts that depend on these alone, made ahead of the starts that
+//! a range of host ids, and the mounts that depend on these alone, created ahead of the starts that
 //! take them.
 //!
-//! A network namespace, with its link, serves one instance and is not reused; host ids and their
-//! user namespace are reused. Namespaces with and without a link are kept ready separately, each
-//! according to the recent rate of starts.
+//! A network namespace serves one instance and is removed with it, and so is its link; the next
+//! instance reuses ids and their user namespace. Namespaces with and without a link are kept ready
+//! separately, each at the level of recent starts.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -32,44 +32,45 @@ use crate::rlimits;
 /// `/etc/resolv.conf` without a link: no name server can be reached.
 const NO_NETWORK: &str = "# This instance has no network beyond its loopback.\noptions timeout:1 attempts:1\n";
 
-/// Files and directories in `/dev`: the few devices, and the sockets that programs put beside them.
+/// Files and directories in `/dev`: the few devices, and the sockets that programs add.
 const DEV_FILES_MAX: u32 = 1024;
-/// The first and the last group that there can be.
+/// The lowest and the highest group id.
 const EVERY_GROUP: &str = "0 2147483647";
 const PING_GROUPS: &CStr = c"sys/net/ipv4/ping_group_range";
-/// The group of terminals, by custom.
+/// The group of terminals, by convention.
 const TTY_GROUP: u32 = 5;
 
 /// The namespaces of one instance.
 pub struct Namespaces {
     /// Network namespace, its loopback up.
     pub network: Arc<OwnedFd>,
-    /// Its cookie (`SO_NETNS_COOKIE`); nothing where the kernel has none.
+    /// Its cookie (`SO_NETNS_COOKIE`); `None` where the kernel has none.
     pub cookie: Option<u64>,
-    /// Its link to the outside. Its address is another's when this goes, so after the namespace.
+    /// Its link to the outside. Dropping it frees its address, hence after the namespace.
     pub link: Option<Arc<Link>>,
-    /// Ids, until the instance is gone.
+    /// Its ids, reserved until the instance has ended.
     pub ids: HostIds,
 }
 
-/// What one start takes.
+/// The items that one start takes.
 pub struct Prewarmed {
-    /// What the instance keeps.
+    /// Kept by the instance.
     pub namespaces: Namespaces,
     /// Attached by its init.
     pub mounts: InstanceMounts,
 }
 
-/// A range of host ids and the user namespace that maps it. Namespaces are kept for the next
-/// instance with these ids: nothing in one outlives its processes, and to make one takes a child.
+/// A range of host ids and the user namespace that maps it. The namespace is kept for the next
+/// instance with these ids: no state in it outlives its processes, and creating one takes a child
+/// process.
 struct Range {
     first_id: u32,
     namespace: Arc<OwnedFd>,
-    /// Those by which its instances' mounts are mapped.
+    /// Namespaces that the mounts of its instances are mapped by.
     mappings: Kept,
 }
 
-/// A range in use; free again when dropped.
+/// A range in use; freed when dropped.
 pub struct HostIds {
     range: Option<Range>,
     pool: Arc<PrewarmPool>,
@@ -80,12 +81,12 @@ impl HostIds {
         self.range.as_ref().expect("taken on drop only")
     }
 
-    /// First host id: the instance's root.
+    /// First host id, that of the instance's root.
     pub fn first_id(&self) -> u32 {
         self.range().first_id
     }
 
-    /// A namespace by which mounts are mapped, for the ids on disk that these ids are.
+    /// The namespace that maps mounts between these ids and ids on disk.
     pub fn mapping(&self, ids: DiskIds, first: u32, config: &Config, stack: &mut Stack) -> Result<Arc<OwnedFd>, Error> {
         self.range().mappings.of(ids, first, config, stack)
     }
@@ -104,18 +105,18 @@ impl Drop for HostIds {
 }
 
 struct State {
-    /// Ranges that were used and are free again, the longest free first.
+    /// Freed ranges, the longest free first.
     free: VecDeque<Range>,
-    /// Ranges from here on were never used.
+    /// Ranges from this one on were never used.
     next: u32,
-    /// Without a link.
+    /// Namespaces without a link.
     plain: Ready,
-    /// Namespaces with a link; empty where there is no egress.
+    /// Namespaces with one; none without egress.
     linked: Ready,
     stopping: bool,
 }
 
-/// Those of one kind that are ready.
+/// The ready items of one kind.
 struct Ready {
     kind: &'static str,
     queue: VecDeque<Prewarmed>,
@@ -140,7 +141,7 @@ impl State {
     }
 }
 
-/// The pool, and all that it makes from.
+/// The pool, and the resources that it creates items from.
 pub struct PrewarmPool {
     config: Config,
     network: Option<Network>,
@@ -148,14 +149,14 @@ pub struct PrewarmPool {
     elsewhere: MountThread,
     /// Where settings of network namespaces are written.
     settings: NetworkSettings,
-    /// Recently used mappings of ids on disk.
+    /// Recent mappings of ids on disk.
     pub mapped: Recent,
     state: Mutex<State>,
     wanted: Condvar,
 }
 
 impl PrewarmPool {
-    /// An empty pool; `refill` fills it.
+    /// Creates an empty pool; `refill` fills it.
     pub fn new(
         config: Config,
         network: Option<Network>,
@@ -175,7 +176,7 @@ impl PrewarmPool {
         Arc::new(Self { config, network, host_network, elsewhere, settings, mapped: Recent::default(), state, wanted })
     }
 
-    /// The instances' egress, where there is one.
+    /// The instances' egress, if enabled.
     pub fn network(&self) -> Option<&Network> {
         self.network.as_ref()
     }
@@ -194,8 +195,8 @@ impl PrewarmPool {
         network.map(|network| MachineAddresses { host: network.name_server(), gateway: network.gateway() })
     }
 
-    /// Takes what is ready, or makes it when demand outran the refilling; with a link if it is
-    /// wanted and can be had.
+    /// Takes ready items, or creates them when the pool is empty; with a link if it is requested
+    /// and available.
     pub fn take(self: &Arc<Self>, linked: bool, stack: &mut Stack) -> Result<Prewarmed, Error> {
         let linked = linked && self.network.is_some();
         let ready = {
@@ -224,12 +225,12 @@ impl PrewarmPool {
                     self.state.lock().ready(linked).queue.push_back(made);
                 }
                 Err(error) => {
-                    // A start that finds nothing ready reports the same error to its caller; here
-                    // it is only put off.
+                    // A start that finds none ready reports the same error to its caller; here the
+                    // next attempt only waits.
                     tracing::debug!(%error, "cannot prewarm a namespace");
                     let mut state = self.state.lock();
                     if !state.stopping {
-                        // Wait until an instance ends or a start finds none ready.
+                        // Until an instance ends, or a start takes an item.
                         self.wanted.wait(&mut state);
                     }
                 }
@@ -237,8 +238,7 @@ impl PrewarmPool {
         }
     }
 
-    /// Makes user namespaces for recently used mappings of mounts. A start makes those that are
-    /// missing.
+    /// Creates the namespaces of recent mappings. A start creates missing ones.
     fn map_ahead(&self, ids: &HostIds, stack: &mut Stack) {
         for mapped in self.mapped.all() {
             if let Err(error) = ids.mapping(mapped, ids.first_id(), &self.config, stack) {
@@ -247,8 +247,8 @@ impl PrewarmPool {
         }
     }
 
-    /// Waits until another is to be made, and drops those that no start will need. Returns whether
-    /// it is to have a link; nothing when it is to stop.
+    /// Waits until another item is needed, and drops surplus ones. Returns whether the next one has
+    /// a link; `None` when the pool stops.
     fn wait_for_demand(&self) -> Option<bool> {
         let mut state = self.state.lock();
         while !state.stopping {
@@ -267,18 +267,18 @@ impl PrewarmPool {
 
     fn let_go(state: &mut MutexGuard<'_, State>, linked: bool) {
         let spare = state.ready(linked).queue.pop_back();
-        // Its range returns to the state.
+        // Dropping it locks the state to free its range.
         MutexGuard::unlocked(state, || drop(spare));
     }
 
-    /// Ends the refilling and drops what is ready.
+    /// Stops the refilling and drops the ready items.
     pub fn stop(&self) {
         let ready = {
             let mut state = self.state.lock();
             state.stopping = true;
             (std::mem::take(&mut state.linked.queue), std::mem::take(&mut state.plain.queue))
         };
-        // Dropping them returns their id ranges to the state, so its lock must not be held.
+        // Dropping them locks the state to free their ranges, hence outside its lock.
         drop(ready);
         self.wanted.notify_all();
     }
@@ -289,8 +289,8 @@ impl PrewarmPool {
         let (mut link, mut cookie, mut mounts) = (None, None, None);
         let namespace = sys::namespace::make_network(self.host_network.as_fd(), |inside| {
             // The namespace belongs to the host's user namespace, so that root inside cannot change
-            // it; ports below 1024 are open to everyone in it instead.
-            // And so is asking others whether they are there, without raw sockets (icmp(7)).
+            // it; instead, ports below 1024 are open to every user in it, and so is ICMP echo
+            // without raw sockets (icmp(7)).
             self.settings.write(&[(c"sys/net/ipv4/ip_unprivileged_port_start", "0"), (PING_GROUPS, EVERY_GROUP)])?;
             if let Some(network) = self.network.as_ref().filter(|_| linked) {
                 link = Some(network.link(inside));
@@ -353,8 +353,8 @@ impl PrewarmPool {
             }
             Err(source) => {
                 let mut state = self.state.lock();
-                // Nobody took a later one meanwhile: this one is the next again. Else it stays
-                // unused until a restart.
+                // No later range was taken meanwhile: this one is the next again. Otherwise it
+                // stays unused until a restart.
                 if state.next == index + 1 {
                     state.next = index;
                 }

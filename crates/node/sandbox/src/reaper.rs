@@ -1,5 +1,5 @@
 //! The end of an instance: one task each waits on the pidfd, reaps the process, reads the cgroup
-//! for the last time, publishes the exit status, and gives back what the instance had.
+//! for the last time, publishes the exit status, and releases the instance's resources.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,17 +18,17 @@ use crate::prewarm_pool::HostIds;
 
 /// One instance's reaper.
 pub struct Reaper {
-    /// Where the instance is listed as running.
+    /// The host's list of running instances.
     pub host: Arc<Host>,
     /// Its id.
     pub id: InstanceId,
     /// Its pidfd, readable when it has ended.
     pub pidfd: AsyncFd<OwnedFd>,
-    /// Its cgroup, which goes back to the pool.
+    /// Its cgroup, which is returned to the pool.
     pub cgroup: Arc<RwLock<CgroupState>>,
-    /// Host ids and link, which must not be reused while the instance exists.
+    /// Ids and link, reserved until its end.
     pub held: (HostIds, Option<Arc<Link>>),
-    /// Where its exit status is published.
+    /// Publishes its exit status.
     pub exit: watch::Sender<Option<ExitStatus>>,
 }
 
@@ -43,8 +43,8 @@ impl Reaper {
         let (cgroups, chores) = (host.cgroups.clone(), host.chores.clone());
         let (cleaned, done) = oneshot::channel();
         host.chores.prompt(move || {
-            // At once, but after a failed wait above; and nothing that the kernel may take its time
-            // for on a tokio worker.
+            // Returns at once, except after a failed wait above; slow kernel work must not run on a
+            // tokio worker.
             let status = exit_status(sys::process::wait(pidfd.get_ref()), &cgroup.read());
             exit.send_replace(Some(status));
             chores.cleanup(move || {
@@ -52,8 +52,8 @@ impl Reaper {
                 if let Some(cgroup) = left {
                     cgroups.give_back(*cgroup);
                 }
-                // With the first process of their namespace all others have ended: its ids may be
-                // another instance's now, and its address when its handles are gone too.
+                // With the first process of their namespace all others have ended: another instance
+                // may take its ids now, and its address once its handles are dropped too.
                 drop((held, pidfd));
                 cleaned.send(()).ok();
             });
@@ -74,6 +74,7 @@ fn exit_status(ended: io::Result<Ended>, cgroup: &CgroupState) -> ExitStatus {
             (None, None)
         }
     };
-    // A program that lost a child to it, coped and ended well did not run out of memory.
+    // A program that survived the OOM kill of a child and exited normally did not run out of
+    // memory.
     ExitStatus { code, signal, out_of_memory: cgroup.has_killed_for_memory() && code != Some(0) }
 }

@@ -1,8 +1,8 @@
-//! Stopping an instance: signals its first process, and kills it after a grace period.
+//! Stopping an instance: a signal to its first process, then a kill after the grace.
 //!
 //! The kernel drops signals to the first process of a namespace that it neither catches nor blocks
-//! (pid_namespaces(7); kernel/signal.c, `sig_ignored`). Such a process would never react, so it is
-//! killed at once.
+//! (pid_namespaces(7); kernel/signal.c, `sig_ignored`): such a process cannot react, and is killed
+//! at once.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,41 +16,41 @@ use crate::chores::Chores;
 use crate::killer::Killer;
 use crate::runtime::Kind;
 
-/// Number of the system call in which a process waits for signals that it has blocked; they count
-/// as not blocked meanwhile.
+/// The system call in which a process waits for signals that it has blocked; they count as not
+/// blocked meanwhile.
 const SIGTIMEDWAIT: libc::c_long = libc::SYS_rt_sigtimedwait;
 
-/// What `/proc/<pid>/syscall` says of a process that is in none, or on its way out of one.
+/// Content of `/proc/<pid>/syscall` for a process that is in no system call, or is leaving one.
 const RUNNING: &str = "running";
-/// Looks at a process that runs, and the time between them.
+/// Minimum number of reads of a running process, and the time between them.
 const LOOKS_MIN: u32 = 3;
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
-/// How long a process that is to run is waited for to get a processor: the machine may be busy, its
+/// How long to wait until a runnable process gets a processor: the machine may be busy, or its
 /// quota used up.
 const PROCESSOR_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How to end one instance.
+/// The stop of one instance.
 pub struct Stop {
-    /// Of its first process.
+    /// Killer of its first process.
     pub killer: Killer,
-    /// That process's number.
+    /// Pid of that process.
     pub pid: i32,
-    /// What isolates it, unless we do.
+    /// The OCI runtime that isolates it; `None` for Sampan's own isolation.
     pub runtime: Option<Kind>,
-    /// Where the signal is sent.
+    /// Threads that send the signal.
     pub chores: Arc<Chores>,
-    /// How it ended, when it has.
+    /// Its exit status, once it has ended.
     pub exit: watch::Receiver<Option<ExitStatus>>,
 }
 
 impl Stop {
-    /// Asks it with `signal`, and kills it after `grace`.
+    /// Sends `signal`, and kills it after `grace`.
     pub async fn run(mut self, signal: i32, grace: Duration) {
         let (killer, pid, runtime) = (self.killer.clone(), self.pid, self.runtime);
-        // Files of `/proc` about a process may wait for what that process does.
+        // Reading a process's files in `/proc` may block on what that process does.
         let ask = move || !grace.is_zero() && heeds(pid, runtime, signal) && killer.signal_and_thaw(signal).is_ok();
         if self.chores.ask(ask).await {
-            // Ended, whoever ended it; or the sender is gone, which tells before it goes.
+            // It has ended for any reason; or the sender was dropped, which publishes first.
             timeout(grace, self.exit.wait_for(Option::is_some)).await.ok();
         }
         if self.exit.borrow().is_none() {
@@ -63,25 +63,26 @@ impl Stop {
 fn heeds(pid: i32, runtime: Option<Kind>, signal: i32) -> bool {
     match runtime {
         None => takes(pid, signal),
-        // What it runs is seen by its own kernel only.
+        // Only its own kernel sees its processes.
         Some(Kind::Runsc) => true,
-        // The runtime passes signals on to its child, the first process inside.
+        // The runtime forwards signals to its child, the first process inside.
         Some(_) => first_inside(pid).is_none_or(|pid| takes(pid, signal)),
     }
 }
 
-/// Whether the kernel keeps a signal for a process. One that cannot be read has ended, or is not to
-/// be judged. Of its threads only the first counts: the kernel looks there whether a signal for all
-/// of them is blocked.
+/// Whether the kernel keeps a signal for a process; true when that cannot be read, because the
+/// process has ended or hides it. Only its first thread counts: the kernel checks there whether a
+/// signal to the process is blocked.
 ///
-/// One that waits for signals has them unblocked meanwhile, and blocks them again when it is woken,
-/// as by being frozen, as soon as it gets a processor: until it has run, its state says nothing.
+/// A process that waits for signals has them unblocked meanwhile, and blocks them again when it is
+/// woken, for example by a freeze, as soon as it gets a processor: until it has run, its state is
+/// inconclusive.
 fn takes(pid: i32, signal: i32) -> bool {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
     let begun = Instant::now();
     let mut first_ran_ns = None;
     for look in 1.. {
-        // Before the rest, which is no older then.
+        // Read before the rest, so that the rest is at least as new.
         let ran_ns = read("schedstat").ok().and_then(|text| processor_ns(&text));
         let (Ok(status), Ok(call)) = (read("status"), read("syscall")) else { return true };
         if expects(&status, signal) || waits(&call) {
@@ -96,17 +97,17 @@ fn takes(pid: i32, signal: i32) -> bool {
     false
 }
 
-/// Whether what was seen of a process that runs is its state, and not the one before it was woken.
+/// Whether the state of a running process is conclusive, and not that from before it was woken.
 fn is_judged(looks: u32, has_run: bool, waited: Duration) -> bool {
     looks >= LOOKS_MIN && (has_run || waited >= PROCESSOR_WAIT_MAX)
 }
 
-/// Time on a processor, as `/proc/<pid>/schedstat` says.
+/// Time on a processor, from `/proc/<pid>/schedstat`.
 fn processor_ns(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
 
-/// Whether a process catches a signal or has it blocked, as `/proc/<pid>/status` says.
+/// Whether a process catches or blocks a signal, from `/proc/<pid>/status`.
 fn expects(status: &str, signal: i32) -> bool {
     let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or_default();
     let has = |name: &str| {
@@ -116,12 +117,12 @@ fn expects(status: &str, signal: i32) -> bool {
     has("SigCgt:") || has("SigBlk:")
 }
 
-/// Whether a process waits for signals, as `/proc/<pid>/syscall` says.
+/// Whether a process waits for signals, from `/proc/<pid>/syscall`.
 fn waits(call: &str) -> bool {
     call.split_whitespace().next().and_then(|number| number.parse().ok()) == Some(SIGTIMEDWAIT)
 }
 
-/// The child of a runtime that is the first process of a namespace.
+/// The child of a runtime that is the first process of a pid namespace.
 fn first_inside(runtime: i32) -> Option<i32> {
     let threads = fs::read_dir(format!("/proc/{runtime}/task")).ok()?;
     let children = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
@@ -154,7 +155,7 @@ mod tests {
             ("0000000000004000", none, none, libc::SIGTERM, true),
             (none, "0000000000004000", none, libc::SIGTERM, false),
             (none, none, "0000000000004000", libc::SIGQUIT, false),
-            // What Go catches, and the last real-time signal.
+            // The signals that Go catches, and the last real-time signal.
             (none, none, "fffffffd7fc1feff", libc::SIGTERM, true),
             (none, none, "8000000000000000", 64, true),
             (none, none, "ffffffffffffffff", 0, false),

@@ -1,5 +1,5 @@
-//! Users and groups of one start: their host ids, the user namespace that its processes are in, and
-//! how its layers are mapped.
+//! Users and groups of a start: their host ids, the user namespace of its processes, and the
+//! mapping of its layers.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ pub struct Users {
     pub users: IdMap,
     /// Its groups.
     pub groups: IdMap,
-    /// Its processes' user namespace.
+    /// User namespace of its processes.
     pub namespace: Arc<OwnedFd>,
-    /// The namespace that its layers are mapped by, if they are.
+    /// The namespace that its layers are mapped by, if any.
     pub layers: Option<Arc<OwnedFd>>,
 }
 
 impl Users {
-    /// Of an instance in `namespaces` whose programs run as `identity`. A namespace that has to be
-    /// made for that is made on `stack`.
+    /// Users of an instance in `namespaces` whose programs run as `identity`. A namespace that has
+    /// to be created is created on `stack`.
     pub fn new(
         identity: &Identity,
         namespaces: &Namespaces,
@@ -59,12 +59,13 @@ impl Users {
         } else {
             new_namespace(root, (&users.ranges(), &groups.ranges()), config, stack)?
         };
-        // By the prewarmed one in any case: the owners in prepared images are folded into it.
+        // Always mapped by the prewarmed namespace: the owners in prepared images are folded into
+        // it.
         Ok(Self { root, users, groups, namespace, layers: Some(prewarmed.clone()) })
     }
 }
 
-/// A namespace that gives the owners in prepared images back to a user that has an id of the
+/// A namespace that gives folded owners in prepared images back to a user whose id is one of the
 /// host's.
 fn unfolding(identity: &Identity, config: &Config, stack: &mut Stack) -> Result<Option<Arc<OwnedFd>>, Error> {
     let (users, groups) = (IdMap::unfolded(identity.uid), IdMap::unfolded(identity.large_group));

@@ -34,15 +34,15 @@ struct Job {
     reply: oneshot::Sender<Result<Sandbox, Error>>,
 }
 
-/// What each launcher thread has for its children, one after the other.
+/// Resources of a launcher thread for its children, used for one after the other.
 struct ChildResources {
     stack: Stack,
     reserved_fds: ReservedFds,
 }
 
-/// The threads and the queue before them.
+/// The launcher threads and their queue.
 pub struct Workers {
-    /// By owners of the instances.
+    /// Fair among the owners of instances.
     queue: Arc<FairQueue<Job>>,
     queue_len_max: usize,
     prewarmed: Arc<PrewarmPool>,
@@ -56,7 +56,7 @@ impl Workers {
     /// memory.
     pub fn start(host: &Arc<Host>) -> Result<Self, Error> {
         let queue = Arc::new(FairQueue::new(host.config.launch_queue_len_max));
-        // Made first: when a thread cannot be started, dropping this ends those that were.
+        // Created first: when a thread cannot be started, dropping this ends the others.
         let workers = Self {
             queue: queue.clone(),
             queue_len_max: host.config.launch_queue_len_max,
@@ -84,14 +84,15 @@ impl Workers {
     }
 
     fn thread(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        // Each owns what only it can put in order: half-made instances, namespaces, groups.
+        // Only these threads can restore their state after a panic: half-made instances,
+        // namespaces, groups.
         let run = move || supervisor::essential_thread(name, run);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
         self.threads.lock().push(thread.map_err(Error::path("start the thread", name))?);
         Ok(())
     }
 
-    /// Hands a start to the next free thread. Dropping the receiver ends what was started.
+    /// Hands a start to the next free thread. Dropping the receiver ends the started instance.
     pub fn submit(&self, spec: LaunchSpec) -> Result<oneshot::Receiver<Result<Sandbox, Error>>, Error> {
         let (reply, receiver) = oneshot::channel();
         match self.queue.add(spec.owner.clone(), Job { spec, since: Instant::now(), reply }) {
@@ -101,7 +102,7 @@ impl Workers {
         }
     }
 
-    /// Takes no more starts and waits for the threads; blocks as long as the starts under way take.
+    /// Rejects further starts and waits for the threads; blocks until the starts in progress end.
     pub fn stop(&self) {
         self.close();
         let threads = std::mem::take(&mut *self.threads.lock());
@@ -122,7 +123,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // Not waiting for the threads: this may be a tokio worker.
+        // Does not join the threads: this may be a tokio worker.
         self.close();
     }
 }
@@ -136,7 +137,7 @@ fn work(host: &Arc<Host>, queue: &FairQueue<Job>, mut own: ChildResources) {
         // A panic ends this start alone: with the thread, the kernel would end every instance that
         // it ever started.
         match std::panic::catch_unwind(AssertUnwindSafe(|| start(host, spec, &mut own))) {
-            // If the caller is gone, the sandbox is dropped, which ends the instance.
+            // The receiver may be gone: dropping the sandbox then ends it.
             Ok(started) => drop(reply.send(started)),
             Err(_) => tracing::error!("a start panicked; failing it as if the platform stopped"),
         }
@@ -212,10 +213,10 @@ fn run(
             Err(Error::path("watch", "a new process")(source))
         }
     }
-    // The spec, our pipe ends and layers among it, closes here.
+    // Dropping the spec closes the platform's pipe ends and layers.
 }
 
-/// Says what a failed step means to the owner of the image.
+/// Translates a failed step into an error about the image.
 fn explain(failure: init::Failure, program: String, working_dir: String) -> Error {
     let init::Failure { step, source } = failure;
     let reason = match (step, source.raw_os_error()) {

@@ -7,7 +7,7 @@
 
 use super::directory::Directory;
 
-/// The parts are sampled again when the kernel's peak has grown by its .
+/// The parts are sampled again when the kernel's peak has grown by one part in this many.
 const GROWTH_PARTS: u64 = 32;
 /// Memory charged ahead, or not yet counted in `memory.stat`: 64 pages (`MEMCG_CHARGE_BATCH`) for
 /// each processor that an instance used recently, assumed to be two.

@@ -1,5 +1,5 @@
-//! The [`InitSpec`] of one start, from what the caller wants and what was prepared: every path,
-//! option and number.
+//! Builds the [`InitSpec`] of a start from the caller's spec and the prewarmed resources: every
+//! path, option and number.
 
 mod runtime;
 mod text;
@@ -34,19 +34,19 @@ use crate::spec::LaunchSpec;
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp, secrets};
 
-/// A limit of a resource: its number, its name in the runtime-spec, the most.
+/// A resource limit: its number, its name in the runtime-spec, its maximum.
 type Rlimit = (u32, &'static str, u64);
 
 /// Layers that an overlay can have (fs/overlayfs/params.h, `OVL_MAX_STACK`).
 const LOWER_DIRS_MAX: usize = 500;
 
-/// What a start has beside the caller's spec.
+/// Resources of a start beside the caller's spec.
 pub struct Prepared<'a> {
     /// Mount namespace with an empty directory.
     pub bare_mounts: Arc<OwnedFd>,
     /// A `/proc` of the host.
     pub proc: BorrowedFd<'a>,
-    /// Namespaces of the instance, which stay the caller's.
+    /// Namespaces of the instance, owned by the caller.
     pub namespaces: &'a Namespaces,
     /// Its mounts.
     pub mounts: InstanceMounts,
@@ -54,13 +54,13 @@ pub struct Prepared<'a> {
     pub cgroup: CgroupFds,
     /// Its `/etc/resolv.conf`.
     pub resolv_conf: String,
-    /// How ids on disk are mapped.
+    /// Recent mappings of ids on disk.
     pub mapped: &'a Recent,
-    /// Where it reaches this machine, if it does.
+    /// Where it reaches this machine, if it may.
     pub machine: Option<MachineAddresses>,
 }
 
-/// The spec of an instance; a user namespace that has to be made is made on `stack`.
+/// Builds the spec of an instance; a user namespace that has to be created is created on `stack`.
 pub fn init_spec(
     mut spec: LaunchSpec,
     prepared: Prepared<'_>,
@@ -83,7 +83,7 @@ pub fn init_spec(
     let targets: Vec<&str> = spec.mounts.iter().map(|mount| &*mount.target).chain(of_secrets).collect();
     let places = spec.root_facts.places(&image, &targets)?;
     let identity = &facts.identity;
-    // Values of secrets are among them.
+    // They include the values of secrets.
     let given = Zeroizing::new(std::mem::take(&mut spec.env));
     let env = Zeroizing::new(environment(&given, &spec.hostname, identity));
     let users = Users::new(identity, namespaces, spec.runtime.as_ref(), config, stack)?;
@@ -148,8 +148,7 @@ fn secrets_bind(spec: &LaunchSpec, place: &MountPlace, users: &Users, identity: 
     Ok(Bind { tree, target, dirs })
 }
 
-/// The overlay over the layers, which show the owners that the image gave them where ids are
-/// mapped.
+/// The overlay over the layers, which show the image's owners where ids are mapped.
 fn rootfs(
     lower_dirs: &[PathBuf],
     stage: &str,
@@ -159,7 +158,7 @@ fn rootfs(
 ) -> Result<Rootfs, Error> {
     let lowers = lowers(lower_dirs, users.layers.as_ref().map(AsFd::as_fd))?;
     let lower_names: Vec<String> = (0..lowers.len()).map(|number| format!("l{number}")).collect();
-    // Directories of the image cannot be renamed, as under other runtimes: programs see EXDEV and
+    // Directories of the image cannot be renamed, as under other runtimes: programs get EXDEV and
     // copy.
     let overlay_options = format!(
         "lowerdir={},upperdir=u,workdir=w,volatile,xino=off,redirect_dir=nofollow,index=off,metacopy=off",
@@ -177,7 +176,7 @@ fn rootfs(
     })
 }
 
-/// The image's program, behind an init where there is one.
+/// The image's program, behind an init if one is configured.
 fn process(spec: &LaunchSpec, env: &[String], rlimits: &[Rlimit], config: &Config) -> Result<Process, Error> {
     let init = || sys::init_program::file().map_err(Error::path("make", "the init"));
     // Under an OCI runtime the init is a file of the bundle.
@@ -193,7 +192,7 @@ fn process(spec: &LaunchSpec, env: &[String], rlimits: &[Rlimit], config: &Confi
     })
 }
 
-/// The layers, detached; with the owners the image gave them where ids are mapped.
+/// The layers, detached; with the image's owners where ids are mapped.
 fn lowers(dirs: &[PathBuf], user: Option<BorrowedFd<'_>>) -> Result<Vec<OwnedFd>, Error> {
     let detached = |dir: &PathBuf| match user {
         Some(user) => sys::mount::idmapped_tree(dir, user).map_err(Error::path("make an idmapped mount of", dir)),
@@ -211,7 +210,7 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
     if spec.lower_dirs.is_empty() || spec.lower_dirs.len() > LOWER_DIRS_MAX {
         return bad("root", format!("{} layers", spec.lower_dirs.len()), "an overlay takes 1 to 500");
     }
-    // Values may be secrets: errors show names alone.
+    // Values may be secrets: errors show names only.
     if let Some((key, _)) = spec.env.iter().find(|(key, _)| key.is_empty() || key.contains('=')) {
         return bad("variable", key.clone(), "its name is empty or has a '='");
     }
@@ -221,14 +220,14 @@ fn check(spec: &LaunchSpec) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the root of an instance the owner of a file system.
+/// Makes the instance's root the owner of a file system.
 fn give(mount: &OwnedFd, root: u32) -> io::Result<()> {
     let owner = (Some(Uid::from_raw(root)), Some(Gid::from_raw(root)));
     Ok(chownat(mount, "", owner.0, owner.1, AtFlags::EMPTY_PATH)?)
 }
 
 /// Lets the image's user open its standard output by name, as `/dev/stdout`: pipes belong to their
-/// creator, the host's root, which is not mapped inside. Anything but a pipe is left alone.
+/// creator, here the host's root, who is unmapped inside. Files other than pipes keep their owner.
 fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     for output in [&spec.stdout, &spec.stderr] {
@@ -243,8 +242,8 @@ fn give_output(spec: &LaunchSpec, uid: u32, gid: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// The paths of the list that exist on this kernel, and their types. Looking them up here saves the
-/// lookups in the `/proc` of each instance.
+/// The masked paths that the kernel has, and whether each is a directory: in the instance's `/proc`
+/// each name would need another lookup.
 fn masked(proc: BorrowedFd<'_>) -> Result<Vec<MaskedPath>, Error> {
     let mut found = Vec::new();
     for name in MASKED_PROC {

@@ -1,4 +1,4 @@
-//! Learning that an instance's server listens, and where it listens when that is the wrong place.
+//! Detection of an instance's listening server, and of the addresses where it listens instead.
 
 mod watch;
 
@@ -11,14 +11,14 @@ use types::ExitStatus;
 
 /// First interval between two attempts to connect.
 const FIRST_INTERVAL: Duration = Duration::from_micros(100);
-/// Share of the time waited so far that one interval takes later, so that a slow server is found
-/// about 1% late.
+/// Divisor of the time waited so far that gives the interval, so that a slow server is found about
+/// 1% late.
 const SHARE: u32 = 50;
-/// Attempts for one over IPv6: a server that listens there alone is rare, and it halves the cost of
-/// the wait.
+/// One attempt in this many tries IPv6: servers that listen there alone are rare, and it halves the
+/// cost of the wait.
 const ATTEMPTS_PER_V6: u32 = 8;
 
-/// A place where a process of the instance listens.
+/// A listening socket of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
     /// Address; unspecified means every one.
@@ -32,11 +32,11 @@ pub struct Listener {
 pub enum NotListening {
     /// The instance ended.
     Ended(ExitStatus),
-    /// The time was up; where it does listen.
+    /// The wait timed out; the addresses where it does listen.
     TimedOut(Vec<Listener>),
 }
 
-/// How long to sleep before the next attempt, `waited` into the wait. Pure.
+/// Time to sleep before the next attempt, `waited` into the wait. Pure.
 pub fn interval(waited: Duration, longest: Duration) -> Duration {
     (waited / SHARE).min(longest).max(FIRST_INTERVAL)
 }

@@ -1,7 +1,6 @@
 //! Sandboxes: directories, a command and limits become an isolated running process.
 //!
-//! Owns instances' processes, namespaces, cgroups and writable layers, from their start to the last
-//! trace.
+//! Owns instances' processes, namespaces, cgroups and writable layers, from start to removal.
 //!
 //! # What an instance is
 //! The given command is pid 1 in namespaces of its own (pid, mount, network, ipc, uts, cgroup,
@@ -14,14 +13,14 @@
 //! # Its writable layer
 //! A tmpfs of a bounded size, mounted by the instance's first process after it has joined its
 //! cgroup: what is written there, and to `/tmp`, counts as memory of the instance, so that an
-//! instance that writes more than its memory is ended for that, and files never outlive it. A
-//! project quota would not count, but only some file systems have one, and a loop device takes
-//! longer to make and to remove than everything else of a start.
+//! instance that writes more than its memory is killed by the OOM killer, and files never outlive
+//! it. Files under a project quota would not count as memory, but only some file systems have one;
+//! creating and removing a loop device takes longer than the rest of a start.
 //!
 //! # Other runtimes
 //! An instance may be made by `runc`, `crun` or `runsc` instead ([`Runtime`]): cgroup, network,
-//! root and output are as above, and the runtime is the instance's first process, of whose end all
-//! else ends.
+//! root and output are as above, and the runtime is the instance's first process, so that the
+//! kernel ends all others with it.
 //!
 //! # On disk
 //! ```text
@@ -29,9 +28,8 @@
 //! <dir>/id       the installation's id, with the device and inode of <dir>, see `installation`
 //! ```
 //! Nothing else: the writable layer goes with its mount namespace, and an instance's namespaces go
-//! with its processes; no mount is ever made in the host's namespace. What a killed platform leaves
-//! are processes and cgroup directories `sampan-<id>/<number>`, at the root of each cgroup
-//! hierarchy.
+//! with its processes; no mount is ever made in the host's namespace. A killed platform leaves
+//! processes and cgroup directories `sampan-<id>/<number>`, at the root of each cgroup hierarchy.
 #![forbid(unsafe_code)]
 
 mod capabilities;

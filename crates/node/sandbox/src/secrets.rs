@@ -1,7 +1,7 @@
-//! Secrets of an instance as files: a tmpfs of its own at `/run/secrets`, which is filled before it
-//! is attached and cannot be changed. Each file is readable by the instance's user alone.
+//! Secrets of an instance as files: a tmpfs of its own at `/run/secrets`, filled before it is
+//! attached and immutable afterwards. Each file is readable by the instance's user alone.
 //!
-//! Its pages are not swapped where the kernel can promise that (Linux 6.4).
+//! Its pages are never swapped where the kernel supports that (Linux 6.4).
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -14,7 +14,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, chownat, fchmod, fchown, mkdirat, opena
 
 use crate::spec::SecretFile;
 
-/// Where they are.
+/// Mount point of the secrets.
 pub const DIR: &str = "/run/secrets";
 /// Mode of a file.
 const FILE_MODE: u32 = 0o400;
@@ -23,13 +23,14 @@ const DIR_MODE: u32 = 0o755;
 /// Bytes of a page at most; each file takes whole ones.
 const PAGE_BYTES: u64 = 64 << 10;
 
-/// Whether the kernel has file systems in memory that are never swapped; tried once.
+/// Whether the kernel supports tmpfs without swap; probed once.
 pub fn is_never_swapped() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| sys::mount::new_tmpfs(c"size=64k,noswap").is_ok())
 }
 
-/// The file system with these files, which belong to the host ids `owner`; directories to `root`.
+/// Creates the file system with these files, which belong to the host ids `owner`; its directories
+/// belong to `root`.
 pub fn file_system(files: &[SecretFile], owner: (u32, u32), root: (u32, u32)) -> io::Result<OwnedFd> {
     let bytes: u64 = files.iter().map(|file| file.content.reveal().len() as u64 + 2 * PAGE_BYTES).sum();
     let inodes = 1 + files.iter().map(|file| file.path.split('/').count()).sum::<usize>();
@@ -57,7 +58,7 @@ fn write(mount: &OwnedFd, file: &SecretFile, (uid, gid): (u32, u32)) -> io::Resu
     let mut made = File::from(openat(mount, file.path.as_str(), flags, Mode::empty())?);
     made.write_all(file.content.reveal())?;
     fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-    // Not left to the platform's umask.
+    // Independent of the platform's umask.
     Ok(fchmod(&made, Mode::from_raw_mode(FILE_MODE))?)
 }
 

@@ -1,5 +1,5 @@
-//! Where the files of `/etc` go that the platform puts into an instance, and whether the image lets
-//! them lie in the writable layer from the start.
+//! Places of the platform's `/etc` files in an instance, and whether the image allows them in the
+//! writable layer from the start.
 
 use rustix::fs::FileType;
 use sys::init::spec::Placement;
@@ -9,23 +9,23 @@ use super::{DIR_MODE, Dir, ROOT, Target, is_kernels};
 
 /// The directory.
 const DIR: &str = "etc";
-/// The files: which of them there are.
+/// Names of the files.
 pub(crate) const NAMES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
-/// Where they go.
+/// Places of the files.
 #[derive(Debug)]
 pub(crate) struct Etc {
-    /// Directories to be made for them.
+    /// Directories to create for them.
     pub dirs: Vec<Dir>,
-    /// Their places, in the order of [`NAMES`]; nothing where the image has a directory, or nothing
-    /// can be.
+    /// Their places, in the order of [`NAMES`]; `None` where the image has a directory, or no file
+    /// can be created.
     pub files: [Option<Target>; 3],
-    /// How they are put there.
+    /// How they are placed.
     pub placement: Placement,
 }
 
 impl Etc {
-    /// In a root with a mount at `tmp`, if there is to be one.
+    /// Places in a root with a mount at `tmp`, if any.
     pub fn of(root: &Merged, tmp: Option<&Place>) -> Self {
         if let Some(mode) = ahead(root) {
             let target = |parent: &str, name: &str| Target { parent: parent.into(), name: name.into() };
@@ -49,9 +49,9 @@ impl Etc {
     }
 }
 
-/// Resolves the name inside the root. A dangling link is followed. A link to an existing file of
-/// the image (which has a name of its own), to something other than a file, or to below a mount
-/// point is replaced by the file.
+/// Resolves a name: a dangling link is followed in the root. A link to a file of the image, which
+/// programs may know by its own name, to anything but a file, or below a mount, is replaced by the
+/// file.
 fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Option<Place> {
     let dir = root.resolve(DIR.as_bytes()).ok()?;
     if !matches!(dir.kind(), Kind::Directory | Kind::Missing) || is_covered(&dir) {
@@ -65,11 +65,11 @@ fn place(root: &Merged, name: &str, is_covered: impl Fn(&Place) -> bool) -> Opti
     }
 }
 
-/// The mode of the directory, if a new one can replace the image's without a visible difference: it
-/// belongs to root, has no extended attributes, and the image has nothing or plain files at these
-/// names.
+/// The mode of the directory, if a new one can replace the image's without a visible difference:
+/// owned by root, without extended attributes, and with nothing or plain files in the places of
+/// these names.
 fn ahead(root: &Merged) -> Option<u32> {
-    // What several layers have in one place is the overlay's to say.
+    // With several layers, the overlay decides what is visible.
     let layer = root.only()?;
     let Some(found) = root.stat_at(DIR) else { return Some(DIR_MODE) };
     let kind = |mode| FileType::from_raw_mode(mode);

@@ -1,5 +1,5 @@
 //! An image's files as the overlay of its layers will show them, before it is mounted. Paths are
-//! resolved here, name by name: the kernel never follows a link of the image's, so that none leads
+//! resolved here, name by name: the kernel never follows a link of the image, so that none leads
 //! out of the root.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 
-/// Links on the way to one file, as in the kernel (`MAXSYMLINKS`, linux/namei.h).
+/// Maximum of links followed for one path, as in the kernel (`MAXSYMLINKS`, linux/namei.h).
 const LINKS_MAX: usize = 40;
 
 /// Longest name of a file (linux/limits.h, `NAME_MAX`).
@@ -21,10 +21,10 @@ const NAME_BYTES_MAX: usize = 255;
 /// Longest path that system calls take (`PATH_MAX`, less its end).
 const PATH_BYTES_MAX: usize = 4095;
 
-/// What is at a path.
+/// Type of the file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing.
+    /// No file.
     Missing,
     /// A directory.
     Directory,
@@ -36,39 +36,39 @@ pub enum Kind {
     Special,
 }
 
-/// Where a path leads: names from the root, none of them a link, each with what is there. Empty for
-/// the root itself.
+/// A resolved path: names from the root, none of them a link, each with its type. Empty for the
+/// root itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place(Vec<(Vec<u8>, Kind)>);
 
-/// A path that cannot be resolved: its links form a loop, a component is not a directory, or the
-/// path is not valid for a file.
+/// A path that cannot resolve: a loop of links, a component that is not a directory, or a path
+/// longer than the kernel accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nowhere;
 
 impl Place {
-    /// What is there.
+    /// Type of the file there.
     pub fn kind(&self) -> Kind {
         self.0.last().map_or(Kind::Directory, |(_, kind)| *kind)
     }
 
-    /// The path, without a slash at its begin.
+    /// The path, without a leading slash.
     pub fn path(&self) -> Vec<u8> {
         join(&self.0)
     }
 
-    /// The name of the uppermost directory on the way.
+    /// The first component.
     pub fn first(&self) -> &[u8] {
         self.0.first().map_or(&[], |(name, _)| name)
     }
 
-    /// Directory and name; nothing for the root.
+    /// Directory and name; `None` for the root.
     pub fn split(&self) -> Option<(Vec<u8>, &[u8])> {
         let ((name, _), above) = self.0.split_last()?;
         Some((join(above), name))
     }
 
-    /// The directory that it is in; nothing for the root.
+    /// The parent directory; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         let (_, above) = self.0.split_last()?;
         Some(Self(above.to_vec()))
@@ -80,19 +80,19 @@ impl Place {
         (first..self.0.len()).map(|last| Self(self.0[..=last].to_vec()))
     }
 
-    /// The rest of its path below another place; nothing when it is not there.
+    /// The path relative to another place; `None` when it is not below it.
     pub fn below(&self, other: &Self) -> Option<Self> {
         let (above, rest) = self.0.split_at_checked(other.0.len())?;
         let same = above.iter().zip(&other.0).all(|((one, _), (other, _))| one == other);
         (same && !rest.is_empty()).then(|| Self(rest.to_vec()))
     }
 
-    /// The places on the way from another one, above it, to itself.
+    /// The places between another one, above it, and itself, which is the last.
     pub fn steps_below(&self, above: &Self) -> impl Iterator<Item = Self> {
         (above.0.len()..self.0.len()).map(|last| Self(self.0[..=last].to_vec()))
     }
 
-    /// A name in this directory where nothing is known to be.
+    /// A name in this directory, with no known file.
     pub fn child(&self, name: &[u8]) -> Self {
         Self(self.0.iter().cloned().chain([(name.to_vec(), Kind::Missing)]).collect())
     }
@@ -109,12 +109,12 @@ fn join(names: &[(Vec<u8>, Kind)]) -> Vec<u8> {
 /// The layers, topmost first.
 pub struct Merged(Vec<OwnedFd>);
 
-/// What one layer says of a path.
+/// A layer's entry for a path.
 enum Said {
     Found(OwnedFd, Stat),
-    /// There is nothing, whatever is below.
+    /// The path is hidden, whatever lower layers have.
     Hidden,
-    /// Ask the next one.
+    /// The layer has no entry; the next one decides.
     Nothing,
 }
 
@@ -125,8 +125,8 @@ impl Merged {
         dirs.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Resolves a path of the image as a process in the root would. Components may be missing:
-    /// names below a missing one are taken literally.
+    /// Resolves a path as a process in the root would. Components may be missing: names below them
+    /// are taken literally.
     pub fn resolve(&self, path: &[u8]) -> Result<Place, Nowhere> {
         let names = |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
         if path.len() > PATH_BYTES_MAX {
@@ -174,16 +174,16 @@ impl Merged {
         Ok(place)
     }
 
-    /// A regular file, wherever the path's links lead; nothing where there is none.
+    /// Opens a regular file, following links inside the root; `None` if there is none.
     pub fn file(&self, path: &str) -> Option<File> {
         let place = self.resolve(path.as_bytes()).ok().filter(|place| place.kind() == Kind::File)?;
         let (found, _) = self.find(&place.path())?;
-        // Not by its path again: what was found is opened.
+        // Reopened by descriptor, so that the checked file is the one that is read.
         let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found));
         File::open(again).ok()
     }
 
-    /// Whether a directory has anything in it.
+    /// Whether a directory has entries.
     pub fn has_entries(&self, place: &Place) -> bool {
         let entries = |layer: &OwnedFd| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -194,28 +194,28 @@ impl Merged {
                     && !at(&dir, entry.file_name().to_bytes()).is_ok_and(|(_, stat)| is_whiteout(&stat))
             }))
         };
-        // An upper layer may have removed what a lower one has: then the directory is taken for one
-        // with entries.
+        // An upper layer may have removed entries of a lower one: the directory then still counts
+        // as one with entries.
         self.0.iter().any(|layer| entries(layer).unwrap_or(false))
     }
 
-    /// Mode bits and owner of what is at a place.
+    /// Mode bits and owner of the file at a place.
     pub fn stat(&self, place: &Place) -> Option<Stat> {
         self.find(&place.path()).map(|(_, stat)| stat)
     }
 
-    /// The same at a path, whose last name is not followed.
+    /// The same at a path, whose last component is not followed.
     pub fn stat_at(&self, path: &str) -> Option<Stat> {
         self.find(path.as_bytes()).map(|(_, stat)| stat)
     }
 
-    /// The only layer, where there is one: what is in it is what the root shows.
+    /// The layer of an image with a single one, which equals the merged root.
     pub fn only(&self) -> Option<&OwnedFd> {
         let [one] = self.0.as_slice() else { return None };
         Some(one)
     }
 
-    /// What the topmost layer that says something has at a path without links.
+    /// Finds the topmost entry at a path without links.
     fn find(&self, path: &[u8]) -> Option<(OwnedFd, Stat)> {
         for layer in &self.0 {
             match said(layer, path) {
@@ -228,11 +228,11 @@ impl Merged {
     }
 }
 
-/// No link on the way, and none beyond the directory.
+/// Links are followed neither on the path nor at its end, and the path stays below the directory.
 const PLAIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// What a layer has at a path (Documentation/filesystems/overlayfs.rst): a whiteout, an opaque
-/// directory, or a file in a directory's place hides what is below.
+/// A layer's entry for a path (Documentation/filesystems/overlayfs.rst): a whiteout, an opaque
+/// directory, or a file in a directory's place hides lower layers.
 fn said(layer: &OwnedFd, path: &[u8]) -> Said {
     match at(layer, path) {
         Ok((_, stat)) if is_whiteout(&stat) => return Said::Hidden,
@@ -260,7 +260,7 @@ fn at(layer: &OwnedFd, path: &[u8]) -> Result<(OwnedFd, Stat), Errno> {
     Ok((found, stat))
 }
 
-/// The kernel takes no empty path.
+/// The kernel rejects an empty path.
 fn dotted(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
 }
@@ -278,7 +278,7 @@ fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
-/// Whether a directory of a layer hides those below it.
+/// Whether a layer's directory is opaque: it hides those of lower layers.
 fn is_opaque(layer: &OwnedFd, path: &[u8]) -> bool {
     let mut value = [0_u8; 1];
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

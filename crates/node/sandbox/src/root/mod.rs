@@ -1,5 +1,5 @@
-//! What an image's files decide about every start of it: who its user is, where the platform's own
-//! files and mounts go, which directories are made. Read once for an image, by its first start.
+//! Facts of an image's root that hold for every start of it: its user, the places of the platform's
+//! files and mounts, directories to create. Read once for an image, by its first start.
 
 mod etc;
 mod merged;
@@ -19,47 +19,47 @@ use merged::{Kind, Merged, Place};
 
 /// Bytes read of an image's /etc/passwd or /etc/group.
 const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Where the kernel's file systems and devices are mounted, whatever the image has there.
+/// Mount points of the kernel's file systems and devices, over the image's files.
 const KERNELS: &[&str] = &["proc", "sys", "dev"];
 const TMP: &str = "tmp";
-/// Where every instance has a file system in memory, whatever the image has there.
+/// Mount point of shared memory, over the image's files.
 const SHARED_MEMORY: &str = "dev/shm";
 /// User and group inside.
 type Owner = (u32, u32);
 const ROOT: Owner = (0, 0);
-/// Mode of directories that are made.
+/// Mode of created directories.
 const DIR_MODE: u32 = 0o755;
 /// Mode of `/tmp`.
 const TMP_MODE: u32 = 0o1777;
 
-/// What is known of an image's root once it was started: share one among all starts of an image.
+/// Cached facts of an image's root: share one among all starts of an image.
 #[derive(Debug, Default)]
 pub struct RootFacts {
     plain: Known,
-    /// Of starts that have a `/tmp` of their own over the image's.
+    /// Facts for starts with a `/tmp` of their own over the image's.
     covered: Known,
 }
 
-/// What is known of a root of one kind.
+/// Facts of one kind of root.
 #[derive(Debug, Default)]
 struct Known {
     facts: OnceLock<Arc<Facts>>,
-    /// Resolved places of mounts, by the requested paths.
+    /// Places of mounts, by the requested paths.
     places: Mutex<Vec<(Vec<String>, Places)>>,
 }
 
-/// Places of mounts, in the order of their paths.
+/// Mount points, in the order of their paths.
 pub(crate) type Places = Arc<Vec<MountPlace>>;
 
-/// Lists of paths whose places are remembered.
+/// Number of path lists whose places are cached.
 const PLACES_MAX: usize = 16;
 
-/// Where a mount goes.
+/// A mount point.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MountPlace {
     /// The place.
     pub target: Target,
-    /// Directories that are made for it, parents first.
+    /// Directories to create for it, parents first.
     pub dirs: Vec<Dir>,
 }
 
@@ -68,18 +68,18 @@ impl RootFacts {
         if image.covers_tmp { &self.covered } else { &self.plain }
     }
 
-    /// Reads them, unless an earlier start has.
+    /// Reads the facts, unless an earlier start has.
     pub(crate) fn of(&self, image: &Image<'_>) -> Result<Arc<Facts>, Error> {
         let Known { facts, .. } = self.known(image);
         if let Some(known) = facts.get() {
             return Ok(known.clone());
         }
         let read = Arc::new(Facts::read(image)?);
-        // Two first starts read the same.
+        // Two concurrent first starts read the same facts.
         Ok(facts.get_or_init(|| read).clone())
     }
 
-    /// Finds where mounts at these paths go, unless an earlier start has.
+    /// Resolves the mount points at these paths, unless an earlier start has.
     pub(crate) fn places(&self, image: &Image<'_>, paths: &[&str]) -> Result<Places, Error> {
         if paths.is_empty() {
             return Ok(Places::default());
@@ -102,69 +102,69 @@ impl RootFacts {
     }
 }
 
-/// An image, as far as its root goes.
+/// The parts of an image that determine its root's facts.
 pub(crate) struct Image<'a> {
     /// Its layers, topmost first.
     pub lower_dirs: &'a [PathBuf],
     /// Its user.
     pub user: &'a str,
-    /// Where its programs start.
+    /// Working directory of its programs.
     pub working_dir: &'a str,
     /// Directories for data.
     pub volumes: &'a [String],
-    /// Directories that may have to be made.
+    /// Maximum number of directories to create.
     pub made_dirs_max: usize,
-    /// Whether a file system is over what it has at `/tmp`, even where that is not empty.
+    /// Whether a file system is mounted at `/tmp` even where the image's is not empty.
     pub covers_tmp: bool,
 }
 
-/// What is known of an image's root.
+/// Facts of an image's root.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// Who runs its programs.
+    /// User and groups of its programs.
     pub identity: Identity,
-    /// Where the platform's files of `/etc` go.
+    /// Places of the platform's files of `/etc`.
     pub etc: Etc,
     /// What `/tmp` is.
     pub tmp: Tmp,
-    /// Directories to be made.
+    /// Directories to create.
     pub dirs: Vec<Dir>,
-    /// The same in the mount at `/tmp`, by their paths below it.
+    /// Directories to create in the mount at `/tmp`, by their paths below it.
     pub tmp_dirs: Vec<Dir>,
 }
 
-/// What `/tmp` of an instance is.
+/// Kinds of `/tmp` of an instance.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tmp {
-    /// A file system of its own, at this place.
+    /// A file system of its own, mounted at this place.
     Mounted(Target),
-    /// The image's directory, which has something in it, or the one for shared memory, where a link
-    /// leads; its mode is to be set where there is a place.
+    /// The image's directory, if it is not empty, or the one for shared memory, if a link leads
+    /// there; its mode is set where there is a place.
     Kept(Option<Target>),
 }
 
 /// A place in the root whose path has no links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The directory that it is in; empty for the root.
+    /// Its parent directory; empty for the root.
     pub parent: Vec<u8>,
-    /// Its name there.
+    /// Its name in the parent.
     pub name: Vec<u8>,
 }
 
-/// A directory to be made.
+/// A directory to create.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dir {
-    /// Where.
+    /// Its place.
     pub target: Target,
     /// Its mode.
     pub mode: u32,
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
 }
 
 impl Target {
-    /// Nothing for the root itself.
+    /// The target of a place; `None` for the root itself.
     fn of(place: &Place) -> Option<Self> {
         let (parent, name) = place.split()?;
         Some(Self { parent, name: name.to_vec() })
@@ -194,7 +194,7 @@ impl Facts {
             }
         }
         let mut etc = Etc::of(&root, mounted.as_ref());
-        // A volume is its user's, also where a link of `/etc` leads into it.
+        // A volume belongs to its user, even where a link of `/etc` leads into it.
         for dir in &mut etc.dirs {
             if let Some(volume) = dirs.iter().find(|volume| volume.target == dir.target) {
                 dir.owner = volume.owner;
@@ -204,14 +204,14 @@ impl Facts {
     }
 }
 
-/// What becomes of `/tmp`, and the place of the mount there, if there is to be one.
+/// Decides the kind of `/tmp`, and the place of its mount, if any.
 fn tmp(root: &Merged, image: &Image<'_>) -> Result<(Tmp, Option<Place>), Error> {
     let place = root.resolve(TMP.as_bytes()).map_err(|_| leads_nowhere(TMP))?;
     if place.path() == SHARED_MEMORY.as_bytes() {
         if image.covers_tmp {
             return Err(Error::InTheWay { path: "/tmp".to_owned(), what: "a link to /dev/shm" });
         }
-        // Its own file system there has the mode already.
+        // The file system there has the mode already.
         return Ok((Tmp::Kept(None), None));
     }
     in_the_way(TMP, place.kind())?;
@@ -223,10 +223,10 @@ fn tmp(root: &Merged, image: &Image<'_>) -> Result<(Tmp, Option<Place>), Error> 
     Ok((Tmp::Kept((!has_mode).then_some(target)), None))
 }
 
-/// Directories to create because the layers lack them, parents first, with their owners: declared
-/// volumes, the working directory, and the target of a link at `/tmp`. A new volume belongs to the
-/// image's user, who must be able to write to it; existing directories keep their owners, as with
-/// Docker.
+/// Directories that are required and missing in the layers, parents first, and their owners:
+/// volumes of the config, the working directory, and the target of a link at `/tmp`. A created
+/// volume belongs to the user, so that it can write there; existing directories of the image stay
+/// unchanged, as under docker.
 fn wanted_dirs(
     root: &Merged,
     image: &Image<'_>,
@@ -244,15 +244,15 @@ fn wanted_dirs(
     let resolved = |path: &str| root.resolve(path.as_bytes()).ok().filter(|place| !is_kernels(place));
     let mut places: Vec<_> = image.volumes.iter().filter_map(|volume| Some((resolved(volume)?, user))).collect();
     places.extend(resolved(image.working_dir).map(|place| (place, ROOT)));
-    // Where the image has none, the code that mounts it creates it, but not in every case behind a
-    // link.
+    // Where the image has none, its mount creates it; not every runtime does so behind a link.
     places.extend(tmp.filter(|tmp| tmp.path() != TMP.as_bytes()).map(|tmp| (tmp.clone(), ROOT)));
-    // A volume in another one is made after it, and one where programs start is a volume.
+    // A nested volume comes after its parent; a path that is both volume and working directory
+    // counts as a volume.
     places.sort_by_key(|(place, owner)| (place.path(), *owner == ROOT));
     let mut dirs: Vec<(Place, Owner)> = Vec::new();
     for (place, owner) in places {
         let steps: Vec<Place> = match tmp.filter(|tmp| place.below(tmp).is_some()) {
-            // It is empty, whatever the image has there.
+            // The mount is empty, whatever the image has there.
             Some(tmp) => place.steps_below(tmp).collect(),
             None => place.missing().collect(),
         };
@@ -270,7 +270,7 @@ fn wanted_dirs(
     Ok(dirs)
 }
 
-/// Where a mount goes, and what is missing there; nothing of the image is in a covered directory.
+/// Resolves a mount point and its missing directories; a covered directory counts as empty.
 fn mount_place(root: &Merged, path: &str, covered: Option<&Place>, made_dirs_max: usize) -> Result<MountPlace, Error> {
     let refused = |what| Error::MountPoint { path: path.to_owned(), what };
     let place = root.resolve(path.as_bytes()).map_err(|_| refused("a link or file that leads nowhere"))?;
@@ -294,15 +294,15 @@ fn mount_place(root: &Merged, path: &str, covered: Option<&Place>, made_dirs_max
     Ok(MountPlace { target, dirs })
 }
 
-/// Whether a place is where one of the kernel's file systems will be.
+/// Whether a place is at or below a mount of the kernel's file systems.
 fn is_kernels(place: &Place) -> bool {
     KERNELS.iter().any(|name| place.first() == name.as_bytes())
 }
 
-/// What the root has by that name, a link not followed.
+/// Type of the file at a name in the root; a link is not followed.
 fn kind_of_name(root: &Merged, name: &'static str) -> Result<Kind, Error> {
     let place = root.resolve(name.as_bytes()).map_err(|_| leads_nowhere(name))?;
-    // It leads elsewhere, so it is a link.
+    // It resolves elsewhere, so it is a link.
     Ok(if place.path() == name.as_bytes() { place.kind() } else { Kind::Link })
 }
 
@@ -320,8 +320,7 @@ fn leads_nowhere(name: &'static str) -> Error {
     Error::InTheWay { path: format!("/{name}"), what: "a symbolic link to no directory of its own" }
 }
 
-/// The text of a file; one that cannot be read gives no names, and a user given by number works all
-/// the same.
+/// Text of a file. An unreadable one yields no names; a user given by number works without it.
 fn text(root: &Merged, path: &str) -> String {
     let mut bytes = Vec::new();
     if let Some(file) = root.file(path) {

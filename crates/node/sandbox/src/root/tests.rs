@@ -1,4 +1,4 @@
-//! What is found in roots of files: made in a folder each, with links that would lead out of it.
+//! Tests of roots made of files, each in its own directory, with links that would lead out of it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A root of directories (names that end with `/`), links (`name -> target`) and files, all of
-/// whoever runs the test.
+/// A root of directories (names that end with `/`), links (`name -> target`) and files, all owned
+/// by the test's user.
 fn root(entries: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for entry in entries {
@@ -167,7 +167,7 @@ fn more_directories_than_may_be_made_are_refused_and_names_that_no_file_can_have
 
 #[test]
 fn files_of_etc_go_where_links_lead_inside_of_the_root() {
-    // The image's entries; where hosts goes, by path; directories that are made for it.
+    // The image's entries; the path of hosts; directories that are created for it.
     for (entries, hosts, dirs) in [
         (&["etc/hosts -> ../run/systemd/hosts"][..], Some("run/systemd/hosts"), &["/run", "run/systemd"][..]),
         (&["etc/hosts -> /../../../var/hosts", "var/"], Some("var/hosts"), &[]),
@@ -184,7 +184,7 @@ fn files_of_etc_go_where_links_lead_inside_of_the_root() {
         (&["etc/hosts -> /dir", "dir/"], Some("etc/hosts"), &[]),
         (&["etc/hosts -> /file/below", "file"], Some("etc/hosts"), &[]),
         (&["etc/hosts -> /"], Some("etc/hosts"), &[]),
-        // And what is no link stays.
+        // Anything but a link stays.
         (&["etc/hosts/", "etc/resolv.conf -> x"], None, &[]),
         (&["etc"], None, &[]),
         (&["etc -> etc"], None, &[]),
@@ -213,7 +213,7 @@ fn only_where_nobody_sees_a_difference_files_are_put_ahead() {
     fs::create_dir(&etc).expect("a directory");
     fs::set_permissions(&etc, fs::Permissions::from_mode(0o750)).expect("a mode");
     fs::write(etc.join("hosts"), "::1 me\n").expect("a file");
-    // Only root's directories can be told from root's: the tests may run as anybody.
+    // Directories of root can be told from others only as root; the tests may run as any user.
     if rustix::process::geteuid().is_root() {
         assert_eq!(of(&[root]), (Placement::WritableLayer, Some(0o750)));
     }

@@ -1,4 +1,4 @@
-//! The bundle of an instance for an OCI runtime: `config.json` of the runtime specification. Pure.
+//! Writes a runtime's `config.json` (runtime-spec) for an instance. Pure.
 
 use serde_json::{Value, json};
 use sys::namespace::IdRange;
@@ -8,32 +8,32 @@ use crate::capabilities;
 use crate::id_map::IdMap;
 use crate::identity::Identity;
 
-/// The version of the specification that is written.
+/// The version of the specification.
 const SPECIFICATION: &str = "1.0.2";
 /// Group of terminals, as `/dev/pts` has it.
 const TTY_GROUP: u32 = 5;
 
-/// Where its user namespace is, below the stage.
+/// Path of its user namespace, below the stage.
 const USER: &str = "user";
 
-/// Where an instance's init is, if it has one.
+/// Path of an instance's init, if any.
 pub(crate) const INIT: &str = "/dev/init";
 
-/// An instance, as far as a runtime must know it.
+/// The parts of an instance that a runtime needs.
 pub(crate) struct Bundle<'a> {
-    /// Which runtime it is for.
+    /// The runtime.
     pub kind: Kind,
     /// Where the writable layer is attached, with the root as `r`.
     pub stage: &'a str,
     /// Command, the program first.
     pub argv: &'a [String],
-    /// Whether the init is to be at [`INIT`].
+    /// Whether the init is mounted at [`INIT`].
     pub init: bool,
     /// Environment, `KEY=value`.
     pub env: &'a [String],
-    /// Absolute directory to start in.
+    /// Absolute working directory.
     pub working_dir: &'a str,
-    /// Who runs it.
+    /// User and groups of the process.
     pub identity: &'a Identity,
     /// Whether `/tmp` is a mount, not the image's directory.
     pub mounts_tmp: bool,
@@ -41,25 +41,25 @@ pub(crate) struct Bundle<'a> {
     pub hostname: &'a str,
     /// Its users and groups.
     pub ids: (&'a IdMap, &'a IdMap),
-    /// Limits of a process that the runtime is to set: number, name, most.
+    /// Limits that the runtime sets: number, name, maximum.
     pub rlimits: &'a [(u32, &'static str, u64)],
     /// Added to its out-of-memory score.
     pub oom_score_adj: i32,
-    /// Names below `/proc` and `/sys` that are hidden.
+    /// Masked paths below `/proc` and `/sys`.
     pub masked: &'a [String],
-    /// Paths that may be read only.
+    /// Read-only paths.
     pub read_only: &'a [String],
-    /// Whether its programs may have system call filters of their own.
+    /// Whether its programs may install seccomp filters of their own.
     pub filters_inside: bool,
-    /// Terminals at once.
+    /// Maximum number of terminals.
     pub terminals_max: u32,
     /// Paths of the mounts that show its cgroups, below `/sys`.
     pub cgroups: &'a [String],
-    /// Directories of the host: name at the stage, path inside, whether it is read only.
+    /// Directories of the host: name at the stage, path inside, whether it is read-only.
     pub binds: &'a [(String, String, bool)],
 }
 
-/// The file.
+/// The content of `config.json`.
 pub(crate) fn config(bundle: &Bundle<'_>) -> Vec<u8> {
     let config = json!({
         "ociVersion": SPECIFICATION,
@@ -74,7 +74,7 @@ pub(crate) fn config(bundle: &Bundle<'_>) -> Vec<u8> {
 
 fn process(bundle: &Bundle<'_>) -> Value {
     let Identity { uid, gid, groups, .. } = bundle.identity;
-    // Whoever is not root has none, as in our own isolation.
+    // Users other than root have none, as in Sampan's own isolation.
     let kept = if *uid == 0 { capabilities::names() } else { Vec::new() };
     let rlimits = bundle.rlimits.iter().map(|(_, name, most)| json!({"type": name, "hard": most, "soft": most}));
     json!({
@@ -94,7 +94,8 @@ fn process(bundle: &Bundle<'_>) -> Value {
 
 fn mounts(bundle: &Bundle<'_>) -> Value {
     let stage = bundle.stage;
-    // With what was put over parts of them: the kernel lets no user namespace uncover that.
+    // Bound recursively, with the mounts over parts of them: the kernel lets no user namespace
+    // uncover these.
     let bound = |to: &str, from: &str, options: &[&str]| {
         let options: Vec<&str> = ["rbind"].iter().chain(options).copied().collect();
         json!({"destination": to, "type": "bind", "source": format!("{stage}/{from}"), "options": options})
@@ -133,13 +134,14 @@ fn linux(bundle: &Bundle<'_>) -> Value {
     });
     let mut user = None;
     if bundle.kind.maps_ids() {
-        // Not one of its making: root would own it, and what is used inside would count as root's.
+        // Not a namespace of the runtime: the host's root would own it, and resources used inside
+        // would count as root's.
         user = Some(json!({"type": "user", "path": format!("{}/{USER}", bundle.stage)}));
         let (users, groups) = bundle.ids;
         (linux["uidMappings"], linux["gidMappings"]) = (mappings(users), mappings(groups));
     }
-    // gVisor filters itself; of ours it would keep nothing from the host. Its processes are in no
-    // group of the host's.
+    // gVisor filters itself; the platform's filter would protect nothing on the host. Its processes
+    // are in no cgroup of the host.
     if bundle.kind != Kind::Runsc {
         kinds.push("cgroup");
         linux["seccomp"] = seccomp::filter(bundle.filters_inside);

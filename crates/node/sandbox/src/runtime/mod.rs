@@ -1,7 +1,7 @@
-//! OCI runtimes in place of our own isolation: `runc`, `crun`, `runsc`, or any program with the
-//! same command line. A runtime runs in the instance's cgroup and network namespace, in PID and
-//! mount namespaces of its own, on a root file system that is already mounted. `bundle.rs` writes
-//! its `config.json`.
+//! OCI runtimes instead of Sampan's own isolation: `runc`, `crun`, `runsc`, or any program with
+//! their command line. They run in the instance's cgroup and network, in process and mount
+//! namespaces that end with them, on a root that is mounted already; `bundle.rs` writes their
+//! configuration.
 
 mod bundle;
 mod seccomp;
@@ -13,11 +13,11 @@ use std::process::Command;
 
 pub(crate) use bundle::{Bundle, INIT, config};
 
-/// Name of our own isolation, among those of runtimes.
+/// Name of Sampan's own isolation, among those of runtimes.
 pub const OWN: &str = "sampan";
-/// Runtimes that the doctor looks for by default, and its names for them.
+/// Runtimes that the doctor looks for, and the name of each check.
 const KNOWN: &[(&str, &str)] = &[("runc", "runtime runc"), ("crun", "runtime crun"), ("runsc", "runtime runsc")];
-/// Where programs are looked for, beside the platform's `PATH`: a service may have a short one.
+/// Directories searched for runtimes, beside the platform's `PATH`: a service may have a short one.
 const PLACES: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A runtime that was found.
@@ -28,20 +28,20 @@ pub struct Runtime {
     kind: Kind,
 }
 
-/// What is to be known of one beside the standard.
+/// Behaviour of a runtime beyond the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `runc`, and what behaves as it does.
+    /// `runc`, and compatible runtimes.
     Runc,
     /// `crun`.
     Crun,
     /// gVisor: a kernel of its own in a process.
     Runsc,
-    /// Nothing is known.
+    /// Unknown runtime.
     Other,
 }
 
-/// A runtime that is not there.
+/// Error for a runtime that was not found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the runtime {name:?} is not on this machine{}; install it or name another one", reason(path.as_deref()))]
 pub struct NotFound {
@@ -54,7 +54,7 @@ fn reason(path: Option<&Path>) -> String {
 }
 
 impl Runtime {
-    /// The runtime of a name, or at an absolute path.
+    /// Finds the runtime of a name, or at an absolute path.
     pub fn find(name: &str) -> Result<Self, NotFound> {
         let given = Path::new(name);
         let program = if given.is_absolute() {
@@ -70,17 +70,17 @@ impl Runtime {
         Ok(Self { name: name.to_owned(), program, kind })
     }
 
-    /// Those that are known, with what the doctor calls each.
+    /// The well-known runtimes, and the doctor's name of each.
     pub(crate) fn known() -> impl Iterator<Item = (&'static str, Option<Self>)> {
         KNOWN.iter().map(|(name, shown)| (*shown, Self::find(name).ok()))
     }
 
-    /// What it was asked for by.
+    /// The name that it was requested by.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its program.
+    /// Path of its program.
     pub fn program(&self) -> &Path {
         &self.program
     }
@@ -89,7 +89,7 @@ impl Runtime {
         self.kind
     }
 
-    /// What it says of its version: the first line; nothing when it cannot be run.
+    /// The first line of its version output; `None` when it cannot be run.
     pub fn version(&self) -> Option<String> {
         let said = Command::new(&self.program).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -100,12 +100,12 @@ impl Runtime {
     pub(crate) fn argv(&self, id: &str) -> Vec<String> {
         let program = self.program.to_string_lossy().into_owned();
         let own: &[&str] = match self.kind {
-            // Then runc ignores failures to change cgroups: they are read-only for it, and the
-            // limits are already set.
+            // A rootless runc ignores cgroups that it may not change; they are read-only, and their
+            // limits are set already.
             Kind::Runc => &["--rootless", "true"],
             Kind::Crun => &["--cgroup-manager", "disabled"],
-            // Its own network stack would take the link's address and keep the loopback to itself,
-            // where requests come.
+            // Its own network stack would take the link's address and hide the loopback, where
+            // requests arrive.
             Kind::Runsc => &["--ignore-cgroups", "--network", "host"],
             Kind::Other => &[],
         };
@@ -131,29 +131,29 @@ impl Kind {
     }
 
     /// Whether root inside is an unprivileged id of the host. gVisor mounts what a user namespace
-    /// may not, and has no need of one: no system call of the image reaches the host.
+    /// may not, and does not need one: no system call of the image reaches the host.
     pub(crate) fn maps_ids(self) -> bool {
         self != Self::Runsc
     }
 
-    /// Whether it never includes submounts in bind mounts, even if requested (`rbind`).
+    /// Whether it binds a directory without the mounts below it, even if recursion is requested.
     pub(crate) fn leaves_submounts(self) -> bool {
         self == Self::Crun
     }
 
-    /// Whether it must not see the host's cgroups, even to leave them alone: this one refuses those
-    /// of both versions at once.
+    /// Whether the host's cgroups must be hidden from it although it does not use them: crun fails
+    /// when it finds both versions at once.
     pub(crate) fn covers_cgroups(self) -> bool {
         self == Self::Crun
     }
 }
 
-/// Directories of every machine, one of which the writable layer is put over in the runtime's own
-/// mount namespace: root inside, an unprivileged id, must get there, and to the platform's own
-/// folder it might not.
+/// Directories of every machine, over one of which the writable layer is mounted in the runtime's
+/// own mount namespace: root inside, an unprivileged id, must be able to reach it, and might not
+/// reach the platform's own folder.
 const STAGES: &[&str] = &["/mnt", "/media", "/srv"];
 
-/// The first of them that does not hide the runtime itself.
+/// Returns the first of them that does not hide the runtime itself.
 pub(crate) fn stage(program: &Path) -> &'static str {
     let usable = |stage: &&&str| Path::new(stage).is_dir() && !program.starts_with(stage);
     STAGES.iter().find(usable).copied().unwrap_or("/mnt")

@@ -1,14 +1,14 @@
-//! The system call filter in the format of OCI runtimes, with calls by name (runtime-spec,
-//! config-linux.md, seccomp). Pure.
+//! The system call filter in the runtime-spec's form: the platform's rules, by name
+//! (config-linux.md, seccomp). Pure.
 
 use serde_json::{Value, json};
 
 use crate::seccomp::{Action, NATIVE, by_name};
 
-/// What is not listed fails with this: EPERM.
+/// Error of calls that are not listed: EPERM.
 const REFUSED: i32 = libc::EPERM;
 
-/// The filter. The format cannot refuse a value of an argument's low half: all others are allowed,
+/// The filter. The format cannot exclude a value of an argument's low half: all others are allowed,
 /// range by range.
 pub(super) fn filter(filters_inside: bool) -> Value {
     let mut allowed = Vec::new();
@@ -38,12 +38,12 @@ pub(super) fn filter(filters_inside: bool) -> Value {
     json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": REFUSED, "architectures": [NATIVE.libseccomp], "syscalls": others})
 }
 
-/// One rule a value: of several conditions in one, all must hold.
+/// One rule for each value: conditions of one rule must all hold.
 fn only(name: &'static str, index: u8, values: &'static [u32]) -> impl Iterator<Item = Value> {
     values.iter().map(move |value| allow(name, vec![equals(index, *value)]))
 }
 
-/// Rules for all but the values: a rule for each range of numbers that begin with the same bits.
+/// Rules for all but the values: a rule for each range of numbers with a common prefix of bits.
 fn except(name: &'static str, index: u8, values: &[u32]) -> Vec<Value> {
     ranges_without(values, 0, 0)
         .into_iter()
@@ -51,8 +51,8 @@ fn except(name: &'static str, index: u8, values: &[u32]) -> Vec<Value> {
         .collect()
 }
 
-/// The ranges of numbers that begin with the first `bits` of `prefix` and have none of the values:
-/// which bits they begin with, as a mask, and what these are.
+/// The ranges of numbers that begin with the first `bits` of `prefix` and contain none of the
+/// values: each as a mask and the masked bits.
 fn ranges_without(values: &[u32], prefix: u32, bits: u32) -> Vec<(u32, u32)> {
     let mask = u32::MAX.checked_shl(u32::BITS - bits).unwrap_or_default();
     if !values.iter().any(|value| value & mask == prefix) {

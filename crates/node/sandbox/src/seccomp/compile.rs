@@ -1,5 +1,5 @@
 //! Compiles actions by number into classic BPF (linux/filter.h, seccomp(2)): check the
-//! architecture, then search the number's range by halves.
+//! architecture, then a binary search over ranges of numbers.
 
 use super::rules::Action;
 
@@ -31,7 +31,7 @@ fn allow() -> u64 {
     op(RETURN, 0, 0, RET_ALLOW)
 }
 
-/// Neighbouring numbers with one action, by the first of them.
+/// Consecutive numbers with one action, by the first of them.
 struct Range {
     first: u32,
     action: Action,
@@ -58,15 +58,16 @@ pub fn compile(architecture: u32, actions: &[Action]) -> Vec<u64> {
     code.backwards
 }
 
-/// A place in the program, counted from its end: jumps lead forward only, so what is jumped to is
-/// there first.
+/// A place in the program, counted from its end: jumps lead forward only, so targets are emitted
+/// first.
 type Place = usize;
 
-/// A program that grows from its end to its beginning.
+/// A program that is emitted from its end to its beginning.
 #[derive(Default)]
 struct Code {
     backwards: Vec<u64>,
-    /// What was last made for an action: each instruction costs a start half a microsecond.
+    /// The most recent leaf of each action, for reuse: each instruction costs a start half a
+    /// microsecond.
     leaves: Vec<(Action, Place)>,
 }
 
@@ -76,13 +77,13 @@ impl Code {
         self.backwards.len() - 1
     }
 
-    /// Instructions between a place and the one that comes before all so far.
+    /// Number of instructions between a place and the next one to be emitted.
     fn distance(&self, to: Place) -> usize {
         self.backwards.len() - 1 - to
     }
 
-    /// A place that leads to this one and that a conditional jump before all so far, and one more,
-    /// reaches.
+    /// Returns a place equivalent to this one that a conditional jump, emitted next or one later,
+    /// can reach.
     fn near(&mut self, to: Place) -> Place {
         if self.distance(to) < usize::from(u8::MAX) {
             return to;
@@ -91,7 +92,7 @@ impl Code {
         self.push(op(JUMP, 0, 0, far))
     }
 
-    /// Goes on at a place, whatever lies between.
+    /// Emits a jump to a place at any distance.
     fn jump_to(&mut self, to: Place) {
         if self.distance(to) > 0 {
             let far = u32::try_from(self.distance(to)).unwrap_or(u32::MAX);
@@ -112,7 +113,7 @@ impl Code {
         Some(self.push(op(JUMP_GE, skip(high), skip(low), upper[0].first)))
     }
 
-    /// What returns the action: the last that was made of it, while that is near.
+    /// Returns a leaf of the action: the most recent one while it is in reach.
     fn leaf(&mut self, action: Action) -> Place {
         let made = self.leaves.iter().position(|(made, _)| *made == action);
         if let Some(made) = made
@@ -134,7 +135,7 @@ fn instructions(action: Action) -> Vec<u64> {
     let mut program = Vec::new();
     let argument = |index: u8| op(LOAD, 0, 0, AT_ARGUMENTS + 8 * u32::from(index));
     let among = |index: u8, values: &[u32], hit: u64, miss: u64| {
-        // A hit jumps over the comparisons that are left and over the miss.
+        // A hit jumps over the remaining comparisons and over the miss.
         let over = |place: usize| u8::try_from(values.len() - place).unwrap_or(u8::MAX);
         let compare = values.iter().enumerate().map(|(place, value)| op(JUMP_EQ, over(place), 0, *value));
         [argument(index)].into_iter().chain(compare).chain([miss, hit]).collect::<Vec<_>>()
@@ -149,8 +150,8 @@ fn instructions(action: Action) -> Vec<u64> {
         Action::OnlyOrBoth { index, values, value, second, errno } => {
             program.push(argument(index));
             for (place, value) in values.iter().enumerate() {
-                // Over the comparisons that are left, the two for both arguments with their load,
-                // and the failure.
+                // Over the remaining comparisons, the two for both arguments with their load, and
+                // the failure.
                 let over = u8::try_from(values.len() - place + 3).unwrap_or(u8::MAX);
                 program.push(op(JUMP_EQ, over, 0, *value));
             }
@@ -159,7 +160,7 @@ fn instructions(action: Action) -> Vec<u64> {
         }
         Action::Except { index, values, errno } => program.extend(among(index, values, fail(errno), allow())),
         Action::ExceptBoth { index, value, second: (second, values), errno } => {
-            // Past the second argument's load and comparisons, to what lets it through.
+            // Past the second argument's load and comparisons, to the allowing return.
             let over = u8::try_from(values.len() + 1).unwrap_or(u8::MAX);
             program.extend([argument(index), op(JUMP_EQ, 0, over, value)]);
             program.extend(among(second, values, fail(errno), allow()));

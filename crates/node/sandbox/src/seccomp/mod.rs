@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 pub use arch::NATIVE;
 pub use rules::{Action, by_name};
 
-/// The filter of an instance whose programs may have filters of their own, or not: `struct
+/// The filter of an instance, with or without permission for filters of its own programs: `struct
 /// sock_filter` in 64 bits each.
 pub fn filter(filters_inside: bool) -> &'static [u64] {
     static FILTERS: [OnceLock<Vec<u64>>; 2] = [const { OnceLock::new() }; 2];

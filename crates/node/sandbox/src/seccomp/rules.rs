@@ -1,10 +1,10 @@
-//! Which system calls an instance may make, and with which arguments. Their numbers are `arch`'s.
+//! System calls that an instance may make, and with which arguments. `arch` has their numbers.
 //!
-//! The list is what programs of images need. Left out are calls that change the machine (time,
-//! modules, swap, reboot), make or enter namespaces, mount, load programs into the kernel (bpf),
+//! The list covers the needs of programs in images. It omits calls that change the machine (time,
+//! modules, swap, reboot), create or enter namespaces, mount, load programs into the kernel (bpf),
 //! watch others (perf, userfaultfd, fanotify), use key rings, or that no present program uses.
-//! Refused known calls get EPERM; numbers beyond the known ones get ENOSYS, so that a newer C
-//! library falls back to older calls; so does `clone3`, whose flags a filter cannot see.
+//! Omitted known calls fail with EPERM; numbers beyond the known ones fail with ENOSYS, so that a
+//! newer C library falls back to older calls; so does `clone3`, whose flags a filter cannot read.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +12,29 @@ use libc::*;
 
 use super::arch::{Architecture, NATIVE};
 
-/// What happens to a call.
+/// Action of the filter for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It goes ahead.
+    /// Allows it.
     Allow,
-    /// It fails with this error number.
+    /// Fails it with this error number.
     Fail(u16),
-    /// It fails with `errno` when the low half of argument `index` has any bit of `mask`.
+    /// Fails it with `errno` when the low half of argument `index` has any bit of `mask`.
     FailOnBits { index: u8, mask: u32, errno: u16 },
-    /// It goes ahead when the low half of argument `index` is one of the values, else fails with
+    /// Allows it when the low half of argument `index` is one of the values, else fails it with
     /// `errno`.
     Only { index: u8, values: &'static [u32], errno: u16 },
-    /// The same, and it also goes ahead when that is `value` and the low half of the argument
+    /// The same, and also allows it when that is `value` and the low half of the argument
     /// `second.0` is `second.1`.
     OnlyOrBoth { index: u8, values: &'static [u32], value: u32, second: (u8, u32), errno: u16 },
-    /// It fails with `errno` when the low half of argument `index` is one of the values.
+    /// Fails it with `errno` when the low half of argument `index` is one of the values.
     Except { index: u8, values: &'static [u32], errno: u16 },
-    /// It fails with `errno` when the low half of argument `index` is `value` and that of
+    /// Fails it with `errno` when the low half of argument `index` is `value` and that of
     /// `second.0` one of `second.1`.
     ExceptBoth { index: u8, value: u32, second: (u8, &'static [u32]), errno: u16 },
 }
 
-/// Highest number that this list knows about (`fchmodat2`, Linux 6.6); beyond it is ENOSYS.
+/// Highest number of the list (`fchmodat2`, Linux 6.6); higher ones fail with ENOSYS.
 pub const KNOWN_MAX: u32 = 452;
 
 /// Flags of `clone` that make namespaces.
@@ -42,8 +42,8 @@ const NAMESPACE_FLAGS: u32 =
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) as u32;
 
 /// Socket families: local and both internets. Of netlink's protocols only the one that `getifaddrs`
-/// asks for interfaces: the others reach packet filters, tunnels, ciphers and auditing, and
-/// libraries do without them on this error.
+/// uses to list interfaces: the others reach packet filters, tunnels, ciphers and auditing, and
+/// libraries work without them on this error.
 const SOCKETS: Action = Action::OnlyOrBoth {
     index: 0,
     values: &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32],
@@ -54,12 +54,12 @@ const SOCKETS: Action = Action::OnlyOrBoth {
 /// The one family that has pairs.
 const PAIRS: Action = Action::Only { index: 0, values: &[AF_UNIX as u32], errno: EAFNOSUPPORT as u16 };
 
-/// Pushing characters into the input of a terminal (TIOCSTI) or the console (TIOCLINUX) injects
-/// commands into the next reader.
+/// Pushing characters into a terminal's input (TIOCSTI) or the console's (TIOCLINUX) injects them
+/// into its next reader.
 const TERMINAL_INJECTION: &[u32] = &[0x5412, 0x541c];
 
-/// Personalities that change nothing dangerous: Linux as it is, 32-bit addresses (PER_LINUX32),
-/// both with UNAME26, and asking.
+/// Harmless personalities: Linux as it is, 32-bit addresses (PER_LINUX32), both with UNAME26, and
+/// the query.
 const PERSONALITIES: &[u32] = &[0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff];
 
 /// Names of calls.
@@ -118,7 +118,7 @@ const ALLOWED: &[&str] = named![
     recvmmsg, shutdown, bind, listen, getsockname, getpeername, getsockopt,
 ];
 
-/// Calls whose arguments decide.
+/// Calls that are filtered by argument.
 const BY_ARGUMENT: &[(&str, Action)] = &[
     ("clone", Action::FailOnBits { index: 0, mask: NAMESPACE_FLAGS, errno: EPERM as u16 }),
     ("clone3", Action::Fail(ENOSYS as u16)),
@@ -126,11 +126,11 @@ const BY_ARGUMENT: &[(&str, Action)] = &[
     ("socketpair", PAIRS),
     ("ioctl", Action::Except { index: 1, values: TERMINAL_INJECTION, errno: EPERM as u16 }),
     ("personality", Action::Only { index: 0, values: PERSONALITIES, errno: EPERM as u16 }),
-    // io_uring reaches most of the kernel past this filter; libraries fall back when it is not
-    // there.
+    // io_uring reaches most of the kernel without this filter; libraries fall back when it is
+    // missing.
     ("io_uring_setup", Action::Fail(ENOSYS as u16)),
-    // The kernel has a number of requests for the whole machine (fs.aio-max-nr); libraries fall
-    // back here, too.
+    // The kernel limits requests for the whole machine (fs.aio-max-nr); libraries fall back here
+    // too.
     ("io_setup", Action::Fail(ENOSYS as u16)),
     ("io_destroy", Action::Fail(ENOSYS as u16)),
     ("io_getevents", Action::Fail(ENOSYS as u16)),
@@ -139,11 +139,12 @@ const BY_ARGUMENT: &[(&str, Action)] = &[
     ("io_pgetevents", Action::Fail(ENOSYS as u16)),
 ];
 
-/// Calls that load a filter into the kernel: compiled filters use one memory pool of the whole host
-/// (net.core.bpf_jit_limit) that is charged to no cgroup. They fail as on a kernel without filters.
+/// Calls that load a filter into the kernel, which compiles it: the memory for that is one pool of
+/// the whole machine (net.core.bpf_jit_limit) and is charged to no cgroup. They fail as on a kernel
+/// without filters.
 const FILTERS: &[(&str, Action)] = &[
     ("prctl", Action::Except { index: 0, values: &[PR_SET_SECCOMP as u32], errno: EINVAL as u16 }),
-    // What the kernel can, not what it is to do.
+    // Queries of the kernel's features, no filters.
     ("seccomp", Action::Only { index: 0, values: &[2, 3], errno: EINVAL as u16 }),
     (
         "setsockopt",
@@ -156,12 +157,12 @@ const FILTERS: &[(&str, Action)] = &[
     ),
 ];
 
-/// Joining a user namespace: the filter is installed before an instance's first process does, see
-/// `sys::init`. What runs inside is in the only one that it could name, which the kernel refuses to
-/// join again, and makes no others.
+/// Joining a user namespace: the filter is installed before an instance's first process does that,
+/// see `sys::init`. A process inside can only name its own namespace, which the kernel does not let
+/// it join again, and cannot create others.
 const JOIN_USER: Action = Action::Only { index: 1, values: &[CLONE_NEWUSER as u32], errno: EPERM as u16 };
 
-/// Actions by the names of calls, whether an architecture has them or not.
+/// Actions by names of calls, including calls that an architecture lacks.
 fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Action)> {
     let allowed = ALLOWED.iter().map(|name| (*name, Action::Allow));
     let filters =
@@ -169,8 +170,8 @@ fn listed(filters_inside: bool) -> impl Iterator<Item = (&'static str, Action)> 
     allowed.chain(BY_ARGUMENT.iter().copied()).chain(filters)
 }
 
-/// An action for every number from 0 to [`KNOWN_MAX`], and for all beyond it under the number
-/// after. Programs may have filters of their own, or not.
+/// An action for every number from 0 to [`KNOWN_MAX`], and one for all higher numbers after them;
+/// with or without permission for filters of the programs' own.
 pub fn actions(architecture: &Architecture, filters_inside: bool) -> Vec<Action> {
     let numbered = |(name, action)| Some((architecture.number(name)?, action));
     let join_user = ("setns", JOIN_USER);
@@ -179,7 +180,7 @@ pub fn actions(architecture: &Architecture, filters_inside: bool) -> Vec<Action>
     (0..=KNOWN_MAX).map(of).chain([Action::Fail(ENOSYS as u16)]).collect()
 }
 
-/// The same by name, for runtimes that are told names: what is not among it fails.
+/// The same by name, for OCI runtimes; calls that are not among them fail.
 pub fn by_name(filters_inside: bool) -> impl Iterator<Item = (&'static str, Action)> {
     listed(filters_inside).filter(|(name, _)| NATIVE.number(name).is_some())
 }

@@ -1,4 +1,4 @@
-//! Whose start is next.
+//! Order of starts of several owners.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,7 +8,7 @@ use sandbox::Config;
 
 use crate::support::Bench;
 
-/// Starts of one owner at once.
+/// Concurrent starts of one owner.
 const BURST: usize = 40;
 
 /// On one thread, so that starts end in the order in which they were taken.
@@ -22,7 +22,7 @@ async fn the_single_start_of_another_passes_a_burst() -> anyhow::Result<()> {
         owner.clone_into(&mut spec.owner);
         outputs.push(output);
         let (sandboxes, order) = (bench.sandboxes.clone(), order.clone());
-        // Tasks begin in this order, and go on in the order in which they are answered.
+        // Tasks are polled in this order, and resume in the order of their results.
         starts.push(tokio::spawn(async move {
             let mut launch = Box::pin(sandboxes.launch(spec));
             let first = std::future::poll_fn(|context| Poll::Ready(launch.as_mut().poll(context))).await;
@@ -41,7 +41,7 @@ async fn the_single_start_of_another_passes_a_burst() -> anyhow::Result<()> {
     }
     let (_, started_before) = sandboxes.last().expect("the single one");
     let place = order.lock().iter().position(|owner| *owner == "single").expect("it started");
-    // Before it are those that had started, the one under way, and one of the burst.
+    // Earlier than it are the starts that had ended, the one in progress, and one of the burst.
     assert!(place <= started_before + 2, "{place} before it, {started_before} when it came");
     assert!(started_before + 2 < BURST, "{started_before} had started before it came: there was no burst");
     bench.finish().await

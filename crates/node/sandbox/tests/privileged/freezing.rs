@@ -20,7 +20,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> anyhow::Result<bool>) 
     Ok(())
 }
 
-/// Freezes an instance and waits until the kernel says that all its processes have stopped.
+/// Freezes an instance and waits until the kernel reports that all its processes have stopped.
 async fn freeze(bench: &Bench, sandbox: &Sandbox) -> anyhow::Result<()> {
     sandbox.freeze()?;
     let cgroups = bench.cgroups_of(sandbox);
@@ -48,7 +48,7 @@ async fn timers_of_a_frozen_instance_do_not_run_until_it_is_thawed() -> anyhow::
     ticks(&mut frozen, 1).await?;
     freeze(&bench, &sandbox).await?;
     frozen.now()?;
-    // The clock is another instance, which is not frozen.
+    // Another instance, which is not frozen, measures the time.
     let (spec, mut running) = bench.spec(&["tick"])?;
     let other = bench.sandboxes.launch(spec).await?;
     ticks(&mut running, 50).await?;
@@ -86,7 +86,7 @@ async fn a_frozen_instance_dies_when_it_is_killed_and_when_the_platform_stops() 
     freeze(&bench, &second).await?;
     first.kill();
     assert_eq!(first.exited().await.signal, Some(9));
-    // Its end is told before its cgroup is removed.
+    // Its exit status is published before its cgroup is removed.
     until("it is gone", || Ok(first.thaw().is_err() && first.freeze().is_err())).await?;
     bench.finish().await
 }
@@ -96,7 +96,7 @@ async fn a_child_that_the_kernel_killed_for_memory_is_told_of() -> anyhow::Resul
     let bench = Bench::new().await?;
     let (spec, mut output) = bench.spec(&["child-alloc=200", "tick"])?;
     let sandbox = bench.sandboxes.launch(spec).await?;
-    // Version 2 ends the whole instance with it, version 1 leaves the rest.
+    // Version 2 kills the whole instance with it, version 1 does not.
     until("the child is gone", || Ok(output.now()? > 0 || sandbox.exit().is_some())).await?;
     assert!(sandbox.out_of_memory());
     sandbox.kill();

@@ -1,4 +1,4 @@
-//! Instances with an init before the image's program, in our own isolation and under other
+//! Instances with an init before the image's program, in Sampan's own isolation and under other
 //! runtimes.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::runtimes::installed;
 use crate::stopping::ended;
 use crate::support::Bench;
 
-/// Our own isolation, and the runtimes that run an init as their child.
+/// Sampan's own isolation, and the runtimes that run an init as their child.
 fn runtimes() -> Vec<Option<Runtime>> {
     std::iter::once(None).chain(["runc", "crun"].map(|name| Some(installed(name)))).collect()
 }

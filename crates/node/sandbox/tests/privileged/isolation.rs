@@ -1,5 +1,5 @@
-//! What a process in a sandbox sees and can do, asserted from its own output and from the kernel's
-//! files.
+//! Visible resources and rights of a process in a sandbox, asserted from its own output and from
+//! the kernel's files.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ async fn files_show_the_owners_that_the_image_gave_them() -> anyhow::Result<()> 
 #[tokio::test]
 async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    // As image preparation leaves files of owners above the mapped ids.
+    // Image preparation stores files of owners above the mapped ids like this.
     std::fs::create_dir(bench.root.join("data"))?;
     std::os::unix::fs::chown(bench.root.join("data"), Some(65_535), Some(65_535))?;
     std::fs::write(bench.root.join("of-root"), "x")?;
@@ -62,7 +62,7 @@ async fn a_user_above_the_mapped_ids_runs_under_its_own_number() -> anyhow::Resu
             assert_eq!((text.as_str(), exit.code), (want.as_str(), Some(0)), "{runtime:?} {user}");
         }
     }
-    // The next instance with these host ids is as any.
+    // The next instance with these host ids is not affected.
     let (_, text) = bench.run(&["ids", "owner=/data", "fill=/data/x:1"]).await?;
     assert_eq!(text, "0:0 pid 1\n65535:65535\n/data/x 1 MB whole\n");
     bench.finish().await
@@ -97,8 +97,8 @@ async fn neither_signals_nor_descriptors_nor_processes_of_the_platform_are_insid
         assert!(text.contains(&format!("{field}\t0000000000000000")), "{text}");
     }
     assert_eq!(text.lines().filter(|l| l.starts_with("process ")).collect::<Vec<_>>(), ["process 1"]);
-    // While the child is made it has our descriptors; a path through them must not become its
-    // directory or program.
+    // Until it executes, the child has the platform's descriptors; a path through them must not
+    // become its directory or program.
     for fd in 3..=std::os::fd::AsRawFd::as_raw_fd(&held_open) + 40 {
         let dir = format!("/proc/self/fd/{fd}");
         let outcome = bench.run_changed(&["cwd"], |spec| spec.working_dir = dir.clone()).await;
@@ -128,7 +128,8 @@ async fn the_platforms_own_process_is_as_before_and_not_dumpable() -> anyhow::Re
 async fn an_instance_has_its_out_of_memory_score_from_its_first_moment_on() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     let args = ["cat=/proc/self/oom_score_adj", "say=/proc/self/oom_score_adj:0", "cat=/proc/self/oom_score_adj"];
-    // Whoever raised it without CAP_SYS_RESOURCE lets it be lowered again: the doctor says so.
+    // A score that was raised without CAP_SYS_RESOURCE can be lowered again: the doctor reports
+    // that.
     let kept = !sandbox::doctor().iter().any(|check| check.name == "oom score" && !check.remedy.is_empty());
     let want = if kept { "500\n/proc/self/oom_score_adj Permission denied\n500\n" } else { "500\n0\n" };
     for runtime in every_isolation().filter(|runtime| runtime.as_ref().is_none_or(|known| known.name() != "runsc")) {
@@ -144,7 +145,7 @@ async fn an_instance_has_its_out_of_memory_score_from_its_first_moment_on() -> a
 #[tokio::test]
 async fn the_images_user_writes_to_its_output_by_name_and_reads_the_platforms_files() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    // Such as a daemon started by a careful administrator has.
+    // As in a daemon with a strict umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     std::fs::set_permissions(&bench.root, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let all = ["say=/dev/stdout:out\n", "say=/dev/stderr:err\n", "say=/dev/null:x", "cat=/etc/hostname"];
@@ -274,8 +275,8 @@ async fn volumes_are_there_for_the_user_and_a_tmp_with_entries_stays() -> anyhow
         assert!(text.starts_with("1000:1000\n1000:1000\n5:6\n1000:1000\n0:0\n"), "{runtime:?} {text}");
         assert_eq!(text.matches("whole").count(), fills.len(), "{runtime:?} {text}");
 
-        // With something in it, it is the image's, open to all, and bounded as the writable layer
-        // is.
+        // A directory that is not empty is the image's, open to all users, and bounded as the
+        // writable layer is.
         std::fs::create_dir(bench.root.join("tmp"))?;
         std::fs::write(bench.root.join("tmp/model"), "of the image\n")?;
         let args = ["cat=/tmp/model", "owner=/tmp/cache", "fill=/tmp/x:1", "fill=/tmp/y:20"];
@@ -319,7 +320,7 @@ async fn what_is_in_the_way_of_mounts_is_the_images_fault_and_named() -> anyhow:
 
 #[tokio::test]
 async fn ways_out_are_refused() -> anyhow::Result<()> {
-    // Whether the kernel puts mounts together ahead or each start does, the instance is the same.
+    // The instance is the same whether mounts are assembled ahead or by each start.
     for assemble_mounts in [true, false] {
         refuses(Bench::with(Config { assemble_mounts, ..Config::default() }).await?).await?;
     }

@@ -1,4 +1,4 @@
-//! What thousands of starts and stops leave: nothing.
+//! Thousands of starts and stops leave no resources behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,16 +10,16 @@ use sandbox::Config;
 /// Starts and stops, in rounds of as many at once.
 const CYCLES: usize = 5000;
 const AT_ONCE: usize = 4;
-/// Longest wait until what was left is cleaned up.
+/// Longest wait until the clean-up is complete.
 const WAIT: Duration = Duration::from_secs(20);
-/// Growth of the test's own memory that says nothing: buffers that are kept, and the allocator's.
+/// Insignificant growth of the test's own memory: buffers that are kept, and the allocator's.
 const SLACK_KIB: usize = 16 * 1024;
 
-/// What this process and the kernel hold on its behalf.
+/// Resources held by this process and by the kernel on its behalf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
-    /// Descriptors by what they are of: network and user namespaces, kernel programs and their
-    /// maps, files, sockets.
+    /// Descriptors by kind: network and user namespaces, kernel programs and their maps, files,
+    /// sockets.
     descriptors: BTreeMap<String, usize>,
     /// Threads that were not made by the runtime, which keeps some of its own for a while.
     threads: Vec<String>,
@@ -33,8 +33,8 @@ fn held(bench: &Bench) -> Held {
     let mut descriptors = BTreeMap::new();
     for link in entries("/proc/self/fd").filter_map(|path| fs::read_link(path).ok()) {
         let link = link.display().to_string();
-        // Of `net:[4026531840]` what it is, of a path the last part: directories have another
-        // number each time.
+        // The kind of `net:[4026531840]`, the last part of a path: directories have another number
+        // each time.
         let kind = link.split_once(":[").map_or(link.as_str(), |(kind, _)| kind);
         let kind = kind.rsplit('/').next().unwrap_or(kind);
         let kind = if kind.parse::<u64>().is_ok() { "cgroup" } else { kind };
@@ -52,7 +52,7 @@ fn held(bench: &Bench) -> Held {
     }
 }
 
-/// Mounts of this machine below a folder; others come and go with other programs.
+/// Mounts below a folder; other programs mount and unmount elsewhere.
 fn mounts(folder: &str) -> usize {
     let all = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     all.lines().filter(|mount| mount.contains(folder)).count()
@@ -64,7 +64,7 @@ fn resident_kib() -> usize {
     line.and_then(|text| text.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default()
 }
 
-/// One round of instances: every other one runs to its end, the others are stopped, some of those
+/// One round of instances: every second one runs to its end, the others are stopped, some of them
 /// frozen.
 async fn round(bench: &Bench) -> anyhow::Result<()> {
     let one = async |number: usize| -> anyhow::Result<()> {
@@ -87,10 +87,9 @@ async fn round(bench: &Bench) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_starts_and_stops_leave_everything_as_it_was() -> anyhow::Result<()> {
-    // As many are kept ready after many starts as after few.
+    // The number kept ready does not depend on the number of starts.
     let bench = Bench::with(Config { slots_ready: AT_ONCE, slots_ready_max: AT_ONCE, ..Config::default() }).await?;
-    // Ranges of ids, and their namespaces, are kept for as many instances as ever were there at
-    // once.
+    // Ranges of ids, and their namespaces, are kept for the highest number of concurrent instances.
     for _ in 0..10 {
         round(&bench).await?;
     }

@@ -1,4 +1,4 @@
-//! Starting, reaching, ending and cleaning up instances.
+//! Starting, connecting to, ending and cleaning up instances.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -63,7 +63,7 @@ async fn a_server_on_another_port_is_found_there() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_server_that_listened_before_anybody_waited_for_it_was_told_of_by_the_kernel() -> anyhow::Result<()> {
-    // Nobody looks for it: the test hangs unless the kernel tells.
+    // Polling is off: the test hangs without the kernel's event.
     let bench = Bench::with(Config { listen_look_interval_ms: 3_600_000, ..Config::default() }).await?;
     let (spec, _output) = bench.spec(&["serve=9000"])?;
     let sandbox = bench.sandboxes.launch(spec).await?;
@@ -155,7 +155,7 @@ async fn instances_beyond_the_limit_are_refused_and_then_possible_again() -> any
 /// Names the folder of the platform that [`a_platform_to_be_killed`] is.
 const VICTIM: &str = "SAMPAN_TEST_VICTIM";
 
-/// Not a test of its own: the next one runs it in another process. A platform that is killed runs
+/// Not a test of its own: the next one runs it in another process, because a killed platform runs
 /// no destructor.
 #[tokio::test]
 async fn a_platform_to_be_killed() -> anyhow::Result<()> {
@@ -181,7 +181,7 @@ async fn what_a_killed_platform_left_is_ended_and_removed_by_the_next() -> anyho
     victim.wait()?;
     let program = format!("/proc/{}/exe", pid.expect("it says which process it started"));
     let bench = Bench::inside(folder.path(), Config::default()).await?;
-    // The kernel ends it with the platform, and may not be done yet.
+    // The kernel ends it with the platform, but may still be busy with that.
     assert!(bench.recovered.killed <= 1 && bench.recovered.removed >= 1, "{:?}", bench.recovered);
     assert!(fs::read_link(&program).is_err(), "the instance is gone");
     for cgroup in bench.instance_cgroups() {

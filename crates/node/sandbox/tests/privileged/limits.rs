@@ -1,4 +1,4 @@
-//! What an instance sees of its limits: its own cgroups, read-only, in its own isolation and in
+//! Limits as an instance sees them: its own cgroups, read-only, in Sampan's own isolation and in
 //! other runtimes.
 
 use sandbox::Config;
@@ -7,9 +7,9 @@ use crate::lifecycle::WAIT;
 use crate::runtimes::{on_the_hosts_kernel, runtimes};
 use crate::support::Bench;
 
-/// What the instances here may use.
+/// Memory limit of the instances here.
 const MEMORY_BYTES: u64 = 96 << 20;
-/// Files of limits, by which programs find out: those of version 2, then those of version 1.
+/// Files from which programs read their limits: those of version 2, then those of version 1.
 const SHOWN: [[&str; 3]; 2] = [
     ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/pids.max"],
     [
@@ -38,7 +38,7 @@ async fn sees_its_limits(bench: &Bench, runtime: Option<sandbox::Runtime>) -> an
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], MEMORY_BYTES.to_string(), "{named}: {text}");
     assert!(matches!(lines[1], "50000 100000" | "50000") && lines[2] == "77", "{named}: {text}");
-    // Paths and roots agree, as HotSpot wants, and say nothing of the machine.
+    // Paths and roots agree, as HotSpot requires, and reveal no name of the machine.
     let groups: Vec<&str> = lines.iter().filter(|l| l.split(':').count() == 3).copied().collect();
     assert!(!groups.is_empty() && groups.iter().all(|line| line.ends_with(":/")), "{named}: {groups:?}");
     let mounts: Vec<Vec<&str>> = lines.iter().map(|line| line.split(' ').collect()).collect();
@@ -49,7 +49,8 @@ async fn sees_its_limits(bench: &Bench, runtime: Option<sandbox::Runtime>) -> an
         assert!(fields[4].starts_with("/sys/fs/cgroup") && !text.contains("sampan-"), "{named}: {fields:?}");
         count += 1;
     }
-    // One of version 2, or one for each hierarchy of version 1 with what HotSpot wants together.
+    // One of version 2, or one for each hierarchy of version 1 with the controllers that HotSpot
+    // requires together.
     let together = ["memory", "cpu", "cpuacct", "cpuset"];
     let has = |controller: &&str| lines.iter().any(|l| l.contains(" - cgroup ") && l.contains(controller));
     assert!(count == 1 || together.iter().all(has), "{named}: {text}");
@@ -75,7 +76,7 @@ async fn an_instance_of_another_runtime_sees_its_own_limits() -> anyhow::Result<
 #[tokio::test]
 async fn every_runtime_shows_the_files_of_limits() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
-    // gVisor's own memory counts, too.
+    // gVisor's own memory counts too.
     let memory_bytes = 4 * MEMORY_BYTES;
     for runtime in runtimes() {
         let change = |spec: &mut sandbox::LaunchSpec| {

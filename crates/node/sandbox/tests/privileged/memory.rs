@@ -1,4 +1,4 @@
-//! What is said of the memory of instances.
+//! Reported memory of instances.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ const MB: u64 = 1 << 20;
 /// Size of the image's large file.
 const FILE_MB: usize = 64;
 
-/// An instance that takes 30 MB and reads the large file: what it is said to have used, and what
-/// the kernel charged to it.
+/// An instance that takes 30 MB and reads the large file: its reported use, and the memory that the
+/// kernel charged to it.
 async fn used(bench: &Bench) -> anyhow::Result<(u64, u64)> {
     let (mut spec, _output) = bench.spec(&["alloc=30", "read=/large", "serve=9000"])?;
     spec.memory_bytes = 256 * MB;
@@ -26,7 +26,7 @@ async fn used(bench: &Bench) -> anyhow::Result<(u64, u64)> {
     Ok((used, charged.unwrap_or_default()))
 }
 
-/// Makes the image's large file, out of the page cache: the first to read it is charged.
+/// Creates the image's large file outside the page cache: its first reader is charged.
 fn make_large(bench: &Bench) -> anyhow::Result<()> {
     let large = bench.root.join("large");
     std::fs::write(&large, vec![7; FILE_MB << 20])?;
@@ -52,7 +52,7 @@ async fn memory_is_the_same_whoever_reads_the_images_files_first() -> anyhow::Re
 async fn memory_in_the_place_of_page_cache_is_seen_while_an_instance_runs() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     make_large(&bench)?;
-    // The file fills the limit, so that the kernel's peak says nothing of what comes after.
+    // The file fills the limit, so that the kernel's peak no longer changes.
     let (spec, _output) = bench.spec(&["read=/large", "alloc=30", "serve=9000"])?;
     assert_eq!(spec.memory_bytes, FILE_MB as u64 * MB);
     let sandbox = bench.sandboxes.launch(spec).await?;
@@ -73,7 +73,7 @@ async fn files_that_an_instance_writes_count() -> anyhow::Result<()> {
     let sandbox = bench.sandboxes.launch(spec).await?;
     assert_eq!(tokio::task::spawn_blocking(move || output.text()).await??, "/tmp/file 7 MB whole\n");
     sandbox.exited().await;
-    // They are gone again when it is looked at.
+    // The memory is freed before the sample.
     assert!(sandbox.memory_peak_bytes() > 6 * MB, "{}", sandbox.memory_peak_bytes());
     bench.finish().await
 }
@@ -86,7 +86,7 @@ async fn an_instance_that_was_killed_for_memory_used_its_limit() -> anyhow::Resu
     let sandbox = bench.sandboxes.launch(spec).await?;
     assert!(sandbox.exited().await.out_of_memory);
     assert!(sandbox.memory_peak_bytes() >= limit, "{}", sandbox.memory_peak_bytes());
-    // A part of one, which the kernel ends alone in version 1, too.
+    // One process of it, which the kernel kills alone in version 1.
     let (spec, _output) = bench.spec(&["child-alloc=200", "serve=9000"])?;
     let sandbox = bench.sandboxes.launch(spec).await?;
     if sandbox.wait_listening(9000, WAIT).await.is_ok() {

@@ -1,5 +1,5 @@
-//! Directories of the host in instances: whose their files are, what an instance cannot do through
-//! them, and where they go.
+//! Directories of the host in instances: owners of their files, forbidden operations, and mount
+//! points.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use crate::support::Bench;
 
 /// Ids on disk.
 const OWNER: (u32, u32) = (10_000, 10_000);
-/// A runtime's own memory counts, too.
+/// A runtime's own memory counts too.
 const MEMORY_BYTES: u64 = 256 << 20;
 
 /// A directory of the instances' user on disk.
@@ -131,7 +131,7 @@ async fn devices_and_set_id_bits_of_a_mount_mean_nothing() -> anyhow::Result<()>
             })
             .await?;
         let gvisor = runtime.as_ref().is_some_and(|runtime| runtime.name() == "runsc");
-        // gVisor opens no device of the host's under any name, and shows mounts its own way.
+        // gVisor opens no device of the host under any name, and shows mounts its own way.
         if !gvisor {
             assert!(text.starts_with("/d/memory Permission denied\n"), "{runtime:?}: {text}");
             let line = text.lines().find(|line| line.contains(" /d ")).context("it is mounted")?;
@@ -208,7 +208,7 @@ async fn a_file_system_given_for_tmp_is_there_whatever_the_image_has() -> anyhow
     fs::write(bench.root.join("tmp/of-the-image"), "x")?;
     let args = ["list=/tmp", "owner=/tmp", "owner=/tmp/volume", "cat=/tmp/below/there", "fill=/tmp/large:3"];
     for runtime in every_isolation() {
-        // The facts of a start with the image's own are not those of one without.
+        // The facts of a start with the image's own `/tmp` differ from those without.
         let facts = Arc::default();
         let plain = bench.run_changed(&["list=/tmp"], |spec| spec.root_facts = Arc::clone(&facts)).await?.1;
         assert!(plain.contains("of-the-image"), "{plain}");

@@ -1,5 +1,5 @@
-//! Instances and the world outside, on a machine that is a network namespace of its own: nothing of
-//! the real one is touched. Needs `ip` (iproute2) to build that world.
+//! Egress of instances, on a machine that is a network namespace of its own: the real machine's
+//! network is not touched. Needs `ip` (iproute2) to build it.
 
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::Bench;
 
-/// The machine, and somebody outside.
+/// The machine, and a host outside.
 const MACHINE: &str = "198.51.100.1";
 const OUTSIDE: &str = "198.51.100.2";
 const METADATA: &str = "169.254.169.254";
@@ -26,7 +26,7 @@ fn on_machine<F: Future<Output = anyhow::Result<()>>>(test: impl FnOnce() -> F) 
     let machine = sys::namespace::new_network(real.as_fd(), || Ok(()))?;
     let mut outcome = Ok(());
     sys::namespace::in_network(machine.as_fd(), real.as_fd(), || {
-        // Threads and processes that are started in here stay in the machine's namespace.
+        // Threads and processes that start here stay in the machine's namespace.
         outcome = build(&machine).and_then(|_outside| {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test())
         });
@@ -55,12 +55,12 @@ fn build(machine: &OwnedFd) -> anyhow::Result<OwnedFd> {
     Ok(outside)
 }
 
-/// Tells everyone who connects the address they come from.
+/// Answers every connection with its source address.
 fn serve() -> std::io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
     std::thread::spawn(move || {
         while let Ok((mut stream, peer)) = listener.accept() {
-            // In one piece: who asks reads once.
+            // In one write: the client reads once.
             stream.write_all(format!("you are {}", peer.ip()).as_bytes()).ok();
         }
     });
@@ -171,7 +171,7 @@ fn the_network_of_a_killed_platform_is_removed_by_the_next() -> anyhow::Result<(
         assert!(runs && ip("-o link")?.contains("smp"), "it has links");
         victim.kill()?;
         victim.wait()?;
-        // Its links go with their namespaces whenever the kernel comes to it; the block and its
+        // The kernel removes its links with their namespaces, at some later time; the block and its
         // address stay.
         assert!(ip("-o -4 address")?.contains("10.222."), "what it claimed outlives the platform");
         let bench = bench(folder.path()).await?;

@@ -1,5 +1,5 @@
-//! What the kernel has once for the whole machine: an instance takes of it what is its own, and
-//! leaves the rest to others.
+//! Resources that the kernel has once for the whole machine: an instance can use its own share
+//! only.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,15 +9,15 @@ use sandbox::{Config, Sandbox};
 use crate::runtimes::on_the_hosts_kernel;
 use crate::support::Bench;
 
-/// Memory of an instance here: a runtime's own counts, too.
+/// Memory of an instance here: a runtime's own memory counts too.
 const MEMORY_BYTES: u64 = 256 << 20;
 
-/// Our own isolation, and the runtimes that use the host's kernel.
+/// Sampan's own isolation, and the runtimes that use the host's kernel.
 fn isolations() -> impl Iterator<Item = Option<sandbox::Runtime>> {
     std::iter::once(None).chain(on_the_hosts_kernel().map(Some))
 }
 
-/// An instance that has done what it is told, runs on, and said this of it.
+/// An instance that has executed its arguments and keeps running, and its output.
 async fn held(bench: &Bench, args: &[&str], runtime: Option<sandbox::Runtime>) -> anyhow::Result<(Sandbox, String)> {
     let (mut spec, output) = bench.spec(&[args, &["sleep=600"]].concat())?;
     (spec.runtime, spec.memory_bytes) = (runtime, MEMORY_BYTES);
@@ -34,7 +34,7 @@ async fn what_the_kernel_counts_by_user_counts_for_each_instance_alone() -> anyh
     let bench = Bench::new().await?;
     let watches: usize = fs::read_to_string("/proc/sys/user/max_inotify_instances")?.trim().parse()?;
     let Config { signals_pending_max, message_queues_bytes_max, .. } = Config::default();
-    // The kernel counts some hundred bytes of its own for a queue of ten messages of 8 KiB.
+    // The kernel adds some hundred bytes of its own to a queue of ten messages of 8 KiB.
     let queues = message_queues_bytes_max / (10 * 8192 + 1024);
     let all = format!("counted {} {queues} {signals_pending_max}\n", watches.min(900));
     for runtime in isolations() {
@@ -44,7 +44,7 @@ async fn what_the_kernel_counts_by_user_counts_for_each_instance_alone() -> anyh
             assert_eq!(said, all, "{runtime:?} beside {}", holding.len());
             holding.push(sandbox);
         }
-        // Root's own are not touched.
+        // Values of the host's root do not change.
         let status = fs::read_to_string("/proc/self/status")?;
         let queued = status.lines().find_map(|line| line.strip_prefix("SigQ:\t")?.split_once('/')?.0.parse().ok());
         assert!(queued.is_some_and(|queued: u64| queued < signals_pending_max), "{queued:?}");
@@ -78,7 +78,8 @@ async fn memory_in_sockets_ends_with_the_instances_memory() -> anyhow::Result<()
         let hold = format!("hold={kind}:300");
         let (exit, text) = bench.run(&[&hold]).await?;
         let held = text.trim_end().strip_prefix("held ").and_then(|text| text.strip_suffix(" MB")?.parse::<u64>().ok());
-        // Version 2 ends it as any that goes over its memory; version 1 lets it send no more.
+        // Version 2 kills it as any instance over its memory limit; version 1 only blocks its
+        // sending.
         match held {
             Some(held) => assert!(held <= 80, "{kind}: {held} MB by an instance of 64"),
             None => assert!(exit.out_of_memory, "{kind}: {exit:?} {text}"),
@@ -113,7 +114,7 @@ async fn programs_have_no_filters_of_their_own_unless_they_may_and_few_terminals
             let (_, text) = bench.run_changed(&["aio", "setns", "terminals", "filters"], change).await?;
             let said = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
             assert_eq!((said("aio"), said("terminals"), said("others")), ("Function not implemented", "5", "0"));
-            // The one that it is in; another runtime's filter does not let it ask.
+            // The namespace that it is in; another runtime's filter blocks the call.
             let own = if runtime.is_none() { "Invalid argument" } else { "Operation not permitted" };
             assert_eq!(said("setns"), own, "{runtime:?}");
             for call in ["seccomp", "prctl", "long", "socket", "group"] {
@@ -125,7 +126,7 @@ async fn programs_have_no_filters_of_their_own_unless_they_may_and_few_terminals
     Ok(())
 }
 
-/// The kernel's bound for compiled filters; as it was before when this is dropped.
+/// The kernel's limit for compiled filters; restored when this is dropped.
 struct CompiledMax(String);
 
 impl CompiledMax {
@@ -148,7 +149,7 @@ impl Drop for CompiledMax {
 async fn an_instance_starts_although_others_filled_the_memory_for_compiled_filters() -> anyhow::Result<()> {
     let bench = Bench::with(Config { filters_inside: true, ..Config::default() }).await?;
     bench.run(&["ids"]).await?;
-    // Less than is in use: whoever has no privileges of the machine's compiles nothing now.
+    // Below the present use: programs without privileges on the machine cannot compile filters now.
     let full = CompiledMax::set("4096")?;
     let started = bench.run(&["filters", "cat=/proc/self/status"]).await;
     drop(full);
@@ -167,7 +168,7 @@ async fn terminals_that_are_kept_for_the_machine_are_left_to_it() -> anyhow::Res
     let (_, text) =
         bench.run_changed(&["terminals"], |spec| (spec.files_max, spec.memory_bytes) = (20_000, 1 << 30)).await?;
     let taken: u32 = text.trim().strip_prefix("terminals ").unwrap_or_default().parse()?;
-    // Others of this machine may have some, too.
+    // Other programs of this machine may have some too.
     assert!(taken > 0 && taken <= most - kept, "{taken} of {most}");
     bench.finish().await
 }

@@ -1,5 +1,5 @@
-//! Instances of other runtimes: started, reached, ended and cleaned up after as those of the
-//! sandbox's own isolation, with each runtime that is supported by name.
+//! Instances of other runtimes: start, connections, end and clean-up as under Sampan's own
+//! isolation, with each runtime that is supported by name.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use crate::lifecycle::WAIT;
 use crate::support::Bench;
 
-/// Memory of an instance here: a runtime's own counts, too.
+/// Memory of an instance here: a runtime's own memory counts too.
 const MEMORY_BYTES: u64 = 256 << 20;
 
 /// A runtime; one that is missing fails the test, so that no suite passes without it.
@@ -25,12 +25,12 @@ pub fn runtimes() -> Vec<Runtime> {
     ["runc", "crun", "runsc"].map(installed).to_vec()
 }
 
-/// Our own isolation, and the runtimes.
+/// Sampan's own isolation, and the runtimes.
 pub fn every_isolation() -> impl Iterator<Item = Option<Runtime>> {
     std::iter::once(None).chain(runtimes().into_iter().map(Some))
 }
 
-/// Those that use the host's kernel.
+/// Runtimes that use the host's kernel.
 pub fn on_the_hosts_kernel() -> impl Iterator<Item = Runtime> {
     runtimes().into_iter().filter(|runtime| runtime.name() != "runsc")
 }
@@ -55,7 +55,8 @@ async fn a_server_of_each_runtime_is_reached_frozen_and_killed() -> anyhow::Resu
         sandbox.kill();
         assert_eq!(sandbox.exited().await.signal, Some(9), "{runtime}");
         drop(sandbox);
-        // A runtime that carries the output itself takes with it what it had not passed on.
+        // A runtime that relays the output itself loses what it has not relayed yet when it is
+        // killed.
         let text = tokio::task::spawn_blocking(move || output.text()).await??;
         assert!("listening\n".starts_with(&text), "{runtime}: {text}");
     }

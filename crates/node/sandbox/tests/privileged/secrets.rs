@@ -1,4 +1,5 @@
-//! Secrets as files: of the instance's user, in memory, not to be changed, and gone with it.
+//! Secrets as files: owned by the instance's user, in memory, immutable, and removed with the
+//! instance.
 
 use sandbox::SecretFile;
 use types::SecretBytes;
@@ -6,7 +7,7 @@ use types::SecretBytes;
 use crate::runtimes::every_isolation;
 use crate::support::Bench;
 
-/// Memory of an instance: that of another runtime counts, too.
+/// Memory of an instance: that of another runtime counts too.
 const MEMORY_BYTES: u64 = 256 << 20;
 
 fn files() -> Vec<SecretFile> {

@@ -1,4 +1,4 @@
-//! Instances that are asked to end before they are killed.
+//! Stopping instances with a signal before the kill.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::lifecycle::WAIT;
 use crate::runtimes::installed;
 use crate::support::Bench;
 
-/// A grace that no test comes to the end of.
+/// A grace that never expires in a test.
 const LONG: Duration = Duration::from_secs(600);
-/// One that it does.
+/// A grace that does.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Starts the probe, waits until it says that it is ready, has it end, and says how it did and what
-/// it printed after.
+/// Starts the probe, waits until it is ready, stops it, and returns its exit status and the output
+/// after that.
 pub async fn ended(
     bench: &Bench,
     args: &[&str],
@@ -49,7 +49,7 @@ async fn whoever_expects_the_signal_ends_by_itself_and_others_are_killed_at_once
     for (args, signal, want, said) in [
         (&["catch=15", "ready"][..], libc::SIGTERM, own, "asked 15\n"),
         (&["catch=3", "ready"], libc::SIGQUIT, own, "asked 3\n"),
-        // SIGRTMIN+3 asks systemd to end.
+        // systemd shuts down on SIGRTMIN+3.
         (&["catch=37", "ready"], 37, own, "asked 37\n"),
         (&["sigwait"], libc::SIGTERM, own, "asked 15\n"),
         (&["signalfd"], libc::SIGTERM, own, "asked 15\n"),

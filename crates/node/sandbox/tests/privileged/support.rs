@@ -1,4 +1,4 @@
-//! What the sandbox's tests share: a static program as an image, and running it.
+//! Fixtures of the sandbox's tests: a static program as an image, and running it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -33,13 +33,13 @@ pub struct Bench {
     pub sandboxes: Sandboxes,
     pub recovered: Recovered,
     pub root: PathBuf,
-    /// Goes after the sandboxes, whose threads stop with them.
+    /// Dropped after the sandboxes, whose threads stop with them.
     cgroups: Cgroups,
     _folder: Option<TempDir>,
 }
 
-/// Our directories in every hierarchy. A test that fails ends nothing, and nobody opens its folder
-/// again: what it left is removed here.
+/// The test's directories in every hierarchy. A failing test does not shut down, and its folder is
+/// never opened again, so its leftovers are removed here.
 struct Cgroups(Vec<PathBuf>);
 
 impl Drop for Cgroups {
@@ -79,11 +79,11 @@ impl Bench {
 
     /// In a folder that stays.
     pub async fn inside(folder: &Path, config: Config) -> anyhow::Result<Self> {
-        // Changes nothing of the machine that the tests run on.
+        // Does not change the network of the test's machine.
         Self::connected(folder, config, NetworkConfig { enabled: false, ..NetworkConfig::default() }).await
     }
 
-    /// The same, with a way out for instances that want one.
+    /// The same, with egress for instances that request it.
     pub async fn connected(folder: &Path, config: Config, network: NetworkConfig) -> anyhow::Result<Self> {
         let config = Config { tmp_bytes_max: 8 << 20, writable_bytes_max: 8 << 20, ..config };
         let (sandboxes, recovered) = Sandboxes::open(&folder.join("sandbox"), config, network).await?;
@@ -96,7 +96,7 @@ impl Bench {
         Ok(Self { sandboxes, recovered, root, cgroups, _folder: None })
     }
 
-    /// A spec that runs the probe with these arguments, and the end of its output.
+    /// A spec that runs the probe with these arguments, and the reading end of its output.
     pub fn spec(&self, args: &[&str]) -> anyhow::Result<(LaunchSpec, Output)> {
         let (reader, writer) = std::io::pipe()?;
         let argv = std::iter::once("/probe").chain(args.iter().copied()).map(str::to_owned).collect();
@@ -148,7 +148,7 @@ impl Bench {
         Ok((sandbox.exited().await, text))
     }
 
-    /// Ends everything and checks that the kernel has nothing of it any more.
+    /// Shuts down and checks that the kernel holds no leftovers.
     pub async fn finish(self) -> anyhow::Result<()> {
         self.sandboxes.shutdown().await;
         for left in self.cgroups() {
@@ -157,7 +157,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Where our cgroups are, in whatever hierarchies this machine has.
+    /// The test's cgroup directories in this machine's hierarchies.
     pub fn cgroups(&self) -> &[PathBuf] {
         &self.cgroups.0
     }
@@ -172,7 +172,7 @@ impl Bench {
         self.instance_cgroups().into_iter().filter(is_in).collect()
     }
 
-    /// Cgroup directories of instances, those that are kept ready included.
+    /// Cgroup directories of instances, including prewarmed ones.
     pub fn instance_cgroups(&self) -> Vec<PathBuf> {
         self.cgroups().iter().flat_map(|place| instances(place)).collect()
     }
@@ -182,7 +182,7 @@ impl Bench {
 pub struct Output(std::io::PipeReader);
 
 impl Output {
-    /// What is there now, without waiting for more.
+    /// Reads the available output, without waiting for more.
     pub fn now(&mut self) -> std::io::Result<usize> {
         rustix::io::ioctl_fionread(&self.0).map_err(std::io::Error::from).and_then(|waiting| {
             let mut bytes = vec![0; usize::try_from(waiting).unwrap_or_default()];
@@ -190,7 +190,7 @@ impl Output {
         })
     }
 
-    /// The end itself.
+    /// Unwraps the reader.
     pub fn into_reader(self) -> std::io::PipeReader {
         self.0
     }

@@ -1,5 +1,5 @@
 //! aarch64: numbers of asm-generic/unistd.h (Linux 6.6), with the renamed and the old stat, limit
-//! and time calls that the architecture wants (arch/arm64/include/uapi/asm/unistd.h).
+//! and time calls that the architecture defines (arch/arm64/include/uapi/asm/unistd.h).
 
 use super::Architecture;
 
@@ -7,7 +7,7 @@ use super::Architecture;
 pub const AARCH64: Architecture =
     Architecture { audit: 0xc000_00b7, libseccomp: "SCMP_ARCH_AARCH64", numbers: NUMBERS, absent: ABSENT };
 
-/// Calls that only older architectures have; C libraries use newer ones in their place.
+/// Calls that only older architectures have; C libraries use newer ones instead.
 #[rustfmt::skip]
 const ABSENT: &[&str] = &[
     "access", "alarm", "arch_prctl", "chmod", "chown", "creat", "dup2", "epoll_create",

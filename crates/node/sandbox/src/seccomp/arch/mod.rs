@@ -1,7 +1,7 @@
-//! What of the filter differs by architecture: its number in audit records, its name in libseccomp,
+//! Architecture-specific parts of the filter: its number in audit records, its name in libseccomp,
 //! the numbers of calls.
 //!
-//! Tests have all tables, so that one on any machine finds what is missing in another's.
+//! Tests compile all tables, so that a test on any machine finds entries missing for another.
 
 #[cfg(any(test, target_arch = "aarch64"))]
 mod aarch64;
@@ -15,20 +15,20 @@ pub use x86_64::X86_64;
 
 /// An architecture's table.
 pub struct Architecture {
-    /// `AUDIT_ARCH_…` (linux/audit.h), which the kernel gives to filters.
+    /// `AUDIT_ARCH_…` (linux/audit.h), which the kernel passes to filters.
     pub audit: u32,
-    /// `SCMP_ARCH_…`, the name in `config.json`.
+    /// `SCMP_ARCH_…`, the name in a runtime's configuration.
     pub libseccomp: &'static str,
-    /// Each call of the rules that it has, by number.
+    /// Calls of the rules that it has, with their numbers.
     pub numbers: &'static [(&'static str, u32)],
-    /// Those of the rules that it has not.
+    /// Calls of the rules that it lacks.
     pub absent: &'static [&'static str],
 }
 
-/// That of this machine.
+/// The table of this machine.
 #[cfg(target_arch = "x86_64")]
 pub const NATIVE: &Architecture = &X86_64;
-/// That of this machine.
+/// The table of this machine.
 #[cfg(target_arch = "aarch64")]
 pub const NATIVE: &Architecture = &AARCH64;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -39,7 +39,7 @@ compile_error!(
 );
 
 impl Architecture {
-    /// The number of a call; nothing when it has none.
+    /// The number of a call; `None` when it has none.
     pub fn number(&self, call: &str) -> Option<u32> {
         let number = self.numbers.iter().find(|(name, _)| *name == call).map(|(_, number)| *number);
         debug_assert!(number.is_some() != self.absent.contains(&call), "the table of {} lacks {call}", self.libseccomp);

@@ -11,6 +11,9 @@ use crate::sparse::{Segment, SparseMap};
 use crate::stream::{Stream, Whole};
 
 const BLOCK: usize = 512;
+/// Places of device numbers in a header (POSIX.1-2017, pax, ustar interchange format).
+const DEVICE_MAJOR: std::ops::Range<usize> = 329..337;
+const DEVICE_MINOR: std::ops::Range<usize> = 337..345;
 
 /// The archive.
 pub(crate) struct Archive {
@@ -58,7 +61,8 @@ impl Archive {
                 return if extensions.is_empty() { Ok(None) } else { Err(self.bad("an entry is missing at the end")) };
             };
             let kind = header.entry_type();
-            let size = header.entry_size().map_err(|_| self.bad("a size is malformed"))?;
+            let size =
+                or_zero(&header.as_old().size, header.entry_size()).map_err(|_| self.bad("a size is malformed"))?;
             match kind {
                 EntryType::GNULongName => extensions.path = Some(self.read_name(size)?),
                 EntryType::GNULongLink => extensions.link = Some(self.read_name(size)?),
@@ -188,14 +192,21 @@ impl Archive {
             u32::try_from(id).map_err(|_| Error::entry(&path, "has an owner above 32 bits"))
         };
         let (uid, gid) = (
-            id(extensions.uid, owner(&header.as_old().uid, header.uid()))?,
-            id(extensions.gid, owner(&header.as_old().gid, header.gid()))?,
+            id(extensions.uid, or_zero(&header.as_old().uid, header.uid()))?,
+            id(extensions.gid, or_zero(&header.as_old().gid, header.gid()))?,
         );
-        let mode = header.mode().map_err(|_| Error::entry(&path, "has a malformed mode"))? & 0o7777;
+        let mode = or_zero(&header.as_old().mode, header.mode())
+            .map_err(|_| Error::entry(&path, "has a malformed mode"))?
+            & 0o7777;
         let mtime = match extensions.mtime {
             Some(mtime) => mtime,
             // Negative numbers come as two's complement.
-            None => (header.mtime().map_err(|_| Error::entry(&path, "has a malformed time"))?.cast_signed(), 0),
+            None => (
+                or_zero(&header.as_old().mtime, header.mtime())
+                    .map_err(|_| Error::entry(&path, "has a malformed time"))?
+                    .cast_signed(),
+                0,
+            ),
         };
         let kind = self.kind(header, kind, size, &path, &mut extensions)?;
         Ok(Entry { path, kind, mode, uid, gid, mtime, xattrs: extensions.xattrs })
@@ -213,8 +224,9 @@ impl Archive {
             let target = extensions.link.take().or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
             target.filter(|t| !t.is_empty()).ok_or(Error::entry(path, "is a link to nothing"))
         };
-        let number = |field: std::io::Result<Option<u32>>| {
-            field.ok().flatten().ok_or(Error::entry(path, "has a malformed device number"))
+        let number = |place: std::ops::Range<usize>, number: std::io::Result<Option<u32>>| {
+            let number = number.map(Option::unwrap_or_default);
+            or_zero(&header.as_bytes()[place], number).map_err(|_| Error::entry(path, "has a malformed device number"))
         };
         // Data after a link, directory or device would be ignored by every other reader, which take
         // its size as zero.
@@ -236,8 +248,8 @@ impl Archive {
             EntryType::Link => Ok(Kind::HardLink { target: target()? }),
             EntryType::Char | EntryType::Block => Ok(Kind::Device {
                 block: kind == EntryType::Block,
-                major: number(header.device_major())?,
-                minor: number(header.device_minor())?,
+                major: number(DEVICE_MAJOR, header.device_major())?,
+                minor: number(DEVICE_MINOR, header.device_minor())?,
             }),
             EntryType::Fifo => Ok(Kind::Fifo),
             _ => Err(Error::entry(path, "is of a kind that no image has")),
@@ -329,6 +341,6 @@ impl Archive {
 }
 
 /// A number of a header; some writers leave fields empty that mean 0.
-fn owner(field: &[u8], number: std::io::Result<u64>) -> std::io::Result<u64> {
-    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(0) } else { number }
+fn or_zero<T: Default>(field: &[u8], number: std::io::Result<T>) -> std::io::Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(T::default()) } else { number }
 }

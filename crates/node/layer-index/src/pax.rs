@@ -58,6 +58,13 @@ impl Extensions {
     fn add_record(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         const BAD: &str = "a PAX record has no valid number";
         match key {
+            // An empty value takes a record away: what the header says counts again.
+            b"path" if value.is_empty() => self.path = None,
+            b"linkpath" if value.is_empty() => self.link = None,
+            b"size" if value.is_empty() => self.size = None,
+            b"uid" if value.is_empty() => self.uid = None,
+            b"gid" if value.is_empty() => self.gid = None,
+            b"mtime" if value.is_empty() => self.mtime = None,
             b"path" => self.path = Some(value.to_vec()),
             b"linkpath" => self.link = Some(value.to_vec()),
             b"size" => self.size = Some(number(value).ok_or(BAD)?),
@@ -150,6 +157,21 @@ mod tests {
         assert_eq!(time(b"-3"), Some((-3, 0)));
         assert_eq!(time(b"1.2.3"), None);
         assert_eq!(time(b"x"), None);
+    }
+
+    #[test]
+    fn an_empty_value_takes_a_record_away() {
+        let mut extensions = Extensions::default();
+        let keys = ["path", "linkpath", "size", "uid", "gid", "mtime"];
+        for (value, is_empty) in [("1", false), ("", true)] {
+            for key in keys {
+                extensions.add_pax(&record(key.as_bytes(), value.as_bytes())).expect("valid");
+                assert!(!extensions.is_empty() || is_empty && key == "mtime", "{key}={value}");
+            }
+            assert_eq!(extensions.is_empty(), is_empty);
+        }
+        extensions.add_pax(&record(b"SCHILY.xattr.user.empty", b"")).expect("valid");
+        assert_eq!(extensions.xattrs, [(b"user.empty".to_vec(), Vec::new())]);
     }
 
     #[test]

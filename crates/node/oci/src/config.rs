@@ -58,11 +58,28 @@ struct RunFields {
     user: Option<String>,
     working_dir: Option<String>,
     env: Option<Vec<String>>,
-    entrypoint: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
+    entrypoint: Option<Words>,
+    cmd: Option<Words>,
     // A set, written as an object with empty values.
     volumes: Option<BTreeMap<String, IgnoredAny>>,
     stop_signal: Option<String>,
+}
+
+/// A list of words, or one word as some tools write it; docker reads both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Words {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(word) => vec![word],
+            Self::Several(words) => words,
+        }
+    }
 }
 
 impl ImageConfig {
@@ -87,8 +104,8 @@ impl ImageConfig {
             working_dir: run.working_dir.unwrap_or_default(),
             env: run.env.unwrap_or_default(),
             // `ENTRYPOINT [""]` in a Dockerfile takes an entry point of the base away.
-            entrypoint: run.entrypoint.filter(|words| *words != [""]).unwrap_or_default(),
-            cmd: run.cmd.unwrap_or_default(),
+            entrypoint: run.entrypoint.map(Words::into_list).filter(|words| *words != [""]).unwrap_or_default(),
+            cmd: run.cmd.map(Words::into_list).unwrap_or_default(),
             volumes: run.volumes.unwrap_or_default().into_keys().collect(),
             stop_signal: run.stop_signal.unwrap_or_default(),
         };
@@ -125,6 +142,8 @@ mod tests {
         assert!(matches!(ImageConfig::read(bytes.as_bytes(), 2), Err(Error::Invalid { .. })));
         let arm = bytes.replace("amd64", "arm64");
         assert_eq!(ImageConfig::read(arm.as_bytes(), 1), Err(Error::Platform { has: vec!["linux/arm64".into()] }));
+        let one = bytes.replace(r#"["/hello"]"#, r#""/hello""#);
+        assert_eq!(ImageConfig::read(one.as_bytes(), 1).expect("valid").run, config.run);
         let reset = bytes.replace(r#""Entrypoint":null"#, r#""Entrypoint":[""]"#);
         assert_eq!(ImageConfig::read(reset.as_bytes(), 1).expect("valid").run, config.run);
         let silent = bytes.replace(r#""os":"linux","#, "").replace(r#""architecture":"amd64","#, "");

@@ -4,7 +4,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::media_type::{OCI_MANIFEST, is_config, is_encrypted_layer, is_index, is_layer, is_manifest};
+use crate::media_type::{
+    OCI_MANIFEST, is_config, is_docker_layer, is_encrypted_layer, is_index, is_layer, is_manifest, is_unspecific,
+};
 use crate::{Descriptor, Error, Fields, Platform, RawDescriptor, processor_level};
 
 /// What a manifest reference leads to.
@@ -128,7 +130,11 @@ impl Manifest {
     /// # Errors
     /// `NotAnImage`, `Encrypted`.
     pub fn check(&self) -> Result<(), Error> {
-        if !is_config(&self.config.media_type) {
+        // Old pushes of docker declare a default type for the config; their layers say what it is.
+        let is_old = is_unspecific(&self.config.media_type)
+            && !self.layers.is_empty()
+            && self.layers.iter().all(|layer| is_docker_layer(&layer.media_type));
+        if !is_old && !is_config(&self.config.media_type) {
             return Err(Error::NotAnImage {
                 what: format!("config {}", self.config.digest),
                 media_type: self.config.media_type.clone(),
@@ -209,6 +215,18 @@ mod tests {
         for config_type in CONFIGS {
             let layers: Vec<_> = LAYERS.iter().map(|t| layer(t)).collect();
             assert_eq!(checked(&manifest(config_type, &layers)).map(|m| m.size_bytes()), Ok(3 + 7 * 6));
+        }
+    }
+
+    #[test]
+    fn a_config_of_an_old_push_is_known_by_its_layers() {
+        let docker = layer("application/vnd.docker.image.rootfs.diff.tar.gzip");
+        for config_type in ["application/octet-stream", ""] {
+            assert!(checked(&manifest(config_type, std::slice::from_ref(&docker))).is_ok(), "{config_type:?}");
+            for layers in [vec![], vec![docker.clone(), layer(LAYERS[0])]] {
+                let refused = checked(&manifest(config_type, &layers));
+                assert!(matches!(refused, Err(Error::NotAnImage { .. })), "{config_type:?}: {refused:?}");
+            }
         }
     }
 

@@ -53,6 +53,16 @@ pub fn is_config(media_type: &str) -> bool {
     CONFIGS.contains(&media_type)
 }
 
+/// Whether it says nothing about what it is of.
+pub(crate) fn is_unspecific(media_type: &str) -> bool {
+    matches!(media_type, "" | "application/octet-stream")
+}
+
+/// Whether it is a layer of Docker's schema 2 that can be unpacked.
+pub(crate) fn is_docker_layer(media_type: &str) -> bool {
+    media_type.starts_with("application/vnd.docker.") && is_layer(media_type)
+}
+
 /// Whether it is a layer that can be unpacked.
 pub fn is_layer(media_type: &str) -> bool {
     LAYERS.contains(&media_type)

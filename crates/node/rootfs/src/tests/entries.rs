@@ -43,6 +43,52 @@ fn every_kind_of_entry_gets_what_its_header_says() {
 }
 
 #[test]
+fn empty_numbers_of_a_header_mean_zero() {
+    // Mode, owner, group, size, time, device numbers (ustar interchange format).
+    const FIELDS: [std::ops::Range<usize>; 7] = [100..108, 108..116, 116..124, 124..136, 136..148, 329..337, 337..345];
+    let place = Place::new();
+    for fill in [0, b' '] {
+        let empty = |kind, name: &str| {
+            let mut header = header(kind, name, 0o644, 0);
+            for field in FIELDS {
+                header.as_mut_bytes()[field].fill(fill);
+            }
+            header.set_cksum();
+            header
+        };
+        // As `tar -V` writes it, in front of all others.
+        let tar = Tar::default().with(&empty(EntryType::new(b'V'), "a label"), b"");
+        let mut link = empty(EntryType::Symlink, "link");
+        link.set_link_name("file").expect("fits");
+        link.set_cksum();
+        let tar = tar
+            .with(&empty(EntryType::Regular, "file"), b"")
+            .with(&empty(EntryType::Directory, "dir"), b"")
+            // A character device 0:0 would be a whiteout of overlayfs.
+            .with(&empty(EntryType::Block, "device"), b"")
+            .with(&link, b"")
+            .file("last", "whole");
+        let root = format!("of-{fill}");
+        assert_eq!(place.unpack(&root, tar).expect("valid").entries, 5);
+        let meta = |name: &str| fs::symlink_metadata(place.path(&root).join(name)).expect("there");
+        for name in ["file", "dir", "device", "link"] {
+            assert_eq!((meta(name).mtime(), meta(name).uid(), meta(name).rdev()), (0, 0, 0), "{name}");
+        }
+        assert_eq!(meta("file").mode() & 0o7777, 0);
+        assert_eq!(read(place.path(&root).join("last")), "whole");
+    }
+}
+
+#[test]
+fn an_empty_pax_record_leaves_the_header_in_force() {
+    let place = Place::new();
+    let empty: Vec<(&str, &[u8])> =
+        ["path", "size", "uid", "gid", "mtime"].into_iter().map(|key| (key, &b""[..])).collect();
+    place.unpack("a", Tar::default().pax(&empty).file("short", "x")).expect("valid");
+    assert_eq!(read(place.path("a/short")), "x");
+}
+
+#[test]
 fn pax_records_give_long_names_times_and_attributes() {
     let place = Place::new();
     let long = format!("{}/{}", "d".repeat(150), "f".repeat(200));

@@ -1,4 +1,4 @@
-//! Acceptance: room, keys of sources, and the commit after which an event is accepted.
+//! Acceptance: room, source keys, and the commit after which an event is accepted.
 
 use rusqlite::Connection;
 use types::{FunctionId, TriggerId};
@@ -20,8 +20,8 @@ impl Events {
         self.insert(event, None, insert::Origin::default()).await.map(drop)
     }
 
-    /// The same for an event with a key of its source: one whose key is there already is not
-    /// accepted again. Keys are kept for [`Config::dedup_s`], per function.
+    /// Accepts an event with a source key: one whose key is stored already is not accepted again.
+    /// Keys are kept for [`Config::dedup_s`], per function.
     ///
     /// # Errors
     /// Those of [`Events::accept`].
@@ -29,8 +29,8 @@ impl Events {
         self.accept_from(event, Some(key), insert::Origin::default()).await
     }
 
-    /// The same for an event whose result is posted to a URL when it ends: its host must be allowed
-    /// in `[outbound]` of the settings.
+    /// Accepts an event whose result is posted to a URL when it ends: its host must be allowed in
+    /// `[outbound]` of the settings.
     ///
     /// # Errors
     /// Those of [`Events::accept`], or [`Error::Callback`].
@@ -45,8 +45,8 @@ impl Events {
         self.accept_from(event, key, origin).await
     }
 
-    /// The same for an event that a trigger made: at most as many of one trigger's run at once as
-    /// it has in its `concurrency`.
+    /// Accepts an event of a trigger: at most its `concurrency` of one trigger's events run at
+    /// once.
     ///
     /// # Errors
     /// Those of [`Events::accept`].
@@ -81,7 +81,7 @@ impl Events {
         of: SourceKey,
     ) -> Result<Accepted, Error> {
         match inserted {
-            // A client that repeats what was accepted is not sent away for want of room.
+            // A client that repeats an accepted event is not refused for lack of room.
             Err(error @ (Error::Full { .. } | Error::DiskNearlyFull { .. })) => {
                 let found = self.read(move |connection| source_keys::find(connection, &function, &of, now_ms())).await;
                 found.ok().flatten().map(Accepted::Before).ok_or(error)
@@ -121,7 +121,7 @@ impl Events {
         Ok(accepted)
     }
 
-    /// Refuses events that could not be kept.
+    /// Refuses events that could not be stored.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         match self.halted() {
             Some(why) => Err(Error::Halted(why)),
@@ -131,7 +131,8 @@ impl Events {
 
     fn check_disk(&self) -> Result<(), Error> {
         let min = self.queue.config.disk_free_bytes_min;
-        // A file system that cannot be asked is not taken for a full one: the commit tells.
+        // If the file system's free space cannot be read, it is not assumed to be full: the commit
+        // decides.
         let Ok(status) = rustix::fs::statvfs(&self.folder) else { return Ok(()) };
         let free = status.f_bavail.saturating_mul(status.f_frsize);
         if free < min { Err(Error::DiskNearlyFull { free, min }) } else { Ok(()) }

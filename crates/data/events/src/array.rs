@@ -1,4 +1,4 @@
-//! Acceptance of many events at once, each with its place.
+//! Acceptance of many events at once, each with its index.
 
 use rusqlite::Connection;
 use types::RequestId;

@@ -1,4 +1,5 @@
-//! What waits, counted in memory: bounds at acceptance, and which function has events that are due.
+//! In-memory counts of waiting events: limits at acceptance, and which function has events that are
+//! due.
 //!
 //! One lock, held for a few instructions; nothing is awaited under it.
 
@@ -22,40 +23,40 @@ use crate::sqlite::recover::Waiting;
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     state: Mutex<State>,
-    /// Something is due sooner, or a run ended.
+    /// Signalled when an event is due sooner, or a run ended.
     pub(crate) changed: Notify,
 }
 
-/// What ends of events send, until it is delivered.
+/// Pending deliveries of ended events.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
-    /// How many wait or are on their way; for a moment below zero where one ends before its
-    /// acceptance was counted.
+    /// How many wait or are being sent; briefly negative where one ends before its acceptance was
+    /// counted.
     rows: AtomicI64,
-    /// Something is due sooner.
+    /// Signalled when a delivery is due sooner.
     pub(crate) changed: Notify,
 }
 
 impl Deliveries {
-    /// What an earlier process left.
+    /// Starts with the deliveries of an earlier process.
     pub(crate) fn of(rows: u64) -> Self {
         let deliveries = Self::default();
         deliveries.added(rows);
         deliveries
     }
 
-    /// How many wait or are on their way.
+    /// How many wait or are being sent.
     pub(crate) fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed).max(0).unsigned_abs()
     }
 
-    /// So many more were committed.
+    /// Counts committed deliveries.
     pub(crate) fn added(&self, rows: u64) {
         self.rows.fetch_add(rows as i64, Ordering::Relaxed);
         self.changed.notify_one();
     }
 
-    /// One was removed.
+    /// Counts a removed one.
     pub(crate) fn removed(&self) {
         self.rows.fetch_sub(1, Ordering::Relaxed);
     }
@@ -64,11 +65,11 @@ impl Deliveries {
 #[derive(Debug, Default)]
 struct State {
     functions: HashMap<FunctionKey, Function>,
-    /// Functions with something due, in turn.
+    /// Functions with due events, in round-robin order.
     ready: RoundRobin<FunctionKey>,
     /// Functions whose next event is due later.
     later: BTreeSet<(i64, FunctionKey)>,
-    /// Functions with triggers of which as many events run as may.
+    /// Functions whose due events exceed the concurrency of their triggers.
     held: HashSet<FunctionKey>,
     rows: u64,
     bytes: u64,
@@ -81,45 +82,45 @@ struct Function {
     bytes: u64,
     running: usize,
     concurrency: Concurrency,
-    /// None of its events begins before then: there was no room. 0 when it does not wait.
+    /// End of the pause after a run found no room; 0 without a pause.
     paused_until_ms: i64,
     lanes: Lanes,
-    /// When its next event is due that may run, by its triggers and its pause.
+    /// When the next event is due that its trigger and the pause allow to run.
     next_due_ms: Option<i64>,
-    /// It stands in `ready`.
+    /// Whether it is in `ready`.
     is_ready: bool,
 }
 
-/// Room that an event took before its commit.
+/// Room that an event reserved before its commit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reserved(u64);
 
 impl Reserved {
-    /// The room of an event of that size that was committed.
+    /// The room of a committed event of that size.
     pub(crate) fn of(bytes: u64) -> Self {
         Self(bytes)
     }
 }
 
-/// How a run ended, for the concurrency of its function.
+/// Effect of a run's end on the concurrency of its function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// It ended well.
+    /// It succeeded.
     Used,
-    /// It found none.
+    /// It found no room.
     Wanting,
-    /// It says nothing about room.
+    /// It gives no information about room.
     Unknown,
 }
 
-/// Claims to make, and when to look again at the latest.
+/// Claims to make, and when to run next at the latest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dealt {
     pub claims: Vec<Deal>,
     pub next_due_ms: Option<i64>,
 }
 
-/// Runs of a function's events that one trigger made, or none.
+/// Runs of a function's events of one trigger, or of none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Deal {
     pub function: FunctionKey,
@@ -128,7 +129,7 @@ pub(crate) struct Deal {
 }
 
 impl Backlog {
-    /// What an earlier process left.
+    /// Loads the events of an earlier process.
     pub(crate) fn load(&self, waiting: Vec<Waiting>) {
         let mut state = self.state.lock();
         for of in waiting {
@@ -141,7 +142,7 @@ impl Backlog {
         }
     }
 
-    /// Takes room for an event.
+    /// Reserves room for an event.
     pub(crate) fn reserve(&self, of: &FunctionKey, bytes: u64, config: &Config) -> Result<Reserved, Error> {
         let mut state = self.state.lock();
         let (rows_now, bytes_now) = state.functions.get(of).map_or((0, 0), |function| (function.rows, function.bytes));
@@ -163,7 +164,7 @@ impl Backlog {
         Ok(Reserved(bytes))
     }
 
-    /// Gives the room of an event back: it was not committed, or it has ended.
+    /// Releases the room of an event that was not committed, or that has ended.
     pub(crate) fn release(&self, of: &FunctionKey, Reserved(bytes): Reserved) {
         let mut state = self.state.lock();
         state.rows = state.rows.saturating_sub(1);
@@ -174,14 +175,14 @@ impl Backlog {
         state.forget_if_idle(of);
     }
 
-    /// An event waits, and is due then.
+    /// Records that an event waits and when it is due.
     pub(crate) fn waits(&self, of: &FunctionKey, trigger: Option<&TriggerId>, due_ms: i64) {
         self.state.lock().due(of, trigger, due_ms);
         self.changed.notify_one();
     }
 
-    /// There was no room for an event of the function: all wait until then, or until one of its
-    /// runs has left an instance free.
+    /// Records that there was no room for an event of the function: all wait until then, or until
+    /// one of its runs has released an instance.
     pub(crate) fn pause(&self, of: &FunctionKey, until_ms: i64) {
         let mut state = self.state.lock();
         let function = state.functions.entry(of.clone()).or_default();
@@ -216,8 +217,8 @@ impl Backlog {
         Dealt { claims, next_due_ms: state.later.first().map(|(due, _)| *due) }
     }
 
-    /// A claim returned: so many of the runs that were dealt did not come about, and the next event
-    /// of that trigger, or of none, is due then.
+    /// Records that a claim returned: this many of the dealt runs found no event, and when the next
+    /// event of that trigger, or of none, is due.
     pub(crate) fn claimed(
         &self,
         of: &FunctionKey,
@@ -237,7 +238,7 @@ impl Backlog {
         state.reschedule(of);
     }
 
-    /// A run ended.
+    /// Records that a run ended.
     pub(crate) fn ended(&self, of: &FunctionKey, trigger: Option<&TriggerId>, room: Room, config: &Config) {
         let mut state = self.state.lock();
         state.running = state.running.saturating_sub(1);
@@ -266,13 +267,13 @@ impl Backlog {
 }
 
 impl State {
-    /// Notes that an event of a function is due then.
+    /// Records when an event of a function is due.
     fn due(&mut self, of: &FunctionKey, trigger: Option<&TriggerId>, due_ms: i64) {
         self.functions.entry(of.clone()).or_default().lanes.due(trigger, due_ms);
         self.reschedule(of);
     }
 
-    /// Puts a function where it will be seen when its next event that may run is due.
+    /// Moves a function to the set that matches when its next runnable event is due.
     fn reschedule(&mut self, of: &FunctionKey) {
         let Some(function) = self.functions.get_mut(of) else { return };
         let next = function.lanes.next_due_ms().map(|due| due.max(function.paused_until_ms));
@@ -284,7 +285,7 @@ impl State {
         }
     }
 
-    /// Bounds of triggers may have been raised since their events were held.
+    /// Re-evaluates held functions: the concurrency of triggers may have been raised since.
     fn look_at_held(&mut self, now_ms: i64, limit: &impl Fn(&FunctionKey, &TriggerId) -> Option<usize>) {
         let held: Vec<FunctionKey> = self.held.iter().cloned().collect();
         for key in held {
@@ -313,7 +314,8 @@ impl State {
         dealt.into_iter().map(|(trigger, runs)| Deal { function: key.clone(), trigger, runs }).collect()
     }
 
-    /// A function has left the order: it has nothing due, or no room until one of its runs ends.
+    /// Takes a function out of the order: it has nothing due, or no room until one of its runs
+    /// ends.
     fn leave(&mut self, key: FunctionKey, now_ms: i64, limit: &impl Fn(&FunctionKey, &TriggerId) -> Option<usize>) {
         let Some(function) = self.functions.get_mut(&key) else { return };
         function.is_ready = false;
@@ -327,7 +329,7 @@ impl State {
         }
     }
 
-    /// Moves functions whose events have become due among the ready ones.
+    /// Moves functions whose events have become due to the ready ones.
     fn wake(&mut self, now_ms: i64) {
         while let Some((due, key)) = self.later.pop_first() {
             if due > now_ms {
@@ -343,7 +345,7 @@ impl State {
         }
     }
 
-    /// A function without events takes no memory.
+    /// Removes a function without events.
     fn forget_if_idle(&mut self, of: &FunctionKey) {
         let idle = self
             .functions

@@ -2,9 +2,10 @@
 //!
 //! SQLite's automatic checkpoint runs inside a commit: it syncs the log, copies its pages into the
 //! file and syncs that while all callers wait. Here a commit only counts the pages of the log. The
-//! other thread copies them by PASSIVE checkpoints, which block nobody; once the log was copied
-//! whole the next commit begins it anew. Under load there is always a commit more than was copied,
-//! so that the log grows to `wal_bytes_max`; there the writing thread copies the rest itself.
+//! other thread copies them by PASSIVE checkpoints, which block no reader or writer; once the log
+//! was copied completely the next commit restarts it. Under load there is always a commit that was
+//! not copied yet, so the log grows to `wal_bytes_max`; there the writing thread copies the rest
+//! itself.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Error as SqlError};
 
-/// The log is copied when it has grown by this.
+/// Growth of the log after which it is copied.
 const STEP_BYTES_MAX: u64 = 4 << 20;
 /// A page of the log with its header.
 const PAGE_BYTES: u64 = 4096 + 24;
@@ -26,7 +27,7 @@ thread_local! {
 }
 
 /// Counts the log's pages at each commit, in place of SQLite's automatic checkpoint. To be called
-/// for every connection that this thread commits with.
+/// for every connection on which this thread commits.
 pub(crate) fn count_pages(connection: &Connection) {
     connection.wal_hook(Some(|_, pages| {
         PAGES.set(u64::from(pages.unsigned_abs()));
@@ -46,7 +47,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the thread. `failed` gets what goes wrong there.
+    /// Starts the thread. `failed` is called with its errors.
     pub(crate) fn start(
         connection: Connection,
         wal_bytes_max: u64,
@@ -64,21 +65,21 @@ impl Checkpoints {
         Ok(Self { connection, wanted: Some(wanted), thread: Some(thread), copied, step, pages_max })
     }
 
-    /// After each commit: has the log copied when it has grown, and waits for that when it is too
-    /// long.
+    /// Called after each commit: requests a checkpoint when the log has grown, and waits for one
+    /// when the log is too long.
     pub(crate) fn after_commit(&self) -> Result<(), SqlError> {
         let (pages, copied) = (PAGES.get(), self.copied.load(Ordering::Relaxed));
         if pages >= self.pages_max {
             metrics::counter!("sampan_events_checkpoints_total", "by" => "writer").increment(1);
-            // Waits for the other thread; nothing is committed meanwhile, so that nothing is left.
+            // Waits for the other thread; nothing is committed meanwhile, so no page is left.
             return checkpoint(&self.connection.lock(), &self.copied);
         }
-        // Fewer than were copied: the log began anew.
+        // Fewer than were copied: the log was restarted.
         let new = if pages < copied { pages } else { pages - copied };
         if new >= self.step
             && let Some(wanted) = &self.wanted
         {
-            // One that is wanted already copies these too.
+            // A request that is pending already covers these too.
             let _ = wanted.try_send(());
         }
         Ok(())
@@ -86,7 +87,7 @@ impl Checkpoints {
 }
 
 impl Drop for Checkpoints {
-    /// Ends the thread, so that the writing connection is the last one that can copy.
+    /// Ends the thread, so that only the writing connection can run checkpoints.
     fn drop(&mut self) {
         self.wanted = None;
         if let Some(thread) = self.thread.take() {
@@ -111,7 +112,7 @@ fn checkpoint(connection: &Connection, copied: &AtomicU64) -> Result<(), SqlErro
     Ok(())
 }
 
-/// Copies the whole log and empties it; for the end, when no statement runs any more.
+/// Copies the whole log and truncates it; for the end, when no statement runs any more.
 pub(crate) fn truncate(connection: &Connection) -> Result<(), SqlError> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

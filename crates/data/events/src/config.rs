@@ -10,60 +10,62 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Most events that wait or run, of all functions together.
+    /// Maximum of waiting and running events, of all functions together.
     pub rows_max: u64,
-    /// Most bytes of their payloads.
+    /// Maximum of the bytes of their payloads.
     pub bytes_max: u64,
-    /// Most events of one function that wait or run.
+    /// Maximum of waiting and running events of one function.
     pub function_rows_max: u64,
-    /// Most bytes of their payloads.
+    /// Maximum of the bytes of their payloads.
     pub function_bytes_max: u64,
-    /// Rows after which a commit ends.
+    /// Rows at which a group commit is closed.
     pub commit_rows_max: usize,
-    /// Bytes of payloads after which a commit ends.
+    /// Bytes of payloads at which a group commit is closed.
     pub commit_bytes_max: usize,
     /// Longest write-ahead log; commits wait until it has been copied into the file.
     pub wal_bytes_max: u64,
-    /// Most changes that wait for the writer.
+    /// Maximum of changes queued for the writer.
     pub writer_queue_len_max: usize,
-    /// Most runs at a time, of all functions together.
+    /// Maximum of concurrent runs, of all functions together.
     pub runs_max: usize,
-    /// Most runs of one function at a time.
+    /// Maximum of concurrent runs of one function.
     pub function_runs_max: usize,
-    /// Longest pause that a function can ask for by `Retry-After`; 0 heeds none.
+    /// Longest delay that a function can request by `Retry-After`; 0 ignores it.
     pub retry_after_s_max: u64,
-    /// How long a claim stays another owner's without being renewed.
+    /// Duration of a claim's lease without renewal.
     pub lease_s: u64,
-    /// Times that an event is taken up again after the platform ended during its run.
+    /// How often an event is claimed again after the platform ended during its run.
     pub recoveries_max: u32,
-    /// How long states of finished events are kept.
+    /// Retention of states of finished events.
     pub states_s: u64,
-    /// How long results of finished events are kept.
+    /// Retention of results of finished events.
     pub results_s: u64,
     /// Longest result that is kept with a state.
     pub result_bytes_max: usize,
-    /// Most bytes of all results; the oldest make room.
+    /// Maximum of the bytes of all results; the oldest are removed.
     pub results_bytes_max: u64,
-    /// How long keys of sources are kept, such as a client's `Idempotency-Key`: an event whose key
-    /// is there already is not accepted again.
+    /// Retention of source keys, such as a client's `Idempotency-Key`: an event whose key is stored
+    /// already is not accepted again.
     pub dedup_s: u64,
-    /// Most dead letters of one namespace; the oldest make room.
+    /// Maximum of dead letters of one namespace; the oldest are removed.
     pub dead_letters_max: u64,
     /// Most dead letters that are redriven within a second; more of them are due later.
     pub redrive_per_second_max: u32,
-    /// Most deliveries to destinations and callbacks that wait; more become dead letters at once.
+    /// Maximum of waiting deliveries to destinations and callbacks; further ones become dead
+    /// letters at once.
     pub delivery_rows_max: u64,
-    /// Most deliveries on their way at a time.
+    /// Maximum of concurrent deliveries.
     pub deliveries_max: usize,
-    /// Most of them to one host.
+    /// Maximum of concurrent deliveries to one host.
     pub host_deliveries_max: usize,
-    /// Longest record of a run's end; a longer one goes without its payloads.
+    /// Longest record of a run's end; a longer one omits its payloads.
     pub record_bytes_max: usize,
-    /// Most bytes of a web function's response that its callback gets; a longer one is cut.
+    /// Maximum of bytes of a web function's response that its callback gets; a longer one is
+    /// truncated.
     pub callback_bytes_max: usize,
-    /// How long a delivery is tried.
+    /// How long a delivery is retried.
     pub delivery_ttl_s: u64,
-    /// Acceptance stops when the file system of the queue has less room than this.
+    /// Acceptance stops when the file system of the queue has less free space than this.
     pub disk_free_bytes_min: u64,
 }
 
@@ -105,10 +107,10 @@ impl Default for Config {
 const TIME_S_MAX: u64 = 100 * 366 * 24 * 3600;
 
 impl Config {
-    /// Refuses values with which the queue would do nothing or not work.
+    /// Refuses values with which the queue would not work.
     ///
     /// # Errors
-    /// The first key that is wrong, and its bounds.
+    /// The first invalid key, and its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let bounds = [
             ("events.commit_rows_max", self.commit_rows_max as u64, 1, 100_000),

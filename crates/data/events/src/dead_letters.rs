@@ -1,4 +1,4 @@
-//! Dead letters: listed, redriven at a bounded pace, purged.
+//! Dead letters: listed, redriven at a limited rate, purged.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ const REDRIVE_TTL_S: u32 = 6 * 3600;
 /// Dead letters that one commit purges or redrives.
 const COMMIT_ROWS: usize = 200;
 
-/// What is redriven.
+/// The rows of one redrive.
 #[derive(Default)]
 struct Redriven {
-    /// Room that events take, and when each is due.
+    /// Room taken by events, and when each is due.
     events: Vec<(Room, i64)>,
     /// How many of them are deliveries.
     deliveries: u64,
@@ -39,8 +39,8 @@ impl Events {
         self.read(move |connection| dead::list(connection, &of, after, limit)).await
     }
 
-    /// How often an event died, oldest first, and its payload if it is a dead letter now; empty
-    /// when it never was one, or that is no longer kept.
+    /// Every death of an event, oldest first, and its payload if it is a dead letter now; empty
+    /// when it never was one, or its letters are no longer kept.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -49,9 +49,9 @@ impl Events {
         self.read(move |connection| Ok((dead::history(connection, &id)?, dead::payload(connection, &id)?))).await
     }
 
-    /// Lets a dead letter run again, as a new delivery of the same id and bytes: its attempts and
-    /// its time to live begin anew. At most [`Config::redrive_per_second_max`](crate::Config) are
-    /// due within a second.
+    /// Redrives a dead letter, as a new delivery of the same id and bytes: its attempts and its
+    /// time to live are reset. At most [`Config::redrive_per_second_max`](crate::Config) are due
+    /// within a second.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::FunctionGone`], [`Error::Full`], or when it cannot be written.
@@ -60,12 +60,12 @@ impl Events {
         self.redrive_by(move |connection, taken| redrive(&queue, connection, &id, now, taken)).await
     }
 
-    /// The same for all of these that are there now; returns how many. Those of which the queue has
+    /// Redrives all current matching dead letters; returns how many. Those for which the queue has
     /// no room, and those whose function was deleted, stay dead letters.
     ///
     /// # Errors
-    /// [`Error::Full`] when not one has room, [`Error::FunctionGone`] when none has its function,
-    /// or when they cannot be written.
+    /// [`Error::Full`] when none has room, [`Error::FunctionGone`] when the functions of all were
+    /// deleted, or when they cannot be written.
     pub async fn redrive_all(&self, of: DeadLetters) -> Result<usize, Error> {
         let newest = self.read(dead::newest).await?;
         let (mut after, mut redriven, mut gone) = (0, 0, None);
@@ -132,7 +132,7 @@ impl Events {
         self.queue.writer.write(0, move |connection| dead::purge_one(connection, &id)).await
     }
 
-    /// Removes all of these that are there now and returns how many there were.
+    /// Removes all current matching dead letters and returns how many there were.
     ///
     /// # Errors
     /// When they cannot be removed.
@@ -151,7 +151,7 @@ impl Events {
     }
 }
 
-/// Moves a dead letter among the events that wait, if there is room.
+/// Moves a dead letter back to the waiting events, if there is room.
 fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64, taken: &Taken) -> Result<(), Error> {
     let Some(bytes) = dead::payload(connection, id)?.map(|payload| payload.len()) else {
         return Err(Error::NotFound(id.clone()));
@@ -167,7 +167,7 @@ fn redrive(queue: &Arc<Queue>, connection: &Connection, id: &RequestId, now: i64
     if queue.run.function(&letter.address.function).is_none_or(|(named, _)| named != letter.address.function_id) {
         return Err(Error::FunctionGone { id: id.clone(), function: letter.address.function });
     }
-    // Before the letter is taken: what finds no room stays one.
+    // Before the letter is taken: one without room stays a dead letter.
     let room = Room::take(queue, letter.address.function, dead::trigger(connection, id)?, bytes)?;
     let (mut event, origin) = dead::take(connection, id, now, REDRIVE_TTL_S)?;
     event.delay_s = queue.redrives.lock().delay_s(now, queue.config.redrive_per_second_max);

@@ -1,5 +1,5 @@
-//! Sends what ends of events send, with back-off, a bound for each host, and dead letters for what
-//! cannot be delivered.
+//! Sends the deliveries of ended events, with back-off, a limit for each host, and dead letters for
+//! undeliverable ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::web_request::WebRequest;
 
 /// Longest sleep: the clock may be set meanwhile.
 const SLEEP_MS_MAX: i64 = 10_000;
-/// Pauses between tries to write.
+/// Pause between write attempts.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 /// The id of a delivery, the same in each attempt.
 const X_DELIVERY_ID: HeaderName = HeaderName::from_static("x-delivery-id");
 
-/// How an attempt ended.
+/// Outcome of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum Attempted {
     Done,
@@ -38,7 +38,7 @@ enum Attempted {
     Refused(String),
 }
 
-/// Runs until the queue stops; what is being sent then is sent again after the next start.
+/// Runs until the queue stops; deliveries in flight then are sent again after the next start.
 pub(crate) async fn run(queue: Arc<Queue>) {
     let (mut sending, mut hosts) = (JoinSet::new(), HashMap::<String, usize>::new());
     let mut next_due_ms = Some(0);
@@ -49,7 +49,7 @@ pub(crate) async fn run(queue: Arc<Queue>) {
             next_due_ms = claim(&queue, &mut sending, &mut hosts, room).await;
         }
         let pause = next_due_ms.map_or(SLEEP_MS_MAX, |due| (due - now_ms()).clamp(0, SLEEP_MS_MAX));
-        // With no room for what is due, only an end makes some.
+        // Without room for due deliveries, only the end of one makes room.
         let pause = if room > 0 { pause } else { SLEEP_MS_MAX };
         tokio::select! {
             biased;
@@ -75,7 +75,7 @@ async fn claim(
     room: usize,
 ) -> Option<i64> {
     let host_max = queue.config.host_deliveries_max;
-    // A host with something on its way gets more when that has ended: never more than its bound.
+    // A host with deliveries in flight gets more when they have ended: never more than its limit.
     let busy: Vec<String> = hosts.keys().cloned().collect();
     let now = now_ms();
     let claimed =
@@ -114,7 +114,7 @@ async fn deliver(queue: &Arc<Queue>, of: Claimed) {
                 retries_max: 0,
                 expires_ms: of.expires_ms,
             };
-            // One that asks for longer than is left would otherwise end all attempts at once.
+            // A delay beyond the remaining time would otherwise end all attempts at once.
             let retry_after = retry_after.map(|wish| wish.min(queue.config.retry_after_max()));
             match retry::next(Class::System, history, retry_after, now, rand::random()) {
                 Next::Again { due_ms, .. } => (Some(Ok(due_ms)), why),
@@ -169,7 +169,7 @@ async fn attempt(queue: &Arc<Queue>, of: &Delivery) -> Attempted {
     }
 }
 
-/// What an answer means: only a client's error that will be the same again ends it.
+/// The meaning of a response: only a permanent client error ends the attempts.
 fn answered(status: StatusCode, retry_after: Option<Duration>) -> Attempted {
     let why = format!("it answered {status}");
     let passes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
@@ -193,7 +193,7 @@ fn headers(of: &Delivery) -> HeaderMap {
     headers
 }
 
-/// What a body is whose kind nobody has named.
+/// The content type of a body without one.
 fn kind(body: &[u8]) -> &'static str {
     match std::str::from_utf8(body) {
         Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => "application/json",
@@ -202,7 +202,7 @@ fn kind(body: &[u8]) -> &'static str {
     }
 }
 
-/// Makes the delivery an event of its function; one that is there already was accepted before.
+/// Accepts the delivery as an event of its function; an existing one was accepted before.
 async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Attempted {
     let Some((function_id, config)) = queue.run.function(&function) else {
         return Attempted::Refused(format!("there is no function {function}"));
@@ -236,8 +236,8 @@ async fn accept(queue: &Arc<Queue>, of: &Delivery, function: FunctionKey) -> Att
     }
 }
 
-/// What a function gets: a web function a request to `/`, unless the dead letter of another one is
-/// a request already.
+/// The payload for a function: a web function gets a request to `/`, unless the dead letter of
+/// another one is a request already.
 fn payload(of: &Delivery, takes_requests: bool) -> Bytes {
     if !takes_requests || WebRequest::from_bytes(&of.body).is_ok() {
         return of.body.clone();

@@ -1,4 +1,4 @@
-//! What is sent when an event ends: the result to a callback, and an envelope to the destinations
+//! Deliveries at the end of an event: the result to a callback, and an envelope to the destinations
 //! of its function. Pure.
 
 use std::fmt;
@@ -17,26 +17,26 @@ use crate::sqlite::claimed::Claimed;
 use crate::sqlite::finish::End;
 use crate::web_answer::WebAnswer;
 
-/// Longest chain of events behind one that runs, each caused by a run or the end of the one before.
+/// Longest chain of events that led to a run, each caused by a run or the end of the previous one.
 pub const CHAIN_DEPTH_MAX: u32 = 16;
 
 /// The status of the function's response, or of the run where there is none.
 const X_FUNCTION_STATUS: &str = "x-function-status";
-/// Marks a body of which only the beginning is sent.
+/// Marks a truncated body.
 const X_FUNCTION_BODY_CUT: &str = "x-function-body-truncated";
 
-/// Where the ends of a function's events go.
+/// Destinations of a function's events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Destinations {
-    /// Of those that end well.
+    /// For events that succeed.
     pub on_success: Option<Destination>,
-    /// Of those that become dead letters or are terminated.
+    /// For events that become dead letters or are terminated.
     pub on_failure: Option<Destination>,
-    /// Where the payloads of dead letters go, as they are.
+    /// For the payloads of dead letters, unchanged.
     pub dead_letters: Option<Destination>,
 }
 
-/// Where something goes.
+/// A destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// `fn:NAME`: a function of the same namespace, as an event of its own.
@@ -47,7 +47,7 @@ pub enum Destination {
     Url(String),
 }
 
-/// A text that names no destination.
+/// A text that is not a destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no destination; write fn:FUNCTION, or http:NAME for [connections.NAME] of the settings")]
 pub struct NotADestination(pub String);
@@ -80,7 +80,7 @@ impl fmt::Display for Destination {
 }
 
 impl Destination {
-    /// Reads what the queue stored.
+    /// Parses a stored destination.
     pub(crate) fn stored(text: &str) -> Result<Self, NotADestination> {
         match text.strip_prefix("url:") {
             Some(url) => Ok(Self::Url(url.to_owned())),
@@ -88,7 +88,7 @@ impl Destination {
         }
     }
 
-    /// What shares a bound of deliveries at a time.
+    /// The key by which concurrent deliveries are limited.
     pub(crate) fn host(&self) -> String {
         match self {
             Self::Url(url) => url.split('/').nth(2).unwrap_or_default().to_ascii_lowercase(),
@@ -97,14 +97,14 @@ impl Destination {
     }
 }
 
-/// Something on its way to a destination.
+/// A delivery to a destination.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
-    /// Its own id: the same in each attempt and redrive, so that a receiver can know it again.
+    /// Its own id: the same in each attempt and redrive, so that a receiver can recognize it.
     pub request_id: RequestId,
     /// The function whose event ended.
     pub address: Address,
-    /// Events that led to it.
+    /// Number of events that led to it.
     pub depth: u32,
     pub destination: Destination,
     /// Of the request, with the id of the event that ended.
@@ -113,7 +113,7 @@ pub(crate) struct Delivery {
     pub accepted_ms: i64,
 }
 
-/// How an event ended.
+/// Outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Success,
@@ -139,16 +139,16 @@ impl Ending {
 /// The last run of an event.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastRun {
-    /// The function's answer, or why it failed, at its full length.
+    /// The function's response, or the error, not truncated.
     pub answer: String,
-    /// The response of a web function, as its callback gets it.
+    /// The response of a web function, in the form for its callback.
     pub web: Option<WebAnswer>,
     pub duration_s: f64,
-    /// Where the end goes.
+    /// Destinations of the outcome.
     pub destinations: Destinations,
 }
 
-/// All that an end sends.
+/// All deliveries of an outcome.
 pub(crate) fn deliveries(
     event: &Claimed,
     ending: Ending,
@@ -184,7 +184,8 @@ pub(crate) fn deliveries(
     sent
 }
 
-/// What a callback gets: the response of a web function as it was, else the answer or the error.
+/// The delivery to a callback: the response of a web function unchanged, else the response or the
+/// error.
 fn callback(mut of: Delivery, ending: Ending, end: &End, run: &LastRun) -> Delivery {
     let is_of_function =
         matches!(ending, Ending::Success | Ending::Dead(Reason::RetriesExhausted | Reason::NotRepeated));
@@ -210,21 +211,21 @@ fn headers(event: &Claimed, end: &End, run: &LastRun) -> Vec<(String, String)> {
         (X_FUNCTION_STATUS, status.to_string()),
         ("x-function-name", event.address.function.name.to_string()),
         ("x-duration-seconds", format!("{:.6}", run.duration_s)),
-        // Where it leads back to this platform, the chain goes on.
+        // If it reaches this platform again, the chain continues.
         (CHAIN_DEPTH.as_str(), event.depth.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
 }
 
-/// The record of an end. One that would be too long goes without its payloads: in a chain each
-/// record has the one before in it, and escaping makes it longer at every step.
+/// The record of an outcome. One that would be too long omits its payloads: in a chain each record
+/// contains the previous one, and escaping makes it longer at every step.
 fn record(event: &Claimed, ending: Ending, end: &End, run: &LastRun, bytes_max: usize) -> Bytes {
     let whole = envelope(event, ending, end, run, true);
     if whole.len() <= bytes_max { whole } else { envelope(event, ending, end, run, false) }
 }
 
-/// The record of an end, in the form that users of Lambda's destinations know.
+/// The record of an outcome, in the form of AWS Lambda's destinations.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -258,14 +259,14 @@ fn envelope(event: &Claimed, ending: Ending, end: &End, run: &LastRun, has_paylo
     serde_json::to_vec(&envelope).expect("texts, numbers and JSON always serialize").into()
 }
 
-/// JSON as it is; anything else as a text, its bytes that are not UTF-8 replaced.
+/// JSON unchanged; anything else as a string, with bytes that are not UTF-8 replaced.
 fn json_of(bytes: &[u8]) -> Box<RawValue> {
     let text = String::from_utf8_lossy(bytes);
     RawValue::from_string(text.to_string())
         .unwrap_or_else(|_| serde_json::value::to_raw_value(&text).expect("a text always serializes"))
 }
 
-/// What a dead letter keeps of a delivery, beside its columns.
+/// The parts of a delivery that a dead letter keeps besides its columns.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub destination: String,

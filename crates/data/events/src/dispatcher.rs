@@ -1,4 +1,4 @@
-//! Claims events whose function has room, runs them, and stores what follows.
+//! Claims events whose function has room, runs them, and stores the outcome.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,39 +32,39 @@ use crate::writer::Writer;
 
 /// Longest sleep: the clock may be set meanwhile.
 const SLEEP_MS_MAX: i64 = 10_000;
-/// Bytes of payloads that one claim takes into memory.
+/// Bytes of payloads that one claim reads into memory.
 const CLAIM_BYTES_MAX: u64 = 32 << 20;
-/// Pause after a claim that failed.
+/// Pause after a failed claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
-/// Pauses between tries to store the end of a run.
+/// Pause between attempts to store the end of a run.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a dead letter of a throw-away function cannot run again.
+/// Why a dead letter of a temporary function cannot run again.
 const TEMPORARY: &str = "this cannot be redriven: its function is deleted when none of its events runs any more \
      (sampan job run; give --keep for runs that may have to be repeated)";
 
-/// What the dispatcher and the runs share.
+/// State shared by the dispatcher and the runs.
 pub(crate) struct Queue {
     pub(crate) writer: Writer,
     pub(crate) backlog: Backlog,
     pub(crate) config: Config,
-    /// This process, in claims.
+    /// The id of this process in claims.
     pub(crate) owner: String,
     pub(crate) run: Arc<dyn Run>,
-    /// Runs that can be canceled.
+    /// Runs that can be cancelled.
     pub(crate) running: Running,
     pub(crate) runs: TaskTracker,
-    /// Nothing is claimed any more, and runs may be cut off.
+    /// Cancelled when no more events are claimed, and runs may be cut off.
     pub(crate) stop: CancellationToken,
-    /// When redriven events are due.
+    /// The rate limit of redriven events.
     pub(crate) redrives: Mutex<RateLimit>,
-    /// Runs are being cut off.
+    /// Cancelled when runs are cut off.
     pub(crate) cutting: CancellationToken,
-    /// What ends of events send.
+    /// Pending deliveries of ended events.
     pub(crate) deliveries: Deliveries,
-    /// Sends it.
+    /// The client that sends them.
     pub(crate) outbound: outbound::Client,
-    /// How much results have grown since they were counted.
+    /// Growth of the results since they were counted.
     pub(crate) results: Growth,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Runs until the queue stops: claims nothing more then.
+/// Runs until the queue stops; then it claims no more events.
 pub(crate) async fn run(queue: Arc<Queue>) {
     let stop = queue.stop.clone();
     loop {
@@ -104,7 +104,7 @@ async fn claim_all(queue: &Arc<Queue>, claims: Vec<Deal>, now: i64) {
     }
 }
 
-/// Claims up to as many events as were dealt and begins their runs.
+/// Claims up to as many events as were dealt and starts their runs.
 async fn claim(queue: &Arc<Queue>, dealt: Deal, now: i64) -> Result<(), Error> {
     let Deal { function, trigger, runs } = dealt;
     let of = trigger.as_ref();
@@ -146,7 +146,7 @@ async fn claim(queue: &Arc<Queue>, dealt: Deal, now: i64) -> Result<(), Error> {
     }
 }
 
-/// One run of an event, from its claim to the commit of what follows.
+/// One run of an event, from its claim to the commit of the outcome.
 async fn attempt(queue: Arc<Queue>, event: Claimed) {
     let function = event.address.function.clone();
     let repeat = queue.run.repeat(&event.address);
@@ -155,7 +155,7 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
         Some(reason) => (Next::Dead(reason), end_without_run(&event, reason), Room::Unknown, Default::default()),
         None => run_once(&queue, &event, repeat).await,
     };
-    // A chain that is too deep does not go on by its destinations.
+    // A chain that is too deep is not continued by its destinations.
     let destinations = match next {
         Next::Dead(Reason::ChainTooDeep) => Destinations::default(),
         _ => queue.run.destinations(&event.address, &event.request_id),
@@ -166,21 +166,22 @@ async fn attempt(queue: Arc<Queue>, event: Claimed) {
     if let Next::Wait { until_ms } = next {
         queue.backlog.pause(&function, until_ms);
     }
-    // The run's slot is free before its end is durable, so that the next claim shares the commit.
+    // The run's slot is released before its end is durable, so that the next claim shares the
+    // commit.
     queue.backlog.ended(&function, trigger.as_ref(), room, &queue.config);
     let stored = store(&queue, event, next, end, run).await;
     queue.running.end(&id);
     match stored {
         Some(Next::Again { due_ms, .. }) => queue.backlog.waits(&function, trigger.as_ref(), due_ms),
-        // Not before the pause ends, which a run that left room may have done already.
+        // Not before the pause ends; a run that released room may have ended it already.
         Some(Next::Wait { .. }) => queue.backlog.waits(&function, trigger.as_ref(), now_ms()),
         Some(_) => queue.backlog.release(&function, Reserved::of(bytes)),
-        // The event is another owner's now.
+        // The event belongs to another owner now.
         None => {}
     }
 }
 
-/// Why an event that was claimed does not run any more.
+/// Why a claimed event is not run.
 fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
     if event.depth > CHAIN_DEPTH_MAX {
         return Some(Reason::ChainTooDeep);
@@ -188,13 +189,13 @@ fn unfit(event: &Claimed, repeat: Repeat, config: &Config) -> Option<Reason> {
     if let Some(reason) = retry::given_up(repeat, event.recoveries, config.recoveries_max) {
         return Some(reason);
     }
-    // A run that was cut off began in time; the next one is the same run.
+    // A run that was cut off began in time; the next one continues it.
     let began_in_time = repeat == Repeat::AfterCutOff && event.attempt > 1;
     (!began_in_time && now_ms() > event.history.expires_ms).then_some(Reason::Expired)
 }
 
-/// The end of an event that is given up before another run: as the last run left it, if one ended.
-/// The claim that found it so began no run.
+/// The end of an event that is given up before another run: the outcome of the last run, if one
+/// ended. The claim that found it began no run.
 fn end_without_run(event: &Claimed, reason: Reason) -> End {
     let status = event.last_status.unwrap_or(RunStatus::InternalError);
     let result = match reason {
@@ -233,7 +234,7 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
             let History { function_failures, system_failures, .. } = event.history;
             match retry::may_have_run(class) {
                 true => Next::Again { due_ms: now_ms, function_failures, system_failures },
-                // The next process begins the run that this one did not come to.
+                // The next process begins the run that this one did not begin.
                 false => Next::Wait { until_ms: now_ms },
             }
         }
@@ -247,15 +248,16 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
     };
     let (result, result_bytes) = cut(said, queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    // A claim that found no room, or that the platform's end overtook, was no attempt.
+    // A claim that found no room, or that was interrupted by the platform's end, was not an
+    // attempt.
     let is_attempt = class != Class::Quota && !matches!(next, Next::Wait { .. });
     let attempts = if is_attempt { event.attempt } else { event.attempt.saturating_sub(1) };
     let end = End { status: Some(status), attempts, exit, result: Some(result), result_bytes, now_ms };
     (next, end, room(class), (answer, web))
 }
 
-/// Whether a failure may be the platform's end. Of an event that has retries each one is as good as
-/// that once the platform stops.
+/// Whether a failure may be caused by the platform's end. For an event with retries every failure
+/// counts as such once the platform stops.
 fn is_cut_off(queue: &Queue, repeat: Repeat) -> bool {
     match repeat {
         Repeat::Retries => queue.stop.is_cancelled(),
@@ -271,10 +273,10 @@ fn room(class: Class) -> Room {
     }
 }
 
-/// Stores what follows a run, and returns it: an event that was terminated meanwhile is aborted
-/// however its run ended. `None` when its claim did not stand any more. An end that cannot be
-/// stored is tried again until it can, or until nothing can be written any more: the claim then is
-/// this process's until the next start frees it.
+/// Stores the outcome of a run, and returns it: an event that was terminated meanwhile is aborted
+/// whatever the outcome. `None` when its claim was no longer valid. An end that cannot be stored is
+/// retried until it can, or until the writer has halted: the claim then stays with this process
+/// until the next start frees it.
 async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun) -> Option<Next> {
     let (event, run, attempts) = (Arc::new(event), Arc::new(run), end.attempts);
     let is_temporary = queue.run.is_temporary(&event.address);
@@ -332,7 +334,7 @@ async fn store(queue: &Queue, event: Claimed, next: Next, end: End, run: LastRun
     }
 }
 
-/// What the dead letter of a throw-away function says beside the end of its last run.
+/// The error of a temporary function's dead letter, added to the end of its last run.
 fn noted(end: &End, is_temporary: bool) -> End {
     let mut end = end.clone();
     if is_temporary {
@@ -348,7 +350,7 @@ fn log_death(event: &Claimed, attempts: u32, reason: Reason) {
     tracing::warn!(%request, %function, reason, attempts, "an event became a dead letter");
 }
 
-/// What is kept of a result, and its length where that is less.
+/// The kept part of a result, and its full length where it was truncated.
 fn cut(mut text: String, bytes_max: usize) -> (String, Option<u64>) {
     let bytes = text.len();
     text.truncate(text.floor_char_boundary(bytes_max));

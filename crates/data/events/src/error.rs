@@ -1,4 +1,4 @@
-//! What the queue could not do, and for which event or file.
+//! Failures of the queue, with the event or file concerned.
 
 use std::path::PathBuf;
 
@@ -28,16 +28,16 @@ pub enum Error {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: rusqlite::Error,
     },
-    /// The file cannot be made, or its mode not set.
+    /// The file cannot be created, or its mode cannot be set.
     #[error("cannot make the queue of events {path}")]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -49,13 +49,13 @@ pub enum Error {
     NewerSchema {
         /// The schema of the file.
         found: i64,
-        /// The newest schema that is known here.
+        /// The newest supported schema.
         known: i64,
     },
-    /// There is no room for a change in the file system, or in the limit of the file.
+    /// No space is left in the file system, or the file's size limit is reached.
     #[error("the file system of the queue of events is full; it takes events again once there is room")]
     DiskFull,
-    /// A statement or the commit failed; nothing of the change is kept.
+    /// A statement or the commit failed; the change was rolled back.
     #[error("cannot write to the queue of events: {0}")]
     Write(String),
     /// A page of the file is damaged; nothing is written any more.
@@ -67,7 +67,7 @@ pub enum Error {
     /// A read failed.
     #[error("cannot read the queue of events")]
     Read(#[source] rusqlite::Error),
-    /// A commit could not be made durable: what the disk holds is not known until the next start.
+    /// A commit could not be made durable: the state of the disk is unknown until the next start.
     #[error("the queue of events takes nothing more until a restart: {0}")]
     Halted(String),
     /// The file system is nearly full.
@@ -76,24 +76,24 @@ pub enum Error {
          (events.disk_free_bytes_min)"
     )]
     DiskNearlyFull {
-        /// Bytes that are free.
+        /// Free bytes.
         free: u64,
-        /// Bytes that must be free.
+        /// Required free bytes.
         min: u64,
     },
-    /// A bound of waiting events is reached.
+    /// A limit of waiting events is reached.
     #[error("{subject} has {limit} waiting {unit}, as many as {key} allows; try again later")]
     Full {
         /// The function, or the installation.
         subject: String,
-        /// The bound.
+        /// The limit.
         limit: u64,
         /// `events` or `bytes of events`.
         unit: &'static str,
         /// Its setting.
         key: &'static str,
     },
-    /// There is an event of that id already.
+    /// An event with that id exists already.
     #[error("request {0} is in the queue of events already")]
     Duplicate(RequestId),
     /// No such event.
@@ -102,7 +102,7 @@ pub enum Error {
     /// The event has ended.
     #[error("event {0} has ended already")]
     Ended(RequestId),
-    /// The function of a dead letter is not there any more.
+    /// The function of a dead letter was deleted.
     #[error(
         "event {id} cannot run again: its function {function} was deleted; call another function with its payload \
          (sampan events dead-letter {id}) or remove it (sampan events purge {id}). `sampan job run --keep` keeps the \
@@ -122,7 +122,7 @@ pub enum Error {
         /// The function that was named.
         function: FunctionKey,
     },
-    /// A callback may not be called.
+    /// The callback URL is refused.
     #[error("X-Callback-Url: {0}")]
     Callback(#[source] outbound::Refused),
     /// The queue is closing.

@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use types::{ExitStatus, FunctionId, FunctionKey, FunctionName, Namespace, Qualifier, RequestId, RunStatus};
 
-/// What an event is for.
+/// The target of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The function.
     pub function: FunctionKey,
-    /// Its id: an event is not run by another function that got the name later.
+    /// Its id: an event is not run by another function that took the name later.
     pub function_id: FunctionId,
     /// Its version or alias; resolved when a run begins.
     pub qualifier: Qualifier,
 }
 
-/// How an event came in; the texts are those of `InvokeType` in `AsyncEvent` (contract, section 3).
+/// Origin of an event; the texts are those of `InvokeType` in `AsyncEvent` (contract, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InvokeType {
     /// A call of the cloud API or of the gateway's `/async/`.
@@ -46,18 +46,18 @@ impl InvokeType {
     }
 }
 
-/// An event to be accepted.
+/// An event to accept.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// Its id: one over all of its runs.
+    /// Its id, the same in all of its runs.
     pub request_id: RequestId,
-    /// What it is for.
+    /// Its target.
     pub address: Address,
-    /// How it came in.
+    /// Its origin.
     pub invoke_type: InvokeType,
-    /// The bytes as they came.
+    /// The bytes, unchanged.
     pub payload: Bytes,
-    /// Runs after a run that failed in the function (`RetryNum`).
+    /// Retries after a run that failed in the function (`RetryNum`).
     pub retries_max: u32,
     /// Seconds from acceptance to the last moment at which a run may begin (`MsgTTL`).
     pub ttl_s: u32,
@@ -65,26 +65,26 @@ pub struct NewEvent {
     pub delay_s: u32,
 }
 
-/// What makes an event the same as one before: the kind of key, and the key.
+/// Identity of an event for deduplication: the kind of key, and the key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SourceKey {
-    /// Who gave the key, such as `idempotency` for a client's `Idempotency-Key`.
+    /// Kind of key, such as `idempotency` for a client's `Idempotency-Key`.
     pub source: Cow<'static, str>,
-    /// The key; it is compared byte by byte.
+    /// The key; compared byte by byte.
     pub key: String,
 }
 
-/// What became of an event that has a [`SourceKey`].
+/// Outcome of accepting an event that has a [`SourceKey`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is a new one.
+    /// It is new.
     New,
-    /// It is the same as that one, which runs or ran; nothing was added.
+    /// It is a duplicate of that one; nothing was added.
     Before(RequestId),
 }
 
 impl Accepted {
-    /// The event before, where it is the same as one.
+    /// The earlier event, for a duplicate.
     pub fn before(&self) -> Option<&RequestId> {
         match self {
             Self::New => None,
@@ -98,11 +98,11 @@ impl Accepted {
 pub enum RunState {
     /// It waits or runs.
     Running,
-    /// A run ended well.
+    /// A run succeeded.
     Finished,
     /// It was terminated.
     Aborted,
-    /// No run ended well, and none will follow.
+    /// No run succeeded, and none will follow.
     Failed,
 }
 
@@ -121,35 +121,35 @@ impl RunState {
     }
 }
 
-/// Where an event stands.
+/// Status of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventStatus {
     /// Its id.
     pub request_id: RequestId,
-    /// What it is for.
+    /// Its target.
     pub address: Address,
-    /// How it came in.
+    /// Its origin.
     pub invoke_type: InvokeType,
     /// Its state.
     pub state: RunState,
-    /// How its last run ended; `None` before the first end.
+    /// Status of its last run; `None` before the first end.
     pub status: Option<RunStatus>,
-    /// Runs that began.
+    /// Number of runs that began.
     pub attempts: u32,
     /// Unix milliseconds of its acceptance.
     pub accepted_ms: i64,
     /// Unix milliseconds of its end.
     pub ended_ms: Option<i64>,
-    /// What the function answered in the last run, or why that failed; cut to `result_bytes_max`,
-    /// and no longer kept after `results_s`, or when newer ones take all of `results_bytes_max`.
+    /// The function's response in the last run, or the error; truncated to `result_bytes_max`, and
+    /// removed after `results_s`, or when newer ones take all of `results_bytes_max`.
     pub result: Option<String>,
-    /// Bytes of the result before it was cut; `None` where it is whole.
+    /// Bytes of the result before truncation; `None` where it is complete.
     pub result_bytes: Option<u64>,
-    /// Of a job image whose program ran to its end: how it ended.
+    /// For a job image whose program ran to its end: its exit status.
     pub exit: Option<ExitStatus>,
 }
 
-/// A page of states; times are Unix milliseconds, an interval's end excluded.
+/// Query for a page of states; times are Unix milliseconds, an interval's end excluded.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     /// The function.
@@ -162,30 +162,30 @@ pub struct ListQuery {
     pub states: Vec<RunState>,
     /// Only the one of this id.
     pub request_id: Option<RequestId>,
-    /// Only those accepted then.
+    /// Only those accepted in this interval.
     pub accepted_ms: Option<(i64, i64)>,
-    /// Only those that ended then.
+    /// Only those that ended in this interval.
     pub ended_ms: Option<(i64, i64)>,
-    /// By end instead of acceptance.
+    /// Sort by end instead of acceptance.
     pub by_end: bool,
     /// Oldest first.
     pub ascending: bool,
-    /// How many to leave out.
+    /// Number of events to skip.
     pub offset: u64,
-    /// Most in the page.
+    /// Maximum length of the page.
     pub limit: u64,
 }
 
 /// A page of states.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// How many match in all.
+    /// Total number of matches.
     pub total: u64,
     /// The page.
     pub events: Vec<EventStatus>,
 }
 
-/// Which dead letters.
+/// Filter of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetters {
     /// Those of this namespace.
@@ -194,33 +194,33 @@ pub struct DeadLetters {
     pub function: Option<FunctionName>,
 }
 
-/// An event of which no run ended well.
+/// An event that was given up after no run succeeded.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     /// The row: greater than those of dead letters before it.
     pub row: u64,
     /// The event's id.
     pub request_id: RequestId,
-    /// What it was for.
+    /// Its target.
     pub address: Address,
-    /// How it came in.
+    /// Its origin.
     pub invoke_type: InvokeType,
     /// Why it was given up.
     pub reason: String,
-    /// How its last run ended.
+    /// Status of its last run.
     pub status: Option<RunStatus>,
-    /// Runs that began.
+    /// Number of runs that began.
     pub attempts: u32,
     /// Unix milliseconds of its acceptance and of its end.
     pub accepted_ms: i64,
     /// See `accepted_ms`.
     pub died_ms: i64,
-    /// Unix milliseconds of its redrive: it is history since then.
+    /// Unix milliseconds of its redrive: since then it is history.
     pub redriven_ms: Option<i64>,
-    /// The last run's answer or error.
+    /// The last run's response or error.
     pub result: Option<String>,
     /// Size of the payload.
     pub payload_bytes: u64,
-    /// Where it was to go, if it is what an event's end sends: a URL, `fn:NAME` or `http:NAME`.
+    /// Its destination, if it is a delivery: a URL, `fn:NAME` or `http:NAME`.
     pub destination: Option<String>,
 }

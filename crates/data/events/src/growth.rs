@@ -1,4 +1,4 @@
-//! When the results that are kept are to be counted again.
+//! When the kept results are to be counted again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,12 +11,12 @@ const GROWTH_SHARE: u64 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
     bytes: AtomicU64,
-    /// They are to be counted before the next pruning is due.
+    /// Signalled when they are to be counted before the next pruning is due.
     pub(crate) large: Notify,
 }
 
 impl Growth {
-    /// A result of that size was committed.
+    /// Counts a committed result of that size.
     pub(crate) fn added(&self, bytes: u64, results_bytes_max: u64) {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) >= results_bytes_max / GROWTH_SHARE {
@@ -24,7 +24,7 @@ impl Growth {
         }
     }
 
-    /// All of them are about to be counted.
+    /// Resets the growth, before all results are counted.
     pub(crate) fn reset(&self) {
         self.bytes.store(0, Ordering::Relaxed);
     }

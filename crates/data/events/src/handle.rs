@@ -1,4 +1,4 @@
-//! The public face: accept events, ask for their states, work with dead letters.
+//! The public handle: accepts events, reads their states, manages dead letters.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use crate::sqlite::terminate::{self, Found};
 use crate::sqlite::{self, deliveries, list, marks, source_keys};
 use crate::writer::Writer;
 
-/// Runs that a stop names, of those that it waits for.
+/// Number of runs that the log message of a stop lists.
 const ANNOUNCED_MAX: usize = 10;
 
 /// The queue of events; cheap to clone.
@@ -40,13 +40,13 @@ pub struct Events {
     reader: Arc<Mutex<Connection>>,
     pub(crate) folder: PathBuf,
     tasks: TaskTracker,
-    /// Events that led to those that are accepted.
+    /// Depth of the events that are accepted by this handle.
     pub(crate) depth: u32,
 }
 
 impl Events {
-    /// Opens the queue at `path`, frees what an earlier process had claimed, and begins to run what
-    /// waits. Must be called within a Tokio runtime.
+    /// Opens the queue at `path`, releases the claims of an earlier process, and starts to run
+    /// waiting events. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
@@ -55,8 +55,8 @@ impl Events {
         Self::open_with(path, run, outbound.map_err(|error| Error::Write(error.to_string()))?, config).await
     }
 
-    /// The same with a client for callbacks and destinations; [`Events::open`] has one that may go
-    /// nowhere.
+    /// Opens the queue with a client for callbacks and destinations; that of [`Events::open`] has
+    /// no allowed hosts.
     ///
     /// # Errors
     /// Those of [`Events::open`].
@@ -115,8 +115,8 @@ impl Events {
     }
 
     /// The same queue for events that a run causes: `depth` events have led to each of them. Beyond
-    /// [`CHAIN_DEPTH_MAX`](crate::CHAIN_DEPTH_MAX) they become dead letters (`chain_too_deep`) in
-    /// place of a run.
+    /// [`CHAIN_DEPTH_MAX`](crate::CHAIN_DEPTH_MAX) they become dead letters (`chain_too_deep`)
+    /// instead of running.
     #[must_use]
     pub fn at_depth(&self, depth: u32) -> Self {
         Self { depth, ..self.clone() }
@@ -127,7 +127,7 @@ impl Events {
         &self.queue.outbound
     }
 
-    /// How many of these keys of a function are those of events that were accepted before.
+    /// How many of these keys of a function are stored with events that were accepted before.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -141,8 +141,8 @@ impl Events {
         .await
     }
 
-    /// Forgets the keys of a source that match: what has one of them is accepted again. Looks at
-    /// all keys, so it is for rare corrections.
+    /// Removes the matching keys of a source: events with one of them are accepted again. Scans all
+    /// keys, so it is for rare corrections.
     ///
     /// # Errors
     /// When they cannot be removed.
@@ -154,7 +154,7 @@ impl Events {
         self.queue.writer.write(0, move |connection| source_keys::forget(connection, source, matches)).await
     }
 
-    /// How far a source that looks for what is new has come.
+    /// The mark of a polling source.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -163,7 +163,7 @@ impl Events {
         self.read(move |connection| marks::find(connection, &source)).await
     }
 
-    /// Moves that: durable when this returns, as is each event that was accepted before.
+    /// Sets the mark: durable when this returns, as is each event that was accepted before.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -172,7 +172,7 @@ impl Events {
         self.queue.writer.write(0, move |connection| marks::keep(connection, &source, mark_ms)).await
     }
 
-    /// Removes it, of a source that is gone.
+    /// Removes the mark of a source that was deleted.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -181,12 +181,12 @@ impl Events {
         self.queue.writer.write(0, move |connection| marks::forget(connection, &source)).await
     }
 
-    /// Why the queue takes nothing more until a restart.
+    /// Why the queue accepts nothing until a restart.
     pub fn halted(&self) -> Option<String> {
         self.queue.writer.halted().map(str::to_owned)
     }
 
-    /// Where an event stands; `None` when it was never accepted, or its state is no longer kept.
+    /// Status of an event; `None` when it was never accepted, or its state is no longer kept.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -204,11 +204,11 @@ impl Events {
         Ok(Listed { total, events })
     }
 
-    /// Ends an event, of this function where one is given, and returns once that is durable. One
-    /// that waits is [`RunState::Aborted`](crate::RunState::Aborted) then. One that runs is so once
-    /// its instance has ended, whatever its run comes to; it never runs again. The instance is
-    /// killed, or, where the end is to be `graceful`, asked by its stop signal and killed after its
-    /// grace.
+    /// Terminates an event, of this function where one is given, and returns once that is durable.
+    /// A waiting event is then [`RunState::Aborted`](crate::RunState::Aborted). A running event is
+    /// aborted once its instance has ended, whatever the outcome of its run; it never runs again.
+    /// The instance is killed, or, where the end is to be `graceful`, stopped by its stop signal
+    /// and killed after its grace.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfAnotherFunction`], [`Error::Ended`], or when it cannot be
@@ -248,12 +248,12 @@ impl Events {
         self.queue.backlog.rows(function)
     }
 
-    /// The events that run, and their functions.
+    /// The running events, and their functions.
     pub fn under_way(&self) -> Vec<(RequestId, FunctionKey)> {
         self.queue.running.events()
     }
 
-    /// Claims nothing more, and waits up to `longest` for the runs that go on; whether all ended.
+    /// Stops claiming, and waits up to `longest` for the current runs; returns whether all ended.
     pub async fn wait_for_runs(&self, longest: Duration) -> bool {
         if !self.queue.stop.is_cancelled() {
             self.announce_stop(longest);
@@ -265,8 +265,9 @@ impl Events {
         tokio::time::timeout(longest, self.queue.runs.wait()).await.is_ok()
     }
 
-    /// The same before runs are cut off: what has not ended after `grace` is taken for cut off when
-    /// it fails, and runs again after the next start where its function has it so.
+    /// Stops claiming, and waits before runs are cut off: a run that has not ended after `grace`
+    /// counts as cut off when it fails, and runs again after the next start where its function
+    /// allows it.
     pub async fn drain(&self, grace: Duration) -> bool {
         let ended = self.wait_for_runs(grace).await;
         if !ended {
@@ -295,7 +296,7 @@ impl Events {
     }
 }
 
-/// Logs what becomes of the events that ran when the platform ended.
+/// Logs the handling of the events that ran when the platform ended.
 fn log_interrupted(found: &Interrupted, run: &dyn Run, config: &Config) {
     let (mut run_again, mut dead_letters) = (found.unreadable, 0);
     for (address, recoveries, events) in &found.freed {

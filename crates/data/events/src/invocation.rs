@@ -11,7 +11,7 @@ use crate::repeat::Repeat;
 use crate::run::{Attempt, BoxFuture, Outcome, Run};
 use crate::web_run;
 
-/// Names of the settings of a version that name destinations.
+/// Names of a version's settings for destinations.
 const ON_SUCCESS: &str = "OnSuccess";
 const ON_FAILURE: &str = "OnFailure";
 const DEAD_LETTERS: &str = "DeadLetterConfig";
@@ -21,7 +21,7 @@ impl Run for Invoker {
         let record = self.function_record(&address.function);
         match record.filter(|record| record.id == address.function_id && record.async_run) {
             None => Repeat::Retries,
-            // The API has refused values that are none.
+            // The API has refused invalid values.
             Some(record) if tags::rerun(&record.tags).unwrap_or(false) => Repeat::AfterCutOff,
             Some(_) => Repeat::Never,
         }

@@ -14,7 +14,7 @@
 //! An event whose acceptance was returned survives a kill of the process at any moment; it runs at
 //! least once, and twice only if the process ended between its claim and the commit of its end.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accepting;

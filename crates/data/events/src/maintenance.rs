@@ -1,4 +1,4 @@
-//! Keeps the claims of running events alive, and removes what ended long ago or is too much.
+//! Renews the claims of running events, and removes expired and excess rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::dispatcher::{Queue, now_ms};
 use crate::error::Error;
 use crate::sqlite::{claim, dead, finish, source_keys};
 
-/// How often states are pruned, and how many rows at a time: acceptances wait in the same commit.
+/// Interval of pruning, and rows per commit: acceptances wait for the same commit.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_ROWS: usize = 100;
 
-/// Runs until the queue stops; counts results by a reader of its own.
+/// Runs until the queue stops; counts results on a reader of its own.
 pub(crate) async fn run(queue: Arc<Queue>, reader: Arc<Mutex<Connection>>) {
     let mut renewals = tokio::time::interval(queue.config.lease() / 3);
     let mut prunings = tokio::time::interval(PRUNE_EVERY);

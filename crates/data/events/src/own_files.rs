@@ -1,5 +1,5 @@
-//! Notices that the queue's file or its log is no longer the one that is open: SQLite goes on
-//! writing to what was removed, and the next start would not find it.
+//! Detects that the queue's file or its log was removed or replaced: SQLite continues to write to
+//! the removed file, and the next start would not find it.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// The files of a database, as they were when it was opened.
 pub(crate) struct OwnFiles([(PathBuf, Option<Inode>); 2]);
 
-/// Device and number.
+/// Device and inode number.
 type Inode = (u64, u64);
 
 impl OwnFiles {
-    /// The files of an open database; its log may not be there before the first commit.
+    /// The files of an open database; its log may not exist before the first commit.
     pub(crate) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -22,13 +22,13 @@ impl OwnFiles {
         }))
     }
 
-    /// Whether they are still in their places, after a commit.
+    /// Checks, after a commit, that they are still in place.
     ///
     /// # Errors
-    /// What happened to which, and what to do.
+    /// The affected file, and the remedy.
     pub(crate) fn check(&mut self) -> Result<(), String> {
         for (path, known) in &mut self.0 {
-            // A file system that cannot be asked says nothing about the file.
+            // A file system that returns an error gives no information about the file.
             let Ok(found) = inode(path) else { continue };
             match known {
                 None => *known = found,

@@ -8,8 +8,8 @@ use crate::backlog::Reserved;
 use crate::dispatcher::Queue;
 use crate::error::Error;
 
-/// Room in the backlog that is given back unless the event was committed. It outlives a caller that
-/// goes away between the two.
+/// Room in the backlog that is released unless the event was committed, even if the caller goes
+/// away in between.
 pub(crate) struct Room {
     queue: Arc<Queue>,
     function: FunctionKey,
@@ -18,7 +18,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Takes room for an event, which a trigger made where one is given.
+    /// Reserves room for an event, of a trigger where one is given.
     pub(crate) fn take(
         queue: &Arc<Queue>,
         function: FunctionKey,
@@ -29,7 +29,7 @@ impl Room {
         Ok(Self { queue: Arc::clone(queue), function, trigger, reserved })
     }
 
-    /// The event was committed, and is due then.
+    /// Keeps the room of a committed event, with its due time.
     pub(crate) fn keep(&mut self, due_ms: i64) {
         self.reserved = None;
         self.queue.backlog.waits(&self.function, self.trigger.as_ref(), due_ms);

@@ -1,4 +1,4 @@
-//! What runs an event.
+//! The interface to what runs events.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,47 +23,46 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct Attempt {
     /// The event's id: the same in every run.
     pub request_id: RequestId,
-    /// What is called.
+    /// Its target.
     pub address: Address,
-    /// How the event came in.
+    /// Its origin.
     pub invoke_type: InvokeType,
-    /// The bytes as they came.
+    /// The bytes, unchanged.
     pub payload: Bytes,
-    /// Which run of the event it is, from 1 on.
+    /// Number of this run of the event, from 1 on.
     pub attempt: u32,
-    /// Its place among those that were accepted with it.
+    /// Its index among those that were accepted with it.
     pub array: Option<ArrayPlace>,
     /// Runs that failed in the function before this one (`RetryNum`).
     pub retry: u32,
-    /// Events that led to this one, each caused by a run of the one before.
+    /// Number of events that led to this one, each caused by a run of the previous one.
     pub depth: u32,
-    /// Bytes of a web function's response that are to be in [`Outcome::web`]; 0 where nobody gets
-    /// them.
+    /// Bytes of a web function's response to keep in [`Outcome::web`]; 0 where it is not needed.
     pub answer_bytes_max: usize,
-    /// Ends the run: it is to return when nothing of it goes on, with
+    /// Cancels the run: it must return when all of its processes have ended, with
     /// [`RunStatus::RequestCanceled`].
     pub cancellation: Cancellation,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The status of the contract.
     pub status: RunStatus,
-    /// The function's answer, or the error as JSON.
+    /// The function's response, or the error as JSON.
     pub ret_msg: String,
     /// Why it failed.
     pub error_message: Option<String>,
-    /// Of a job image whose program ran to its end: how it ended.
+    /// For a job image whose program ran to its end: its exit status.
     pub exit: Option<ExitStatus>,
     /// The function's `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// The response of a web function as it came, where [`Attempt::answer_bytes_max`] asks for it.
+    /// The response of a web function, unchanged, where [`Attempt::answer_bytes_max`] requests it.
     pub web: Option<WebAnswer>,
 }
 
 impl Outcome {
-    /// The end of a run that did not begin because the call leads nowhere.
+    /// The outcome of a run that did not begin because the call resolves to no version.
     pub(crate) fn unresolved(lookup: &Lookup) -> Self {
         let status = match lookup {
             Lookup::NoFunction(_) => RunStatus::FunctionNotFound,
@@ -73,7 +72,7 @@ impl Outcome {
         Self::not_begun(status, lookup.to_string())
     }
 
-    /// The same because another function has the name of the one that the event was accepted for.
+    /// The outcome when another function has the name of the one that the event was accepted for.
     pub(crate) fn of_another(address: &Address, named_so_now: &FunctionId) -> Self {
         let Address { function, function_id, .. } = address;
         let message = format!(
@@ -99,27 +98,27 @@ pub trait Run: Send + Sync + 'static {
         Repeat::default()
     }
 
-    /// Whether a function is one that goes by itself when nothing of it runs any more.
+    /// Whether a function is deleted by itself when none of its events runs any more.
     fn is_temporary(&self, _of: &Address) -> bool {
         false
     }
 
-    /// Where the end of an event goes.
+    /// The destinations of an event's outcome.
     fn destinations(&self, _of: &Address, _event: &RequestId) -> Destinations {
         Destinations::default()
     }
 
-    /// Most runs at a time of the events of a trigger; `None` where it has no bound of its own.
+    /// Maximum of concurrent runs of a trigger's events; `None` where it has no limit of its own.
     fn trigger_concurrency(&self, _of: &FunctionKey, _trigger: &TriggerId) -> Option<usize> {
         None
     }
 
-    /// Whether a function takes HTTP requests, so that its events are stored ones.
+    /// Whether a function takes HTTP requests, so that its events are stored requests.
     fn takes_requests(&self, _of: &FunctionKey) -> bool {
         false
     }
 
-    /// The id of a function, if there is one, and how its events are retried.
+    /// The id of a function, if it exists, and how its events are retried.
     fn function(&self, _of: &FunctionKey) -> Option<(FunctionId, EventInvokeConfig)> {
         None
     }

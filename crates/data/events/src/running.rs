@@ -1,4 +1,4 @@
-//! The runs of this process: what cancels each, and whose it is.
+//! The runs of this process: their cancellations and functions.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use invoke::Cancellation;
 use parking_lot::Mutex;
 use types::{FunctionKey, RequestId};
 
-/// Runs by event. One is here from its start, or from its termination where that comes first, until
-/// its end is stored.
+/// Runs by event. One is recorded from its start, or from its termination where that comes first,
+/// until its end is stored.
 #[derive(Debug, Default)]
 pub(crate) struct Running(Mutex<HashMap<RequestId, Entry>>);
 
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 impl Running {
-    /// The cancellation of a run that begins; it may be canceled already.
+    /// The cancellation of a run that begins; it may be cancelled already.
     pub(crate) fn begin(&self, event: &RequestId, function: &FunctionKey) -> Cancellation {
         let mut runs = self.0.lock();
         let entry = runs.entry(event.clone()).or_default();
@@ -27,7 +27,7 @@ impl Running {
         entry.cancellation.clone()
     }
 
-    /// Cancels a run that was claimed, also before it begins.
+    /// Cancels a claimed run, even before it begins.
     pub(crate) fn cancel(&self, event: &RequestId, graceful: bool) {
         let cancellation = self.0.lock().entry(event.clone()).or_default().cancellation.clone();
         match graceful {
@@ -36,13 +36,13 @@ impl Running {
         }
     }
 
-    /// The events that run, and their functions.
+    /// The running events, and their functions.
     pub(crate) fn events(&self) -> Vec<(RequestId, FunctionKey)> {
         let runs = self.0.lock();
         runs.iter().filter_map(|(event, run)| Some((event.clone(), run.function.clone()?))).collect()
     }
 
-    /// The end of a run is stored: nothing cancels it any more.
+    /// Removes a run whose end is stored.
     pub(crate) fn end(&self, event: &RequestId) {
         self.0.lock().remove(event);
     }

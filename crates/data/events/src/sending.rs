@@ -1,4 +1,4 @@
-//! What the end of an event sends, stored with that end.
+//! Stores the deliveries of an ended event together with its end.
 
 use rusqlite::Connection;
 
@@ -12,7 +12,7 @@ use crate::sqlite::deliveries;
 use crate::sqlite::finish::End;
 use crate::sqlite::terminate;
 
-/// The end that follows a run, if it is one.
+/// The outcome after a run, if the event has ended.
 pub(crate) fn ending(next: Next) -> Option<Ending> {
     match next {
         Next::Finished => Some(Ending::Success),
@@ -22,13 +22,13 @@ pub(crate) fn ending(next: Next) -> Option<Ending> {
     }
 }
 
-/// Why a chain ends here.
+/// The error of a chain that ends here.
 pub(crate) fn chain_too_deep() -> String {
     format!("{CHAIN_DEPTH_MAX} events have led here, each caused by a run or the end of the one before")
 }
 
-/// Stores what an end sends, with that end; what may not go on is a dead letter. Returns how many
-/// wait then beside those that do already.
+/// Stores the deliveries of an end, together with it; one that may not be sent is a dead letter.
+/// Returns how many deliveries were added.
 pub(crate) fn send(
     connection: &Connection,
     event: &Claimed,
@@ -60,7 +60,7 @@ pub(crate) fn send(
     Ok(stored)
 }
 
-/// The same for an event that is terminated while it does not run.
+/// Stores the deliveries of an event that is terminated while it does not run.
 pub(crate) fn send_aborted(
     connection: &Connection,
     event: &Claimed,

@@ -1,10 +1,10 @@
-//! The response of a web function as its callback gets it: status, kind and bytes as they came.
+//! The response of a web function for its callback: status, content headers and bytes, unchanged.
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName};
 
-/// Headers that say what the bytes of a body are.
+/// Headers that describe a body.
 const HEADERS: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_DISPOSITION];
 
 /// A response of a web function.
@@ -12,16 +12,16 @@ const HEADERS: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUA
 pub struct WebAnswer {
     /// Its status.
     pub status: u16,
-    /// Those of its headers that say what its body is.
+    /// Its headers that describe the body.
     pub headers: Vec<(String, String)>,
-    /// Its body, or the beginning of it.
+    /// Its body, maybe truncated.
     pub body: Bytes,
-    /// Whether the body had more bytes than are kept.
+    /// Whether the body was truncated.
     pub is_cut: bool,
 }
 
 impl WebAnswer {
-    /// A response by its head and what is kept of its body.
+    /// A response from its head and the kept part of its body.
     pub(crate) fn new(status: u16, headers: &HeaderMap, body: Bytes, is_cut: bool) -> Self {
         let kept = HEADERS.iter().filter_map(|name| {
             let value = headers.get(name)?.to_str().ok()?;

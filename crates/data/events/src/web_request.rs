@@ -8,30 +8,30 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// Ends each line of the head.
 const LINE_END: &[u8] = b"\r\n";
-/// Ends the request line; the request goes on as HTTP/1.1 whatever brought it.
+/// Ends the request line; the request is replayed as HTTP/1.1 whatever its version was.
 const VERSION: &[u8] = b" HTTP/1.1";
 
-/// A request that is stored and replayed as it was.
+/// A request that is stored and replayed unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebRequest {
     /// Its method.
     pub method: Method,
     /// Path and query as they were sent, without the function's address.
     pub target: PathAndQuery,
-    /// Its headers, in the order in which they came.
+    /// Its headers, in their original order.
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
 
-/// A payload that is no request.
+/// A payload that is not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the payload of the event is no HTTP request: its {0} cannot be read")]
 pub struct NotAWebRequest(&'static str);
 
 impl WebRequest {
-    /// An event that nobody called with, as a request to `/`. Without a `Host` it gets one, which
-    /// HTTP/1.1 requires.
+    /// An event without an original request, as a request to `/`. Without a `Host` it gets one,
+    /// which HTTP/1.1 requires.
     pub fn of_event(mut headers: HeaderMap, body: Bytes) -> Self {
         headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
         Self { method: Method::POST, target: PathAndQuery::from_static("/"), headers, body }
@@ -53,10 +53,10 @@ impl WebRequest {
         bytes.into()
     }
 
-    /// The request of a payload.
+    /// Parses the request in a payload.
     ///
     /// # Errors
-    /// When the payload is none.
+    /// When the payload is not a request.
     pub fn from_bytes(payload: &Bytes) -> Result<Self, NotAWebRequest> {
         let (line, mut at) = next_line(payload, 0).ok_or(NotAWebRequest("request line"))?;
         let (method, target) = request_line(line).ok_or(NotAWebRequest("request line"))?;
@@ -73,8 +73,8 @@ impl WebRequest {
     }
 }
 
-/// The line that begins at `at`, and where the next one does. Neither a target nor a header can
-/// hold a line's end.
+/// The line that begins at `at`, and the start of the next one. Neither a target nor a header can
+/// contain a line end.
 fn next_line(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let rest = bytes.get(at..)?;
     let len = rest.windows(LINE_END.len()).position(|two| two == LINE_END)?;

@@ -1,5 +1,5 @@
-//! Replays a stored request to a web function, and says what its response means for the event:
-//! 429 and 5xx are failures of the function, any other response ends the event well.
+//! Replays a stored request to a web function, and derives the outcome of the event from its
+//! response: 429 and 5xx are failures of the function, any other response is a success.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,20 +19,20 @@ use crate::run::Outcome;
 use crate::web_answer::WebAnswer;
 use crate::web_request::WebRequest;
 
-/// Marks a response of the platform itself with how the run ended.
+/// Marks a response of the platform itself with the status of the run.
 const X_SCF_STATUS: HeaderName = HeaderName::from_static("x-scf-status");
-/// What other platforms call the request's id.
+/// The request id's header on other platforms.
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// Bytes of a response's body that go into the event's result.
 const RESULT_BODY_BYTES_MAX: usize = 32 << 10;
 
-/// What a run is of.
+/// Parameters of a run.
 pub(crate) struct Of<'a> {
-    /// What the request was accepted for.
+    /// The address that the request was accepted for.
     pub address: &'a Address,
     /// The event's id.
     pub id: RequestId,
-    /// Bytes of the response that are kept as they came.
+    /// Bytes of the response that are kept unchanged.
     pub answer_bytes_max: usize,
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     };
     let (head, body) = invoker.web(call, id, request).await.into_parts();
     let body = read(body, answer_bytes_max.max(RESULT_BODY_BYTES_MAX)).await;
-    // What the run printed is in its log before its event ends.
+    // The run's output is in its log before its event ends.
     cancellation.ended().await;
     match body {
         Ok((bytes, cut)) => {
@@ -95,7 +95,8 @@ fn replayed(stored: WebRequest, id: &RequestId) -> Request<Full<Bytes>> {
     Request::from_parts(parts, body)
 }
 
-/// The beginning of a body, and whether there was more. All of it is read: the run ends with it.
+/// The beginning of a body, and whether there was more. All of it is read, because the run ends
+/// with it.
 async fn read(mut body: Body, bytes_max: usize) -> Result<(Vec<u8>, bool), BoxError> {
     let (mut kept, mut cut) = (Vec::new(), false);
     while let Some(frame) = body.frame().await {
@@ -107,7 +108,7 @@ async fn read(mut body: Body, bytes_max: usize) -> Result<(Vec<u8>, bool), BoxEr
     Ok((kept, cut))
 }
 
-/// What a whole response means for the event.
+/// The outcome of the event for a complete response.
 fn outcome(head: &ResponseParts, body: &[u8], cut: bool, now: SystemTime) -> Outcome {
     let platforms = head.headers.get(X_SCF_STATUS).and_then(|code| code.to_str().ok()?.parse::<u16>().ok());
     if let Some(status) = platforms.and_then(|code| RunStatus::try_from(code).ok()) {
@@ -129,7 +130,7 @@ fn outcome(head: &ResponseParts, body: &[u8], cut: bool, now: SystemTime) -> Out
     )
 }
 
-/// A response as JSON, in the form of integrated answers: a body that is no text is in Base64.
+/// A response as JSON, in the form of integrated responses: a body that is not text is in Base64.
 fn answer(status: StatusCode, body: &[u8], cut: bool) -> serde_json::Value {
     let mut answer = match text(body, cut) {
         Some(text) => json!({"statusCode": status.as_u16(), "body": text}),
@@ -141,7 +142,7 @@ fn answer(status: StatusCode, body: &[u8], cut: bool) -> serde_json::Value {
     answer
 }
 
-/// The text of a body in UTF-8; one that was cut within a character goes without that.
+/// The text of a body in UTF-8; an incomplete character at a truncation is dropped.
 fn text(body: &[u8], cut: bool) -> Option<&str> {
     match std::str::from_utf8(body) {
         Ok(text) => Some(text),

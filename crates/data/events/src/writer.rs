@@ -1,10 +1,10 @@
 //! The one thread that writes: group commit without a timer.
 //!
-//! A commit takes what arrived during the last one's sync, up to a bound of rows and bytes; each
-//! change runs in a savepoint, so that one that fails leaves the others. Callers are answered after
-//! the commit. A failed sync ends all writing: what the disk holds is unknown then, and the kernel
-//! may report the failure only once (Rebello et al., "Can Applications Recover from fsync
-//! Failures?", 2020). So does a damaged page: further writes could spread the damage.
+//! A commit takes the changes that arrived during the previous sync, up to a limit of rows and
+//! bytes; each change runs in a savepoint, so that a failed one does not affect the others. Callers
+//! are answered after the commit. A failed sync ends all writing: the state of the disk is unknown
+//! then, and the kernel may report the failure only once (Rebello et al., "Can Applications Recover
+//! from fsync Failures?", 2020).
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -29,13 +29,13 @@ pub(crate) struct Writer {
     halted: Arc<OnceLock<String>>,
 }
 
-/// A change on its way, with the bytes that it adds to the file.
+/// A queued change, with the bytes that it adds to the file.
 struct Arriving {
     bytes: usize,
     change: Box<dyn Change>,
 }
 
-/// A change of any outcome.
+/// A change with any result type.
 trait Change: Send {
     /// Runs the change and returns its error, if it failed.
     fn apply(&mut self, connection: &Connection) -> Option<&Error>;
@@ -46,7 +46,7 @@ trait Change: Send {
 struct Typed<T, F, H> {
     work: Option<F>,
     outcome: Option<Result<T, Error>>,
-    /// Runs with the outcome, also when the caller went away; dropped when there is none.
+    /// Runs with the outcome, even if the caller went away; dropped when there is none.
     settled: H,
     answer: oneshot::Sender<Result<T, Error>>,
 }
@@ -70,13 +70,13 @@ where
             (None, Ok(())) => return,
         };
         (self.settled)(&outcome);
-        // The caller may have gone away; what was committed stays.
+        // The caller may have gone away; the commit stands.
         let _ = self.answer.send(outcome);
     }
 }
 
 impl Writer {
-    /// Starts the thread, which ends when the last `Writer` is dropped and what it was given is
+    /// Starts the thread, which ends when the last `Writer` is dropped and all queued changes are
     /// done.
     pub(crate) fn start(path: PathBuf, connection: Connection, config: &Config) -> std::io::Result<Self> {
         let (changes, arriving) = mpsc::channel(config.writer_queue_len_max);
@@ -99,8 +99,8 @@ impl Writer {
         Ok(Self { changes, halted })
     }
 
-    /// Runs a change within the next commit and returns what it gave once that is durable. `bytes`
-    /// is what the change adds to the file.
+    /// Runs a change within the next commit and returns its result once that is durable. `bytes` is
+    /// what the change adds to the file.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -109,8 +109,8 @@ impl Writer {
         self.write_then(bytes, work, |_| {}).await
     }
 
-    /// The same, with what is to follow whether or not the caller waits until then. `settled` is
-    /// dropped without a call when the change is never tried.
+    /// The same, with a callback that runs even if the caller stops waiting. `settled` is dropped
+    /// without a call when the change is never tried.
     pub(crate) async fn write_then<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -123,7 +123,7 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    /// Why nothing can be written any more.
+    /// Why writing has ended.
     pub(crate) fn halted(&self) -> Option<&str> {
         let ended = self.changes.is_closed().then_some("its writing thread has ended");
         self.halted.get().map(String::as_str).or(ended)
@@ -137,7 +137,7 @@ impl Writer {
 struct Thread {
     path: PathBuf,
     files: OwnFiles,
-    /// Ends before the connection is closed.
+    /// Dropped before the connection is closed.
     checkpoints: Checkpoints,
     connection: Connection,
     rows_max: usize,
@@ -165,7 +165,7 @@ impl Thread {
             };
             let why = error.to_string();
             if is_final(&error) {
-                // Before the callers are answered: what they try next is refused.
+                // Before the callers are answered, so that their next attempts are refused.
                 let _ = self.halted.set(why.clone());
                 tracing::error!(%why, "a commit of the queue of events cannot be relied on; it takes nothing more");
                 changes.into_iter().for_each(|change| change.settle(Err(&error)));
@@ -178,13 +178,13 @@ impl Thread {
         self.close();
     }
 
-    /// What was committed to a file that is not in its place any more is not there after a restart.
+    /// Checks that the file is still in place: commits to a removed file are lost after a restart.
     fn still_there(&mut self) -> Result<(), SqlError> {
         let moved = rusqlite::ffi::Error::new(SQLITE_READONLY_DBMOVED);
         self.files.check().map_err(|why| SqlError::SqliteFailure(moved, Some(why)))
     }
 
-    /// Leaves one file, as far as nobody reads it any more.
+    /// Merges the log into the file, unless a reader prevents it.
     fn close(self) {
         let Self { connection, checkpoints, .. } = self;
         drop(checkpoints);
@@ -193,7 +193,7 @@ impl Thread {
         }
     }
 
-    /// One transaction of what is there; what it took is in `changes`, also when it fails.
+    /// One transaction of the queued changes; they are moved to `changes`, also when it fails.
     fn commit(
         &self,
         first: Arriving,
@@ -214,7 +214,7 @@ impl Thread {
         self.connection.execute_batch("COMMIT")
     }
 
-    /// One change in a savepoint: a failed one leaves the others of its commit as they are.
+    /// One change in a savepoint: a failed one does not affect the others of its commit.
     fn apply(&self, change: &mut dyn Change) -> Result<(), SqlError> {
         self.connection.prepare_cached("SAVEPOINT change")?.execute([])?;
         let failed = change.apply(&self.connection);
@@ -236,9 +236,9 @@ impl Thread {
         Ok(())
     }
 
-    /// A connection whose transaction ended strangely is not used again.
+    /// Reopens the connection after a transaction with an unexpected end.
     fn reopen(&mut self) {
-        // Fails when no transaction is left, as after a rollback by SQLite itself.
+        // Fails when no transaction is open, as after a rollback by SQLite itself.
         let _ = self.connection.execute_batch("ROLLBACK");
         match sqlite::reopen(&self.path) {
             Ok(connection) => {
@@ -250,8 +250,8 @@ impl Thread {
     }
 }
 
-/// What was committed stands in the log, and the next checkpoint copies it again; a disk that does
-/// not sync is another matter.
+/// Handles a failed checkpoint: commits are in the log, and the next checkpoint copies it again;
+/// but a failed sync halts the writer.
 fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
     if is_sync_failure(error) || is_damage(error) {
         let _ = halted.set(error.to_string());
@@ -261,7 +261,7 @@ fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
     }
 }
 
-/// Whether nothing that is written from now on could be relied on.
+/// Whether later writes could not be relied on.
 fn is_final(error: &SqlError) -> bool {
     let code = error.sqlite_error().map_or(0, |error| error.extended_code);
     code == SQLITE_READONLY_DBMOVED || is_sync_failure(error) || is_damage(error)
@@ -323,7 +323,7 @@ mod tests {
     async fn a_transaction_that_sqlite_rolled_back_fails_all_of_it_and_the_next_works() {
         let (_folder, writer) = writer();
         let full = |connection: &Connection| {
-            // What SQLite does by itself when the disk is full.
+            // As SQLite does itself when the disk is full.
             connection.execute_batch("ROLLBACK")?;
             Ok(())
         };

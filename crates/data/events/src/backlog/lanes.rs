@@ -1,19 +1,19 @@
-//! The events of one function by the trigger that made them: a trigger may bound how many of its
-//! events run at once, and holds up no others then.
+//! The events of one function by trigger: a trigger may bound how many of its events run at once,
+//! without delaying others.
 
 use types::TriggerId;
 
-/// What waits and runs, by trigger.
+/// Waiting and running events, by trigger.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Vec<Lane>);
 
 #[derive(Debug)]
 struct Lane {
-    /// `None`: events that no trigger made.
+    /// `None`: events without a trigger.
     trigger: Option<TriggerId>,
     running: usize,
     next_due_ms: Option<i64>,
-    /// As many run as may: what is due waits for an end.
+    /// The maximum runs: due events wait for an end.
     is_full: bool,
 }
 
@@ -29,25 +29,25 @@ impl Lane {
 }
 
 impl Lanes {
-    /// When the next event is due that its trigger lets run.
+    /// When the next event is due that its trigger allows to run.
     pub(super) fn next_due_ms(&self) -> Option<i64> {
         self.0.iter().filter(|lane| !lane.is_full).filter_map(|lane| lane.next_due_ms).min()
     }
 
-    /// An event waits, and is due then.
+    /// Records when a waiting event is due.
     pub(super) fn due(&mut self, trigger: Option<&TriggerId>, due_ms: i64) {
         let lane = self.lane(trigger);
         lane.next_due_ms = Some(lane.next_due_ms.map_or(due_ms, |known| known.min(due_ms)));
     }
 
-    /// How many runs the triggers with something due leave room for.
+    /// How many runs the triggers with due events have room for.
     pub(super) fn room(&self, now_ms: i64, limit: impl Fn(&TriggerId) -> Option<usize>) -> usize {
         let due = self.0.iter().filter(|lane| lane.is_due(now_ms));
         due.fold(0, |room: usize, lane| room.saturating_add(lane.room(&limit)))
     }
 
-    /// Deals runs to what is due, one to each trigger in turn, and counts them as running. When the
-    /// next event of those is due is known again when the claim returns.
+    /// Deals runs to due events, one to each trigger in turn, and counts them as running. When the
+    /// next event of those is due is known once the claim returns.
     pub(super) fn deal(
         &mut self,
         runs: usize,
@@ -72,18 +72,18 @@ impl Lanes {
         open.into_iter().map(count).collect()
     }
 
-    /// Notes which triggers with something due have no room; whether there are any.
+    /// Marks triggers with due events that have no room; returns whether there are any.
     pub(super) fn look(&mut self, now_ms: i64, limit: impl Fn(&TriggerId) -> Option<usize>) -> bool {
         self.0.iter_mut().for_each(|lane| lane.is_full = lane.is_due(now_ms) && lane.room(&limit) == 0);
         self.0.iter().any(|lane| lane.is_full)
     }
 
-    /// So many runs ended, or did not come about.
+    /// Records that this many runs ended, or did not begin.
     pub(super) fn ended(&mut self, trigger: Option<&TriggerId>, runs: usize) {
         let lane = self.lane(trigger);
         lane.running = lane.running.saturating_sub(runs);
         lane.is_full = false;
-        // A trigger of which nothing is known takes no memory.
+        // A trigger without events is removed.
         self.0.retain(|lane| lane.running > 0 || lane.next_due_ms.is_some());
     }
 

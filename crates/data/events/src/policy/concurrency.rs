@@ -1,11 +1,11 @@
 //! How many events of one function run at a time: additive increase, multiplicative decrease.
 
-/// Runs at a time that a function begins with.
+/// Initial concurrency of a function.
 const START: f64 = 8.0;
-/// What is left of it after a run found no room.
+/// Factor after a run found no room.
 const DECREASE: f64 = 0.5;
 
-/// The concurrency of one function. A run that ends well raises it by one a window; a run that
+/// The concurrency of one function. A run that succeeds raises it by one per window; a run that
 /// found no quota (429, 432, 449) halves it, so that synchronous calls find room.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Concurrency {
@@ -19,17 +19,17 @@ impl Default for Concurrency {
 }
 
 impl Concurrency {
-    /// Runs at a time.
+    /// Concurrent runs.
     pub(crate) fn limit(self, max: usize) -> usize {
         (self.limit as usize).clamp(1, max.max(1))
     }
 
-    /// A run ended well.
+    /// Records a successful run.
     pub(crate) fn raise(&mut self, max: usize) {
         self.limit = (self.limit + 1.0 / self.limit).min(max.max(1) as f64);
     }
 
-    /// A run found no room.
+    /// Records a run without room.
     pub(crate) fn lower(&mut self) {
         self.limit = (self.limit * DECREASE).max(1.0);
     }

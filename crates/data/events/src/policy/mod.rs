@@ -1,4 +1,4 @@
-//! The decisions, pure: what follows a run, and whose event runs next.
+//! The decisions, pure: the outcome of a run, and whose event runs next.
 
 pub(crate) mod concurrency;
 pub(crate) mod rate_limit;

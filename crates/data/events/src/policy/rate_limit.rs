@@ -1,6 +1,6 @@
-//! When each of many redriven events is due: at most so many within a second.
+//! When each of many redriven events is due: at most a fixed number per second.
 
-/// The last second that was given out, and how many are due in it.
+/// The last second that was assigned, and how many are due in it.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
     second: i64,
@@ -11,7 +11,7 @@ impl RateLimit {
     /// Seconds from now until the next one is due.
     pub(crate) fn delay_s(&mut self, now_ms: i64, per_second_max: u32) -> u32 {
         let now_s = now_ms.div_euclid(1000);
-        // A clock that was set back by far does not put everything off until it has caught up.
+        // A clock that was set back by far does not delay everything until it has caught up.
         if self.second < now_s || self.second > now_s + DELAY_S_MAX {
             (self.second, self.given) = (now_s, 0);
         }
@@ -23,7 +23,7 @@ impl RateLimit {
     }
 }
 
-/// Longest delay: beyond it the count begins anew.
+/// Longest delay: beyond it the count is reset.
 const DELAY_S_MAX: i64 = 24 * 3600;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What follows a run (contract 4.9): done, another run and when, or a dead letter and why.
+//! The outcome of a run (contract 4.9): success, another run and when, or a dead letter and why.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use types::RunStatus;
 
 use crate::repeat::Repeat;
 
-/// Pause before a run that follows one that failed in the function, and one that found no quota.
+/// Pause after a run that failed in the function, and after one that found no quota.
 const PAUSE_MS: i64 = 60_000;
-/// First pause after a failure of the system; each next one may be twice as long.
+/// First pause after a system failure; the maximum doubles with each further one.
 const SYSTEM_PAUSE_MS: i64 = 1_000;
 /// Longest pause after a failure of the system.
 const SYSTEM_PAUSE_MS_MAX: i64 = 5 * 60_000;
 
-/// Whose fault the end of a run was.
+/// The party responsible for the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Success,
-    /// The caller's: the same call can never succeed.
+    /// The caller: the same call can never succeed.
     Caller,
-    /// The function's: counted against `RetryNum`.
+    /// The function: counted against `RetryNum`.
     Function,
-    /// There was no room; not an attempt.
+    /// No room; not counted as an attempt.
     Quota,
-    /// The platform's.
+    /// The platform.
     System,
     /// It was terminated.
     Terminated,
@@ -59,25 +59,25 @@ pub(crate) fn class(status: RunStatus) -> Class {
     }
 }
 
-/// What an event has behind it, with the run that just ended.
+/// The failures of an event before the run that just ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct History {
     /// Runs that failed in the function, without the last one.
     pub function_failures: u32,
-    /// Failures of the system in a row, without the last one.
+    /// System failures in a row, without the last one.
     pub system_failures: u32,
     /// `RetryNum`.
     pub retries_max: u32,
-    /// Unix milliseconds after which no run begins.
+    /// Unix milliseconds after which no run may begin.
     pub expires_ms: i64,
 }
 
-/// What follows.
+/// The next step of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Finished,
     Aborted,
-    /// Another run, due at that Unix millisecond; the counts that are stored with it.
+    /// Another run, due at that Unix millisecond; with the counts to store.
     Again {
         due_ms: i64,
         function_failures: u32,
@@ -101,11 +101,11 @@ pub(crate) enum Reason {
     Expired,
     /// The platform ended during each of its runs.
     Recoveries,
-    /// The platform ended during its run, and its function's events do not run again.
+    /// The platform ended during its run, and its function's events are not repeated.
     CutOff,
-    /// Its run failed, and its function's events do not run again.
+    /// Its run failed, and its function's events are not repeated.
     NotRepeated,
-    /// As many events as are allowed have led to it, each caused by a run of the one before.
+    /// The maximum of events have led to it, each caused by a run of the previous one.
     ChainTooDeep,
     /// Its row is damaged.
     Unreadable,
@@ -127,8 +127,8 @@ impl Reason {
 }
 
 impl Reason {
-    /// Why an event was given up although its last run, if there was one, could be followed by
-    /// another; `None` where the end of that run says it all.
+    /// Why an event was given up although its last run, if any, could be followed by another;
+    /// `None` where the error of that run suffices.
     pub(crate) fn explanation(self) -> Option<&'static str> {
         match self {
             Self::Expired => Some("its maximum age (MsgTTL) ended before another run could begin"),
@@ -138,7 +138,8 @@ impl Reason {
         }
     }
 
-    /// What the state of an event says that was given up so after a run which failed with `error`.
+    /// The result of an event that was given up for this reason after a run that failed with
+    /// `error`.
     pub(crate) fn after(self, error: Option<&str>) -> String {
         match (self.explanation(), error.filter(|error| !error.is_empty())) {
             (Some(why), Some(error)) => format!("{why}; its last run failed: {error}"),
@@ -149,8 +150,8 @@ impl Reason {
     }
 }
 
-/// Decides what follows a run that ended with `class` at `now_ms`; `retry_after` is what the
-/// function asked for, `jitter` a draw from 0 to 1.
+/// Decides the next step after a run that ended with `class` at `now_ms`; `retry_after` is the
+/// function's requested delay, `jitter` a random number from 0 to 1.
 pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>, now_ms: i64, jitter: f64) -> Next {
     let History { function_failures, system_failures, retries_max, expires_ms } = history;
     let wished = retry_after.map_or(0, |wish| i64::try_from(wish.as_millis()).unwrap_or(i64::MAX));
@@ -175,7 +176,7 @@ pub(crate) fn next(class: Class, history: History, retry_after: Option<Duration>
     }
 }
 
-/// The same for an event whose runs are not repeated when they fail. Waiting for room is no run.
+/// The same for an event whose failed runs are not repeated. Waiting for room is not a run.
 pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
     match class {
         Class::Function | Class::System => Next::Dead(Reason::NotRepeated),
@@ -183,7 +184,7 @@ pub(crate) fn next_of_one(class: Class, history: History, now_ms: i64) -> Next {
     }
 }
 
-/// Why an event does not run again after the platform has ended so many times during its runs.
+/// Why an event does not run again after this many interruptions by the platform's end.
 pub(crate) fn given_up(repeat: Repeat, recoveries: u32, recoveries_max: u32) -> Option<Reason> {
     match repeat {
         Repeat::Never if recoveries > 0 => Some(Reason::CutOff),
@@ -192,8 +193,8 @@ pub(crate) fn given_up(repeat: Repeat, recoveries: u32, recoveries_max: u32) -> 
     }
 }
 
-/// Whether something of a run took place that a stop of the platform cut off. Errors of the system
-/// come from runs that did not begin: instances that are stopped end as the function's.
+/// Whether a run that a stop of the platform cut off may have begun. System errors come from runs
+/// that did not begin: runs in stopped instances fail as the function's.
 pub(crate) fn may_have_run(class: Class) -> bool {
     matches!(class, Class::Function | Class::Terminated)
 }

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::hash::Hash;
 
-/// Events that a function may have claimed in one round.
+/// Events that may be claimed for a function in one round.
 const QUANTUM: usize = 8;
 
 /// The order in which functions are served. A function is in it once, and leaves when it has
-/// nothing due or no room; it comes back at the end.
+/// nothing due or no room; it returns at the end.
 #[derive(Debug)]
 pub(crate) struct RoundRobin<K> {
     order: VecDeque<K>,
@@ -21,14 +21,13 @@ impl<K> Default for RoundRobin<K> {
 }
 
 impl<K: Clone + Eq + Hash> RoundRobin<K> {
-    /// Puts a function at the end. The caller keeps each in it once.
+    /// Adds a function at the end. The caller keeps each in it once.
     pub(crate) fn push(&mut self, key: K) {
         self.order.push_back(key);
     }
 
-    /// Deals `slots` runs: each function in turn gets up to a quantum of what it `wants`, until
-    /// nothing is left to deal. Functions that want nothing more leave the order; `left` hears of
-    /// them.
+    /// Deals `slots` runs: each function in turn gets up to a quantum of its `wants`, until all are
+    /// dealt. Functions without further wants leave the order; `left` is called with them.
     pub(crate) fn deal(
         &mut self,
         mut slots: usize,

@@ -1,4 +1,4 @@
-//! Claims: which rows a run takes, and which stay taken.
+//! Claims: which rows a run takes, and how claims are kept.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use super::claimed::Claimed;
 use super::row;
 use crate::error::Error;
 
-/// What a claim asks for.
+/// Parameters of a claim.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub function: FunctionKey,
@@ -21,12 +21,12 @@ pub(crate) struct Wanted {
     pub lease_until_ms: i64,
 }
 
-/// What a claim took.
+/// Result of a claim.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// Oldest first.
     pub events: Vec<Claimed>,
-    /// What could be read of rows that cannot be read whole, and why.
+    /// The readable parts of damaged rows, and the errors.
     pub unreadable: Vec<(Claimed, String)>,
     /// When the next one is due.
     pub next_due_ms: Option<i64>,
@@ -48,8 +48,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Claims the function's events of one trigger, or of none, that are due, oldest due time first,
-/// and returns when the next one is.
+/// Claims the function's due events of one trigger, or of none, oldest due time first, and returns
+/// when the next one is due.
 pub(crate) fn claim(connection: &Connection, owner: &str, wanted: &Wanted, now_ms: i64) -> Result<Taken, Error> {
     let mut statement = connection.prepare_cached(&CLAIM)?;
     let (namespace, function) = (wanted.function.namespace.as_str(), wanted.function.name.as_str());
@@ -79,11 +79,11 @@ fn next_due(connection: &Connection, wanted: &Wanted) -> Result<Option<i64>, Err
     )?;
     let FunctionKey { namespace, name } = &wanted.function;
     let of = [namespace.as_str(), name.as_str(), row::trigger_text(wanted.trigger.as_ref())];
-    // What is no time sorts behind all times, and is never due.
+    // A value that is not a time sorts after all times, and is never due.
     Ok(statement.query_row(of, |row| Ok(row.get(0).ok())).optional()?.flatten())
 }
 
-/// Keeps the claims of runs that go on.
+/// Renews the claims of current runs.
 pub(crate) fn renew(connection: &Connection, owner: &str, lease_until_ms: i64) -> Result<(), Error> {
     let mut statement =
         connection.prepare_cached("UPDATE events SET lease_until_ms = ?1 WHERE state = 1 AND owner = ?2")?;

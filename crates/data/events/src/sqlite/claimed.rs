@@ -1,4 +1,4 @@
-//! An event as the queue's row has it.
+//! An event in its row of the queue.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::event::{Address, InvokeType};
 use crate::policy::retry::History;
 
-/// An event that is about to run, or was to.
+/// A claimed event.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub id: i64,
-    /// The fencing token, beside the owner.
+    /// The fencing token, together with the owner.
     pub attempt: u32,
     pub request_id: RequestId,
     pub address: Address,
@@ -23,16 +23,16 @@ pub(crate) struct Claimed {
     pub recoveries: u32,
     pub accepted_ms: i64,
     pub payload: Bytes,
-    /// How the run before ended.
+    /// Status of the previous run.
     pub last_status: Option<RunStatus>,
     pub last_result: Option<String>,
-    /// Where the result is sent.
+    /// URL of its callback.
     pub callback: Option<String>,
-    /// Events that led to it, each caused by a run or the end of the one before.
+    /// Number of events that led to it, each caused by a run or the end of the previous one.
     pub depth: u32,
-    /// The trigger that made it.
+    /// Its trigger.
     pub trigger: Option<TriggerId>,
-    /// Its place among those that were accepted with it.
+    /// Its index among those that were accepted with it.
     pub array: Option<ArrayPlace>,
 }
 
@@ -70,7 +70,7 @@ impl Claimed {
         })
     }
 
-    /// What can be read of a damaged row that a claim of this function took. Its id is another
+    /// The readable parts of a damaged row that a claim of this function took. Its id is replaced
     /// where its own cannot be read.
     pub(crate) fn salvaged(columns: &Row<'_>, function: FunctionKey) -> Self {
         let parsed = |at| row::parsed::<String>(columns, at).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Claimed {
         Ok(connection.prepare_cached(&text)?.query_row([id.as_str()], Self::read).optional()?)
     }
 
-    /// The events that were to end while they ran.
+    /// The running events with a termination request.
     pub(crate) fn to_end(connection: &Connection) -> Result<Vec<Self>, Error> {
         let text = format!("SELECT {} FROM events WHERE state = 1 AND terminate = 1", Self::COLUMNS);
         let mut statement = connection.prepare(&text)?;

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::{DeadLetter, DeadLetters, NewEvent};
 use crate::policy::retry::Reason;
 
-/// Keeps an event as a dead letter; beyond the bound of its namespace the oldest makes room.
+/// Stores an event as a dead letter; beyond the limit of its namespace the oldest is removed.
 pub(crate) fn keep(
     connection: &Connection,
     event: &Claimed,
@@ -53,7 +53,7 @@ pub(crate) fn keep(
     make_room(connection, namespace, namespace_max)
 }
 
-/// Removes the oldest dead letters of a namespace beyond its bound.
+/// Removes the oldest dead letters of a namespace beyond its limit.
 pub(crate) fn make_room(connection: &Connection, namespace: &str, namespace_max: u64) -> Result<(), Error> {
     connection
         .prepare_cached(
@@ -97,8 +97,7 @@ fn condition(of: &DeadLetters) -> &'static str {
     }
 }
 
-/// The rows of one event: those that were redriven, oldest first, and the dead letter that it is
-/// now, if it is one.
+/// The rows of one event: redriven ones, oldest first, and its present dead letter, if it is one.
 pub(crate) fn history(connection: &Connection, id: &RequestId) -> Result<Vec<DeadLetter>, Error> {
     let text = format!("SELECT {COLUMNS} FROM dead_letters WHERE request_id = ?1 ORDER BY id");
     let mut statement = connection.prepare_cached(&text)?;
@@ -114,7 +113,7 @@ pub(crate) fn payload(connection: &Connection, id: &RequestId) -> Result<Option<
     Ok(payload.map(Bytes::from))
 }
 
-/// The trigger that made a dead letter.
+/// The trigger of a dead letter's event.
 pub(crate) fn trigger(connection: &Connection, id: &RequestId) -> Result<Option<TriggerId>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT trigger_id FROM dead_letters WHERE request_id = ?1 AND redriven_ms IS NULL")?;
@@ -140,7 +139,7 @@ fn letter(columns: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     })
 }
 
-/// Where a delivery was to go.
+/// The destination of a delivery.
 fn destination(kept: &str) -> Option<String> {
     let kept: Kept = serde_json::from_str(kept).ok()?;
     Some(kept.destination.strip_prefix("url:").map(str::to_owned).unwrap_or(kept.destination))
@@ -152,8 +151,8 @@ pub(crate) fn newest(connection: &Connection) -> Result<u64, Error> {
     Ok(newest.unsigned_abs())
 }
 
-/// Makes a dead letter history, and returns its event to be accepted as a new delivery: nothing is
-/// left of its failed runs but that row.
+/// Turns a dead letter into history, and returns its event to be accepted as a new delivery: only
+/// that row is left of its failed runs.
 pub(crate) fn take(
     connection: &Connection,
     id: &RequestId,
@@ -168,7 +167,7 @@ pub(crate) fn take(
         let (request_id, address, invoke_type) = row::head(columns, 0)?;
         let payload = columns.get::<_, Vec<u8>>(7)?.into();
         let retries_max = columns.get(6)?;
-        // Who redrives it wants a chain to go on.
+        // A redrive restarts the chain.
         let origin = Origin {
             callback: columns.get(8)?,
             depth: 0,
@@ -184,7 +183,7 @@ pub(crate) fn take(
     Ok(event)
 }
 
-/// Keeps the row of a dead letter that is redriven, without its payload.
+/// Keeps the row of a redriven dead letter, without its payload.
 pub(crate) fn make_history(connection: &Connection, id: &RequestId, now_ms: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
@@ -215,7 +214,7 @@ pub(crate) fn purge(connection: &Connection, of: &DeadLetters, up_to: u64, rows_
     Ok(removed)
 }
 
-/// Removes history that is older than it is kept, a few rows at a time.
+/// Removes expired history, a few rows at a time.
 pub(crate) fn prune(connection: &Connection, before_ms: i64, rows_max: usize) -> Result<usize, Error> {
     let mut statement = connection.prepare_cached(
         "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE redriven_ms < ?1 LIMIT ?2)",

@@ -1,4 +1,4 @@
-//! Deliveries to destinations and callbacks: written with the end of a run, claimed, tried again.
+//! Deliveries to destinations and callbacks: written with the end of a run, claimed, retried.
 
 use rusqlite::{Connection, Row, named_params, params_from_iter};
 use types::RequestId;
@@ -7,7 +7,7 @@ use super::row;
 use crate::delivery::{Delivery, Destination, Kept};
 use crate::error::Error;
 
-/// A delivery that is claimed.
+/// A claimed delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub id: i64,
@@ -45,8 +45,8 @@ fn headers_text(of: &Delivery) -> String {
     serde_json::to_string(&of.headers).expect("texts always serialize")
 }
 
-/// Claims deliveries that are due, oldest first, to none of the busy hosts and to no host more than
-/// it may have; returns when the next one is due.
+/// Claims due deliveries, oldest first, to none of the busy hosts and to no host more than its
+/// limit; returns when the next one is due.
 pub(crate) fn claim(
     connection: &Connection,
     now_ms: i64,
@@ -67,7 +67,7 @@ pub(crate) fn claim(
     );
     let mut statement = connection.prepare(&text)?;
     let rows = statement.query_map(params_from_iter(busy), claimed)?;
-    // One that cannot be read stays as it is, claimed until the next start, and holds up no other.
+    // An unreadable one stays claimed until the next start, and delays no other.
     let mut claimed = row::readable(rows)?;
     claimed.sort_unstable_by_key(|delivery| delivery.id);
     let next = format!("SELECT MIN(due_ms) FROM deliveries WHERE state = 0 AND host NOT IN ({marks})");
@@ -99,7 +99,7 @@ fn destination(columns: &Row<'_>, at: usize) -> rusqlite::Result<Destination> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error)))
 }
 
-/// Lets a delivery wait for another attempt.
+/// Reschedules a delivery for another attempt.
 pub(crate) fn again(connection: &Connection, id: i64, due_ms: i64) -> Result<(), Error> {
     let mut statement = connection.prepare_cached("UPDATE deliveries SET state = 0, due_ms = ?2 WHERE id = ?1")?;
     statement.execute((id, due_ms))?;
@@ -112,14 +112,14 @@ pub(crate) fn remove(connection: &Connection, id: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Frees what an earlier process was sending, and counts all.
+/// Releases the deliveries of an earlier process, and counts all.
 pub(crate) fn recover(connection: &Connection) -> Result<u64, Error> {
     connection.execute("UPDATE deliveries SET state = 0 WHERE state = 1", [])?;
     let rows: i64 = connection.query_row("SELECT COUNT(*) FROM deliveries", [], |row| row.get(0))?;
     Ok(rows.unsigned_abs())
 }
 
-/// Keeps a delivery as a dead letter of the function whose end it is about.
+/// Stores a delivery as a dead letter of the function whose event ended.
 pub(crate) fn bury(
     connection: &Connection,
     of: &Delivery,
@@ -154,8 +154,8 @@ pub(crate) fn bury(
     super::dead::make_room(connection, of.address.function.namespace.as_str(), namespace_max)
 }
 
-/// Makes a dead letter that is a delivery history, and returns it to be sent again; `None` when it
-/// is an event.
+/// Turns a delivery's dead letter into history, and returns it to be sent again; `None` when it is
+/// an event's.
 pub(crate) fn take(connection: &Connection, id: &RequestId, now_ms: i64) -> Result<Option<Delivery>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT request_id, namespace, function, function_id, qualifier, accepted_ms, payload, delivery \
@@ -171,7 +171,7 @@ pub(crate) fn take(connection: &Connection, id: &RequestId, now_ms: i64) -> Resu
         Ok(Delivery {
             request_id: row::parsed(columns, 0)?,
             address,
-            // Who redrives it wants it to go on.
+            // A redrive restarts the chain.
             depth: 1,
             destination: Destination::stored(&kept.destination).map_err(|error| invalid(Box::new(error)))?,
             headers: kept.headers,

@@ -8,22 +8,22 @@ use super::row::state_number;
 use crate::error::Error;
 use crate::event::RunState;
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     /// `None` when no run took place.
     pub status: Option<RunStatus>,
-    /// Runs that began.
+    /// Number of runs that began.
     pub attempts: u32,
-    /// How the program of a job image ended.
+    /// Exit status of a job image's program.
     pub exit: Option<ExitStatus>,
     pub result: Option<String>,
-    /// Bytes of the result before it was cut; `None` where it is whole.
+    /// Bytes of the result before truncation; `None` where it is complete.
     pub result_bytes: Option<u64>,
     pub now_ms: i64,
 }
 
-/// Whether the claim still stood; a run whose claim is another's changes nothing.
+/// Whether the claim was still valid; a run whose claim has another owner changes nothing.
 pub(crate) type Stood = bool;
 
 /// Moves an event to `runs`.
@@ -41,7 +41,7 @@ pub(crate) fn finish(
     Ok(true)
 }
 
-/// Keeps the end of an event.
+/// Stores the end of an event.
 pub(super) fn keep(connection: &Connection, event: &Claimed, state: RunState, end: &End) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO runs (request_id, namespace, function, function_id, \
@@ -81,7 +81,7 @@ fn remove(connection: &Connection, owner: &str, event: &Claimed) -> Result<Stood
     Ok(statement.execute((event.id, event.attempt, owner))? == 1)
 }
 
-/// Lets an event wait for another run.
+/// Reschedules an event for another run.
 pub(crate) fn again(
     connection: &Connection,
     owner: &str,
@@ -103,7 +103,7 @@ pub(crate) fn again(
     Ok(changed == 1)
 }
 
-/// Lets an event for which there was no room wait as before: its claim was not an attempt.
+/// Reschedules an event that found no room, unchanged: its claim was not an attempt.
 pub(crate) fn wait(connection: &Connection, owner: &str, event: &Claimed, end: &End) -> Result<Stood, Error> {
     let mut statement = connection.prepare_cached(
         "UPDATE events SET state = 0, owner = NULL, lease_until_ms = NULL, attempt = attempt - 1, \
@@ -117,7 +117,7 @@ pub(crate) fn wait(connection: &Connection, owner: &str, event: &Claimed, end: &
     Ok(changed == 1)
 }
 
-/// Removes states and results that are older than they are kept, a few at a time.
+/// Removes expired states and results, a few at a time.
 pub(crate) fn prune(
     connection: &Connection,
     states_before_ms: i64,
@@ -138,8 +138,8 @@ pub(crate) fn prune(
     Ok(states + results)
 }
 
-/// The end of the newest run whose result, and those of all before it, must go so that no more than
-/// so many bytes of results are left; read from the index alone.
+/// The end of the newest run whose result, and those of all before it, must be removed so that at
+/// most `bytes_max` bytes of results are left; read from the index alone.
 pub(crate) fn excess(connection: &Connection, bytes_max: u64) -> Result<Option<i64>, Error> {
     let mut statement = connection
         .prepare_cached("SELECT ended_ms, kept_bytes FROM runs WHERE kept_bytes IS NOT NULL ORDER BY ended_ms DESC")?;
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn states_and_results_go_after_their_times_in_batches_of_a_bounded_size() {
         let connection = with_runs(100);
-        // States up to 50 and results up to 80 are too old, at most 30 at a time.
+        // States up to 50 and results up to 80 are expired, at most 30 at a time.
         assert_eq!(prune(&connection, 51, 81, 30).unwrap(), 60);
         assert_eq!((count(&connection, "TRUE"), count(&connection, "result IS NULL")), (70, 30));
         while prune(&connection, 51, 81, 30).unwrap() >= 30 {}
@@ -252,7 +252,7 @@ mod tests {
         claim::claim(connection, owner, &wanted, NOW).unwrap().events.pop()
     }
 
-    /// A claim is freed between the start of a run and its end, and taken by another owner.
+    /// A claim is released between the start of a run and its end, and taken by another owner.
     #[test]
     fn the_end_of_a_run_whose_claim_is_anothers_changes_nothing() {
         let connection = connection();

@@ -9,16 +9,16 @@ use super::row;
 use crate::error::Error;
 use crate::event::NewEvent;
 
-/// Where an event comes from, and where its result goes.
+/// Origin of an event, and the target of its result.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     /// The URL of its callback.
     pub callback: Option<String>,
-    /// Events that led to it, each caused by a run or the end of the one before.
+    /// Number of events that led to it, each caused by a run or the end of the previous one.
     pub depth: u32,
-    /// The trigger that made it.
+    /// Its trigger.
     pub trigger: Option<TriggerId>,
-    /// Its place among those that were accepted with it.
+    /// Its index among those that were accepted with it.
     pub array: Option<ArrayPlace>,
 }
 

@@ -8,7 +8,7 @@ use super::row;
 use crate::error::Error;
 use crate::event::{EventStatus, ListQuery};
 
-/// Events that wait or run, and ended ones, as one list.
+/// Waiting, running and ended events, as one list.
 const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, 0 AS state, last_status AS status, \
      attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result, \
@@ -17,7 +17,7 @@ const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, state, status, attempts, accepted_ms, \
      ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory FROM runs";
 
-/// The page, and how many there are in all.
+/// The page, and the total number of matches.
 pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<EventStatus>), Error> {
     let mut conditions = vec!["function_id = ?".to_owned()];
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(of.function_id.as_str().to_owned())];

@@ -1,4 +1,4 @@
-//! How far sources that look for what is new have come.
+//! Marks of polling sources.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -10,7 +10,7 @@ pub(crate) fn find(connection: &Connection, source: &str) -> Result<Option<i64>,
     Ok(statement.query_row([source], |columns| columns.get(0)).optional()?)
 }
 
-/// Moves it.
+/// Sets it.
 pub(crate) fn keep(connection: &Connection, source: &str, mark_ms: i64) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO marks (source, mark_ms) VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET mark_ms = \

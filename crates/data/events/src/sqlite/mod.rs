@@ -1,5 +1,5 @@
-//! The statements of the queue, on SQLite. No engine's own words beyond `RETURNING`, window
-//! functions and partial indexes, which PostgreSQL has too.
+//! The statements of the queue, on SQLite. They use no dialect beyond `RETURNING`, window functions
+//! and partial indexes, which PostgreSQL has too.
 
 pub(crate) mod claim;
 pub(crate) mod claimed;

@@ -10,20 +10,20 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::Error;
 
 const SCHEMA: &str = include_str!("schema.sql");
-/// Makes a file of schema 1 one of schema 2.
+/// Upgrades a file of schema 1 to schema 2.
 const UPGRADE_2: &str = include_str!("upgrade_2.sql");
 /// The schema that this program writes.
 const VERSION: i64 = 2;
-/// Payloads are nobody else's.
+/// Payloads are private to the owner.
 const FILE_MODE: u32 = 0o600;
-/// How long a statement waits for a lock that another process holds, as a backup does.
+/// How long a statement waits for a lock of another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
-/// Pages of the file that the writer keeps in memory: those of the indexes, whose keys are random.
+/// Size of the writer's page cache: for the pages of the indexes, whose keys are random.
 const CACHE_KIB: i64 = 16 << 10;
-/// Statements that stay compiled.
+/// Prepared statements that stay cached.
 const STATEMENTS_MAX: usize = 64;
 
-/// Opens the queue for writing; makes it when it is missing.
+/// Opens the queue for writing; creates it when it is missing.
 pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     make_file(path)?;
@@ -39,9 +39,9 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Opens the queue for writing once more, beside connections that are there already: by SQLite
-/// alone. A descriptor of its own would take their locks with it when it is closed, as POSIX has
-/// them (sqlite.org/howtocorrupt.html, 2.2), and another process could delete the log under them.
+/// Opens the queue for writing again, beside existing connections, using SQLite alone. Closing a
+/// descriptor of our own would release their locks, as POSIX defines them
+/// (sqlite.org/howtocorrupt.html, 2.2), and another process could delete the log under them.
 pub(crate) fn reopen(path: &Path) -> Result<Connection, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -68,13 +68,13 @@ pub(crate) fn open_beside(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    // The log is emptied only after the file was synced.
+    // The log is reset only after the file was synced.
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     Ok(connection)
 }
 
-/// Makes the file for its owner alone: SQLite gives its journals the same mode. One that an earlier
-/// version made readable to others is closed to them.
+/// Creates the file with access for its owner alone: SQLite gives its journals the same mode. A
+/// file that an earlier version made readable to others is restricted.
 fn make_file(path: &Path) -> Result<(), Error> {
     let opened = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path);
     let closed = opened.and_then(|file| file.set_permissions(Permissions::from_mode(FILE_MODE)));
@@ -85,10 +85,10 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // An acknowledged event survives the loss of power: each commit is synced.
+    // An acknowledged event survives a power failure: each commit is synced.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    // A savepoint of large changes keeps the pages from before in memory, not in a file.
+    // A savepoint of large changes keeps the previous pages in memory, not in a file.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }

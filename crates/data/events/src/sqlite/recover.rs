@@ -1,4 +1,4 @@
-//! What a start finds: claims of a process that is gone, and what waits.
+//! Recovery at a start: claims of a process that has ended, and waiting events.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use types::{FunctionKey, TriggerId};
@@ -8,27 +8,29 @@ use super::{row, terminate};
 use crate::error::Error;
 use crate::event::Address;
 
-/// Events that ran when the process before ended.
+/// Events that ran when the previous process ended.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupted {
-    /// Those that wait for another claim: of what, how often the platform had ended during a run of
-    /// each, this time included, and how many they are.
+    /// Those that wait for another claim: their address, how often the platform has ended during a
+    /// run of each, this time included, and their number.
     pub freed: Vec<(Address, u32, u64)>,
-    /// Freed ones whose address cannot be read.
+    /// Released ones whose address cannot be read.
     pub unreadable: u64,
-    /// Those that were to end, and have ended with their owner.
+    /// Those with a termination request, which have ended with their owner.
     pub aborted: Vec<Claimed>,
 }
 
-/// Frees the claims that are left from an owner which is gone, and counts that for each event. With
-/// the embedded queue there is one owner at a time, so at a start all claims are such. Events that
-/// were to end have ended with their owner; `aborted` stores what each of those ends sends.
+/// Releases the claims of an owner that has ended, and counts the interruption of each event. With
+/// the embedded queue there is one owner at a time, so at a start all claims are such. Events with
+/// a termination request have ended with their owner; `aborted` stores the deliveries of each of
+/// those ends.
 pub(crate) fn recover(
     connection: &Connection,
     now_ms: i64,
     aborted: impl Fn(&Connection, &Claimed) -> Result<(), Error>,
 ) -> Result<Interrupted, Error> {
-    // It reads first: a transaction that only becomes a writer later does not wait for another one.
+    // Immediate, because it reads first: a deferred transaction that becomes a writer later does
+    // not wait for another one.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let mut found = Interrupted { aborted: Claimed::to_end(&transaction)?, ..Interrupted::default() };
     terminate::abort(&transaction, "state = 1 AND terminate = 1", [], now_ms)?;
@@ -40,7 +42,7 @@ pub(crate) fn recover(
     Ok(found)
 }
 
-/// Adds what is claimed, by what it is for and how often it was interrupted.
+/// Adds claimed events, by address and number of interruptions.
 fn interrupted(connection: &Connection, found: &mut Interrupted) -> Result<(), Error> {
     let mut statement = connection.prepare(
         "SELECT namespace, function, function_id, qualifier, recoveries, COUNT(*) FROM events WHERE state = 1 \
@@ -57,7 +59,7 @@ fn interrupted(connection: &Connection, found: &mut Interrupted) -> Result<(), E
     Ok(())
 }
 
-/// What waits of one function, of one trigger or of none.
+/// Waiting events of one function, of one trigger or of none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub function: FunctionKey,
@@ -67,8 +69,8 @@ pub(crate) struct Waiting {
     pub next_due_ms: i64,
 }
 
-/// What waits, by function and trigger; read at a start from the index alone. Rows whose function
-/// cannot be read are nobody's: they stay, and are logged.
+/// Waiting events, by function and trigger; read at a start from the index alone. Rows whose
+/// function cannot be read are skipped: they stay, and are logged.
 pub(crate) fn waiting(connection: &Connection) -> Result<Vec<Waiting>, Error> {
     let mut statement = connection.prepare(
         "SELECT namespace, function, trigger_id, COUNT(*), CAST(SUM(bytes) AS INTEGER), MIN(due_ms) \

@@ -7,7 +7,7 @@ use types::{FunctionKey, RequestId, RunStatus, TriggerId};
 
 use crate::event::{Address, InvokeType, RunState};
 
-/// The rows that can be read; others are logged and left out.
+/// The readable rows; others are logged and skipped.
 pub(super) fn readable<T>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> rusqlite::Result<Vec<T>> {
     let mut readable = Vec::new();
     for row in rows {
@@ -20,7 +20,7 @@ pub(super) fn readable<T>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> ru
     Ok(readable)
 }
 
-/// Whether an error is of what a row holds, and not of the file.
+/// Whether an error concerns the contents of a row, not the file.
 fn is_of_row(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as E;
     matches!(
@@ -29,7 +29,7 @@ fn is_of_row(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// A text that must parse; what does not is a damaged row.
+/// A text that must parse; otherwise the row is damaged.
 pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, at: usize) -> rusqlite::Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -51,7 +51,7 @@ pub(super) fn address(row: &Row<'_>, at: usize) -> rusqlite::Result<Address> {
     Ok(Address { function, function_id: parsed(row, at + 2)?, qualifier: parsed(row, at + 3)? })
 }
 
-/// The trigger of an event, if one made it.
+/// The trigger of an event, if it has one.
 pub(super) fn trigger(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<TriggerId>> {
     match row.get_ref(at)?.as_str()? {
         "" => Ok(None),
@@ -59,7 +59,7 @@ pub(super) fn trigger(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Trigg
     }
 }
 
-/// The place of an event in its array, if it is of one.
+/// The index of an event in its array, if it is part of one.
 pub(super) fn array(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ArrayPlace>> {
     match row.get_ref(at)? {
         ValueRef::Null => Ok(None),
@@ -67,7 +67,7 @@ pub(super) fn array(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<ArrayPl
     }
 }
 
-/// The trigger of an event as a column has it.
+/// The trigger of an event in a column.
 pub(super) fn trigger_text(trigger: Option<&TriggerId>) -> &str {
     trigger.map_or("", |id| id.as_str())
 }
@@ -78,7 +78,7 @@ pub(super) fn status(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<RunSta
     Ok(code.and_then(|code| RunStatus::try_from(code).ok()))
 }
 
-/// The number that a state has in `runs`.
+/// The number of a state in `runs`.
 pub(super) fn state_number(state: RunState) -> i64 {
     match state {
         RunState::Running => 0,

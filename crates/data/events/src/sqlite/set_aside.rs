@@ -1,4 +1,4 @@
-//! Damaged rows, out of the way of others.
+//! Damaged rows, moved so that they do not block others.
 
 use rusqlite::Connection;
 use types::RunStatus;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::event::RunState;
 use crate::policy::retry::Reason;
 
-/// Moves what could be read of a damaged row to where failed events are.
+/// Moves the readable parts of a damaged row to the failed events.
 pub(crate) fn set_aside(
     connection: &Connection,
     event: &Claimed,

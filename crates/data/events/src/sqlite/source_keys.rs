@@ -1,4 +1,4 @@
-//! Keys of sources: the first event that had one, until the key expires.
+//! Source keys: the first event with each, until the key expires.
 
 use rusqlite::{Connection, OptionalExtension};
 use types::{FunctionId, RequestId};
@@ -7,7 +7,7 @@ use super::row;
 use crate::error::Error;
 use crate::event::SourceKey;
 
-/// The event that had a key first, while the key is kept.
+/// The first event with a key, while the key is kept.
 pub(crate) fn find(
     connection: &Connection,
     function: &FunctionId,
@@ -22,7 +22,7 @@ pub(crate) fn find(
     Ok(first.optional()?)
 }
 
-/// Notes the key of an event; one that expired and is still there gives way.
+/// Stores the key of an event; replaces an expired one.
 pub(crate) fn keep(
     connection: &Connection,
     function: &FunctionId,
@@ -39,7 +39,7 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// Removes the keys of a source that match, and returns how many they were.
+/// Removes the matching keys of a source, and returns how many there were.
 pub(crate) fn forget(connection: &Connection, source: &str, matches: impl Fn(&str) -> bool) -> Result<usize, Error> {
     let mut all = connection.prepare_cached("SELECT function_id, key FROM source_keys WHERE source = ?1")?;
     let keys = all.query_map([source], |columns| Ok((columns.get(0)?, columns.get(1)?)))?;

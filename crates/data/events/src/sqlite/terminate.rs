@@ -1,4 +1,5 @@
-//! Termination: of an event that waits, at once; of one that runs, as a wish that survives a kill.
+//! Termination: of a waiting event, at once; of a running one, as a stored request that survives a
+//! kill.
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params_from_iter};
 use types::{FunctionId, FunctionKey, RequestId, RunStatus};
@@ -10,10 +11,10 @@ use crate::error::Error;
 use crate::event::RunState;
 use crate::policy::retry::Next;
 
-/// What the state of a terminated event says.
+/// The result of a terminated event.
 const RESULT: &str = "the event was terminated";
 
-/// Where a termination found its event.
+/// The state in which a termination found its event.
 #[derive(Debug, Clone)]
 pub(crate) enum Found {
     /// It waited: it is aborted.
@@ -73,7 +74,7 @@ fn check_owner(function_id: &str, id: &RequestId, of: Option<&(FunctionKey, Func
     }
 }
 
-/// Moves the events of a condition with these values to `runs` as aborted.
+/// Moves the events that match a condition with these values to `runs` as aborted.
 pub(crate) fn abort<const N: usize>(
     connection: &Connection,
     condition: &str,
@@ -96,8 +97,8 @@ pub(crate) fn abort<const N: usize>(
     Ok(())
 }
 
-/// What follows a run: its event is aborted where it was terminated meanwhile, whatever the run
-/// came to.
+/// The next step after a run: its event is aborted where it was terminated meanwhile, whatever the
+/// outcome of the run.
 pub(crate) fn overrides(connection: &Connection, event: &Claimed, next: Next, end: End) -> Result<(Next, End), Error> {
     let mut statement = connection.prepare_cached("SELECT terminate FROM events WHERE id = ?1")?;
     let terminated: Option<bool> = statement.query_row([event.id], |row| row.get(0)).optional()?;

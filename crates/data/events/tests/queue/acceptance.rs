@@ -1,4 +1,4 @@
-//! What acceptance promises.
+//! Guarantees of acceptance.
 
 use events::{Accepted, Config, Error, RunState, SourceKey};
 use types::RunStatus;
@@ -76,7 +76,7 @@ async fn a_key_that_is_there_already_adds_nothing_and_names_the_first_event() {
     assert_eq!(queue.events.accept_once(again.clone(), keyed("k")).await.unwrap(), before, "also after its end");
     assert_eq!(queue.events.status(&again.request_id).await.unwrap(), None);
     queue.until_true(|| queue.events.waiting(None) == 0).await;
-    // Another key, another kind of key and another function are others.
+    // Another key, another kind of key and another function are distinct.
     assert_eq!(queue.events.accept_once(again, keyed("K")).await.unwrap(), Accepted::New);
     let hook = SourceKey { source: "webhook".into(), key: "k".to_owned() };
     assert_eq!(queue.events.accept_once(event("pay", "3"), hook).await.unwrap(), Accepted::New);

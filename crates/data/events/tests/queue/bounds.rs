@@ -1,4 +1,4 @@
-//! Limits of what waits, and of the file.
+//! Limits of waiting events, and of the file.
 
 use events::{Config, Error};
 

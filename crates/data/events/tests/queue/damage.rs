@@ -1,4 +1,4 @@
-//! Rows of the queue that cannot be read.
+//! Unreadable rows of the queue.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use types::RequestId;
 use crate::dead_letters::all;
 use crate::fixture::{Queue, event};
 
-/// Accepts an event, and damages its row as `change` says before the next start, when it is due.
+/// Accepts an event, and damages its row by `change` before the next start, when it is due.
 async fn damaged(change: &str) -> (Queue, RequestId) {
     let queue = Queue::open().await;
     let late = NewEvent { delay_s: 3600, ..event("films", r#"{"n": 1}"#) };

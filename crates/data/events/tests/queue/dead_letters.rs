@@ -1,4 +1,4 @@
-//! Dead letters: kept with their reason, redriven at a bounded pace, purged.
+//! Dead letters: kept with their reason, redriven at a limited rate, purged.
 
 use events::{Config, DeadLetter, DeadLetters, Error, RunState};
 use types::{RequestId, RunStatus};
@@ -17,7 +17,7 @@ async fn letters(queue: &Queue) -> Vec<DeadLetter> {
     queue.events.dead_letters(all(), 0, 1000).await.unwrap()
 }
 
-/// An event of a function that is not there.
+/// An event of a function that does not exist.
 async fn dies(queue: &Queue, function: &str, payload: &str) -> RequestId {
     queue.script.set(function, Some(RunStatus::FunctionNotFound));
     let id = queue.accept(function, payload).await;

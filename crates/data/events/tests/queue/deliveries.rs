@@ -1,4 +1,4 @@
-//! What ends of events send: results to callbacks, records to destinations.
+//! Deliveries of ended events: results to callbacks, records to destinations.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::dead_letters::all;
 use crate::endpoint::Endpoint;
 use crate::fixture::{Queue, event};
 
-/// May send to this machine, and knows the endpoint as `ops`.
+/// A client that may send to this machine, with the endpoint as `ops`.
 fn client(endpoint: &str) -> Client {
     let config = outbound::Config {
         hosts_allowed: vec!["127.0.0.1".to_owned()],
@@ -89,7 +89,7 @@ async fn a_callback_learns_of_failure_too() {
     assert_eq!((received.header("x-function-status"), received.body.as_str()), (Some(status.as_str()), "it failed"));
 }
 
-/// What a web function answered, by the script.
+/// Scripts a web function's response.
 fn answers(queue: &Queue, function: &str, status: u16, kind: &str, body: &'static [u8]) {
     let headers = vec![("content-type".to_owned(), kind.to_owned())];
     let web = events::WebAnswer { status, headers, body: body.into(), is_cut: false };
@@ -393,7 +393,7 @@ async fn an_event_whose_termination_a_kill_overtook_is_reported_after_the_start(
     let endpoint = Endpoint::start(&[]).await;
     let queue = open(&endpoint).await;
     queue.script.set("slow", None);
-    // Its instance outlasts the platform.
+    // Its instance outlives the platform.
     *queue.script.lingers.lock() = Some(std::sync::Arc::default());
     let slow = event("slow", "{}");
     let id = slow.request_id.clone();

@@ -1,4 +1,4 @@
-//! An HTTP endpoint that answers as a test wants and notes what it gets.
+//! A scripted HTTP endpoint that records its requests.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Received {
     pub(crate) head: String,
     pub(crate) body: String,
-    /// The body as it came.
+    /// The body, unchanged.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Answers with these statuses and more of their lines, one after the other; 200 after them.
+    /// Answers with these statuses and header lines, one after the other; then with 200.
     pub(crate) async fn start(answers: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! A queue in a temporary folder, and runs whose outcome a test decides.
+//! A queue in a temporary folder, and runs with scripted outcomes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use types::{EventInvokeConfig, FunctionId, FunctionKey, Qualifier, RequestId, Ru
 /// Longest wait for a condition.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// What runs do: the status that each function's runs end with, or that they hang.
+/// The script of runs: the status of each function's runs, or that they hang.
 #[derive(Default)]
 pub(crate) struct Script {
     outcomes: Mutex<HashMap<String, Option<RunStatus>>>,
     pub(crate) seen: Mutex<Vec<Attempt>>,
-    /// Where the ends of each function's events go.
+    /// The destinations of each function's events.
     pub(crate) destinations: Mutex<HashMap<String, Destinations>>,
     /// Cuts off one run that hangs.
     pub(crate) cut: Arc<Notify>,
-    /// Runs that were canceled end when this is notified, where set: their instances linger.
+    /// Where set, cancelled runs end when this is notified: their instances linger.
     pub(crate) lingers: Mutex<Option<Arc<Notify>>>,
-    /// What runs that fail ask for.
+    /// The delay that failed runs request.
     pub(crate) retry_after: Mutex<Option<Duration>>,
-    /// What canceled runs end with in place of their status.
+    /// The status of cancelled runs.
     pub(crate) canceled: Mutex<Option<RunStatus>>,
     /// How many events of each trigger may run at once.
     pub(crate) concurrency: Mutex<HashMap<TriggerId, usize>>,
     /// Responses of web functions.
     pub(crate) web: Mutex<HashMap<String, WebAnswer>>,
-    /// Whether functions go by themselves.
+    /// Whether functions are temporary.
     pub(crate) temporary: Mutex<bool>,
-    /// Whether events run again.
+    /// Whether events are repeated.
     pub(crate) repeat: Mutex<Repeat>,
 }
 
 impl Script {
-    /// All runs of a function end so; `None`: they hang.
+    /// Sets the outcome of all runs of a function; `None`: they hang.
     pub(crate) fn set(&self, function: &str, outcome: Option<RunStatus>) {
         self.outcomes.lock().insert(function.to_owned(), outcome);
     }
@@ -132,7 +132,7 @@ impl Queue {
         Self { events, script, folder, config }
     }
 
-    /// The queue's file, beside its owner.
+    /// The queue's file, opened beside its owner.
     pub(crate) fn file(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.folder.path().join("events.db")).unwrap()
     }
@@ -143,7 +143,7 @@ impl Queue {
         self.file().query_row(&text, [id.as_str()], |row| row.get(0)).unwrap()
     }
 
-    /// One that may send to this machine.
+    /// A queue that may send to this machine.
     pub(crate) async fn open_sending(outbound: outbound::Client, config: Config) -> Self {
         Self::reopened_sending(Arc::default(), TempDir::new().unwrap(), outbound, config).await
     }
@@ -159,12 +159,12 @@ impl Queue {
         Self { events, script, folder, config }
     }
 
-    /// The next process on the same file, as after a kill: nothing of this one is drained.
+    /// The next process on the same file, as after a kill: this one is not drained.
     pub(crate) async fn killed_and_opened(self) -> Self {
         self.killed_and_opened_with(|_| {}).await
     }
 
-    /// The same with a script that is there from the start.
+    /// The same with a script that is prepared before the start.
     pub(crate) async fn killed_and_opened_with(self, prepare: impl FnOnce(&Script)) -> Self {
         let Self { events, folder, config, .. } = self;
         drop(events);
@@ -185,7 +185,7 @@ impl Queue {
         id
     }
 
-    /// Waits until a status of the event is as wanted.
+    /// Waits until a status of the event matches.
     pub(crate) async fn until(
         &self,
         id: &RequestId,

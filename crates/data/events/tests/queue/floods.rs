@@ -6,14 +6,14 @@ use types::RunStatus;
 
 use crate::fixture::{Queue, key};
 
-/// Events of one function that are due, as an earlier process left them.
+/// Due events of one function, as an earlier process left them.
 const FLOOD: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
     INSERT INTO events (request_id, namespace, function, function_id, qualifier, invoke_type, state, due_ms, \
     accepted_ms, expires_ms, attempt, function_failures, system_failures, recoveries, retries_max, bytes, payload) \
     SELECT printf('00000000-0000-4000-8000-%012d', i), 'default', 'flood', 'lam-00000001', '$LATEST', 'INVOKE', 0, 1, \
     1, 9000000000000, 0, 0, 0, 0, 2, 2, x'7b7d' FROM n";
 /// Runs of the flood that may begin between the acceptance of another function's event and its run:
-/// those of the claims that were dealt already, and of one more round.
+/// those already dealt, and those of one more round.
 const BEFORE_MAX: usize = 512;
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_hundred_thousand_waiting_events_of_one_function_do_not_delay_anothers
     let queue = Queue::open().await;
     Connection::open(queue.folder.path().join("events.db")).unwrap().execute_batch(FLOOD).unwrap();
     let queue = queue.killed_and_opened().await;
-    // The flood runs as wide as it may.
+    // The flood reaches its maximum concurrency.
     queue.until_true(|| queue.script.seen_of("flood") > 1_000).await;
     for name in ["quick", "brief", "short"] {
         let before = queue.script.seen.lock().len();

@@ -1,4 +1,4 @@
-//! The queue through its public handle, with runs that do what a test tells them.
+//! The queue through its public handle, with scripted runs.
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;

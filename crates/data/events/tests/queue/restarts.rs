@@ -1,4 +1,4 @@
-//! What a kill leaves.
+//! Recovery after a kill.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn what_is_never_repeated_and_did_not_begin_before_a_stop_runs_after_it() 
     let queue = Queue::open().await;
     *queue.script.repeat.lock() = Repeat::Never;
     queue.script.set("waits", None);
-    // As of a run that waits for an instance while the pool closes.
+    // As for a run that waits for an instance while the pool closes.
     *queue.script.canceled.lock() = Some(RunStatus::InternalError);
     let id = queue.accept("waits", "{}").await;
     queue.until_true(|| queue.script.seen_of("waits") == 1).await;

@@ -1,4 +1,4 @@
-//! What is kept, for how long, and what never goes by itself.
+//! Retention: what is kept and for how long, and what is never removed automatically.
 
 use events::{Accepted, Config, RunState, SourceKey};
 use rusqlite::Connection;

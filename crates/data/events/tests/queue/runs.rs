@@ -1,4 +1,4 @@
-//! What follows runs, and whose turn it is.
+//! Outcomes of runs, and fairness.
 
 use events::RunState;
 use types::RunStatus;

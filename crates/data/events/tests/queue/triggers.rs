@@ -1,4 +1,4 @@
-//! Events of triggers that bound how many of them run at once.
+//! Events of triggers that bound their concurrency.
 
 use events::RunState;
 use types::{RunStatus, TriggerId};
@@ -35,7 +35,7 @@ async fn no_more_events_of_a_trigger_run_at_once_than_it_allows_and_no_others_wa
     queue.until_true(|| queue.script.seen_of("films") == 7).await;
     assert_eq!(running(&queue, &narrow_ids).await, 2);
 
-    // A bound that is raised holds for what waits already.
+    // A raised limit applies to events that wait already.
     queue.script.concurrency.lock().insert(narrow.clone(), 3);
     queue.accept("other", "{}").await;
     queue.until_true(|| queue.script.seen_of("films") == 8).await;

@@ -1,4 +1,4 @@
-//! What the processes of a storm noted, what the file says, and whether they agree.
+//! Compares the records of a storm's processes with the file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-/// The notes.
+/// The records.
 #[derive(Debug, Default)]
 pub struct Books {
     /// Event of each key that was acknowledged.
@@ -20,7 +20,7 @@ pub struct Books {
 }
 
 impl Books {
-    /// Reads them; what a kill cut off has no line's end.
+    /// Reads them; a line that a kill cut off has no line end.
     pub fn read(folder: &Path) -> Self {
         let mut books = Self::default();
         for line in lines(folder, "acknowledged") {
@@ -76,7 +76,7 @@ fn lines(folder: &Path, name: &str) -> Vec<String> {
     whole.lines().map(str::to_owned).collect()
 }
 
-/// Events that are claimed in what a kill left; read from a copy, which the next process does not
+/// Claimed events in the file that a kill left; read from a copy, which the next process does not
 /// see.
 pub fn claimed(folder: &Path) -> Vec<String> {
     let copy = TempDir::new().unwrap();
@@ -93,7 +93,7 @@ pub fn claimed(folder: &Path) -> Vec<String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(path, flags).unwrap();
     let Ok(mut statement) = connection.prepare("SELECT request_id FROM events WHERE state = 1") else {
-        // Killed before the schema was there.
+        // Killed before the schema was created.
         return Vec::new();
     };
     let ids = statement.query_map([], |row| row.get(0)).unwrap();

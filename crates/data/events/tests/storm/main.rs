@@ -1,9 +1,10 @@
-//! Kills a process with a queue at random moments: what it acknowledged has run, nothing ran twice
-//! but what was claimed and not committed as finished, and the states at the end are true.
+//! Kills a process with a queue at random moments and checks that every acknowledged event has run,
+//! that only events that were claimed and not committed as finished ran twice, and that the final
+//! states are correct.
 //!
-//! The process is this test again ([`process`]); it notes runs and acknowledgements in files, whose
-//! bytes survive a kill. `SAMPAN_STORM_KILLS` is the number of kills, `SAMPAN_STORM_MINUTES` the
-//! longest time for them.
+//! The process is this test again ([`process`]); it records runs and acknowledgements in files,
+//! whose bytes survive a kill. `SAMPAN_STORM_KILLS` is the number of kills, `SAMPAN_STORM_MINUTES`
+//! the longest time for them.
 #![allow(clippy::unwrap_used)]
 
 mod books;
@@ -19,15 +20,15 @@ use tempfile::TempDir;
 use crate::books::Books;
 use crate::process::{FOLDER, MODE};
 
-/// Kills of a run of all tests.
+/// Number of kills in a run of all tests.
 const KILLS: u32 = 12;
 /// Longest time for all kills.
 const MINUTES: u32 = 120;
-/// Longest wait for a process to do something.
+/// Longest wait for progress of a process.
 const WAIT_MAX: Duration = Duration::from_secs(120);
-/// Notes of acknowledgements after which a process is under load: some thirty.
+/// Bytes of acknowledgements after which a process is under load: about thirty.
 const LOADED_BYTES: u64 = 1500;
-/// Longest time between the moment from which a kill may come, and the kill.
+/// Longest pause before a kill once it may happen.
 const PAUSE_MS: f64 = 200.0;
 
 #[test]
@@ -43,7 +44,7 @@ fn what_was_acknowledged_before_kills_has_run_and_twice_only_what_was_claimed() 
         let mut process = start(folder.path(), "load");
         let acknowledged = || std::fs::metadata(folder.path().join("acknowledged")).map_or(0, |file| file.len());
         let before = acknowledged();
-        // Two in three come under load, the others at any moment of a start.
+        // Two in three happen under load, the others at any moment of a start.
         if kill % 3 != 0 {
             until("it is under load", || acknowledged() >= before + LOADED_BYTES);
         }
@@ -75,7 +76,7 @@ fn until(what: &str, condition: impl FnMut() -> bool) {
     }
 }
 
-/// Covers the range evenly, and the same in each storm: multiples of the golden ratio.
+/// Pauses that cover the range evenly, the same in each storm: multiples of the golden ratio.
 fn pause(kill: u32) -> Duration {
     let fraction = f64::from(kill) * 0.618_033_988_749_895;
     Duration::from_micros((fraction.fract() * PAUSE_MS * 1000.0) as u64)

@@ -1,4 +1,4 @@
-//! The process that is killed: accepts events with all its might, and runs them.
+//! The process that is killed: accepts events as fast as it can, and runs them.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -33,7 +33,7 @@ fn a_process_with_a_queue() {
 
 async fn process(folder: PathBuf, drains: bool) {
     let run = Arc::new(Noted(notes(&folder, "runs")));
-    // A storm kills far more often than a platform should end.
+    // A storm kills far more often than a platform normally ends.
     let config = Config { recoveries_max: u32::MAX, ..Config::default() };
     let events = Events::open(folder.join("events.db"), run, config).await.unwrap();
     if drains {
@@ -85,13 +85,13 @@ async fn accept(events: &Events, folder: &Path, key: &str) {
     writeln!(notes(folder, "acknowledged"), "{key} {id}").unwrap();
 }
 
-/// One write call for each line, so that lines are whole.
+/// One write call for each line, so that lines are complete.
 fn notes(folder: &Path, name: &str) -> std::io::LineWriter<File> {
     let file = OpenOptions::new().create(true).append(true).open(folder.join(name)).unwrap();
     std::io::LineWriter::new(file)
 }
 
-/// Notes each run when it begins.
+/// Records each run when it begins.
 struct Noted(std::io::LineWriter<File>);
 
 impl Run for Noted {

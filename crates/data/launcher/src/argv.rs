@@ -1,10 +1,10 @@
-//! Which program an instance runs: the image's ENTRYPOINT and CMD with the function's Command and
-//! Args. Pure.
+//! The program of an instance: the image's ENTRYPOINT and CMD with the function's Command and Args.
+//! Pure.
 
 use image::RunConfig;
 use types::{CommandWords, ImageSpec};
 
-/// Neither the image nor the function says what to run.
+/// Neither the image nor the function names a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is nothing to run: the image has neither ENTRYPOINT nor CMD, and the function has no Command; set Command \

@@ -1,16 +1,16 @@
-//! Which runtime isolates a function's instances: the installation's, or the one that the function
-//! asks for by its tag, among those that the operator allows.
+//! The runtime that isolates a function's instances: the installation's, or the one that the
+//! function selects by its tag, among those that the operator allows.
 
 use sandbox::{OWN_RUNTIME, Runtime, RuntimeNotFound};
 
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// The tag by which a function asks for a runtime. Tags belong to a function and are set when it is
-/// made; the API has no field of its own for this.
+/// The tag by which a function selects a runtime. Tags belong to a function and are set when it is
+/// created; the API has no field of its own for this.
 pub const RUNTIME_TAG: &str = types::tags::RUNTIME;
 
-/// A `[launcher] runtime` that cannot be.
+/// An invalid `[launcher] runtime`.
 #[derive(Debug, thiserror::Error)]
 #[error("[launcher] {setting} names a runtime that cannot be used")]
 pub struct UnusableRuntime {
@@ -20,7 +20,7 @@ pub struct UnusableRuntime {
 }
 
 impl Config {
-    /// Refuses names of runtimes that are not on this machine.
+    /// Refuses names of runtimes that are not installed on this machine.
     pub fn check_runtimes(&self) -> Result<(), UnusableRuntime> {
         let found = |setting, name: &str| match name {
             OWN_RUNTIME => Ok(()),
@@ -30,13 +30,13 @@ impl Config {
         self.runtimes_allowed.iter().try_for_each(|name| found("runtimes_allowed", name))
     }
 
-    /// The runtime of a function with these tags, whether it may have it or not.
+    /// The runtime of a function with these tags, allowed or not.
     pub fn runtime_of<'a>(&'a self, tags: &'a [(String, String)]) -> &'a str {
         tags.iter().find(|(key, _)| key == RUNTIME_TAG).map_or(&self.runtime, |(_, value)| value)
     }
 }
 
-/// The runtime for a start; `None` is our own isolation.
+/// The runtime of a start; `None` is Sampan's own launcher.
 pub(crate) fn runtime(config: &Config, tags: &[(String, String)]) -> Result<Option<Runtime>, Failure> {
     let name = config.runtime_of(tags);
     if name != config.runtime && !config.runtimes_allowed.iter().any(|allowed| allowed == name) {
@@ -53,7 +53,7 @@ pub(crate) fn runtime(config: &Config, tags: &[(String, String)]) -> Result<Opti
     }
 }
 
-/// What the operator allows and the machine has is not for callers.
+/// The allowed and installed runtimes are not shown to callers.
 fn unusable(why: &str) -> Failure {
     Failure::init("the function's runtime cannot be used").with_detail(format!(": {why}"))
 }

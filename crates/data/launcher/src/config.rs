@@ -4,53 +4,51 @@ use serde::{Deserialize, Serialize};
 use types::Bounds;
 use types::limits::{MEMORY_MB_MAX, MEMORY_MB_STEP};
 
-/// What an instance may use, and how a start is judged.
+/// Resources of an instance, and limits of a start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What isolates instances: `sampan`, its own isolation, or another runtime, `runc`, `crun`,
+    /// Isolation of instances: `sampan`, its own launcher, or another runtime, `runc`, `crun`,
     /// `runsc` or an absolute path.
     pub runtime: String,
-    /// Further ones that a function may ask for by its tag `sampan:runtime`.
+    /// Further runtimes that a function may select by its tag `sampan:runtime`.
     pub runtimes_allowed: Vec<String>,
-    /// Memory size that comes with one whole core, in MB; smaller and larger sizes get their share
-    /// of one.
+    /// Memory size that includes one whole core, in MB; other sizes get a proportional share.
     pub core_memory_mb: u32,
-    /// CPU time that the smallest function gets all the same, in microseconds of each 100 ms. Below
-    /// about this much a request is spent waiting for the next period.
+    /// Minimum CPU time of any function, in microseconds of each 100 ms. Below about this much a
+    /// request spends most of its time waiting for the next period.
     pub cpu_quota_us_min: u32,
-    /// CPU time that any function gets until its server listens, in microseconds of each 100 ms:
-    /// starting is mostly work, and a caller waits for it. 0 leaves starts with the function's own
+    /// Minimum CPU time of any function until its server listens, in microseconds of each 100 ms:
+    /// starting is mostly CPU work, and a caller waits for it. 0 gives starts the function's own
     /// share.
     pub cpu_start_quota_us_min: u32,
-    /// Memory size of one function at most, in MB. 0 is half of the machine's memory, or what the
+    /// Maximum memory size of one function, in MB. 0 is half of the machine's memory, or what the
     /// reference's contract allows (3,072 MB) where that is more and the machine has it.
     pub memory_mb_max: u32,
-    /// Processor time of one function at most, in thousandths of a core, where it is set apart from
+    /// Maximum CPU time of one function, in thousandths of a core, where it is set independently of
     /// the memory size. 0 is all cores of the machine.
     pub cpu_milli_max: u32,
     /// Processes and threads of an instance, unless its function sets another number.
     pub pids_max: u64,
-    /// The most that a function may set.
+    /// Maximum that a function may set.
     pub pids_per_function_max: u32,
     /// Open files of each of its processes, unless its function sets another number.
     pub files_max: u64,
-    /// The most that a function may set.
+    /// Maximum that a function may set.
     pub files_per_function_max: u32,
-    /// How long a stopped instance has to end by itself, in milliseconds, unless its function has
-    /// the tag `sampan:stop-grace`.
+    /// Stop grace of an instance, in milliseconds, unless its function has the tag
+    /// `sampan:stop-grace`.
     pub stop_grace_ms: u64,
-    /// Lines of its last output that the error of a failed start shows.
+    /// Lines of last output that the error of a failed start shows.
     pub last_output_lines_max: usize,
-    /// The same in bytes.
+    /// Bytes of last output that the error of a failed start shows.
     pub last_output_bytes_max: usize,
-    /// Images of whose roots it is remembered what starts need to know of them.
+    /// Images for which facts about their roots are cached for starts.
     pub known_roots_max: usize,
-    /// How long the instance of a start check has to live after its server listened, in
-    /// milliseconds: programs exist that open their port and then fail. A call never waits for
-    /// this. 0 does without.
+    /// How long the instance of a start check must live after its server listened, in milliseconds:
+    /// some programs open their port and then fail. A call never waits for this. 0 disables it.
     pub start_check_alive_ms: u64,
-    /// How long a failed start waits for its killed instance to be gone, in milliseconds.
+    /// How long a failed start waits for the end of its killed instance, in milliseconds.
     pub kill_wait_ms_max: u64,
 }
 
@@ -79,8 +77,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The most that one function may ask for, on a machine with so much memory and so many
-    /// processors, by a platform that may open so many files itself.
+    /// The maximum resources of one function, on a machine with this memory and these processors,
+    /// by a platform with this limit of open files.
     pub fn bounds(&self, machine_mb: u64, processors: usize, files: u64) -> Bounds {
         let machine_mb = u32::try_from(machine_mb).unwrap_or(u32::MAX);
         let whole_steps = |mb: u32| mb - mb % MEMORY_MB_STEP;

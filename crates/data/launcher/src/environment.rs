@@ -2,18 +2,17 @@
 
 use types::{CatalogVersion, Installation};
 
-/// What Docker sets when an image names no PATH.
+/// Docker's default when an image sets no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Where a job image finds its event (contract 4.2).
+/// Variable with a job image's event (contract 4.2).
 const EVENT: &str = "SCF_CUSTOM_CONTAINER_EVENT";
 
 /// Defaults, then the image's variables, then the platform's (contract 4.1, and `PORT`, which most
-/// frameworks read), then the user's; the later value of a name holds. Names that the platform
-/// keeps for itself are refused when a function is made, so users cannot replace them. `HOME` and
-/// `HOSTNAME` are the sandbox's to add where they are missing: it reads the image's passwd file.
-/// `event` is that of an instance of a job image, with the variables of its run (`types::job`); it
-/// has no port.
+/// frameworks read), then the user's; later values override earlier ones. Reserved names are
+/// refused when a function is created, so users cannot override them. The sandbox adds missing
+/// `HOME` and `HOSTNAME`, because it reads the image's passwd file. `event` is that of a job
+/// image's instance, with the variables of its run (`types::job`); it has no port.
 pub(crate) fn environment(
     image: &[String],
     version: &CatalogVersion,

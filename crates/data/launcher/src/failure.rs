@@ -1,5 +1,4 @@
-//! Why an instance did not start, in the contract's codes (4.5) and in words that say what to do.
-//! Pure.
+//! Failures of starts, with the contract's codes (4.5) and a remedy in the message. Pure.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -10,10 +9,10 @@ use types::{ExitStatus, RunStatus};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) status: RunStatus,
-    /// For whoever calls.
+    /// For the caller.
     pub(crate) message: String,
-    /// For the function's owner alone, read after the message: what the image printed, its paths
-    /// and programs, and what a library said.
+    /// For the function's owner alone, appended to the message: output of the image, its paths and
+    /// programs, and library errors.
     pub(crate) detail: String,
 }
 
@@ -22,18 +21,18 @@ impl Failure {
         Self { status, message: message.into(), detail: String::new() }
     }
 
-    /// The same with what its owner alone is to know.
+    /// Adds the details for the owner.
     #[must_use]
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
-    /// The same with the last lines of its output.
+    /// Adds the last lines of its output.
     fn with_output(self, last_output: &str) -> Self {
         if last_output.is_empty() { self } else { self.with_detail(format!(". Its last output:\n{last_output}")) }
     }
 
-    /// Nothing can be run as the version says.
+    /// The version's definition cannot be run.
     pub(crate) fn init(message: impl Into<String>) -> Self {
         Self::new(RunStatus::ContainerInitError, message)
     }
@@ -43,7 +42,7 @@ impl Failure {
         Self::new(RunStatus::InsufficientResources, message)
     }
 
-    /// The time for the start was over before the image's program ran.
+    /// The start timed out before the image's program ran.
     pub(crate) fn slow_start(init_timeout_s: u32) -> Self {
         Self::new(
             RunStatus::InitContainerTimeout,
@@ -55,7 +54,7 @@ impl Failure {
     }
 
     /// The program ended before its server accepted connections. `memory_mb` is its limit,
-    /// `peak_bytes` what it had.
+    /// `peak_bytes` its peak.
     pub(crate) fn ended(ended: &ExitStatus, port: u16, memory_mb: u32, peak_bytes: u64, last_output: &str) -> Self {
         let when = format!("before its server listened on port {port}");
         Self::ended_when(ended, &when, memory_mb, peak_bytes, last_output)
@@ -91,8 +90,8 @@ impl Failure {
         Self::new(RunStatus::ContainerStateExited, message).with_output(last_output)
     }
 
-    /// The program runs but its server did not accept connections in time. `open` is where it
-    /// listens.
+    /// The program runs but its server did not accept connections in time. `open` is the ports on
+    /// which it listens.
     pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[SocketAddr], last_output: &str) -> Self {
         let mut message = format!("port {port} was not open within {init_timeout_s} s (InitTimeout); ");
         if open.is_empty() {
@@ -101,7 +100,7 @@ impl Failure {
             let open: Vec<_> = open.iter().map(SocketAddr::to_string).collect();
             write!(message, "the process listens on {}", open.join(", ")).expect("a String takes any text");
         }
-        // Calls are connections from inside the instance's own network.
+        // Calls connect from inside the instance's own network namespace.
         write!(
             message,
             "; the server must listen on port {port} of 0.0.0.0, [::], 127.0.0.1 or [::1] (the variable PORT says which \

@@ -1,4 +1,4 @@
-//! One start, from version to open port, and what is told when it fails.
+//! One start, from version to open port, and the error when it fails.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,12 +79,12 @@ impl Launch for Launcher {
     }
 }
 
-/// What an instance is started for.
+/// The purpose of a start.
 enum Purpose {
     Calls,
-    /// One event, which is in its environment: a job image has no server.
+    /// One event, passed in the environment: a job image has no server.
     Job(Bytes),
-    /// To see whether the version starts.
+    /// A start check of the version.
     Check,
 }
 
@@ -125,7 +125,7 @@ impl Inner {
     }
 }
 
-/// A start under way. What it has made is let go of when its future is dropped: the root, the
+/// A start in progress. Its resources are released when its future is dropped: the root, the
 /// reader, the sandbox.
 struct Start<'a> {
     launcher: &'a Inner,
@@ -184,7 +184,8 @@ impl Start<'_> {
         }
     }
 
-    /// A start that a check is for has to live for a moment after its server listened.
+    /// For a start check, waits until the instance has lived for a moment after its server
+    /// listened.
     async fn stays(&mut self, process: Arc<dyn LocalProcess>, port: u16) -> Result<Arc<dyn LocalProcess>, Failure> {
         let alive_ms = self.launcher.config.start_check_alive_ms;
         if alive_ms == 0 || !matches!(self.purpose, Purpose::Check) {
@@ -207,7 +208,7 @@ impl Start<'_> {
         }
     }
 
-    /// Where its server will listen; `None` for a job image, which has none.
+    /// The port of its server; `None` for a job image, which has none.
     fn port(&self) -> Result<Option<u16>, Failure> {
         if self.event().is_some() && self.version.spec.image.is_job() {
             return Ok(None);
@@ -221,7 +222,7 @@ impl Start<'_> {
         })
     }
 
-    /// Makes the instance's pipes; what it writes until it serves belongs to the first request.
+    /// Creates the instance's pipes; output before it serves belongs to the first request.
     fn attach(&self) -> Result<(Output, logs::Stdio), Failure> {
         let logs = &self.launcher.logs;
         let stdio = logs.attach(&self.id, &self.version.function, self.version.key.version).map_err(|error| {
@@ -251,7 +252,7 @@ impl Start<'_> {
             memory_bytes: memory_bytes(spec.memory_mb),
             cpu_quota_us: cpu_quota_us(spec, config),
             cpu_start_quota_us: match self.event() {
-                // A job works from its first moment: it has no start to be sped up.
+                // A job does its work from the start, so its start has no extra CPU time.
                 Some(_) => cpu_quota_us(spec, config),
                 None => cpu_start_quota_us(spec, config),
             },
@@ -268,14 +269,15 @@ impl Start<'_> {
         }
     }
 
-    /// Its list of what it may reach; what is refused is said in its log.
+    /// Its egress list; refused connections are written to its log.
     fn egress(&self, list: Egress) -> EgressSpec {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
         let refused = move |refused: &Refused| logs.about(&id, &refusal(refused));
         EgressSpec { owner: self.version.function.key.to_string(), list, refused: Arc::new(refused) }
     }
 
-    /// Ports of this machine that the function has asked for, and those of the gateway; what is refused is said in its log.
+    /// Ports of this machine that the function requested, and those of the gateway; refused
+    /// connections are written to its log.
     fn host_access(&self) -> HostAccess {
         let (logs, id) = (self.launcher.logs.clone(), self.id.clone());
         HostAccess {
@@ -296,7 +298,7 @@ impl Start<'_> {
                 let open: Vec<_> = open.iter().map(|at| SocketAddr::new(at.address, at.port)).collect();
                 process.kill();
                 let wait = Duration::from_millis(self.launcher.config.kill_wait_ms_max);
-                // It may have run out of memory just then; that is the better explanation.
+                // It may have run out of memory just then, which is the better explanation.
                 let ended = timeout(wait, process.ended()).await;
                 let last = self.last_output(process).await;
                 match ended {
@@ -309,7 +311,7 @@ impl Start<'_> {
         }
     }
 
-    /// The last lines of an ended instance, all of its output recorded before.
+    /// The last lines of an ended instance, after all of its output was recorded.
     async fn last_output(&mut self, process: &dyn LocalProcess) -> String {
         self.peak_bytes = process.memory_peak_bytes();
         let Inner { logs, config, .. } = self.launcher;

@@ -1,4 +1,4 @@
-//! Starts on a fake machine: what comes out, what a failure says, and that nothing stays.
+//! Starts on a fake machine: results, error messages, and released resources.
 
 use std::future::Future;
 use std::sync::Arc;

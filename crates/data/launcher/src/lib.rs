@@ -12,7 +12,7 @@
 //! port open -> Launched                         405, 434, 446
 //! ```
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod argv;

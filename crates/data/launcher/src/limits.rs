@@ -1,4 +1,4 @@
-//! How much CPU and memory comes with a memory size. Pure.
+//! CPU and memory for a memory size. Pure.
 
 use types::VersionSpec;
 
@@ -12,8 +12,8 @@ pub(crate) fn memory_bytes(memory_mb: u32) -> u64 {
     u64::from(memory_mb) << 20
 }
 
-/// CPU time of each 100 ms, in microseconds: what the version asks for, or what comes with its
-/// memory size, one core at `core_memory_mb`.
+/// CPU time of each 100 ms, in microseconds: as set by the version, or derived from its memory
+/// size, one core at `core_memory_mb`.
 pub(crate) fn cpu_quota_us(spec: &VersionSpec, config: &Config) -> u64 {
     let share = match spec.extras.cpu_milli {
         Some(milli) => u64::from(milli) * CPU_PERIOD_US / 1_000,
@@ -22,7 +22,7 @@ pub(crate) fn cpu_quota_us(spec: &VersionSpec, config: &Config) -> u64 {
     share.max(u64::from(config.cpu_quota_us_min))
 }
 
-/// The same until its server listens.
+/// CPU time until its server listens.
 pub(crate) fn cpu_start_quota_us(spec: &VersionSpec, config: &Config) -> u64 {
     cpu_quota_us(spec, config).max(u64::from(config.cpu_start_quota_us_min))
 }

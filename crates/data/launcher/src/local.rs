@@ -1,5 +1,5 @@
-//! The real machine: images and sandboxes of this host behind the face that a start needs. Must not
-//! decide anything but what an error of theirs means to the caller.
+//! The real machine: implements the interface of a start with images and sandboxes of this host.
+//! Decides only how their errors map to failures for the caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Machine for LocalMachine {
             if mounts.iter().all(|one| self.volumes.is_local(&one.volume)) {
                 return mounts.iter().map(|one| mount(&self.volumes, one)).collect();
             }
-            // The file system of a volume may be another machine's, and wait for it.
+            // The file system of a volume may be remote, and block.
             let (volumes, mounts) = (self.volumes.clone(), mounts.to_vec());
             let found = tokio::task::spawn_blocking(move || mounts.iter().map(|one| mount(&volumes, one)).collect());
             found.await.unwrap_or_else(|_| Err(Failure::resources("the platform is stopping")))
@@ -88,8 +88,8 @@ impl Machine for LocalMachine {
     }
 }
 
-/// What starts have found in the roots of images: of each digest the same, for it names all that is
-/// in them.
+/// Facts that starts have found in the roots of images, by digest: the digest identifies the
+/// contents.
 struct KnownRoots {
     known: Mutex<HashMap<Digest, Arc<RootFacts>>>,
     known_max: usize,
@@ -105,7 +105,7 @@ impl KnownRoots {
         if let Some(facts) = known.get(digest) {
             return facts.clone();
         }
-        // Reading one again takes microseconds: what is known need not be the latest.
+        // Recomputing an entry takes microseconds, so any may be dropped.
         if known.len() >= self.known_max {
             known.clear();
         }
@@ -129,8 +129,8 @@ fn unusable_volume(why: &str) -> Failure {
     Failure::init("a volume of the function cannot be used").with_detail(format!(": {why}"))
 }
 
-/// Where there is no room now, callers may try again; else no instance ever starts, and a deploy
-/// says why.
+/// Lack of disk space at the moment is an error that callers may retry; otherwise no instance can
+/// ever start, and the deploy fails with the reason.
 fn no_tmp_disk(error: &volumes::Error) -> Failure {
     tracing::warn!(error = error.report(), "no disk for /tmp of an instance");
     let failure = match error.is_exhaustion() {
@@ -140,7 +140,7 @@ fn no_tmp_disk(error: &volumes::Error) -> Failure {
     failure.with_detail(format!(": {}", error.report()))
 }
 
-/// Starts a sandbox as a machine does.
+/// Starts a sandbox on the machine.
 pub(crate) async fn start(
     sandboxes: &Sandboxes,
     spec: LaunchSpec,
@@ -151,14 +151,14 @@ pub(crate) async fn start(
     Ok(Arc::new(SandboxProcess::new(sandbox, port, stop)))
 }
 
-/// A missing or damaged image has its own codes; the image crate knows them.
+/// A missing or damaged image has its own codes, from the image crate.
 fn image_failure(error: &image::Error) -> Failure {
     Failure::new(error.run_status(), "the function's image cannot be used").with_detail(format!(": {}", error.report()))
 }
 
-/// What the image or its configuration got wrong is told to the function's owner as it is; a
-/// machine that is full is told as such; of anything else the owner learns what failed, and the
-/// operator all of it. Callers learn which of these it is.
+/// Errors of the image or its configuration are shown to the function's owner in full; a full
+/// machine is reported as such; of other errors the owner sees the failed operation, and the
+/// operator everything. Callers see only which of these it is.
 fn sandbox_failure(error: &sandbox::Error) -> Failure {
     if error.is_images_fault() {
         let message = "the container cannot be started as the image and the function's configuration say";

@@ -1,5 +1,5 @@
-//! Starts in real sandboxes, of a static program compiled here: what the kernel does in each case,
-//! in the contract's codes. Need root and a C compiler.
+//! Starts in real sandboxes, of a static program compiled here: the kernel's behaviour in each
+//! case, in the contract's codes. Need root and a C compiler.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ use crate::testing::{platform, version};
 use crate::{Config, Launcher};
 
 /// `serve PORT` greets each connection with the function's name, and says goodbye on SIGQUIT where
-/// that is given too; `exit CODE` complains and ends; `hog` takes memory.
+/// that is given too; `exit CODE` prints an error and ends; `hog` allocates memory.
 const PROGRAM: &str = r#"
 #include <netinet/in.h>
 #include <signal.h>
@@ -112,7 +112,7 @@ impl Bed {
         Self { sandboxes, logs, request: RequestId::random(), dir }
     }
 
-    /// Starts `args` of the program, as `change` wants it.
+    /// Starts `args` of the program, with the version adjusted by `change`.
     async fn launch(
         &self,
         args: &str,
@@ -167,7 +167,7 @@ async fn failure(args: &str, change: impl FnOnce(&mut RunConfig, &mut CatalogVer
 async fn privileged_a_server_is_reached_until_it_is_killed() {
     let bed = Bed::new().await;
     let launched = bed.launch("serve 9000", |_, _| {}).await;
-    // Everything is ended before anything is asserted: a failed test leaves nothing on the machine.
+    // Everything is ended before any assertion: a failed test leaves nothing on the machine.
     let seen = match &launched {
         Ok(launched) => {
             let mut greeting = String::new();
@@ -200,7 +200,7 @@ async fn privileged_what_is_printed_on_the_images_stop_signal_is_in_the_log() {
         }
         Err(_) => None,
     };
-    // Its output is read to the end by whoever waited for its end, too.
+    // Its output has been read to the end once a wait for its end returns.
     let said = || bed.logs.tail(&bed.request, 100);
     let read = async {
         while !said().contains("goodbye") {

@@ -1,5 +1,5 @@
-//! What a start needs from this machine: root file systems and sandboxes. The real one is
-//! `local.rs`; tests put a fake in its place, which stands for the kernel.
+//! The interface of a start to this machine: root file systems and sandboxes. The real one is
+//! `local.rs`; tests use a fake in place of the kernel.
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
@@ -16,13 +16,13 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::stop::StopPolicy;
 
-/// Makes and runs instances.
+/// Creates and runs instances.
 pub(crate) trait Machine: Send + Sync + 'static {
     /// The root file system of a prepared image.
     fn root<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Root, Failure>>;
-    /// The volumes of a version, as its instances get them.
+    /// The volume mounts of a version's instances.
     fn mounts<'a>(&'a self, mounts: &'a [types::Mount]) -> BoxFuture<'a, Result<Vec<Mount>, Failure>>;
-    /// A file system of this size, in MB, to be the `/tmp` of one instance.
+    /// A file system of this size, in MB, for the `/tmp` of one instance.
     fn tmp_disk(&self, size_mb: u32) -> BoxFuture<'_, Result<TmpDisk, Failure>>;
     /// Starts an instance that serves `port`; resolves when its program runs. Dropping the future
     /// stops what was started.
@@ -34,15 +34,15 @@ pub(crate) trait Machine: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Arc<dyn LocalProcess>, Failure>>;
 }
 
-/// A root file system, in place while this lives.
+/// A root file system, available until this is dropped.
 pub(crate) struct Root {
     /// Read-only directories, topmost first.
     pub(crate) lower_dirs: Vec<PathBuf>,
-    /// What the image says of running it.
+    /// The image's run configuration.
     pub(crate) run: Arc<RunConfig>,
-    /// What earlier starts of the image have found in its root.
+    /// Facts that earlier starts of the image have found in its root.
     pub(crate) facts: Arc<RootFacts>,
-    /// What keeps the directories there.
+    /// Keeps the directories available.
     pub(crate) _held: Box<dyn Any + Send + Sync>,
 }
 
@@ -50,11 +50,11 @@ pub(crate) struct Root {
 pub(crate) struct TmpDisk {
     /// Its detached mount.
     pub(crate) mount: OwnedFd,
-    /// Its share of the disk, the instance's as long as it runs.
+    /// Its disk space, reserved until the instance has ended.
     pub(crate) held: Box<dyn Any + Send + Sync>,
 }
 
-/// What a running instance needs, released when it has ended, in this order.
+/// Resources of a running instance, released when it has ended, in this order.
 pub(crate) struct Held {
     pub(crate) _output: Output,
     pub(crate) _root: Root,
@@ -65,6 +65,6 @@ pub(crate) struct Held {
 pub(crate) trait LocalProcess: Process {
     /// Resolves when its port accepts connections, or after `timeout`.
     fn wait_listening(&self, timeout: Duration) -> BoxFuture<'_, Result<(), NotListening>>;
-    /// Drops `held` when it has ended, whoever ended it.
+    /// Drops `held` when it has ended, for any reason.
     fn hold_until_ended(&self, held: Held);
 }

@@ -1,16 +1,15 @@
-//! Whether a function reaches the world outside. Pure.
+//! Network access of a function. Pure.
 
 use sandbox::{GATEWAY_NAME, Refused};
 use types::{Egress, VersionSpec};
 
-/// Whether its instances have a link: one without public network has one for the sake of the
-/// machine's ports, or of the gateway, alone.
+/// Whether its instances have a link: one without public network has a link only for ports of the
+/// machine, or for the gateway.
 pub(crate) fn is_linked(spec: &VersionSpec) -> bool {
     has_public_network(spec) || !spec.extras.host_ports.is_empty() || !gateway_ports(spec).is_empty()
 }
 
-/// First and last of the ports by which they reach the gateway: every one where no list says what
-/// they may reach.
+/// First and last of the ports by which they reach the gateway: all of them without an egress list.
 pub(crate) fn gateway_ports(spec: &VersionSpec) -> Vec<(u16, u16)> {
     match &spec.extras.egress {
         Some(list) => list.ports_of_name(GATEWAY_NAME),
@@ -19,18 +18,18 @@ pub(crate) fn gateway_ports(spec: &VersionSpec) -> Vec<(u16, u16)> {
     }
 }
 
-/// The list of what they may reach by it, if there is one.
+/// The egress list, if there is one.
 pub(crate) fn egress(spec: &VersionSpec) -> Option<Egress> {
     if has_public_network(spec) { spec.extras.egress.clone() } else { Some(Egress::nothing()) }
 }
 
-/// What `PublicNetConfig` says; a function that does not say has it (contract, CreateFunction).
+/// The setting `PublicNetConfig`; enabled by default (contract, CreateFunction).
 fn has_public_network(spec: &VersionSpec) -> bool {
     let status = spec.carried.get("PublicNetConfig").and_then(|config| config.get("PublicNetStatus")?.as_str());
     status != Some("DISABLE")
 }
 
-/// The line of a function's log for what was refused to it.
+/// The line in a function's log for a refused connection.
 pub(crate) fn refusal(refused: &Refused) -> String {
     format!("egress to {refused} was refused: it is not on the function's list (sampan deploy --egress)")
 }

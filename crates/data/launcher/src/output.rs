@@ -3,14 +3,14 @@
 use logs::Logs;
 use types::InstanceId;
 
-/// What [`Logs::attach`] began; detached when dropped.
+/// An attachment by [`Logs::attach`]; detached when dropped.
 pub(crate) struct Output {
     logs: Logs,
     instance: InstanceId,
 }
 
 impl Output {
-    /// Takes charge of an attached instance.
+    /// Takes over an attached instance.
     pub(crate) fn new(logs: Logs, instance: InstanceId) -> Self {
         Self { logs, instance }
     }

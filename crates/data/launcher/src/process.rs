@@ -1,4 +1,4 @@
-//! A sandbox as the pool sees it: [`Process`] for one port and one stop policy.
+//! A sandbox as the pool's [`Process`], with one port and one stop policy.
 
 use std::io;
 use std::net::IpAddr;
@@ -87,7 +87,7 @@ impl Process for SandboxProcess {
     }
 
     fn network_bytes(&self) -> NetworkBytes {
-        // Counters that cannot be read count nothing now; the next reading has it all.
+        // Unreadable counters count as zero now; the next reading has the total.
         self.sandbox.network_bytes().unwrap_or_default()
     }
 }

@@ -1,5 +1,4 @@
-//! Secrets in the environment of an instance: references become values when it starts, and not
-//! before.
+//! Secrets in the environment of an instance: references are resolved when it starts.
 
 use sandbox::SecretFile;
 use types::secret_ref::{self, Part};
@@ -8,32 +7,32 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Longest variable with its name, `=` and final NUL that Linux takes (execve(2),
+/// Longest variable with its name, `=` and final NUL that Linux accepts (execve(2),
 /// `MAX_ARG_STRLEN`).
 const VARIABLE_BYTES_MAX: usize = 131_072;
 
-/// Why there is no value where nothing gives values.
+/// The error where secrets are not configured.
 const NO_SECRETS: &str = "there are no secrets here";
 
-/// Who reads a secret.
+/// The reader of a secret.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretReader<'a> {
-    /// The version whose instance gets it.
+    /// The version of the instance.
     pub version: &'a CatalogVersion,
     /// The instance.
     pub instance: &'a InstanceId,
 }
 
-/// Where values of secrets come from.
+/// Source of secrets' values.
 pub trait SecretValues: Send + Sync + 'static {
-    /// The value that a reference means now to functions of the reader's namespace.
+    /// The current value of a reference for functions of the reader's namespace.
     ///
     /// # Errors
-    /// Why there is none, without any value.
+    /// Why there is none; contains no value.
     fn value(&self, reader: SecretReader<'_>, secret: &SecretRef) -> Result<SecretBytes, String>;
 }
 
-/// Puts values in the place of references in the variables that are the user's.
+/// Resolves the references in the user's variables.
 pub(crate) fn resolve(
     variables: &mut [(String, String)],
     reader: SecretReader<'_>,
@@ -41,7 +40,7 @@ pub(crate) fn resolve(
 ) -> Result<(), Failure> {
     let own = &reader.version.spec.environment;
     for (name, value) in variables {
-        // What the image sets stays as it is: its references name nothing.
+        // Variables of the image are unchanged: their references are not resolved.
         if own.iter().any(|(own, _)| own == name) {
             let resolved = resolved(value, reader, values).map_err(|why| unusable(name, &why))?;
             if let Some(resolved) = resolved {
@@ -68,7 +67,7 @@ pub(crate) fn files(reader: SecretReader<'_>, values: Option<&dyn SecretValues>)
     reader.version.spec.extras.secret_files.iter().map(file).collect()
 }
 
-/// The value with its secrets; nothing where it names none.
+/// The value with its secrets resolved; `None` where it has no references.
 fn resolved(
     value: &str,
     reader: SecretReader<'_>,
@@ -90,7 +89,7 @@ fn resolved(
             }
         });
     }
-    // Of its whole length at once: a text that grows leaves copies behind.
+    // Allocated once at full length: a growing string leaves copies behind.
     let mut resolved = Zeroizing::new(String::with_capacity(texts.iter().map(|text| text.len()).sum()));
     texts.iter().for_each(|text| resolved.push_str(text));
     Ok(Some(resolved))
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
     use crate::testing::version;
 
-    /// Knows one secret, by any version.
+    /// Has one secret, in every version.
     struct One;
 
     impl SecretValues for One {

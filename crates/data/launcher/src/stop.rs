@@ -1,5 +1,4 @@
-//! How instances of a function are asked to end: by the signal of its image, within the grace that
-//! it has. Pure.
+//! Stop policy of a function's instances: the stop signal of the image, and the grace. Pure.
 
 use std::time::Duration;
 
@@ -7,9 +6,9 @@ use types::tags;
 
 use crate::Config;
 
-/// The signal of images that name none, or one that there is not.
+/// The signal of images without a valid one.
 const DEFAULT: i32 = 15;
-/// The first and the last real-time signal, as the C library of images counts them.
+/// The first and the last real-time signal, as the images' C library numbers them.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 /// Signals by their names without `SIG` (signal(7), x86-64), from 1 on.
 const NAMES: [&str; 31] = [
@@ -18,17 +17,17 @@ const NAMES: [&str; 31] = [
     "PWR", "SYS",
 ];
 
-/// What an instance is asked by, and how long it then has.
+/// Stop signal and grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StopPolicy {
     pub(crate) signal: i32,
     pub(crate) grace: Duration,
 }
 
-/// That of a function with these tags, whose image has this STOPSIGNAL.
+/// The policy of a function with these tags, whose image has this STOPSIGNAL.
 pub(crate) fn stop_policy(stop_signal: &str, tags: &[(String, String)], config: &Config) -> StopPolicy {
     let signal = number(stop_signal).unwrap_or(DEFAULT);
-    // The API has refused values that are none.
+    // The API has refused invalid values.
     let own = tags::stop_grace_s(tags).ok().flatten().map(|seconds| Duration::from_secs(u64::from(seconds)));
     StopPolicy { signal, grace: own.unwrap_or(Duration::from_millis(config.stop_grace_ms)) }
 }

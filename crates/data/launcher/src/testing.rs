@@ -1,4 +1,4 @@
-//! What tests of this crate share: a version, and a machine without a kernel behind it.
+//! Shared fixtures of this crate's tests: a version, and a machine without a kernel behind it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -66,7 +66,7 @@ pub(crate) fn version() -> CatalogVersion {
     }
 }
 
-/// What the program of the fake sandbox does.
+/// Behaviour of the fake sandbox's program.
 #[derive(Debug, Clone)]
 pub(crate) enum Program {
     Listens,
@@ -87,12 +87,12 @@ pub(crate) enum Program {
     CannotRun(Failure),
 }
 
-/// A machine that pretends.
+/// A fake machine.
 #[derive(Clone)]
 pub(crate) struct FakeMachine {
     pub(crate) program: Program,
     pub(crate) image: Result<RunConfig, Failure>,
-    /// Sandboxes that run, and roots that are held.
+    /// Running sandboxes, and held roots.
     pub(crate) running: Arc<AtomicUsize>,
     pub(crate) roots: Arc<AtomicUsize>,
 }
@@ -108,7 +108,7 @@ impl FakeMachine {
     }
 }
 
-/// Counts one up while it lives.
+/// Increments a counter while it exists.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {

@@ -29,10 +29,10 @@ pub struct Acceptor {
     pub timeouts: Timeouts,
     /// The threads that serve the connections; `None` for the runtime of [`Acceptor::run`].
     pub workers: Option<Workers>,
-    /// Pause after accept(2) failed for want of a descriptor, and between attempts to enter a full
+    /// Pause after accept(2) failed for lack of a descriptor, and between attempts to enter a full
     /// table.
     pub retry: Duration,
-    /// Time for requests under way to finish after shutdown began.
+    /// Time for requests in flight to finish after shutdown began.
     pub drain: Duration,
 }
 

@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::timeouts::ConnectionState;
 
-/// Makes the whole response to a request whose head is too large for hyper.
+/// Creates the whole response to a request whose head is too large for hyper.
 pub type HeadRefusal = Arc<dyn Fn() -> Bytes + Send + Sync>;
 
-/// How hyper begins its own response to such a request. Those of requests have other headers before
-/// `Connection`, which no service sets.
+/// The beginning of hyper's own response to such a request. Responses to requests have other
+/// headers before `Connection`, which no service sets.
 const BARE_REFUSAL: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n";
 
 /// The socket, with the state it updates.
@@ -29,7 +29,7 @@ pub(crate) struct ClientIo<S, M> {
 }
 
 impl<S, M> ClientIo<S, M> {
-    /// Records in `state` what happens on `socket`.
+    /// Records the events on `socket` in `state`.
     pub fn new(socket: S, state: Arc<ConnectionState>, refusal: Option<HeadRefusal>, entry: M) -> Self {
         Self { socket, state, refusal, refusing: None, _member: entry }
     }
@@ -44,7 +44,7 @@ impl<S: AsyncWrite + Unpin, M: Unpin> ClientIo<S, M> {
         self.refusing.is_some()
     }
 
-    /// Writes a refusal; `len` bytes count as written then.
+    /// Writes a refusal; `len` bytes then count as written.
     fn poll_refuse(&mut self, context: &mut Context<'_>, len: usize) -> Poll<io::Result<usize>> {
         while let Some(rest) = self.refusing.as_mut().filter(|rest| !rest.is_empty()) {
             let polled = Pin::new(&mut self.socket).poll_write(context, rest);

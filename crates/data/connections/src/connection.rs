@@ -31,7 +31,7 @@ use crate::timeouts::{ConnectionState, Decision, Timeouts};
 pub(crate) enum Phase {
     /// Serving.
     Open,
-    /// Requests under way finish; no new ones begin.
+    /// Requests in flight finish; no new ones begin.
     Draining,
     /// The drain timeout has passed: connections are closed at once.
     Cut,
@@ -104,7 +104,7 @@ impl Connection {
                 let mut event = Gated::new(next);
                 tokio::select! {
                     biased;
-                    // First: a response that is written from here on says that it is the last.
+                    // First: a response that is written from here on is marked as the last.
                     event = &mut event => event,
                     served = serving.as_mut() => {
                         state.leave_http();
@@ -113,7 +113,7 @@ impl Connection {
                 }
             };
             if !matches!(event, Event::Phase(_)) {
-                // A request that has come keeps the connection from eviction and timeouts.
+                // A request that has arrived keeps the connection from eviction and timeouts.
                 if let Poll::Ready(served) = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await {
                     state.leave_http();
                     return log_end(address, served);
@@ -149,7 +149,7 @@ impl Connection {
     }
 }
 
-/// What happens to a connection beside its requests.
+/// Events of a connection other than its requests.
 enum Event {
     /// Another stage of shutdown.
     Phase(Phase),

@@ -30,7 +30,7 @@ pub struct Candidate {
     pub id: u64,
     /// Network of its client.
     pub network: ClientNetwork,
-    /// Milliseconds since its last request ended; `None` while a request is under way.
+    /// Milliseconds since its last request ended; `None` while a request is in flight.
     pub idle_ms: Option<u64>,
 }
 

@@ -1,5 +1,5 @@
-//! Polls a future only when it was woken itself, and not each time its task was: what seldom
-//! happens to a connection is not looked at for each of its requests.
+//! Polls a future only when its own waker was woken, and not whenever its task was: rare events of
+//! a connection are not polled for each of its requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl<F: Future + Unpin> Future for Gated<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        // Before the gate is looked at: a wake from here on reaches this task.
+        // Before the gate is checked: a wake from here on reaches this task.
         this.gate.task.lock().clone_from(cx.waker());
         if !this.gate.is_open.swap(false, Ordering::AcqRel) {
             return Poll::Pending;

@@ -1,4 +1,4 @@
-//! Where an acceptor's connections come from: a listening socket, or others that accept them.
+//! Sources of an acceptor's connections: a listening socket, or a channel of accepted ones.
 
 use std::any::Any;
 use std::io;
@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 
-/// A connection that was accepted elsewhere: its socket, its client's address, and what is dropped
-/// when it has ended.
+/// A connection that was accepted elsewhere: its socket, its client's address, and a guard that is
+/// dropped when it has ended.
 pub type Handed = (TcpStream, SocketAddr, Box<dyn Any + Send + Sync>);
 
 /// A source of connections.
@@ -16,7 +16,7 @@ pub type Handed = (TcpStream, SocketAddr, Box<dyn Any + Send + Sync>);
 pub enum Incoming {
     /// A listening socket.
     Listener(TcpListener),
-    /// Connections that are handed over; none come any more when all senders are gone.
+    /// Connections from a channel, which ends when all senders are dropped.
     Handed(Mutex<mpsc::Receiver<Handed>>),
 }
 

@@ -68,7 +68,7 @@ impl Connections {
     }
 
     /// Adds a connection as soon as there is room. A full table evicts an idle connection, or waits
-    /// until one is idle or ends; it tries again every `retry`.
+    /// until one is idle or ends; it retries every `retry`.
     pub(crate) async fn enter(&self, address: IpAddr, retry: Duration) -> EntryGuard {
         loop {
             if let Some(entry) = self.try_enter(address) {

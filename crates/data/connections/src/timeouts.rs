@@ -34,12 +34,12 @@ impl Timeouts {
     }
 }
 
-/// What to do with a connection.
+/// The decision about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Nothing.
     Keep,
-    /// Idle: shut down by the protocol (GOAWAY, or close after the answer under way).
+    /// Idle: shut down by the protocol (GOAWAY, or close after the response in flight).
     CloseGently,
     /// Stalled: drop the connection and its requests. Holds the reason for the log.
     CloseNow(&'static str),
@@ -53,7 +53,7 @@ struct Snapshot {
     quiet_since_ms: u64,
     /// First byte of a request whose headers are incomplete.
     head_since_ms: u64,
-    /// First write that the client's socket did not take.
+    /// First write that would block.
     blocked_since_ms: u64,
 }
 
@@ -114,7 +114,7 @@ impl ConnectionState {
         }
     }
 
-    /// Records whether the last write was taken by the socket.
+    /// Records whether the last write would have blocked.
     pub(crate) fn write_blocked(&self, blocked: bool) {
         let marked = self.blocked_since_ms.load(Ordering::Relaxed) != NEVER;
         if blocked != marked {
@@ -127,7 +127,7 @@ impl ConnectionState {
         self.left_http.store(true, Ordering::Relaxed);
     }
 
-    /// Milliseconds since the last request ended; `None` while a request is under way.
+    /// Milliseconds since the last request ended; `None` while a request is in flight.
     pub(crate) fn idle_ms(&self) -> Option<u64> {
         if self.in_flight.load(Ordering::Acquire) > 0 || self.left_http.load(Ordering::Relaxed) {
             return None;
@@ -159,12 +159,12 @@ impl ConnectionState {
     }
 }
 
-/// A request under way.
+/// A request in flight.
 #[derive(Debug)]
 pub struct RequestGuard(Arc<ConnectionState>);
 
 impl RequestGuard {
-    /// Whether the socket did not take the last write.
+    /// Whether the last write would have blocked.
     pub fn is_write_blocked(&self) -> bool {
         self.0.blocked_since_ms.load(Ordering::Relaxed) != NEVER
     }

@@ -20,12 +20,12 @@ thread_local! {
     static CURRENT: Cell<WorkerId> = const { Cell::new(WorkerId::NONE) };
 }
 
-/// Which of the process's workers a thread is. Sockets are registered with the runtime of one.
+/// Identifies one of the process's workers. A socket is registered with the runtime of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerId(Option<NonZeroUsize>);
 
 impl WorkerId {
-    /// A thread that is no worker, such as those of the platform's runtime.
+    /// A thread that is not a worker, such as those of the platform's runtime.
     pub const NONE: Self = Self(None);
 
     /// The calling thread.
@@ -54,24 +54,24 @@ struct Worker {
     sockets: TaskTracker,
 }
 
-/// A socket that a worker serves, as the worker counts it.
+/// A socket that a worker serves, counted by the worker.
 pub(crate) struct ServedSocket {
     _counted: TaskTrackerToken,
 }
 
 impl Workers {
-    /// One for each processor that the process may use.
+    /// Starts one for each processor that the process may use.
     ///
     /// # Errors
-    /// When a thread or a runtime cannot be made.
+    /// When a thread or a runtime cannot be created.
     pub fn one_per_processor() -> io::Result<Self> {
         Self::start(thread::available_parallelism().map_or(1, NonZeroUsize::get))
     }
 
-    /// So many, at least one.
+    /// Starts `count`, at least one.
     ///
     /// # Errors
-    /// When a thread or a runtime cannot be made.
+    /// When a thread or a runtime cannot be created.
     pub fn start(count: usize) -> io::Result<Self> {
         let runtimes = (0..count.max(1)).map(|_| Builder::new_current_thread().enable_all().build());
         let runtimes = runtimes.collect::<io::Result<Vec<_>>>()?;
@@ -92,7 +92,7 @@ impl Workers {
         Ok(Self { workers, _stop: guard })
     }
 
-    /// The runtime of each worker, for work that is to run there.
+    /// The runtime of each worker, to spawn tasks on it.
     pub fn runtimes(&self) -> impl Iterator<Item = &Handle> {
         self.workers.iter().map(|worker| &worker.runtime)
     }
@@ -105,7 +105,7 @@ impl Workers {
     /// Registers a socket with the worker that has the fewest.
     ///
     /// # Errors
-    /// Of the registration.
+    /// When the registration fails.
     pub(crate) fn hand_over(&self, socket: TcpStream) -> io::Result<(TcpStream, Handle, ServedSocket)> {
         let worker = self.least_loaded();
         let served = ServedSocket { _counted: worker.sockets.token() };
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket of a worker, what counts it, and its peer.
+    /// A socket of a worker, its count guard, and its peer.
     async fn handed_over(workers: &Workers) -> (TcpStream, Handle, ServedSocket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -177,7 +177,7 @@ mod tests {
         let mut byte = [0];
         peer.read_exact(&mut byte).await.expect("echoed");
         echo.await.expect("no panic");
-        // A runtime that has ended cancels what is spawned on it.
+        // A runtime that has ended cancels tasks spawned on it.
         while other.runtime.spawn(async {}).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,4 +1,4 @@
-//! `cloudevents`: CloudEvents 1.0 over HTTP, one by one or in batches.
+//! `cloudevents`: CloudEvents 1.0 over HTTP, single or in batches.
 
 use bytes::Bytes;
 use events::InvokeType;

@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Zone of the schedules of timers that do not name one: an offset such as `+08:00`, or a name
-    /// of the IANA database such as `Europe/Berlin`.
+    /// Time zone of timer schedules that do not name one: an offset such as `+08:00`, or a name of
+    /// the IANA database such as `Europe/Berlin`.
     pub timer_zone: Zone,
-    /// How long after its time a timer's event is still made, in seconds: the last one that was
-    /// missed while the platform was down, and one that the queue had no room for. 0 makes up for
-    /// none. Keys of events are kept for at least as long (`[events] dedup_s`).
+    /// How long after its time a timer's event is still created, in seconds: the last one that was
+    /// missed while the platform was down, and one for which the queue had no room. 0 creates no
+    /// late events. Keys of events are kept for at least as long (`[events] dedup_s`).
     pub timer_start_deadline_s: u64,
-    /// Longest sleep between looks at the clock, in milliseconds: it may be set meanwhile.
+    /// Longest sleep between checks of the clock, in milliseconds: it may be set meanwhile.
     pub timer_sleep_ms_max: u64,
-    /// Most events of timers that wait for their commit at a time.
+    /// Maximum of timer events that wait for their commit.
     pub timer_commits_max: usize,
-    /// Most events in a minute of the clock that a trigger makes which sets no rate of its own.
+    /// Maximum of events per clock minute for a trigger that sets no rate of its own.
     pub rate_per_minute_max: u32,
-    /// Characters of the name of a trigger.
+    /// Longest name of a trigger, in characters.
     pub name_len_max: usize,
-    /// Bytes of a trigger's `TriggerDesc`.
+    /// Longest `TriggerDesc` of a trigger, in bytes.
     pub desc_bytes_max: usize,
-    /// Bytes of a trigger's `CustomArgument`.
+    /// Longest `CustomArgument` of a trigger, in bytes.
     pub custom_argument_bytes_max: usize,
-    /// Buckets that are looked at at a time.
+    /// Buckets that are polled concurrently.
     pub polls_max: usize,
     /// Pages of one bucket's list, of at most 1,000 objects each; a longer list is an error.
     pub poll_pages_max: usize,
@@ -64,7 +64,7 @@ impl Config {
     /// keys of events.
     ///
     /// # Errors
-    /// The first key that is wrong, and its bounds.
+    /// The first invalid key, and its bounds.
     pub fn check(&self, dedup_s: u64) -> Result<(), WrongSetting> {
         let bounds = [
             ("triggers.timer_start_deadline_s", self.timer_start_deadline_s, 0, dedup_s),

@@ -1,4 +1,4 @@
-//! `cos`: objects of a bucket that change, as its store notifies of them or as lists show them.
+//! `cos`: changed objects of a bucket, from notifications of its store or from its listings.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ impl Source for Cos {
     }
 
     fn describe(&self, given: Given, _now_ms: i64) -> Result<Map<String, Value>, ApiError> {
-        // The bucket is otherwise that of the trigger's name, which every name makes one of.
+        // Otherwise the bucket is that of the trigger's name, which is always valid.
         let connections = &self.connections;
         hook::checked(given, |text| {
             let Some(poll) = Description::parse(text, "bucket")?.poll else { return Ok(()) };

@@ -1,15 +1,15 @@
-//! `TriggerDesc`: a text in the kind's own form, or a JSON object, in which the options of every
-//! trigger stand beside what the kind needs.
+//! `TriggerDesc`: a text in the kind's own form, or a JSON object that contains the options common
+//! to all triggers besides the kind's own fields.
 
 use serde_json::{Map, Value};
 use types::{ApiError, Trigger, TriggerOptions};
 
 use crate::source::{Given, Source, invalid};
 
-/// Reads a `TriggerDesc`: what is stored of it, and its options.
+/// Parses a `TriggerDesc`: its stored form, and its options.
 ///
 /// # Errors
-/// `InvalidParameterValue.TriggerDesc`, or the code that the kind has for what is wrong.
+/// `InvalidParameterValue.TriggerDesc`, or a more specific code of the kind.
 pub fn read(
     source: &dyn Source,
     text: &str,
@@ -35,12 +35,12 @@ pub fn read(
     Ok((source.describe(Given::Object(object), now_ms)?, options))
 }
 
-/// A `TriggerDesc` that changes a trigger: what answers hide of the old one stays as it is.
+/// A `TriggerDesc` that changes a trigger: values that responses hide are kept from the old one.
 pub fn changed(text: &str, old: &Trigger) -> String {
     formats::hook::with_secrets_of(text, &old.desc)
 }
 
-/// A trigger's `TriggerDesc` as answers have it.
+/// A trigger's `TriggerDesc` for responses.
 pub fn shown(source: Option<&dyn Source>, trigger: &Trigger) -> String {
     let mut object = source.map_or_else(|| trigger.desc.clone(), |source| source.shown(&trigger.desc));
     if let Ok(Value::Object(options)) = serde_json::to_value(&trigger.options) {

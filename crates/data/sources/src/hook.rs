@@ -1,4 +1,4 @@
-//! What the kinds that are called over HTTP have in common; `formats::hook` reads their requests.
+//! Common code of the kinds that receive HTTP requests; `formats::hook` parses their requests.
 
 use formats::hook::{self, Invalid};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use types::{ApiError, ErrorCode};
 
 use crate::source::{Given, invalid};
 
-/// An object that its kind can read; it is stored as it was given.
+/// Checks that the kind can parse an object; it is stored as given.
 pub(crate) fn checked(
     given: Given,
     check: impl FnOnce(&str) -> Result<(), Invalid>,
@@ -21,7 +21,7 @@ pub(crate) fn checked(
 pub(crate) fn shown(desc: &Map<String, Value>) -> Map<String, Value> {
     match serde_json::from_str(&hook::shown(&Value::Object(desc.clone()).to_string())) {
         Ok(Value::Object(shown)) => shown,
-        // What cannot be read may hold a secret.
+        // An unreadable one may contain a secret.
         _ => Map::new(),
     }
 }
@@ -71,7 +71,7 @@ mod tests {
             let test = source.event(&trigger, &Occurrence::Test { at_ms: 1, function }).unwrap();
             assert!(serde_json::from_slice::<Value>(&test).unwrap().is_object(), "{kind}");
             assert!(source.event(&trigger, &Occurrence::Tick { at_ms: 1 }).is_err(), "{kind}");
-            // What was shown is no secret: it cannot be written back by mistake.
+            // The placeholder is not a valid secret: it cannot be written back by mistake.
             let error = description::read(source, &shown, 4096, 0).unwrap_err();
             assert_eq!(error.code, ErrorCode::INVALID_VALUE_TRIGGER_DESC);
             assert!(error.message.contains("secret 1 has 3 bytes"), "{}", error.message);

@@ -1,5 +1,5 @@
-//! `http`: the URL of a version or alias (contract 4.11). It makes no events: the gateway answers
-//! calls as its description says.
+//! `http`: the URL of a version or alias (contract 4.11). It creates no events: the gateway answers
+//! calls according to its description.
 
 use bytes::Bytes;
 use events::InvokeType;

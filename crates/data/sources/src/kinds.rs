@@ -1,4 +1,4 @@
-//! The kinds of triggers that there are.
+//! The supported kinds of triggers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::timer::Timer;
 use crate::webhook::Webhook;
 
-/// Types of the cloud API that have no source here.
+/// Types of the cloud API that are not supported.
 const NOT_BUILT: [&str; 9] = ["ckafka", "cls", "apigw", "cmq", "clb", "mps", "cm", "vod", "eb"];
 
 /// All kinds of triggers; cheap to clone.
@@ -29,13 +29,13 @@ struct Inner {
 }
 
 impl Sources {
-    /// The kinds under these settings.
+    /// Creates the kinds with these settings.
     pub fn new(config: Config) -> Self {
         Self::with_connections(config, BTreeSet::new(), Installation::default())
     }
 
-    /// The same; `connections` are the names of the stores that triggers can look at,
-    /// `installation` is whose events are.
+    /// Creates the kinds; `connections` are the names of the stores that triggers can poll,
+    /// `installation` is the identity in events.
     pub fn with_connections(config: Config, connections: BTreeSet<String>, installation: Installation) -> Self {
         let timer = Timer::new(&config);
         let kinds: Vec<Box<dyn Source>> = vec![
@@ -48,8 +48,8 @@ impl Sources {
         Self(Arc::new(Inner { timer, rates: Rates::default(), kinds, config }))
     }
 
-    /// Counts one event of a trigger at `now_ms`, Unix milliseconds; `false` when it has made as
-    /// many as it may in this minute, and must not make this one. Tests of its owner are not
+    /// Counts one event of a trigger at `now_ms`, Unix milliseconds; `false` when its limit for
+    /// this minute is reached and the event must not be created. Tests by its owner are not
     /// counted.
     pub fn admit(&self, trigger: &Trigger, now_ms: i64) -> bool {
         let admitted = self.0.rates.admit(trigger, self.0.config.rate_per_minute_max, now_ms);
@@ -59,7 +59,7 @@ impl Sources {
         admitted
     }
 
-    /// Takes back one that was admitted and is the same as one before: repetitions do not count.
+    /// Uncounts one that was admitted but is a duplicate.
     pub(crate) fn give_back(&self, trigger: &Trigger) {
         self.0.rates.give_back(trigger);
     }
@@ -73,16 +73,16 @@ impl Sources {
         &self.0.config
     }
 
-    /// The kind of a `Type`; `None` when it is not built.
+    /// The kind of a `Type`; `None` when it is not supported.
     pub fn get(&self, kind: &str) -> Option<&dyn Source> {
         self.0.kinds.iter().find(|source| source.kind() == kind).map(AsRef::as_ref)
     }
 
-    /// The same for a caller that asks for it.
+    /// The kind that a caller requests.
     ///
     /// # Errors
-    /// `UnsupportedOperation.Trigger` for a type that is not built, `InvalidParameterValue.Type`
-    /// for what is no type.
+    /// `UnsupportedOperation.Trigger` for a type that is not supported,
+    /// `InvalidParameterValue.Type` for an unknown type.
     pub fn find(&self, kind: &str) -> Result<&dyn Source, ApiError> {
         if let Some(source) = self.get(kind) {
             return Ok(source);

@@ -14,7 +14,7 @@
 //! How to use: [`Sources::new`] with the `[triggers]` settings, [`Sources::find`] by the API's
 //! `Type`, [`description::read`] for a `TriggerDesc`; [`Timers::start`] runs the timers.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cloudevents;

@@ -1,11 +1,12 @@
-//! Whether a function may cause the events of its own trigger, as far as its settings show. Pure.
+//! Detects functions that may cause the events of their own trigger, as far as their settings show.
+//! Pure.
 
 use formats::hook::Objects;
 
-/// Why a function may write what its trigger takes: a variable that names the bucket, and a place
-/// in it that the filter does not leave out.
+/// The warning for a function that may write objects that its trigger matches: a variable that
+/// names the bucket, with a path that the filter does not exclude.
 pub(crate) fn warning(objects: &Objects, environment: &[(String, String)]) -> Option<String> {
-    // Only creations are caused by writing.
+    // Writes cause only creations.
     if !objects.filter.event().starts_with("cos:ObjectCreated:") {
         return None;
     }
@@ -19,8 +20,8 @@ pub(crate) fn warning(objects: &Objects, environment: &[(String, String)]) -> Op
     ))
 }
 
-/// Whether a value names the bucket, with a place that the trigger takes. One that names no place
-/// may mean any, unless the filter shows that its owner has thought of that.
+/// Whether a value names the bucket, with a path that the trigger matches. One without a path may
+/// mean any, unless the filter shows that its owner has considered loops.
 fn may_write(objects: &Objects, value: &str) -> bool {
     let (prefix, suffix) = (objects.filter.prefix(), objects.filter.suffix());
     places(value, &objects.bucket).any(|place| match place.trim_start_matches('/') {
@@ -30,14 +31,14 @@ fn may_write(objects: &Objects, value: &str) -> bool {
     })
 }
 
-/// What follows each name of the bucket in a value: `s3://films/out/` has `/out/`.
+/// The text after each occurrence of the bucket's name in a value: `s3://films/out/` has `/out/`.
 fn places<'a>(value: &'a str, bucket: &'a str) -> impl Iterator<Item = &'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     value.match_indices(bucket).filter_map(move |(at, _)| {
         let (before, after) = (&value[..at], &value[at + bucket.len()..]);
         let whole = !before.ends_with(is_part) && !after.starts_with(is_part);
         let place = after.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '?')).next();
-        // `http://films/` is a host of that name, and `https://films.example.com` is none of it.
+        // `http://films/` is a host of that name; `https://films.example.com` is not the bucket.
         place.filter(|place| whole && (place.is_empty() || place.starts_with('/')))
     })
 }

@@ -1,4 +1,4 @@
-//! How many events each trigger makes in a minute: a bound that the trigger may set, and one for
+//! Rate limit of each trigger's events per minute: a limit that the trigger may set, and one for
 //! all. It stops functions that trigger themselves.
 
 use std::collections::HashMap;
@@ -8,10 +8,10 @@ use std::sync::PoisonError;
 use types::{Trigger, TriggerId};
 
 const MINUTE_MS: i64 = 60_000;
-/// Triggers of earlier minutes that are remembered before they are dropped.
+/// Number of triggers of earlier minutes at which they are removed.
 const STALE_MAX: usize = 1024;
 
-/// Events of the present minute, by trigger.
+/// Events of the current minute, by trigger.
 #[derive(Debug, Default)]
 pub(crate) struct Rates(Mutex<State>);
 
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl Rates {
-    /// Counts one event; `false` when the trigger has made as many as it may in this minute.
+    /// Counts one event; `false` when the trigger's limit for this minute is reached.
     pub(crate) fn admit(&self, trigger: &Trigger, per_minute_max: u32, now_ms: i64) -> bool {
         let max = trigger.options.rate_per_minute.unwrap_or(per_minute_max);
         let minute = now_ms.div_euclid(MINUTE_MS);
@@ -43,7 +43,7 @@ impl Rates {
         *made <= max
     }
 
-    /// Takes back one that was no new event.
+    /// Uncounts a duplicate.
     pub(crate) fn give_back(&self, trigger: &Trigger) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = state.made.get_mut(&trigger.id) {

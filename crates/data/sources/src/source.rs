@@ -1,4 +1,4 @@
-//! What a kind of trigger is.
+//! The interface of a kind of trigger.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use types::{ApiError, ErrorCode, FunctionKey, Trigger};
 /// A `TriggerDesc` without the options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Given {
-    /// A text that is no JSON object.
+    /// A text that is not a JSON object.
     Text(String),
     /// A JSON object.
     Object(Map<String, Value>),
@@ -21,7 +21,7 @@ pub trait Source: Send + Sync + 'static {
     /// `Type` of the API.
     fn kind(&self) -> &'static str;
 
-    /// How its events come in.
+    /// The `InvokeType` of its events.
     fn invoke_type(&self) -> InvokeType;
 
     /// Whether web functions can have it. Event functions can have every kind.
@@ -29,7 +29,7 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
-    /// Whether it makes events at all: only such ones have an age and a rate.
+    /// Whether it creates events: only such kinds have an age and a rate.
     fn makes_events(&self) -> bool {
         true
     }
@@ -39,13 +39,13 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
-    /// Reads what is particular to the kind of a `TriggerDesc`, and makes of it what is stored.
+    /// Parses the kind's own part of a `TriggerDesc` to its stored form.
     ///
     /// # Errors
-    /// `InvalidParameterValue.TriggerDesc` or another code of the contract, naming what is wrong.
+    /// `InvalidParameterValue.TriggerDesc` or another code of the contract, naming the problem.
     fn describe(&self, given: Given, now_ms: i64) -> Result<Map<String, Value>, ApiError>;
 
-    /// What answers show of that; secrets are left out.
+    /// The form for responses, without secrets.
     fn shown(&self, desc: &Map<String, Value>) -> Map<String, Value> {
         desc.clone()
     }
@@ -53,29 +53,29 @@ pub trait Source: Send + Sync + 'static {
     /// The payload of an event.
     ///
     /// # Errors
-    /// When this kind of trigger makes no events of such an occurrence.
+    /// When this kind of trigger creates no events of such an occurrence.
     fn event(&self, trigger: &Trigger, occurrence: &Occurrence) -> Result<Bytes, ApiError>;
 
-    /// What may go wrong with it and a version of its function that has these variables.
+    /// A warning about the trigger with a version of its function that has these variables.
     fn warning(&self, _trigger: &Trigger, _environment: &[(String, String)]) -> Option<String> {
         None
     }
 
-    /// The next times at which it makes events, Unix milliseconds, of a kind that knows them.
+    /// The next times at which it creates events, Unix milliseconds, for a kind with a schedule.
     fn next(&self, _trigger: &Trigger, _after_ms: i64, _count: usize) -> Option<Vec<i64>> {
         None
     }
 }
 
-/// What an event is made of.
+/// The cause of an event.
 #[derive(Debug, Clone)]
 pub enum Occurrence {
-    /// A time has come, Unix milliseconds.
+    /// A scheduled time, Unix milliseconds.
     Tick {
-        /// The time that was scheduled.
+        /// The scheduled time.
         at_ms: i64,
     },
-    /// The trigger's owner tries it out; the event says so.
+    /// A test by the trigger's owner, marked as such in the event.
     Test {
         /// When, Unix milliseconds.
         at_ms: i64,

@@ -20,7 +20,7 @@ pub(crate) struct Timer {
     zone: Zone,
 }
 
-/// What a timer needs.
+/// The description of a timer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Desc {
@@ -37,7 +37,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// The last time that is not after `at_ms`, Unix milliseconds.
+    /// The last time up to `at_ms`, Unix milliseconds.
     pub(crate) fn last_until(&self, at_ms: i64) -> Option<i64> {
         self.zone.last_until(&self.schedule, at_ms)
     }
@@ -53,7 +53,7 @@ impl Timer {
         Self { zone: config.timer_zone.clone() }
     }
 
-    /// The times of a timer that was made; `None` when what is stored makes no sense any more.
+    /// The times of a stored timer; `None` when it can no longer be parsed.
     pub(crate) fn times_of(&self, trigger: &Trigger) -> Option<Times> {
         let desc: Desc = serde_json::from_value(Value::Object(trigger.desc.clone())).ok()?;
         self.times(&desc).ok()

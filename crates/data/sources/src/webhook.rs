@@ -1,4 +1,4 @@
-//! `webhook`: requests that their sender signs over their bytes, which are the event.
+//! `webhook`: requests whose bytes the sender signs; the bytes are the event.
 
 use bytes::Bytes;
 use events::InvokeType;

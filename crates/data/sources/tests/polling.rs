@@ -1,5 +1,4 @@
-//! Buckets that are looked at: a store in this process, a real queue, and runs that only note what
-//! came.
+//! Polled buckets: a store in this process, a real queue, and runs that only record their events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use types::{
     RunStatus, Status, Trigger, TriggerId, TriggerOptions,
 };
 
-/// Longest wait for something that a test expects.
+/// Longest wait for an expected condition.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A store: its pages of (key, second of the last change).
@@ -88,7 +87,7 @@ impl FakeStore {
     }
 }
 
-/// Notes the payload of each event.
+/// Records the payload of each event.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<Value>>>);
 
@@ -121,7 +120,7 @@ struct Fixture {
     _dir: TempDir,
 }
 
-/// 2024-05-01 10:00:00: when the trigger was made.
+/// 2024-05-01 10:00:00: when the trigger was created.
 const MADE: i64 = 1_714_557_600;
 
 impl Fixture {
@@ -149,7 +148,7 @@ impl Fixture {
         Self { store, notes, parts, trigger: trigger.id.clone(), _dir: dir }
     }
 
-    /// Looks until `done`, as a platform would that is started and stopped.
+    /// Polls until `done`, as a platform that is started and stopped does.
     async fn look_until(&self, done: impl Fn() -> bool) {
         let stop = CancellationToken::new();
         let polling = Polling::start(self.parts.clone(), stop.clone());
@@ -163,7 +162,7 @@ impl Fixture {
         polling.join().await;
     }
 
-    /// Looks until the mark is there.
+    /// Polls until the mark is set.
     async fn until_marked(&self) -> i64 {
         let stop = CancellationToken::new();
         let polling = Polling::start(self.parts.clone(), stop.clone());
@@ -238,11 +237,11 @@ fn catalog(trigger: Arc<Trigger>) -> Catalog {
 async fn the_mark_moves_only_after_a_full_pass_and_nothing_is_made_twice() {
     let fixture = Fixture::start().await;
     let (store, notes) = (&fixture.store, &fixture.notes);
-    // The second page breaks off: what the first one had is made, and the mark stays.
+    // The second page fails: events of the first one are created, and the mark is unchanged.
     store.set(&[&[("a.mp4", MADE + 100), ("b.txt", MADE + 100)], &[("c.mp4", MADE + 50)]], Some(1));
     fixture.look_until(|| notes.keys().len() == 1).await;
     assert_eq!((notes.keys(), fixture.mark().await), (vec!["/1/films/a.mp4".to_owned()], None));
-    // The next look, of another process, goes to the end.
+    // The next pass, of another process, reads to the end.
     store.set(&[&[("a.mp4", MADE + 100), ("b.txt", MADE + 100)], &[("c.mp4", MADE + 50), ("old.mp4", MADE - 1)]], None);
     assert_eq!(fixture.until_marked().await, (MADE + 100) * 1000);
     fixture.look_until(|| notes.keys().len() == 2).await;

@@ -1,5 +1,5 @@
 //! Timers over a real store and a real queue, under clocks that the tests set.
-#![allow(clippy::unwrap_used)] // A test stops at the first thing that is not as it should be.
+#![allow(clippy::unwrap_used)] // Tests may unwrap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,7 +20,7 @@ use types::{
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// Notes the events that run; those of the function `full` wait for a permit.
+/// Records the events that run; those of the function `full` wait for a permit.
 struct Seen(Mutex<Vec<Attempt>>, Arc<Semaphore>);
 
 impl Run for Seen {
@@ -45,12 +45,12 @@ impl Run for Seen {
     }
 }
 
-/// A platform without anything but store, queue and timers.
+/// A platform of only a store, a queue and timers.
 struct Platform {
     store: Store,
     events: Events,
     seen: Arc<Seen>,
-    /// What the clock of the timers says, Unix milliseconds.
+    /// The time of the timers' clock, Unix milliseconds.
     now_ms: Arc<AtomicI64>,
     stop: CancellationToken,
     timers: Vec<Timers>,
@@ -98,12 +98,12 @@ fn function(name: &str) -> NewFunction {
     NewFunction { key: key_of(name), kind, protocol: None, async_run: false, trace: false, tags: Vec::new(), spec }
 }
 
-/// A full hour well after triggers that are made now.
+/// A full hour well after triggers that are created now.
 fn next_hour_ms() -> i64 {
     (real_now_ms() / HOUR_MS + 2) * HOUR_MS
 }
 
-/// The hour of the day in UTC+8. Schedules of one hour have no time before it that was missed.
+/// The hour of the day in UTC+8. Schedules of one hour have no missed time before it.
 fn in_china(at_ms: i64) -> i64 {
     (at_ms / HOUR_MS + 8) % 24
 }
@@ -114,7 +114,7 @@ fn real_now_ms() -> i64 {
 }
 
 impl Platform {
-    /// A platform with a function, whose timers' clock stands at `now_ms`.
+    /// A platform with a function, whose timers' clock starts at `now_ms`.
     async fn start(now_ms: i64) -> Self {
         let folder = TempDir::new().unwrap();
         let platform = Self::open(folder, now_ms).await;
@@ -136,7 +136,7 @@ impl Platform {
         Self { store, events, seen, now_ms, stop, timers, folder }
     }
 
-    /// One more scheduler, whose clock is behind by so much.
+    /// Another scheduler, whose clock is behind by `behind_ms`.
     fn run_timers(&mut self, behind_ms: i64) {
         self.run_timers_with(behind_ms, Config { timer_sleep_ms_max: 5, ..Config::default() });
     }
@@ -191,7 +191,7 @@ impl Platform {
         assert!(reached.await.is_ok(), "{:?} instead of {times:?}", self.times());
     }
 
-    /// Ends it, and keeps what is on the disk.
+    /// Stops it, and keeps the data on disk.
     async fn stop(self) -> TempDir {
         self.stop.cancel();
         for timers in &self.timers {
@@ -234,11 +234,11 @@ async fn two_schedulers_on_one_store_run_each_time_once() {
         expected.extend([at_ms, at_ms]);
         platform.set_clock(at_ms);
         platform.until(&expected).await;
-        // The other one's clock comes to the same time.
+        // The other one's clock reaches the same time.
         platform.set_clock(at_ms + 2_000);
     }
-    // The later one has taken up its last time too, and found the event there, before its clock
-    // shows the next minute.
+    // The later one has taken its last time too, and found the event there, before its clock shows
+    // the next minute.
     let last = hour + 10 * MINUTE_MS;
     platform.set_clock(last + 2_000);
     expected.extend([last, last]);
@@ -287,7 +287,7 @@ async fn a_clock_that_is_set_makes_no_burst_and_no_pause() {
     // Two hours back: the next time by the new clock comes.
     platform.set_clock(hour - HOUR_MS + 1);
     let soon = hour - HOUR_MS + 5 * MINUTE_MS;
-    // One look at the new time, so that the next step is no jump over it.
+    // One pass at the new time, so that the next step does not skip it.
     tokio::time::sleep(Duration::from_millis(50)).await;
     platform.set_clock(soon);
     platform.until(&[soon, hour, hour + HOUR_MS]).await;

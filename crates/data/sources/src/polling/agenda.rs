@@ -1,4 +1,4 @@
-//! Which buckets are looked at, and when. Pure: time comes in as `now`.
+//! Schedule of polled buckets. Pure: time is passed in as `now`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use types::{CatalogFunction, EventInvokeConfig, FunctionMap, FunctionRecord, Trigger, TriggerId};
 
-/// A trigger that looks at its bucket.
+/// A trigger that polls its bucket.
 #[derive(Debug, Clone)]
 pub(super) struct Polled {
     /// Its function.
@@ -18,29 +18,29 @@ pub(super) struct Polled {
     pub event_invoke: EventInvokeConfig,
     /// The trigger.
     pub trigger: Arc<Trigger>,
-    /// What it looks for.
+    /// The objects that it matches.
     pub objects: Arc<Objects>,
 }
 
 struct Entry {
     polled: Polled,
     interval: Duration,
-    /// `None` while a pass goes on.
+    /// `None` during a pass.
     due: Option<Instant>,
 }
 
-/// All of them.
+/// All polling triggers.
 #[derive(Default)]
 pub(super) struct Agenda(HashMap<TriggerId, Entry>);
 
 impl Agenda {
-    /// Takes over what functions have now; returns triggers that are gone. New ones, and those that
-    /// were changed, are due at once.
+    /// Updates the triggers of functions; returns removed triggers. New and changed ones are due at
+    /// once.
     pub fn follow(&mut self, functions: &FunctionMap, app_id: &str, now: Instant) -> Vec<TriggerId> {
         let (mut found, mut kept) = (HashMap::new(), Vec::new());
         for function in functions.values() {
             for trigger in function.triggers.iter().filter(|trigger| trigger.kind == "cos") {
-                // One that is paused goes on from its mark when it is resumed.
+                // A paused one continues from its mark when it is resumed.
                 kept.push(trigger.id.clone());
                 let unchanged = self.0.remove(&trigger.id).filter(|entry| Arc::ptr_eq(&entry.polled.trigger, trigger));
                 let entry = match unchanged {
@@ -58,7 +58,7 @@ impl Agenda {
         gone.filter(|id| !kept.contains(id)).collect()
     }
 
-    /// What is due, at most so many; a pass of each begins now.
+    /// Takes due triggers, up to a maximum; a pass of each begins now.
     pub fn take_due(&mut self, now: Instant, max: usize) -> Vec<Polled> {
         let mut due: Vec<_> = self.0.values_mut().filter(|entry| entry.due.is_some_and(|due| due <= now)).collect();
         due.sort_by_key(|entry| entry.due);
@@ -75,15 +75,15 @@ impl Agenda {
         self.0.values().filter_map(|entry| entry.due).min()
     }
 
-    /// A pass ended; whether its trigger is still there.
+    /// Records the end of a pass; returns whether its trigger still exists.
     pub fn ended(&mut self, id: &TriggerId, now: Instant) -> bool {
         let Some(entry) = self.0.get_mut(id) else { return false };
-        // A trigger that was changed meanwhile has another time already.
+        // A trigger that was changed meanwhile is rescheduled already.
         entry.due.get_or_insert(now + entry.interval);
         true
     }
 
-    /// Passes ended without saying which.
+    /// Records the end of all passes, when it is not known which ended.
     pub fn all_ended(&mut self, now: Instant) {
         for entry in self.0.values_mut() {
             entry.due.get_or_insert(now + entry.interval);

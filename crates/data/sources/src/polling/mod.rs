@@ -1,5 +1,5 @@
-//! Looks at buckets whose stores notify nobody: one task keeps the times, each pass is a task of
-//! its own.
+//! Polls buckets whose stores send no notifications: one task keeps the schedule, each pass is a
+//! task of its own.
 
 mod agenda;
 mod pass;
@@ -24,18 +24,18 @@ use crate::kinds::Sources;
 /// Longest time until a new trigger is noticed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What looking needs.
+/// Dependencies of polling.
 #[derive(Clone)]
 pub struct PollingParts {
-    /// The limits, and how many events a trigger may make.
+    /// The limits of triggers.
     pub sources: Sources,
-    /// Which triggers there are.
+    /// The triggers.
     pub catalog: SharedCatalog,
-    /// Takes the events.
+    /// The event queue.
     pub events: Events,
     /// Stores by their names.
     pub connections: Arc<BTreeMap<String, Connection>>,
-    /// What events say of the installation.
+    /// The installation's identity in events.
     pub installation: Installation,
 }
 
@@ -46,8 +46,7 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// Looks until `shutdown`; passes under way are broken off then, and begin again at the next
-    /// start.
+    /// Polls until `shutdown`; passes in progress are aborted then, and restart at the next start.
     pub fn start(parts: PollingParts, shutdown: CancellationToken) -> Self {
         let tasks = TaskTracker::new();
         let config = parts.sources.config();
@@ -69,7 +68,7 @@ struct Limits {
     pages_max: usize,
 }
 
-/// A pass that ended, and what it saw.
+/// A pass that ended, and the objects that it saw.
 type Ended = (TriggerId, Seen);
 
 async fn run(parts: PollingParts, limits: Limits, shutdown: CancellationToken) {
@@ -83,7 +82,7 @@ async fn run(parts: PollingParts, limits: Limits, shutdown: CancellationToken) {
             revision = Some(catalog.revision);
             for gone in agenda.follow(&catalog.functions, &parts.installation.app_id, Instant::now()) {
                 seen.remove(&gone);
-                // Without its trigger a mark is a row that nothing reads.
+                // Without its trigger a mark is an unused row.
                 if let Err(error) = parts.events.forget_mark(gone.as_str()).await {
                     tracing::warn!(trigger = gone.as_str(), %error, "cannot forget how far a trigger had come");
                 }
@@ -95,7 +94,7 @@ async fn run(parts: PollingParts, limits: Limits, shutdown: CancellationToken) {
             passes.spawn(look(parts.clone(), limits.pages_max, polled, seen));
         }
         let look = Instant::now() + LOOK;
-        // Without a place for a pass it is the end of one that is waited for.
+        // With the maximum of passes running, only the end of one matters.
         let next_due = agenda.next_due().filter(|_| passes.len() < limits.polls_max);
         let wake = next_due.map_or(look, |due| due.min(look));
         tokio::select! {
@@ -122,7 +121,7 @@ async fn look(parts: PollingParts, pages_max: usize, polled: Polled, mut seen: S
         Ok(0) => {}
         Ok(events) => tracing::debug!(trigger = id.as_str(), events, "new objects"),
         Err(error) => {
-            // The innermost one has the kernel's message: those around it say no more than `error`.
+            // The innermost one has the kernel's message: those around it add nothing to `error`.
             let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
             let cause = causes.last().map(ToString::to_string);
             let (function, bucket) = (polled.function.key.to_string(), &polled.objects.bucket);

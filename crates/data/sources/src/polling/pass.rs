@@ -1,4 +1,4 @@
-//! One pass over a bucket: pages to the end, an event of each new object, and only then the mark.
+//! One pass over a bucket: all pages, an event for each new object, and then the mark.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use types::{FunctionKind, RequestId};
 use super::PollingParts;
 use super::agenda::Polled;
 
-/// Pause between questions whether a trigger may make another event.
+/// Pause between checks whether the trigger's rate allows another event.
 const RATE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a pass did not come to its end.
+/// Why a pass was aborted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The settings have no such store any more.
+    /// The settings no longer have the store.
     #[error("connection {0:?} is none of [connections] in the settings")]
     NoConnection(String),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] object_store::Error),
-    /// The queue.
+    /// The queue failed.
     #[error("cannot accept an event: {0}")]
     Events(#[from] events::Error),
     /// The list is too long.
@@ -35,7 +35,7 @@ pub(super) enum Error {
     TooLong(usize),
 }
 
-/// Looks once; how many events were made.
+/// Runs one pass; returns the number of created events.
 pub(super) async fn run(
     parts: &PollingParts,
     pages_max: usize,
@@ -65,8 +65,8 @@ pub(super) async fn run(
         for object in &page.objects {
             let Some(change) = pass.change(&objects.bucket, object, seen) else { continue };
             if let Some(delivery) = objects.delivery(&change, origin) {
-                // What stops a function that triggers itself. The next pass goes on, which knows
-                // what this one has seen; while it waits, others have its place.
+                // The rate limit stops a function that triggers itself. The next pass continues,
+                // since it has what this one has seen; meanwhile others can run.
                 while !parts.sources.admit(trigger, Timestamp::now().as_millisecond()) {
                     if !seen.is_full() {
                         return Ok(made);
@@ -91,7 +91,7 @@ pub(super) async fn run(
     Err(Error::TooLong(pages_max))
 }
 
-/// Whether the trigger is still as the pass knows it.
+/// Whether the trigger is unchanged since the pass began.
 fn is_current(parts: &PollingParts, polled: &Polled) -> bool {
     let catalog = parts.catalog.load();
     let function = catalog.functions.get(&polled.function.key);

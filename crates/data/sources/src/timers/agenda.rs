@@ -1,6 +1,7 @@
-//! When which timer is due: a heap over all timers. Pure: time comes in as `now_ms`.
+//! Schedule of timers: a heap over all of them. Pure: time is passed in as `now_ms`.
 //!
-//! The work of a look grows with what is due, that of a change with the timers of its function.
+//! The work of a pass grows with the number of due timers, that of a change with the timers of its
+//! function.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -10,10 +11,10 @@ use types::{CatalogFunction, EventInvokeConfig, FunctionKey, FunctionRecord, Tri
 
 use crate::timer::{KIND, Timer, Times};
 
-/// Entries of the heap that may be out of date before it is made anew.
+/// Stale entries of the heap at which it is rebuilt.
 const STALE_MAX: usize = 1024;
 
-/// An event to make.
+/// An event to create.
 #[derive(Debug, Clone)]
 pub(crate) struct Tick {
     /// The function.
@@ -22,18 +23,18 @@ pub(crate) struct Tick {
     pub(crate) event_invoke: EventInvokeConfig,
     /// The timer.
     pub(crate) trigger: Arc<Trigger>,
-    /// The time that was scheduled, Unix milliseconds.
+    /// The scheduled time, Unix milliseconds.
     pub(crate) at_ms: i64,
 }
 
 /// All timers that are not paused.
 pub(crate) struct Agenda {
     timer: Timer,
-    /// How long after its time a tick is still made.
+    /// How long after its time a tick is still created.
     deadline_ms: i64,
     timers: HashMap<TriggerId, Entry>,
     of_function: HashMap<FunctionKey, Vec<TriggerId>>,
-    /// Due times; an entry whose number is not its timer's is out of date.
+    /// Due times; an entry whose number is not its timer's is stale.
     heap: BinaryHeap<Reverse<(i64, u64, TriggerId)>>,
     last_number: u64,
 }
@@ -63,12 +64,12 @@ impl Agenda {
         self.of_function.keys()
     }
 
-    /// When a look is due, Unix milliseconds.
+    /// When the next pass is due, Unix milliseconds.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
         self.heap.peek().map(|Reverse((due_ms, ..))| *due_ms)
     }
 
-    /// A function has these timers now, or is gone.
+    /// Updates the timers of a function, or removes them.
     pub(crate) fn set_function(&mut self, key: &FunctionKey, function: Option<&CatalogFunction>, now_ms: i64) {
         let old = self.of_function.remove(key).unwrap_or_default();
         let mut kept = Vec::new();
@@ -88,13 +89,13 @@ impl Agenda {
         self.drop_stale();
     }
 
-    /// Whether it has times.
+    /// Adds a timer; returns whether it has times.
     fn set_timer(&mut self, function: &CatalogFunction, trigger: &Arc<Trigger>, now_ms: i64) -> bool {
         if let Some(entry) = self.timers.get_mut(&trigger.id)
             && entry.trigger.since_ms == trigger.since_ms
             && entry.trigger.desc == trigger.desc
         {
-            // Another text or another option: its next time stays, so that none is passed over.
+            // Another text or another option: its next time is kept, so that none is skipped.
             (entry.function, entry.trigger) = (Arc::clone(&function.record), Arc::clone(trigger));
             entry.event_invoke = function.event_invoke;
             return true;
@@ -118,8 +119,8 @@ impl Agenda {
         true
     }
 
-    /// What is due: of each timer the last time that has come, if it came within the deadline. Its
-    /// next time is the first one to come.
+    /// Takes due timers: for each the latest time that has passed, if it is within the deadline.
+    /// Its next time is the first future one.
     pub(crate) fn take_due(&mut self, now_ms: i64) -> Vec<Tick> {
         let mut ticks = Vec::new();
         while let Some(Reverse((due_ms, number, id))) = self.heap.pop() {
@@ -142,7 +143,8 @@ impl Agenda {
         ticks
     }
 
-    /// The clock was set back: every timer's next time is the first one to come by the new time.
+    /// Handles a clock that was set back: every timer's next time is the first one by the new
+    /// clock.
     pub(crate) fn restart_from(&mut self, now_ms: i64) {
         self.heap.clear();
         let next: Vec<_> = self.timers.iter().map(|(id, entry)| (id.clone(), entry.times.next_after(now_ms))).collect();

@@ -1,4 +1,4 @@
-//! Times of timers under clocks that stand, run, and are set.
+//! Times of timers under clocks that stand still, run, and are set.
 
 use serde_json::{Map, Value};
 use types::{AliasMap, FunctionId, FunctionKind, Qualifier, Status, TriggerOptions};
@@ -68,7 +68,7 @@ fn with(cron: &str, since_ms: i64, now_ms: i64, deadline_ms: i64) -> Agenda {
     agenda
 }
 
-/// Minutes after ten of what is due.
+/// Minutes after ten of the due timers.
 fn due(agenda: &mut Agenda, now_ms: i64) -> Vec<i64> {
     agenda.take_due(now_ms).into_iter().map(|tick| (tick.at_ms - TEN) / MINUTE_MS).collect()
 }
@@ -86,7 +86,7 @@ fn each_time_is_due_once() {
 #[test]
 fn after_a_down_time_of_any_length_the_last_time_comes_once_and_then_the_grid_goes_on() {
     let day = 24 * HOUR_MS;
-    // Made yesterday; the platform was down since; 101 minutes and more were missed.
+    // Created yesterday; the platform was down since; 101 minutes and more were missed.
     let mut agenda = with("* * * * *", TEN - day, TEN + 30_000, HOUR_MS);
     assert_eq!(due(&mut agenda, TEN + 30_000), [0]);
     assert_eq!(due(&mut agenda, TEN + 30_000), NONE);
@@ -115,7 +115,7 @@ fn another_text_changes_no_time_and_a_paused_timer_has_none() {
     let mut agenda = agenda(HOUR_MS);
     agenda.set_function(&key("hello"), Some(&function(vec![first.clone()])), TEN + 1);
     first.custom_argument = "new".to_owned();
-    // The look at the change comes late: the time before it is not lost.
+    // The change is processed late: the time before it is not lost.
     agenda.set_function(&key("hello"), Some(&function(vec![first.clone()])), TEN + 5 * MINUTE_MS + 1);
     let ticks = agenda.take_due(TEN + 5 * MINUTE_MS + 1);
     assert_eq!((ticks.len(), ticks[0].trigger.custom_argument.as_str()), (1, "new"));
@@ -162,6 +162,6 @@ fn a_look_costs_what_is_due_and_not_what_there_is() {
     }
     agenda.set_function(&key("due"), Some(&function(vec![trigger("* * * * * * *", TEN)])), TEN);
     assert_eq!(agenda.take_due(TEN + 1000).len(), 1);
-    // Only what was popped has a new number.
+    // Only popped entries have new numbers.
     assert_eq!(agenda.last_number, 10_002);
 }

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Tells the time, Unix milliseconds; cheap to clone.
+/// Returns the time, Unix milliseconds; cheap to clone.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 
 impl Clock {
-    /// The machine's.
+    /// The machine's clock.
     pub fn system() -> Self {
         Self::of(|| jiff::Timestamp::now().as_millisecond())
     }
 
-    /// A clock of its own.
+    /// A custom clock.
     pub fn of(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(now_ms))
     }

@@ -1,4 +1,4 @@
-//! Has ticks committed: each once, under the key of its trigger and time.
+//! Commits ticks: each once, under the key of its trigger and time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::kinds::Sources;
 use crate::source::{Occurrence, Source};
 use crate::timer::Timer;
 
-/// Whose keys they are.
+/// The source of the keys.
 pub(super) const KEYS: &str = "timer";
-/// Pause between tries while the queue has no room.
+/// Pause between attempts while the queue has no room.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What ticks are committed with.
+/// Dependencies of commits.
 pub(super) struct Delivery {
     pub(super) sources: Sources,
     pub(super) events: Events,
@@ -31,16 +31,16 @@ pub(super) struct Delivery {
     pub(super) deadline_ms: i64,
     pub(super) stop: CancellationToken,
     pub(super) waiting: Mutex<Waiting>,
-    /// Places of commits under way. Ticks that wait for room in the queue hold none, so that a full
-    /// function delays no other.
+    /// Permits of concurrent commits. Ticks that wait for room in the queue hold none, so that a
+    /// full function delays no other.
     pub(super) commits: Semaphore,
 }
 
-/// Commits ticks until their sender is gone, many at a time, so that they share commits.
+/// Commits ticks until their sender is dropped, many concurrently, so that they share commits.
 pub(super) async fn run(delivery: Delivery, mut ticks: mpsc::Receiver<Tick>) {
     let (delivery, tasks) = (Arc::new(delivery), TaskTracker::new());
     while let Some(tick) = ticks.recv().await {
-        // Taken here, so that ticks come no faster than they are committed.
+        // Acquired here, so that ticks are received no faster than they are committed.
         let Ok(place) = delivery.commits.acquire().await else { break };
         place.forget();
         delivery.waiting().arrive(&tick.trigger.id, tick.at_ms);
@@ -50,7 +50,7 @@ pub(super) async fn run(delivery: Delivery, mut ticks: mpsc::Receiver<Tick>) {
     tasks.wait().await;
 }
 
-/// Commits a tick that has a place.
+/// Commits a tick that holds a permit.
 async fn deliver(delivery: Arc<Delivery>, tick: Tick) {
     let outcome = match event(delivery.sources.timer(), &tick) {
         Some(_) if !delivery.sources.admit(&tick.trigger, delivery.clock.now_ms()) => "limited",
@@ -62,7 +62,7 @@ async fn deliver(delivery: Arc<Delivery>, tick: Tick) {
     metrics::counter!("sampan_timer_ticks_total", "outcome" => outcome).increment(1);
 }
 
-/// What became of it, as the metric says it. It has a place before and after.
+/// Commits a tick; returns the outcome for the metric. It holds a permit before and after.
 async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static str {
     let (function, trigger) = (&tick.function.key, tick.trigger.name.as_str());
     let key = SourceKey { source: KEYS.into(), key: key(tick) };
@@ -73,8 +73,8 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
                 metrics::histogram!("sampan_timer_commit_delay_seconds").record(late_ms as f64 / 1000.0);
                 return "accepted";
             }
-            // Another scheduler was faster, or this time came before the clock was set or a
-            // restart.
+            // Another scheduler was faster, or this time passed before a restart or before the
+            // clock was set.
             Ok(Accepted::Before(_)) => {
                 delivery.sources.give_back(&tick.trigger);
                 return "duplicate";
@@ -98,7 +98,7 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
         if stopped {
             return "failed";
         }
-        // A newer one may have come meanwhile.
+        // A newer one may have arrived meanwhile.
         if !delivery.waiting().wait(&tick.trigger.id, tick.at_ms) {
             return "superseded";
         }
@@ -111,12 +111,12 @@ impl Delivery {
     }
 }
 
-/// The key of a tick: one event for each.
+/// The deduplication key of a tick: one event for each.
 fn key(tick: &Tick) -> String {
     format!("{}/{}", tick.trigger.id, tick.at_ms)
 }
 
-/// The time of a tick by its key, Unix milliseconds.
+/// The time of a tick from its key, Unix milliseconds.
 pub(super) fn time_of_key(key: &str) -> Option<i64> {
     key.split_once('/')?.1.parse().ok()
 }

@@ -1,5 +1,4 @@
-//! Runs the timers of all functions: one task owns when each is due, another has their events
-//! committed.
+//! Runs the timers of all functions: one task owns the schedule, another commits their events.
 
 mod agenda;
 mod clock;
@@ -25,8 +24,9 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Begins to run the timers of the store's catalog. What was due last while no platform ran is
-    /// made up for once, within the start deadline. Must be called within a Tokio runtime.
+    /// Starts to run the timers of the store's catalog. The last time that each missed while no
+    /// platform ran is caught up once, within the start deadline. Must be called within a Tokio
+    /// runtime.
     pub fn start(
         sources: Sources,
         store: Store,
@@ -52,7 +52,7 @@ impl Timers {
         Self { tasks }
     }
 
-    /// Waits until all ticks under way are committed or given up, after the token was cancelled.
+    /// Waits until all ticks in progress are committed or given up, after the token was cancelled.
     pub async fn join(&self) {
         self.tasks.wait().await;
     }

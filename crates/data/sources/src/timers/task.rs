@@ -1,5 +1,5 @@
-//! The task that owns the agenda: follows the catalog, sleeps until something is due, hands ticks
-//! over.
+//! The task that owns the agenda: follows the catalog, sleeps until a timer is due, passes ticks
+//! on.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use super::clock::Clock;
 use super::{deadline_ms, delivery};
 use crate::kinds::Sources;
 
-/// A difference between the clocks above which the wall clock was set.
+/// A difference between the clocks above which the wall clock counts as set.
 const SET_MS_MIN: i64 = 1_000;
-/// From here on setting the clock back is a correction: what was made by the wrong time may come
-/// again (cron(8) of Vixie).
+/// From here on setting the clock back is a correction: events created by the wrong time may repeat
+/// (cron(8) of Vixie).
 const CORRECTION_MS_MIN: i64 = 3 * 3600 * 1000;
 
-/// What the task works with.
+/// The task's dependencies.
 pub(super) struct Owner {
     pub(super) sources: Sources,
     pub(super) store: Store,
@@ -62,7 +62,7 @@ pub(super) async fn run(owner: Owner, stop: CancellationToken) {
     }
 }
 
-/// Looks at the functions that changed after the revision `seen`, or at all of them.
+/// Processes the functions that changed after the revision `seen`, or all of them.
 fn follow(agenda: &mut Agenda, catalog: &Catalog, seen: Option<u64>, now_ms: i64) {
     if seen == Some(catalog.revision) {
         return;
@@ -93,7 +93,7 @@ async fn set_back(owner: &Owner, agenda: &mut Agenda, now_ms: i64, back_ms: i64)
     }
 }
 
-/// Tells when the wall clock was set back, by the clock that is never set.
+/// Detects that the wall clock was set back, by comparison with the monotonic clock.
 struct ClockWatch {
     wall_ms: i64,
     at: Instant,
@@ -104,8 +104,8 @@ impl ClockWatch {
         Self { wall_ms: clock.now_ms(), at: Instant::now() }
     }
 
-    /// By how much it was set back since the last look. A clock that was set forward needs nothing:
-    /// what is due then is found as ever.
+    /// By how much it was set back since the last check. A clock that was set forward needs no
+    /// handling: due timers are found as usual.
     fn set_back_ms(&mut self, now_ms: i64) -> Option<i64> {
         let at = Instant::now();
         let expected_ms = self.wall_ms.saturating_add(at.duration_since(self.at).as_millis() as i64);

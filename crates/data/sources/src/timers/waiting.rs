@@ -1,4 +1,4 @@
-//! Ticks that wait for room in the queue: of each timer the newest alone. Pure.
+//! Ticks that wait for room in the queue: only the newest of each timer. Pure.
 //!
 //! A function whose queue is full for long has one tick of each timer waiting, as after a down
 //! time.
@@ -7,26 +7,26 @@ use std::collections::HashMap;
 
 use types::TriggerId;
 
-/// The newest time of each timer that has a tick waiting, Unix milliseconds.
+/// The newest time of each timer with a waiting tick, Unix milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(HashMap<TriggerId, i64>);
 
 impl Waiting {
-    /// Another tick of a timer came: an older one that waits gives way.
+    /// Records another tick of a timer: it replaces an older waiting one.
     pub(super) fn arrive(&mut self, id: &TriggerId, at_ms: i64) {
         if let Some(newest_ms) = self.0.get_mut(id) {
             *newest_ms = at_ms.max(*newest_ms);
         }
     }
 
-    /// A tick found no room; whether it may go on waiting.
+    /// Records that a tick found no room; returns whether it may keep waiting.
     pub(super) fn wait(&mut self, id: &TriggerId, at_ms: i64) -> bool {
         let newest_ms = self.0.entry(id.clone()).or_insert(at_ms);
         *newest_ms = at_ms.max(*newest_ms);
         *newest_ms == at_ms
     }
 
-    /// A tick waits no more.
+    /// Removes a waiting tick.
     pub(super) fn end(&mut self, id: &TriggerId, at_ms: i64) {
         if self.0.get(id) == Some(&at_ms) {
             self.0.remove(id);

@@ -1,4 +1,4 @@
-//! The description of an http trigger: who may call a function's URL, and from which web pages.
+//! The description of an http trigger: authentication and networks of a function's URL, and CORS.
 
 mod cors;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 pub use cors::Cors;
 
-/// Who may call.
+/// Authentication of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Auth {
-    /// Everybody.
+    /// None.
     #[serde(rename = "NONE")]
     None,
-    /// Holders of a key pair, who sign each request.
+    /// A key pair, which signs each request.
     #[serde(rename = "CAM")]
     Cam,
 }
@@ -23,12 +23,12 @@ pub enum Auth {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct FunctionUrl {
-    /// Who may call.
+    /// Authentication.
     pub auth_type: Auth,
-    /// From where.
+    /// Allowed networks.
     #[serde(default)]
     pub net_config: Net,
-    /// From which web pages; `None` leaves it to the function.
+    /// Allowed web pages; `None` leaves CORS to the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors_config: Option<Cors>,
 }
@@ -49,8 +49,8 @@ impl Default for Net {
     }
 }
 
-/// The URLs that answers add to `NetConfig`: a description that was read from an answer and is
-/// written back has them, and they are left out.
+/// The URLs that responses add to `NetConfig`: ignored when a description from a response is
+/// written back.
 pub const URL_KEYS: [&str; 8] = [
     "IntranetUrl",
     "ExtranetUrl",
@@ -62,13 +62,13 @@ pub const URL_KEYS: [&str; 8] = [
     "WssExtranetUrl",
 ];
 
-/// Why a description cannot be used.
+/// Why a description is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// Not the JSON of one.
+    /// Not the JSON of a description.
     #[error("TriggerDesc of an http trigger: {0}")]
     Json(String),
-    /// Nobody could call it.
+    /// No network is allowed.
     #[error("NetConfig: EnableIntranet and EnableExtranet are both false, so that nobody could call the URL")]
     Net,
     /// A field of `CorsConfig`.
@@ -76,16 +76,16 @@ pub enum Invalid {
     Cors {
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }
 
 impl FunctionUrl {
-    /// Reads and checks a description.
+    /// Parses and checks a description.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first invalid part.
     pub fn parse(description: &str) -> Result<Self, Invalid> {
         let url: Self = serde_json::from_str(description).map_err(|error| Invalid::Json(error.to_string()))?;
         let Net { enable_intranet, enable_extranet } = url.net_config;
@@ -96,19 +96,19 @@ impl FunctionUrl {
         Ok(url)
     }
 
-    /// Whether a client at this address may call: without the extranet, those of private networks
-    /// alone.
+    /// Whether a client at this address may call: without the extranet, only those of private
+    /// networks.
     pub fn admits(&self, client: IpAddr) -> bool {
         self.net_config.enable_extranet || is_private(client.to_canonical())
     }
 
-    /// What decides about requests from web pages, where it is not the function.
+    /// The CORS settings, where the platform handles CORS.
     pub fn cors(&self) -> Option<&Cors> {
         self.cors_config.as_ref().filter(|cors| cors.enable)
     }
 }
 
-/// Whether an address is of a private network, of this machine, or of its link.
+/// Whether an address is private, loopback or link-local.
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

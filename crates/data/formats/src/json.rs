@@ -1,4 +1,4 @@
-//! JSON with its members in order, so that a member that is written twice can be refused.
+//! JSON with its members in order, so that duplicate members can be refused.
 
 use std::fmt;
 
@@ -18,21 +18,21 @@ pub(crate) enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Why a text is not taken for a JSON object.
+/// Why a text is not accepted as a JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotObject {
-    /// It is not the JSON of one.
+    /// It is not a JSON object.
     #[error("it is no JSON object: {0}")]
     Json(String),
-    /// A member is written twice: which of them holds would be a guess.
+    /// A duplicate member: which of them applies would be ambiguous.
     #[error("{0} is written twice")]
     Twice(String),
 }
 
-/// Reads a JSON object in which each member is written once, at every depth.
+/// Parses a JSON object without duplicate members, at every depth.
 ///
 /// # Errors
-/// What is wrong, with the place of a member.
+/// The problem, with the place of a member.
 pub fn object(text: &str) -> Result<Map<String, Value>, NotObject> {
     match serde_json::from_str(text) {
         Ok(Json::Object(members)) => unique("", members),

@@ -1,8 +1,8 @@
 //! Formats of events that arrive over HTTP: signatures of webhooks, notifications of object stores,
-//! CloudEvents, patterns that choose among events, and descriptions of triggers. Pure: bytes to
-//! values, the time is passed in.
+//! CloudEvents, event patterns, and descriptions of triggers. Pure: bytes to values, the time is
+//! passed in.
 #![forbid(unsafe_code)]
-// A test stops at the first thing that is not as it should be.
+// Tests may unwrap.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cloudevents;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{CloudEvent, Data, Invalid, check, is_json};
 
 const PREFIX: &str = "ce-";
-/// What is escaped in headers (HTTP binding, 3.1.3.2).
+/// Characters escaped in headers (HTTP binding, 3.1.3.2).
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 pub(super) fn event(headers: &HeaderMap, body: &Bytes) -> Result<CloudEvent, Invalid> {
@@ -60,7 +60,7 @@ fn data(content_type: Option<&str>, body: &Bytes) -> Data {
     }
     let text = std::str::from_utf8(body).ok();
     match text {
-        // What is called JSON and is none is passed on as bytes.
+        // Data with a JSON type that are not JSON are forwarded as bytes.
         Some(text) if is_json(content_type) => match serde_json::from_str::<&RawValue>(text) {
             Ok(raw) => Data::Json(raw.get().into()),
             Err(_) => Data::Binary(body.clone()),

@@ -1,8 +1,8 @@
 //! CloudEvents 1.0 over HTTP: binary, structured and batch content mode.
 //!
-//! A function gets the structured JSON form. An event that came in it is passed on in its own
-//! bytes; out of a binary one it is made, where data that are JSON stay in their own bytes, and
-//! data that are neither JSON nor text become `data_base64`. [`CloudEvent::binary`] undoes that.
+//! A function gets the structured JSON form. An event received in it is forwarded byte for byte; a
+//! binary one is converted: data that are JSON keep their bytes, and data that are neither JSON nor
+//! text become `data_base64`. [`CloudEvent::binary`] is the inverse.
 
 mod binary;
 mod structured;
@@ -15,11 +15,11 @@ use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Most events of a batch.
+/// Maximum of events of a batch.
 pub const BATCH_MAX: usize = 1000;
 /// Longest `id` and `source`, in bytes.
 pub const ATTRIBUTE_BYTES_MAX: usize = 2048;
-/// Most attributes of an event; each is a header of a web function's request.
+/// Maximum of attributes of an event; each is a header of a web function's request.
 const ATTRIBUTES_MAX: usize = 100;
 /// Longest value of any other attribute, in bytes.
 const EXTENSION_BYTES_MAX: usize = 8192;
@@ -46,7 +46,7 @@ enum Data {
     Binary(Bytes),
 }
 
-/// Why a request is no CloudEvent; answered with 400, [`Invalid::Format`] with 415.
+/// Why a request is not a valid CloudEvent; answered with 400, [`Invalid::Format`] with 415.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// Neither a content type of CloudEvents nor their headers.
@@ -61,20 +61,20 @@ pub enum Invalid {
     /// The body is not the JSON of an event or a batch.
     #[error("not the JSON of a CloudEvent: {0}")]
     Json(String),
-    /// An attribute is missing or wrong.
+    /// An attribute is missing or invalid.
     #[error("attribute {name}: {why}")]
     Attribute {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The reason.
         why: &'static str,
     },
-    /// An event of a batch is wrong.
+    /// An event of a batch is invalid.
     #[error("event {index} of the batch: {source}")]
     InBatch {
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What is wrong.
+        /// The reason.
         source: Box<Invalid>,
     },
     /// The batch is too long.
@@ -82,7 +82,7 @@ pub enum Invalid {
     TooMany(usize),
 }
 
-/// Reads the events of a request; one that is wrong refuses its whole batch.
+/// Parses the events of a request; an invalid one refuses its whole batch.
 ///
 /// # Errors
 /// See [`Invalid`].
@@ -116,17 +116,17 @@ fn json_in_utf8(suffix: &str, content_type: &str) -> Result<(), Invalid> {
 }
 
 impl CloudEvent {
-    /// Its id: with the source, what tells it from all others.
+    /// Its id, unique together with the source.
     pub fn id(&self) -> &str {
         self.text("id")
     }
 
-    /// Where it comes from.
+    /// Its source.
     pub fn source(&self) -> &str {
         self.text("source")
     }
 
-    /// What it is about.
+    /// Its type.
     pub fn kind(&self) -> &str {
         self.text("type")
     }
@@ -140,8 +140,8 @@ impl CloudEvent {
         self.json.clone()
     }
 
-    /// Its data as bytes: what `data_base64` stands for, and a text without quotes unless its type
-    /// is JSON.
+    /// Its data as bytes: `data_base64` decoded, and a string without quotes unless its type is
+    /// JSON.
     pub fn data(&self) -> Bytes {
         match &self.data {
             Data::None => Bytes::new(),
@@ -156,7 +156,7 @@ impl CloudEvent {
     }
 }
 
-/// Checks what every event must have.
+/// Checks the required attributes.
 fn check(attributes: &BTreeMap<String, Value>) -> Result<(), Invalid> {
     let wrong = |name: &str, why| Err(Invalid::Attribute { name: crate::quoted(name), why });
     if let Some(name) = attributes.keys().nth(ATTRIBUTES_MAX) {
@@ -195,7 +195,7 @@ fn check(attributes: &BTreeMap<String, Value>) -> Result<(), Invalid> {
     }
 }
 
-/// Whether data of this content type are JSON. Where there is none they are (JSON format, 3.1).
+/// Whether data of this content type are JSON. Without a content type they are (JSON format, 3.1).
 fn is_json(content_type: Option<&str>) -> bool {
     let Some(content_type) = content_type else { return true };
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -30,7 +30,7 @@ pub(super) fn event(json: Bytes) -> Result<CloudEvent, Invalid> {
     let mut attributes = BTreeMap::new();
     for (name, value) in members {
         match serde_json::from_str(value.get()) {
-            // Null is the same as absent.
+            // Null is equal to absent.
             Ok(Value::Null) => {}
             Ok(value) => drop(attributes.insert(name, value)),
             Err(error) => return Err(Invalid::Json(error.to_string())),

@@ -1,4 +1,4 @@
-//! Events in each mode, and what is refused.
+//! Events in each mode, and refused requests.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -51,7 +51,7 @@ fn binary_events_become_json_and_their_data_keep_their_bytes() {
         let event = binary(&more, body).unwrap();
         assert_eq!(std::str::from_utf8(&event.json()).unwrap(), json);
         assert_eq!(event.data().as_ref(), body, "{json}");
-        // And what was made is an event of the other mode with the same data.
+        // And the result is an event of the other mode with the same data.
         let again = structured("application/cloudevents+json", &json).unwrap().remove(0);
         assert_eq!(again.data().as_ref(), body, "{json}");
         assert_eq!((again.id(), again.source(), again.kind()), ("7", "/shop", "paid"));
@@ -76,7 +76,7 @@ fn base64_stands_for_bytes_and_is_undone() {
     assert_eq!(data.as_ref(), b"data\x8b");
     assert!(headers.contains(&("content-type".to_owned(), "application/x-thing".to_owned())), "{headers:?}");
     assert!(headers.contains(&("ce-id".to_owned(), "7".to_owned())), "{headers:?}");
-    // A text is what it says, JSON text is JSON.
+    // A text is taken literally, JSON text as JSON.
     for (content_type, data, bytes) in [
         ("text/plain", "\"a\\nb\"", "a\nb"),
         ("application/json", "\"a\"", "\"a\""),

@@ -1,4 +1,4 @@
-//! Cross-origin requests (Fetch standard, "HTTP extensions"): what browsers are answered.
+//! Cross-origin requests (Fetch standard, "HTTP extensions"): the responses to browsers.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -10,32 +10,32 @@ use serde::{Deserialize, Serialize};
 
 use super::Invalid;
 
-/// Most entries of a list.
+/// Maximum of entries of a list.
 const ENTRIES_MAX: usize = 100;
 /// Longest entry, in bytes.
 const ENTRY_BYTES_MAX: usize = 256;
-/// Longest time that an answer is believed: browsers' own limit is below a day.
+/// Longest `max_age`: browsers' own limit is below a day.
 const MAX_AGE_S_MAX: u32 = 86_400;
 
-/// `CorsConfig`: which web pages may call, and how.
+/// `CorsConfig`: the allowed web pages, methods and headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Cors {
-    /// Whether the platform answers; otherwise the function does.
+    /// Whether the platform handles CORS; otherwise the function does.
     pub enable: bool,
     /// Origins such as `https://app.example.com`, or `*`.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Headers that requests may have, or `*`.
+    /// Allowed request headers, or `*`.
     #[serde(default)]
     pub headers: Vec<String>,
-    /// Methods, or `*`.
+    /// Allowed methods, or `*`.
     #[serde(default)]
     pub methods: Vec<String>,
-    /// Headers of answers that pages may read, or `*`.
+    /// Response headers that pages may read, or `*`.
     #[serde(default)]
     pub expose_headers: Vec<String>,
-    /// Seconds for which browsers may believe the answer.
+    /// Seconds for which browsers may cache the preflight response.
     #[serde(default)]
     pub max_age: u32,
     /// Whether pages may send cookies and credentials.
@@ -82,8 +82,8 @@ impl Cors {
         Ok(())
     }
 
-    /// The headers that answer a preflight; `None` when the request is none. A page that may not
-    /// call gets no leave in them.
+    /// The headers of a preflight response; `None` when the request is not a preflight. For a page
+    /// that is not allowed they grant nothing.
     pub fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<HeaderMap> {
         if method != Method::OPTIONS || !request.contains_key(ORIGIN) {
             return None;
@@ -96,8 +96,8 @@ impl Cors {
         let Some(origin) = self.allowed_origin(request) else { return Some(answer) };
         self.allow(&mut answer, origin);
         let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
-        // With `*` the wanted method and headers are named: to browsers a star means nothing in
-        // requests with credentials, and never stands for Authorization.
+        // With `*` the requested method and headers are named: browsers do not read a star as a
+        // wildcard in requests with credentials, and never for Authorization.
         let named = |list: &[String], asked: Option<&HeaderValue>| match list.iter().any(|entry| entry == "*") {
             true => asked.cloned(),
             false if list.is_empty() => None,
@@ -109,7 +109,7 @@ impl Cors {
         Some(answer)
     }
 
-    /// Sets the headers of an answer to a page; what the function said about it itself is replaced.
+    /// Sets the CORS headers of a response to a page; those of the function are replaced.
     pub fn decorate(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         for name in [
             ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -146,7 +146,7 @@ impl Cors {
     }
 }
 
-/// `scheme://host[:port]`, with nothing behind it.
+/// `scheme://host[:port]`, without a path.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let scheme_fits = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_HEADERS], "x-a,authorization");
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_METHODS], "PUT");
-        // Not a preflight: the function's own business.
+        // Not a preflight: left to the function.
         assert_eq!(one.preflight(&Method::PUT, &asked("https://a.example")), None);
         assert_eq!(one.preflight(&Method::OPTIONS, &headers(&[(ORIGIN, "https://a.example")])), None);
         assert_eq!(one.preflight(&Method::OPTIONS, &headers(&[(ACCESS_CONTROL_REQUEST_METHOD, "PUT")])), None);

@@ -1,4 +1,4 @@
-//! `TriggerDesc` of triggers that are called over HTTP. Fields of the contract keep its spelling;
+//! `TriggerDesc` of triggers that receive HTTP requests. Fields of the contract keep its spelling;
 //! those that the contract does not have begin with a capital.
 
 use serde::Deserialize;
@@ -11,9 +11,9 @@ use crate::object::{Filter, InvalidFilter};
 use crate::pattern::{self, Pattern};
 use crate::signature::{InvalidSecret, Scheme, Secrets, WINDOW_S_DEFAULT};
 
-/// Shortest and longest pause between two looks at a bucket, in seconds.
+/// Shortest and longest polling interval, in seconds.
 const INTERVAL_S: std::ops::RangeInclusive<u32> = 5..=86_400;
-/// Longest time that is looked at again, in seconds.
+/// Longest overlap of two passes, in seconds.
 const OVERLAP_S_MAX: u32 = 86_400;
 /// Longest window of a signature, in seconds.
 const WINDOW_S_MAX: u32 = 86_400;
@@ -39,27 +39,27 @@ pub struct CloudEvents {
 pub struct Objects {
     /// The bucket.
     pub bucket: String,
-    /// Which changes count.
+    /// Filter of changes.
     pub filter: Filter,
-    /// Whether the function gets what the store sent instead of the contract's event.
+    /// Whether the function gets the store's record instead of the contract's event.
     pub raw: bool,
-    /// Where to look for objects, instead of waiting for notifications.
+    /// Polling settings, instead of notifications.
     pub poll: Option<Poll>,
     pub(super) proof: Option<Proof>,
     pub(super) pattern: Option<Pattern>,
 }
 
-/// Looks at a bucket again and again.
+/// Polling of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Poll {
     /// The store, by its name in the settings.
     pub connection: String,
-    /// Pause between two looks, in seconds.
+    /// Pause between two passes, in seconds.
     #[serde(default = "interval_s", rename = "IntervalSeconds")]
     pub interval_s: u32,
-    /// How much of the time before the newest object is looked at again, in seconds: as long as an
-    /// object may take to appear after the time that the store gives it.
+    /// Time before the newest object that is listed again, in seconds: the longest delay until an
+    /// object appears after its modification time.
     #[serde(default = "overlap_s", rename = "OverlapSeconds")]
     pub overlap_s: u32,
 }
@@ -72,27 +72,27 @@ fn overlap_s() -> u32 {
     3600
 }
 
-/// Why a description cannot be used. Never shows a secret.
+/// Why a description is invalid. Never shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// Not the JSON of one.
+    /// Not the JSON of a description.
     #[error("TriggerDesc: {0}")]
     Json(String),
-    /// A field.
+    /// An invalid field.
     #[error("TriggerDesc.{field}: {why}")]
     Field {
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The secrets.
+    /// Invalid secrets.
     #[error("TriggerDesc.Secrets: {0}")]
     Secret(#[from] InvalidSecret),
-    /// What is to be chosen.
+    /// An invalid filter.
     #[error("TriggerDesc: {0}")]
     Filter(#[from] InvalidFilter),
-    /// The pattern.
+    /// An invalid pattern.
     #[error("TriggerDesc.EventPattern: {0}")]
     Pattern(#[from] pattern::Invalid),
 }
@@ -142,7 +142,7 @@ fn read<'a, T: Deserialize<'a>>(description: &'a str) -> Result<T, Invalid> {
     serde_json::from_str(description).map_err(|error| Invalid::Json(without_values(&error.to_string())))
 }
 
-/// The text of a fault without the value that it quotes, which may be a secret of the wrong type.
+/// The text of an error without the quoted value, which may be a secret of the wrong type.
 fn without_values(fault: &str) -> String {
     const KINDS: [&str; 4] = ["string \"", "integer `", "floating point `", "boolean `"];
     let Some((kind, at)) = KINDS.iter().find_map(|kind| Some((kind, fault.find(kind)?))) else {
@@ -161,7 +161,7 @@ impl Webhook {
     /// `{"Scheme": "standard", "Secrets": ["whsec_…"], "WindowSeconds": 300, "EventPattern": {…}}`
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first invalid part.
     pub fn parse(description: &str) -> Result<Self, Invalid> {
         let text: SignedText<'_> = read(description)?;
         let scheme = text.scheme()?.ok_or_else(|| field("Scheme", "a webhook without a secret is not taken"))?;
@@ -170,10 +170,10 @@ impl Webhook {
 }
 
 impl CloudEvents {
-    /// The same as of a webhook; `"Scheme": "none"` takes events of everybody.
+    /// The same fields as a webhook; `"Scheme": "none"` accepts events without authentication.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first invalid part.
     pub fn parse(description: &str) -> Result<Self, Invalid> {
         let text: SignedText<'_> = read(description)?;
         let proof = match text.scheme()? {
@@ -265,14 +265,14 @@ fn check_poll(poll: &Poll, filter: &Filter) -> Result<(), Invalid> {
     if poll.overlap_s > OVERLAP_S_MAX {
         return Err(field("Poll.OverlapSeconds", format!("{} is more than {OVERLAP_S_MAX}", poll.overlap_s)));
     }
-    // A list shows what is there, and not how it came or what is gone.
+    // A listing shows only present objects, neither their origin nor deletions.
     if filter.event() != "cos:ObjectCreated:*" {
         return Err(field("event", "must be cos:ObjectCreated:* where the bucket is looked at"));
     }
     Ok(())
 }
 
-/// A description as it may be shown: without its secrets.
+/// A description without its secrets.
 pub fn shown(description: &str) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::from_str::<Value>(description) else {
         return description.to_owned();
@@ -281,10 +281,10 @@ pub fn shown(description: &str) -> String {
     Value::Object(fields).to_string()
 }
 
-/// A description in which secrets that are hidden, as [`shown`] hides them, are those of another
-/// one again, by their places: so that the rest of a description can be changed without them.
+/// A description whose hidden secrets, as [`shown`] hides them, are replaced by those of another
+/// one, by position: so the rest of a description can be changed without them.
 pub fn with_secrets_of(description: &str, other: &Map<String, Value>) -> String {
-    // What is not read is refused by its reader, and must still be there for it.
+    // Unparsed text is refused by its parser, and must be kept for it.
     let Ok(mut fields) = json::object(description) else { return description.to_owned() };
     let (Some(Value::Array(secrets)), Some(Value::Array(kept))) = (fields.get_mut("Secrets"), other.get("Secrets"))
     else {

@@ -17,39 +17,39 @@ use crate::{cloudevents, quoted};
 
 pub use description::{CloudEvents, Invalid, Objects, Poll, Webhook, shown, with_secrets_of};
 
-/// Why nothing of a request runs that is otherwise right, whatever the kind of its trigger.
+/// Why no event of a valid request runs, for all kinds of triggers.
 const FILTERED: &str = "no event of the request fits the filters of the trigger";
 
-/// What senders must prove.
+/// Authentication required of senders.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proof {
     secrets: Secrets,
     window_s: u32,
 }
 
-/// An event that a request brought.
+/// An event from a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// What an event function gets.
+    /// The payload for an event function.
     pub event: Bytes,
     /// The headers that describe the body of a web function's request.
     pub headers: HeaderMap,
     /// The body of a web function's request.
     pub body: Bytes,
-    /// What is the same in all deliveries of this event, and in no other of the trigger.
+    /// Deduplication key: equal in all deliveries of this event, and unique in the trigger.
     pub dedup_key: Option<String>,
-    /// How many events have led to the run that caused it, as far as it says so itself.
+    /// Number of events that led to the run that caused it, as stated in the event.
     pub chain_depth: Option<u32>,
 }
 
-/// What a request brought.
+/// The contents of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Received {
     /// Events, at least one.
     Events(Vec<Delivery>),
-    /// A wish for confirmation.
+    /// A subscription to be confirmed.
     Confirm(Confirmation),
-    /// Nothing to run, and why.
+    /// Nothing to run, with the reason.
     Nothing(&'static str),
 }
 
@@ -59,25 +59,25 @@ impl Received {
     }
 }
 
-/// Why a request is not taken.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Its sender proved nothing.
+    /// Its sender is not authenticated.
     #[error(transparent)]
     Unauthorized(#[from] signature::Rejection),
-    /// It is no CloudEvent.
+    /// It is not a CloudEvent.
     #[error(transparent)]
     CloudEvent(#[from] cloudevents::Invalid),
-    /// It is no notification.
+    /// It is not a notification.
     #[error(transparent)]
     Notification(#[from] object::Unreadable),
-    /// The pattern of the trigger cannot be compared with it.
+    /// It cannot be compared with the trigger's pattern.
     #[error("the body cannot be compared with the pattern of the trigger: {0}")]
     Json(String),
 }
 
 impl Rejection {
-    /// The status of the answer.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
@@ -90,11 +90,11 @@ impl Rejection {
 /// A request to a trigger: its headers, its bytes, and Unix time.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// As they came.
+    /// Its headers, unchanged.
     pub headers: &'a HeaderMap,
-    /// As it came.
+    /// Its body, unchanged.
     pub body: &'a Bytes,
-    /// The time here, in seconds.
+    /// The current time, in seconds.
     pub now_s: i64,
 }
 
@@ -110,10 +110,10 @@ fn chosen(pattern: Option<&Pattern>, event: &[u8]) -> Result<bool, Rejection> {
 }
 
 impl Webhook {
-    /// Takes a request: its bytes are the event.
+    /// Accepts a request: its bytes are the event.
     ///
     /// # Errors
-    /// When its sender proves nothing.
+    /// When its sender is not authenticated.
     pub fn receive(&self, request: Request<'_>) -> Result<Received, Rejection> {
         let id = self.proof.check(request)?;
         if !chosen(self.pattern.as_ref(), request.body)? {
@@ -126,15 +126,15 @@ impl Webhook {
 }
 
 impl CloudEvents {
-    /// Whether senders must prove themselves.
+    /// Whether senders are authenticated.
     pub fn has_proof(&self) -> bool {
         self.proof.is_some()
     }
 
-    /// Takes a request with one event or a batch.
+    /// Accepts a request with one event or a batch.
     ///
     /// # Errors
-    /// When its sender proves nothing, or it is no CloudEvent.
+    /// When its sender is not authenticated, or it is not a CloudEvent.
     pub fn receive(&self, request: Request<'_>) -> Result<Received, Rejection> {
         if let Some(proof) = &self.proof {
             proof.check(request)?;
@@ -148,7 +148,7 @@ impl CloudEvents {
         }
         let deliveries = taken.into_iter().map(|event| {
             let (headers, body) = event.binary();
-            // What a header cannot carry stays out of it; `event` has it all.
+            // Values that a header cannot carry are omitted; `event` has all of them.
             let headers = headers.iter().filter_map(|(name, value)| {
                 let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
                 Some((name, HeaderValue::from_str(value).ok()?))
@@ -163,10 +163,10 @@ impl CloudEvents {
 }
 
 impl Objects {
-    /// Takes a notification: each object that the trigger is for is an event.
+    /// Accepts a notification: each object that matches the trigger is an event.
     ///
     /// # Errors
-    /// When its sender proves nothing, or it is no notification.
+    /// When its sender is not authenticated, or it is not a notification.
     pub fn receive(&self, request: Request<'_>, origin: Origin<'_>) -> Result<Received, Rejection> {
         if let Some(proof) = &self.proof {
             proof.check(request)?;
@@ -181,7 +181,7 @@ impl Objects {
         }
     }
 
-    /// The event of one change; `None` when the trigger is not for it.
+    /// The event of one change; `None` when it does not match the trigger.
     pub fn delivery(&self, change: &object::Change, origin: Origin<'_>) -> Option<Delivery> {
         if change.bucket != self.bucket || !self.filter.matches(change) {
             return None;
@@ -190,7 +190,7 @@ impl Objects {
             true => change.raw_event(),
             false => object::cos_event(change, origin)?,
         };
-        // It is JSON of our own, so that a pattern can be compared with it.
+        // It is JSON made here, so a pattern can be compared with it.
         if !chosen(self.pattern.as_ref(), &event).unwrap_or(false) {
             return None;
         }
@@ -206,8 +206,8 @@ impl Objects {
     }
 }
 
-/// The bucket that a trigger's name means: in the contract the name is the bucket's domain, and the
-/// bucket's own name has the account behind it.
+/// The bucket in a trigger's name: in the contract the name is the bucket's domain, and the
+/// bucket's own name ends with the account.
 pub fn bucket_of(trigger: &str, app_id: &str) -> String {
     let label = trigger.split_once(".cos.").map_or(trigger, |(label, _)| label);
     let bare = label.strip_suffix(app_id).and_then(|label| label.strip_suffix('-'));

@@ -1,4 +1,4 @@
-//! Requests of strangers, and what becomes of them.
+//! Requests of unknown senders, and their outcomes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
@@ -48,7 +48,7 @@ fn a_webhook_is_passed_on_in_its_own_bytes() {
     assert_eq!(delivery.headers, signed);
     let closed = Bytes::from_static(b"{\"action\":\"closed\"}");
     assert!(matches!(hook.receive(request(&github(&closed), &closed)), Ok(Received::Nothing(_))));
-    // The signature comes first: what nobody signed is not even compared with the pattern.
+    // The signature is checked first: an unsigned body is not compared with the pattern.
     let refused = hook.receive(request(&signed, &closed)).unwrap_err();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(hook.receive(request(&HeaderMap::new(), &body)).unwrap_err().status(), StatusCode::UNAUTHORIZED);

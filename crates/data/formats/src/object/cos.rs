@@ -1,15 +1,16 @@
-//! The event of the contract (4.11): that of its own object store, out of a change of any store.
+//! The event of the contract (4.11): in the form of its own object store, for a change in any
+//! store.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, json};
 
 use super::Change;
 
-/// What a path may hold as it is.
+/// Characters that are not escaped in a path.
 pub(super) const IN_PATHS: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// What an event says about who sends it.
+/// The origin in an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// The installation's account.
@@ -20,7 +21,7 @@ pub struct Origin<'a> {
     pub notification_id: &'a str,
     /// `namespace.function.qualifier`.
     pub queue: &'a str,
-    /// Where the store is, such as `https://s3.example.com`; empty when that is not known.
+    /// The store's endpoint, such as `https://s3.example.com`; empty when unknown.
     pub endpoint: &'a str,
 }
 

@@ -1,9 +1,9 @@
-//! Which changes a trigger takes.
+//! Filter of a trigger's changes.
 
 use super::Change;
 use super::cos::cos_name;
 
-/// Names that the contract's object store has.
+/// Event names of the contract's object store.
 const NAMES: [&str; 12] = [
     "cos:ObjectCreated:*",
     "cos:ObjectCreated:Put",
@@ -22,7 +22,7 @@ const NAMES: [&str; 12] = [
 /// Longest key of an object, in bytes.
 const KEY_BYTES_MAX: usize = 1024;
 
-/// Changes by what happened and by their keys.
+/// A filter by event name and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     event: &'static str,
@@ -30,13 +30,13 @@ pub struct Filter {
     suffix: String,
 }
 
-/// Why a filter cannot be used.
+/// Why a filter is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
     /// No such event.
     #[error("event {0:?} does not exist; use one of {names}", names = NAMES.join(", "))]
     Event(String),
-    /// No key is as long.
+    /// Longer than any key.
     #[error("{part} has {bytes} bytes; keys have at most {KEY_BYTES_MAX}")]
     TooLong {
         /// `Prefix` or `Suffix`.
@@ -62,7 +62,7 @@ impl Filter {
         Ok(Self { event, prefix: prefix.to_owned(), suffix: suffix.to_owned() })
     }
 
-    /// Whether a change is taken.
+    /// Whether a change matches.
     pub fn matches(&self, change: &Change) -> bool {
         cos_name(&change.name).is_some_and(|name| self.takes(name))
             && change.key.starts_with(&self.prefix)
@@ -74,17 +74,17 @@ impl Filter {
         self.event
     }
 
-    /// What keys must begin with.
+    /// Required prefix of keys.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// What keys must end with.
+    /// Required suffix of keys.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }
 
-    /// Whether both can take the same change.
+    /// Whether both can match the same change.
     pub fn overlaps(&self, other: &Self) -> bool {
         let either = |one: &str, other: &str, begins: fn(&str, &str) -> bool| begins(one, other) || begins(other, one);
         (self.takes(other.event) || other.takes(self.event))

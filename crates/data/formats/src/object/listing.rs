@@ -1,6 +1,6 @@
-//! Which of a bucket's listed objects are new. Stores give times in whole seconds and may show an
-//! object after the time that they gave it, so that each pass looks again at what came shortly
-//! before the newest object; what was seen there is remembered.
+//! Detection of new objects in a bucket's listing. Stores give times in whole seconds and may show
+//! an object only after its modification time, so each pass lists the time shortly before the
+//! newest object again; the objects seen there are remembered.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::Change;
 
-/// Most objects that are remembered; of more, the queue of events still knows those of a day.
+/// Maximum of remembered objects; beyond it, the event queue still deduplicates those of a day.
 const SEEN_MAX: usize = 100_000;
 
-/// An object in a list.
+/// A listed object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The key, decoded.
@@ -20,24 +20,24 @@ pub struct Listed {
     pub etag: Option<String>,
     /// Its size.
     pub size: Option<u64>,
-    /// Unix milliseconds of its last change.
+    /// Unix milliseconds of its last modification.
     pub modified_ms: i64,
 }
 
-/// What one pass over a bucket looks for.
+/// The state of one pass over a bucket.
 #[derive(Debug)]
 pub struct Pass {
     since_ms: i64,
     newest_ms: i64,
 }
 
-/// What earlier passes of this process saw within the overlap.
+/// Objects that earlier passes of this process saw within the overlap.
 #[derive(Debug, Default)]
 pub struct Seen(HashMap<String, i64>);
 
 impl Pass {
-    /// Begins a pass. `mark_ms` is what the last full pass returned; before the first one counts
-    /// what is as new as the trigger.
+    /// Begins a pass. `mark_ms` is the result of the last full pass; before the first one, objects
+    /// as new as the trigger count.
     pub fn begin(mark_ms: Option<i64>, created_ms: i64, overlap_s: u32) -> Self {
         let created_ms = created_ms.div_euclid(1000) * 1000;
         let mark_ms = mark_ms.unwrap_or(created_ms);
@@ -45,7 +45,7 @@ impl Pass {
         Self { since_ms, newest_ms: mark_ms }
     }
 
-    /// The change that an object is; `None` for one from before.
+    /// The change for an object; `None` for an old one.
     pub fn change(&mut self, bucket: &str, object: &Listed, seen: &Seen) -> Option<Change> {
         self.newest_ms = self.newest_ms.max(object.modified_ms);
         if object.modified_ms < self.since_ms {
@@ -55,15 +55,15 @@ impl Pass {
         (!seen.0.contains_key(&change.dedup_key())).then_some(change)
     }
 
-    /// The mark for the next pass; only for one that came to the end of the list. An object of the
-    /// future does not hide those before it.
+    /// The mark for the next pass; only for a pass that reached the end of the list. An object with
+    /// a future time does not hide those before it.
     pub fn end(self, now_ms: i64) -> i64 {
         self.newest_ms.min(now_ms)
     }
 }
 
 impl Seen {
-    /// Whether no more can be remembered.
+    /// Whether the maximum is remembered.
     pub fn is_full(&self) -> bool {
         self.0.len() >= SEEN_MAX
     }
@@ -75,14 +75,14 @@ impl Seen {
         }
     }
 
-    /// Forgets what no further pass looks at.
+    /// Forgets objects that no further pass lists.
     pub fn forget_before(&mut self, mark_ms: i64, overlap_s: u32) {
         let since_ms = mark_ms.saturating_sub(i64::from(overlap_s) * 1000);
         self.0.retain(|_, modified_ms| *modified_ms >= since_ms);
     }
 }
 
-/// The change as a store would have told it; the same object always makes the same.
+/// The change in the form of a notification; the same object always gives the same change.
 fn created(bucket: &str, object: &Listed) -> Change {
     const NAME: &str = "ObjectCreated:Put";
     let Listed { key, etag, size, modified_ms } = object;
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(pass(Some(mark), &mut seen, &next).0, ["b"]);
     }
 
-    /// One pass over the whole list; what was new, and the mark.
+    /// One pass over the whole list; returns the new objects, and the mark.
     fn pass(mark: Option<i64>, seen: &mut Seen, list: &[Listed]) -> (Vec<String>, i64) {
         let mut pass = Pass::begin(mark, 1_000_500, 60);
         let found: Vec<_> = list.iter().filter_map(|object| pass.change("b", object, seen)).collect();

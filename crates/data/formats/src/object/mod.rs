@@ -22,39 +22,39 @@ pub use cos::{Origin, cos_event};
 pub use filter::{Filter, InvalidFilter};
 pub use sns::{Confirmation, Envelope, Hash, Signature, may_confirm};
 
-/// Most records of one notification.
+/// Maximum of records of one notification.
 pub const RECORDS_MAX: usize = 1000;
 
-/// Metadata of an object that the run of an event wrote: the run's `X-Scf-Chain-Depth`.
+/// Metadata of an object that an event's run wrote: the run's `X-Scf-Chain-Depth`.
 pub const CHAIN_DEPTH_METADATA: &str = "x-amz-meta-scf-chain-depth";
 
-/// What a request of an object store is about.
+/// The contents of an object store's request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notification {
-    /// Objects changed; maybe none, when only folders or attributes did.
+    /// Changed objects; empty when only folders or attributes changed.
     Changes(Vec<Change>),
-    /// SNS wants the subscription to be confirmed.
+    /// SNS requests confirmation of the subscription.
     Confirm(Confirmation),
-    /// Nothing happened to an object: a test, or the end of a subscription.
+    /// No object changed: a test, or the end of a subscription.
     Nothing(&'static str),
 }
 
-/// One object that changed.
+/// One changed object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// As S3 names it, without `s3:`: `ObjectCreated:Put`.
+    /// Name as in S3, without `s3:`: `ObjectCreated:Put`.
     pub name: String,
     /// The bucket.
     pub bucket: String,
     /// The key, decoded.
     pub key: String,
-    /// Its size, where it is known.
+    /// Its size, if known.
     pub size: Option<u64>,
     /// Its ETag without quotes.
     pub etag: Option<String>,
-    /// Its version in a bucket with versions.
+    /// Its version in a versioned bucket.
     pub version: Option<String>,
-    /// What orders changes of one key.
+    /// Orders changes of one key.
     pub sequencer: Option<String>,
     /// Unix milliseconds of the change.
     pub time_ms: Option<i64>,
@@ -62,14 +62,14 @@ pub struct Change {
     pub region: Option<String>,
     /// The address that changed it.
     pub source_ip: Option<String>,
-    /// The request that changed it, as the store numbers them.
+    /// The store's id of the request that changed it.
     pub request_id: Option<String>,
     /// The content type.
     pub content_type: Option<String>,
-    /// The object's metadata [`CHAIN_DEPTH_METADATA`], where the store sends it: how many events
-    /// have led to the run that wrote the object.
+    /// The object's metadata [`CHAIN_DEPTH_METADATA`], where the store sends it: the number of
+    /// events that led to the run that wrote the object.
     pub chain_depth: Option<u32>,
-    /// What the store sent about it, as it came.
+    /// The store's record of it, unchanged.
     pub raw: Box<str>,
     /// Whether `raw` is an element of `Records`.
     pub is_record: bool,
@@ -81,18 +81,18 @@ pub enum Unreadable {
     /// Not the JSON of a notification.
     #[error("not a notification of an object store: {0}")]
     Json(String),
-    /// JSON of another shape.
+    /// JSON of an unknown shape.
     #[error(
         "not a notification of an object store: it has neither Records (S3, MinIO) nor Type and Message (SNS) nor \
          event_type and message (SeaweedFS)"
     )]
     Shape,
-    /// A record lacks something.
+    /// A record is incomplete.
     #[error("record {index} of the notification: {why}")]
     Record {
-        /// Which one, from 0.
+        /// Its index, from 0.
         index: usize,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// Too many records.
@@ -100,7 +100,7 @@ pub enum Unreadable {
     TooMany(usize),
 }
 
-/// What tells the shapes apart.
+/// The fields that distinguish the shapes.
 #[derive(Deserialize)]
 struct Top<'a> {
     #[serde(rename = "Records", borrow, default)]
@@ -114,7 +114,7 @@ struct Top<'a> {
 }
 
 impl Notification {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -152,7 +152,7 @@ impl Notification {
     }
 }
 
-/// What a body says of its sender, where it is an envelope of SNS.
+/// The sender's authentication in a body, where it is an SNS envelope.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -162,7 +162,7 @@ pub fn envelope(body: &[u8]) -> Result<Option<Envelope>, Unreadable> {
     (top.kind.is_some() && top.records.is_none()).then(|| sns::sender(text)).transpose()
 }
 
-/// The depth in an object's metadata; what is no number is none.
+/// The depth in an object's metadata; values that are not a number are ignored.
 fn chain_depth(mut metadata: impl Iterator<Item = (impl AsRef<str>, String)>) -> Option<u32> {
     metadata.find(|(name, _)| name.as_ref().eq_ignore_ascii_case(CHAIN_DEPTH_METADATA))?.1.parse().ok()
 }
@@ -172,8 +172,8 @@ fn top(text: &str) -> Result<Top<'_>, Unreadable> {
 }
 
 impl Change {
-    /// What is the same in every delivery of this change and in no other: bucket, key and what
-    /// happened, with the version and the sequencer, or else all that the store sent.
+    /// Deduplication key, equal in every delivery of this change and unique: bucket, key and event
+    /// name, with the version and the sequencer, or else the store's whole record.
     pub fn dedup_key(&self) -> String {
         let mut hash = Sha256::new();
         let mut add = |part: &str| {
@@ -192,7 +192,7 @@ impl Change {
         hex::encode(hash.finalize())
     }
 
-    /// The event with what the store sent, unchanged.
+    /// The event with the store's record, unchanged.
     pub fn raw_event(&self) -> Vec<u8> {
         match self.is_record {
             true => format!("{{\"Records\":[{}]}}", self.raw).into_bytes(),

@@ -1,4 +1,4 @@
-//! One of S3's records. MinIO sends the same but for `s3:` before the name.
+//! A record of S3's notifications. MinIO sends the same except `s3:` before the name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ struct Object {
     sequencer: Option<String>,
     #[serde(default)]
     content_type: Option<String>,
-    /// MinIO's own.
+    /// Only sent by MinIO.
     #[serde(default)]
     user_metadata: Option<BTreeMap<String, Value>>,
 }
@@ -82,7 +82,7 @@ pub(super) fn change(raw: &RawValue) -> Result<Change, serde_json::Error> {
         key: decoded(&object.key),
         size: object.size,
         etag: text(object.e_tag).map(|etag| etag.trim_matches('"').to_owned()),
-        // "null" is the version of objects from before there were versions.
+        // "null" is the version of objects from before versioning was enabled.
         version: text(object.version_id).filter(|version| version != "null"),
         sequencer: text(object.sequencer),
         time_ms: record.event_time.as_deref().and_then(unix_ms),
@@ -96,14 +96,14 @@ pub(super) fn change(raw: &RawValue) -> Result<Change, serde_json::Error> {
     })
 }
 
-/// Keys are form-encoded in records: `+` is a space. Decoded exactly once, so that a key with a
-/// `%` in it stays what it is.
+/// Keys are form-encoded in records: `+` is a space. Decoded exactly once, so that a key with a `%`
+/// in it is unchanged.
 fn decoded(key: &str) -> String {
     let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key) };
     percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned()
 }
 
-/// A time of RFC 3339; one that names no zone is UTC.
+/// Parses a time of RFC 3339; without a zone it is UTC.
 fn unix_ms(text: &str) -> Option<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time.as_millisecond());

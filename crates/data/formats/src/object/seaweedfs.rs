@@ -1,7 +1,7 @@
 //! SeaweedFS's own notifications: changes of its filer, in which buckets are folders of `/buckets`.
 //!
-//! Their `event_type` is not looked at, for it calls every change of an entry a rename; whether it
-//! is one, the paths show. Versions of a key are files `KEY.versions/v_ID`.
+//! Their `event_type` is ignored, because it calls every change of an entry a rename; the paths
+//! show whether it is one. Versions of a key are files `KEY.versions/v_ID`.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,7 @@ fn removed(path: &str, entry: &Entry, text: &str) -> Option<Change> {
     change(path, entry, "ObjectRemoved:Delete", text)
 }
 
-/// `None` for what is no object: folders, and parts of uploads that go on.
+/// `None` for entries that are not objects: folders, and parts of unfinished uploads.
 fn change(path: &str, entry: &Entry, name: &str, text: &str) -> Option<Change> {
     let (bucket, path) = path.strip_prefix(BUCKETS)?.split_once('/')?;
     let hidden = path.split('/').next().is_some_and(|first| first == ".uploads" || first == ".system");

@@ -1,4 +1,4 @@
-//! SNS envelopes, and what their signatures cover.
+//! SNS envelopes, and their signed text.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,38 +6,38 @@ use serde::Deserialize;
 
 use super::Unreadable;
 
-/// A topic's wish to have a subscription confirmed, by a GET of an address that it sent.
+/// A topic's request to confirm a subscription, by a GET of the URL that it sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
     /// The topic.
     pub topic: String,
-    /// The address. Anybody can write one: see [`may_confirm`].
+    /// The URL. Anyone can send one: see [`may_confirm`].
     pub subscribe_url: String,
 }
 
-/// What an envelope says of its sender.
+/// The sender's authentication in an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Envelope {
     /// It is signed with the key of a certificate.
     Signed(Signature),
-    /// It carries no signature of a known version.
+    /// It has no signature of a known version.
     Unsigned,
 }
 
 /// The signature of an envelope (RSA, PKCS #1 v1.5), not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// Where its sender says that the certificate is.
+    /// The URL of the certificate, as the sender states it.
     pub cert_url: String,
-    /// The hash that was signed.
+    /// The hash algorithm.
     pub hash: Hash,
     /// The signature.
     pub signature: Vec<u8>,
-    /// What was signed.
+    /// The signed text.
     pub text: String,
 }
 
-/// The hash of a signature.
+/// The hash algorithm of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
     /// Of `SignatureVersion` 1.
@@ -70,7 +70,7 @@ impl Members {
         serde_json::from_str(text).map_err(|error| Unreadable::Json(error.to_string()))
     }
 
-    /// The members that are signed, in their order, each with its name on a line before it.
+    /// The signed members, in their order, each with its name on a line before it.
     fn signed_text(&self) -> String {
         let is_notification = self.r#type.as_deref() == Some("Notification");
         let members: &[(&str, &Option<String>)] = match is_notification {
@@ -97,7 +97,7 @@ impl Members {
     }
 }
 
-/// What an envelope says of its sender.
+/// The sender's authentication in an envelope.
 pub(super) fn sender(text: &str) -> Result<Envelope, Unreadable> {
     let members = Members::read(text)?;
     let hash = match members.signature_version.as_deref() {
@@ -109,7 +109,7 @@ pub(super) fn sender(text: &str) -> Result<Envelope, Unreadable> {
     let (Some(signature), Some(cert_url)) = (members.signature, members.signing_cert_url) else {
         return Ok(Envelope::Unsigned);
     };
-    // What is no Base64 is the signature of nothing.
+    // Invalid Base64 becomes an empty signature, which never verifies.
     let signature = BASE64_STANDARD.decode(signature).unwrap_or_default();
     Ok(Envelope::Signed(Signature { cert_url, hash, signature, text }))
 }
@@ -134,8 +134,8 @@ pub(super) fn open(text: &str, kind: &str) -> Result<Opened, Unreadable> {
     }
 }
 
-/// Whether an address may be called: its host (with its port, when it is not that of the scheme)
-/// is one of `hosts`. Over plain HTTP only where an entry says `http://` before the host.
+/// Whether a URL may be requested: its host (with its port, when it is not that of the scheme) is
+/// one of `hosts`. Over plain HTTP only where an entry has `http://` before the host.
 pub fn may_confirm(subscribe_url: &str, hosts: &[String]) -> bool {
     let Ok(uri) = subscribe_url.parse::<http::Uri>() else { return false };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };

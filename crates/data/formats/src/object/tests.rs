@@ -127,7 +127,7 @@ fn subscriptions_are_confirmed_at_hosts_of_the_settings_alone() {
 const MD5: &str = "XUFAKrxLKna5cZ2REBfFkg==";
 
 fn seaweedfs(key: &str, message: Value) -> Vec<String> {
-    // What the store calls it means nothing.
+    // The store's event name is ignored.
     summary(&changes(json!({"key": key, "event_type": "rename", "message": message}).to_string().as_bytes()))
 }
 
@@ -279,7 +279,7 @@ fn deliveries_of_one_change_have_one_key_and_others_another() {
     }
     // The same change in another envelope, or with other words around it.
     assert_eq!(key(&put), key(&other("/eventVersion", "2.3")));
-    // Stores without versions and sequencers: what they sent counts.
+    // Stores without versions and sequencers: the whole record counts.
     let bare = |time: &str| {
         let mut bare = other("/eventTime", time);
         let object = bare.pointer_mut("/s3/object").unwrap().as_object_mut().unwrap();

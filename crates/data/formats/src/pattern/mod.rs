@@ -19,35 +19,35 @@ pub const PATTERN_BYTES_MAX: usize = 4096;
 /// Deepest nesting of a pattern.
 pub const PATTERN_DEPTH_MAX: usize = 16;
 
-/// A pattern that was checked.
+/// A checked pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern(Members);
 
-/// What is wrong in a pattern, and where.
+/// An error in a pattern, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct Invalid {
     /// The place, such as `$.data.total[0].numeric`.
     pub path: String,
-    /// What is wrong.
+    /// The reason.
     pub why: String,
 }
 
 impl Pattern {
-    /// Reads the JSON text of a pattern.
+    /// Parses the JSON text of a pattern.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its path.
+    /// The first error, with its path.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         parse::parse(text).map(Self)
     }
 
-    /// Whether an event fits.
+    /// Whether an event matches.
     pub fn matches(&self, event: &Value) -> bool {
         self.0.matches(Some(event))
     }
 
-    /// Whether an event of these bytes fits.
+    /// Whether an event in these bytes matches.
     ///
     /// # Errors
     /// When they are not JSON that can be compared.
@@ -56,23 +56,24 @@ impl Pattern {
     }
 }
 
-/// Members that must all fit.
+/// Members that must all match.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Members {
     fields: Vec<(String, Field)>,
-    /// `$or`: one of these must fit too, where there are any.
+    /// `$or`: one of these must match too, where there are any.
     alternatives: Vec<Members>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Field {
     Nested(Members),
-    /// One of these must fit.
+    /// One of these must match.
     OneOf(Vec<Rule>),
 }
 
 impl Members {
-    /// What is not there, or is no object, has no members: only rules about absence fit it.
+    /// An absent value, or one that is not an object, has no members: only rules about absence
+    /// match it.
     fn matches(&self, value: Option<&Value>) -> bool {
         if let Some(Value::Array(elements)) = value {
             return elements.iter().any(|element| self.matches(Some(element)));

@@ -1,4 +1,4 @@
-//! From the text of a pattern to its rules.
+//! Parses the text of a pattern to its rules.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What a leaf of an event may be.
+//! Rules for a leaf of an event.
 
 use std::net::IpAddr;
 
@@ -7,27 +7,27 @@ use serde_json::{Number, Value};
 /// A condition on one value that is neither array nor object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Rule {
-    /// Equal; numbers by their value, however they are written.
+    /// Equality; numbers by their value, in any notation.
     Exact(Value),
-    /// A text that begins so.
+    /// A text with this prefix.
     Prefix(Text),
-    /// A text that ends so.
+    /// A text with this suffix.
     Suffix(Text),
-    /// A text that is equal but for letter case.
+    /// Equality except for letter case.
     IgnoreCase(String),
-    /// A text with `*` for anything.
+    /// A text with `*` for any characters.
     Wildcard(Wildcard),
-    /// None of these fits.
+    /// None of these matches.
     AnythingBut(Vec<Rule>),
     /// A number for which all comparisons hold.
     Numeric(Vec<(Comparison, f64)>),
-    /// Whether the member is there; not decided here.
+    /// Whether the member is present; not decided here.
     Exists(bool),
     /// A text that is an address of this network.
     Cidr(Network),
 }
 
-/// A text to compare with, maybe without regard to letter case (and then in lower case).
+/// A text to compare with, optionally case-insensitive (and then in lower case).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Text {
     pub text: String,
@@ -106,7 +106,7 @@ fn same_number(one: &Number, other: &Number) -> bool {
 pub(super) struct Wildcard(pub Vec<String>);
 
 impl Wildcard {
-    /// Linear: each part is taken at the first place where it fits.
+    /// Linear: each part is matched at its first occurrence.
     fn fits(&self, text: &str) -> bool {
         let Some((first, rest)) = self.0.split_first() else { return false };
         let Some((last, middle)) = rest.split_last() else { return text == first };
@@ -119,7 +119,7 @@ impl Wildcard {
     }
 }
 
-/// Addresses that begin with the same bits.
+/// Addresses with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network {
     pub address: IpAddr,

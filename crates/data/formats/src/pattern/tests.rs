@@ -1,4 +1,4 @@
-//! Which events fit, and which patterns are refused.
+//! Matching events, and refused patterns.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -60,7 +60,7 @@ fn events_fit_or_do_not() {
         (r#"{"path":[{"wildcard":"*"}]}"#, true),
         (r#"{"path":[{"wildcard":"a/*/c.jpg/*"}]}"#, false),
         (r#"{"path":[{"wildcard":"a\\*"}]}"#, false),
-        // One element of an array is enough; members of one nested pattern are of one element.
+        // One element of an array suffices; members of one nested pattern belong to one element.
         (r#"{"tags":["blue"]}"#, true),
         (r#"{"tags":[{"anything-but":"blue"}]}"#, true),
         (r#"{"empty":["x"]}"#, false),

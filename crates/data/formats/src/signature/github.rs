@@ -14,8 +14,8 @@ pub(super) fn verify(secrets: &Secrets, headers: &HeaderMap, body: &[u8]) -> Res
     if !secrets.sign_one_of(&[body], &[signature]) {
         return Err(Rejection::Mismatch);
     }
-    // The id is not signed: it keeps tries of one delivery apart from others, and stops no replay
-    // by somebody who has seen one.
+    // The id is not signed: it distinguishes retries of one delivery from others, but prevents no
+    // replay by an attacker who has seen one.
     let id = match header(headers, &DELIVERY) {
         Ok(id) if (1..=ID_BYTES_MAX).contains(&id.len()) => Some(id.to_owned()),
         Ok(_) => return Err(Rejection::Malformed(DELIVERY, "1 to 256 characters are an id")),

@@ -19,19 +19,19 @@ use http::{HeaderMap, HeaderName};
 
 pub use secret::{InvalidSecret, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX, Secrets};
 
-/// How far the time of a signature may be from ours, in seconds, where nothing else is set.
+/// Default tolerance between the time of a signature and ours, in seconds.
 pub const WINDOW_S_DEFAULT: u32 = 300;
 /// Longest id of a delivery, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
-/// Signatures of one request that are looked at.
+/// Signatures of one request that are checked.
 const SIGNATURES_MAX: usize = 16;
 
-/// How a sender proves itself.
+/// A sender's authentication scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// Standard Webhooks.
     Standard,
-    /// `X-Hub-Signature-256`. It has no time, so that a replay is known by the delivery's id alone.
+    /// `X-Hub-Signature-256`. It has no time, so a replay is detected only by the delivery's id.
     Github,
     /// `t=…,v1=…`.
     Stripe,
@@ -59,38 +59,38 @@ impl Scheme {
     }
 }
 
-/// A request whose sender holds a secret.
+/// A request of an authenticated sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// The delivery's id, the same in each of its tries, where the scheme has one.
+    /// The delivery's id, the same in each retry, where the scheme has one.
     pub id: Option<String>,
 }
 
-/// Why a request is not taken; each is answered with 401.
+/// Why a request is refused; each is answered with 401.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// A header is not there.
+    /// A header is missing.
     #[error("the request has no header {0}")]
     Missing(HeaderName),
-    /// A header is there twice, or cannot be read.
+    /// A header is repeated, or cannot be parsed.
     #[error("the header {0} cannot be read: {1}")]
     Malformed(HeaderName, &'static str),
-    /// The time of the signature is too far from ours.
+    /// The time of the signature differs too much from ours.
     #[error("the request was signed at Unix time {signed_s} and the clock here says {now_s}; {window_s} s are allowed")]
     Expired {
-        /// When it was signed.
+        /// The time of the signature.
         signed_s: i64,
         /// Our time.
         now_s: i64,
-        /// Most that they may differ.
+        /// Largest allowed difference.
         window_s: u32,
     },
-    /// No signature is one of ours.
+    /// No signature matches.
     #[error("no signature of the request fits its bytes and a secret of the trigger")]
     Mismatch,
 }
 
-/// Checks a request: `body` is what was received, unchanged; `now_s` is Unix time.
+/// Verifies a request: `body` is unchanged from what was received; `now_s` is Unix time.
 ///
 /// # Errors
 /// See [`Rejection`].
@@ -125,7 +125,7 @@ impl Clock {
     }
 }
 
-/// Unix seconds in digits alone: what is signed is this text, so no other spelling of it counts.
+/// Unix seconds in digits only: this text is signed, so no other spelling of it counts.
 fn seconds(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }

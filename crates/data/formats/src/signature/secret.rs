@@ -1,4 +1,4 @@
-//! Secrets: several at a time, so that one can follow another without a gap.
+//! Secrets: several at a time, so that they can be rotated without a gap.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use super::Scheme;
 pub const SECRET_BYTES_MIN: usize = 16;
 /// Longest secret, in bytes.
 pub const SECRET_BYTES_MAX: usize = 512;
-/// Most secrets that count at a time.
+/// Maximum of secrets that are valid at a time.
 pub const SECRETS_MAX: usize = 4;
-/// What secrets of Standard Webhooks begin with; base64 follows.
+/// Prefix of secrets of Standard Webhooks; base64 follows.
 const PREFIX: &str = "whsec_";
 
 /// The secrets of one scheme.
@@ -26,7 +26,7 @@ pub struct Secrets {
     keys: Vec<Vec<u8>>,
 }
 
-/// Why secrets cannot be used. Never shows one.
+/// Why secrets are invalid. Never shows one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
     /// There are none, or too many.
@@ -35,21 +35,21 @@ pub enum InvalidSecret {
     /// One is too short or too long.
     #[error("secret {index} has {bytes} bytes; {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} are allowed")]
     Length {
-        /// Which one, from 1.
+        /// Its position, from 1.
         index: usize,
         /// Its length.
         bytes: usize,
     },
-    /// One of Standard Webhooks is not in its form.
+    /// A secret of Standard Webhooks in another form.
     #[error("secret {index} of Standard Webhooks must be whsec_ and base64")]
     Form {
-        /// Which one, from 1.
+        /// Its position, from 1.
         index: usize,
     },
     /// A token that no header can carry.
     #[error("secret {index} is a bearer token and must be printable ASCII without spaces")]
     Token {
-        /// Which one, from 1.
+        /// Its position, from 1.
         index: usize,
     },
 }
@@ -61,10 +61,10 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Checks and decodes secrets as they are written in settings.
+    /// Checks and decodes secrets from settings.
     ///
     /// # Errors
-    /// The first that is wrong.
+    /// The first invalid one.
     pub fn new<S: AsRef<str>>(scheme: Scheme, texts: &[S]) -> Result<Self, InvalidSecret> {
         if !(1..=SECRETS_MAX).contains(&texts.len()) {
             return Err(InvalidSecret::Count(texts.len()));
@@ -79,7 +79,7 @@ impl Secrets {
     }
 
     /// Whether one of `signatures` is the HMAC-SHA256 of the parts under one of the secrets. Takes
-    /// the same time whichever fits.
+    /// the same time whichever matches.
     pub(super) fn sign_one_of(&self, parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
         let mut found = Choice::from(0);
         for key in &self.keys {
@@ -95,7 +95,7 @@ impl Secrets {
         found.into()
     }
 
-    /// Whether one of the secrets is this text. Only lengths show in the time that it takes.
+    /// Whether one of the secrets is this text. The time depends only on lengths.
     pub(super) fn contain(&self, text: &str) -> bool {
         let mut found = Choice::from(0);
         for key in &self.keys {

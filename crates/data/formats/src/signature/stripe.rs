@@ -32,7 +32,7 @@ struct Event {
     object: String,
 }
 
-/// The id of an event of Stripe's; other bodies may name anything by `id`.
+/// The id of a Stripe event; other bodies may use `id` for anything.
 fn event_id(body: &[u8]) -> Option<String> {
     let event: Event = serde_json::from_slice(body).ok()?;
     (event.object == "event" && (1..=ID_BYTES_MAX).contains(&event.id.len())).then_some(event.id)

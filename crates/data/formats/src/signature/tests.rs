@@ -1,4 +1,4 @@
-//! Signatures of each scheme, good and bad.
+//! Signatures of each scheme, valid and invalid.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use super::*;
 
 const OLD: &str = "an old secret of 24 byte";
 const NEW: &str = "the new secret of 24 byt";
-/// Spaces and `1.0` that no writer of JSON would keep (trap 33).
+/// Spaces and `1.0` that no JSON writer would keep (trap 33).
 const BODY: &[u8] = b"{\"key\": \"value\",  \"num\": 1.0}\n";
 const NOW: i64 = 1_674_087_231;
 
@@ -60,7 +60,7 @@ fn standard_webhooks_are_checked_over_the_bytes_as_they_came() {
     let scheme = Scheme::Standard;
     let id = || Ok(Some("msg_1".to_owned()));
     assert_eq!(checked(scheme, &with("msg_1", &now, good.clone()), BODY), id());
-    // A secret that is being replaced, and several signatures in one header.
+    // A secret that is being rotated, and several signatures in one header.
     let old = standard(OLD, "msg_1", &now, BODY);
     assert_eq!(checked(scheme, &with("msg_1", &now, old.clone()), BODY), id());
     let several = format!("v1a,c2ln v1,AAAA v1,!! {old}");
@@ -72,7 +72,7 @@ fn standard_webhooks_are_checked_over_the_bytes_as_they_came() {
     assert_eq!(checked(scheme, &with("msg_1", &(NOW + 1).to_string(), good.clone()), BODY), mismatch);
     assert_eq!(checked(scheme, &with("msg_1", &now, good.replace("v1,", "v2,")), BODY), mismatch);
     assert_eq!(checked(scheme, &with("msg_1", &now, String::new()), BODY), mismatch);
-    // Bytes that are no text.
+    // Bytes that are not text.
     let binary = b"\x8b\x00\xff";
     assert_eq!(checked(scheme, &with("m", &now, standard(NEW, "m", &now, binary)), binary), Ok(Some("m".to_owned())));
 }
@@ -99,7 +99,7 @@ fn a_missing_or_strange_header_is_refused() {
         let list = [all[0].clone(), (all[1].0, time.to_owned()), (all[2].0, standard(NEW, "msg_1", time, BODY))];
         assert!(checked(Scheme::Standard, &list, BODY).unwrap_err().contains("no Unix time"), "{time:?}");
     }
-    // What is signed could be split at another dot.
+    // The signed text could be split at another dot.
     let list = [
         ("webhook-id", format!("x.{now}")),
         all[1].clone(),

@@ -1,4 +1,4 @@
-//! Bearer tokens, for senders that sign nothing: object stores among them.
+//! Bearer tokens, for senders without signatures, such as object stores.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ pub(super) fn verify(secrets: &Secrets, headers: &HeaderMap) -> Result<Verified,
         text.split_once(' ').ok_or(Rejection::Malformed(AUTHORIZATION, "it is neither Bearer nor Basic"))?;
     let token = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => credentials.trim().to_owned(),
-        // SNS and others only know user:password in an address.
+        // SNS and others only support user:password in a URL.
         "basic" => {
             password(credentials.trim()).ok_or(Rejection::Malformed(AUTHORIZATION, "Basic holds no password"))?
         }

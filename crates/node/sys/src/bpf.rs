@@ -1,11 +1,11 @@
-//! A kernel program that tells of sockets that begin to listen (`bpf(2)`, raw: no toolchain, no
-//! library), and the ring buffer that it writes to.
+//! An eBPF program that reports sockets that begin to listen (`bpf(2)`, raw: no toolchain, no
+//! library), and its ring buffer.
 //!
 //! The program is of type `sock_ops` and attached to a cgroup2 directory. The kernel runs it for
-//! the sockets of every process in the directory and below, and names what happened; for
-//! `BPF_SOCK_OPS_TCP_LISTEN_CB`, which comes when the socket takes connections, it writes one
-//! record: the cookie of the socket's network namespace, and its port. It ends with the last
-//! descriptor, so that nothing of it outlives this process.
+//! socket events of every process in the directory and below; for `BPF_SOCK_OPS_TCP_LISTEN_CB`,
+//! which is raised when the socket takes connections, it writes one record: the cookie of the
+//! socket's network namespace, and its port. The kernel removes it with its last descriptor, so
+//! that it does not outlive this process.
 
 use std::ffi::c_void;
 use std::io;
@@ -33,15 +33,15 @@ const RINGBUF_OUTPUT: i32 = 130;
 /// `SO_NETNS_COOKIE` (asm-generic/socket.h; Linux 5.14).
 const SO_NETNS_COOKIE: libc::c_int = 71;
 
-/// The attached program and what it has written.
+/// The attached program and its ring buffer.
 pub struct Listens {
     ring: Ring,
-    /// The program is attached while this is open, and there while it is attached.
+    /// Keeps the program attached, and thus loaded.
     _link: OwnedFd,
 }
 
 impl Listens {
-    /// Attaches the program to a cgroup2 directory, beside any that are there (Linux 5.15).
+    /// Attaches the program to a cgroup2 directory, beside other programs there (Linux 5.15).
     pub fn attach(directory: &impl AsFd) -> io::Result<Self> {
         let ring = Ring::new()?;
         let program = load(&ring.map)?;
@@ -50,12 +50,12 @@ impl Listens {
         Ok(Self { _link: call(LINK_CREATE, &link)?, ring })
     }
 
-    /// A descriptor that is readable when something was written since the last [`Self::read`].
+    /// A descriptor that is readable when a record was written since the last [`Self::read`].
     pub fn readiness(&self) -> io::Result<OwnedFd> {
         self.ring.map.try_clone()
     }
 
-    /// Takes what was written, in order.
+    /// Takes the written records, in order.
     pub fn read(&mut self, mut each: impl FnMut(Listen)) {
         while let Some(record) = self.ring.next() {
             if let Some(listen) = record {
@@ -65,25 +65,25 @@ impl Listens {
     }
 }
 
-/// Whether the kernel takes the program; attaches nothing.
+/// Whether the kernel accepts the program; attaches nothing.
 pub fn available() -> io::Result<()> {
     load(&Ring::new()?.map).map(drop)
 }
 
-/// The number that names the network namespace of a socket in the kernel's records.
+/// The cookie of a socket's network namespace, as in the program's records.
 pub fn network_cookie(socket: &impl AsFd) -> io::Result<u64> {
     let mut cookie = 0_u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
     let descriptor = socket.as_fd().as_raw_fd();
-    // SAFETY: the option is 8 bytes, which is what `cookie` has and `length` says; both outlive the
-    // call.
+    // SAFETY: the option is 8 bytes, the size of `cookie` and the value of `length`; both outlive
+    // the call.
     let result = unsafe {
         libc::getsockopt(descriptor, libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut length)
     };
     if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Arguments of the commands, the fields of `union bpf_attr` that we set.
+/// Arguments of the commands: the fields of `union bpf_attr` in use.
 #[repr(C)]
 struct MapCreate {
     map_type: u32,
@@ -116,13 +116,13 @@ struct LinkCreate {
     flags: u32,
 }
 
-/// Structures whose every bit the kernel may read: no padding, plain numbers.
+/// Structures of which the kernel may read every byte: no padding, plain numbers.
 trait Attributes {}
 impl Attributes for MapCreate {}
 impl Attributes for ProgLoad {}
 impl Attributes for LinkCreate {}
 
-/// A command that makes a descriptor, as all of ours do.
+/// A command that returns a descriptor.
 fn call(command: u32, attributes: &impl Attributes) -> io::Result<OwnedFd> {
     let (pointer, size) = (std::ptr::from_ref(attributes), size_of_val(attributes));
     // SAFETY: the kernel reads `size` bytes, those of a structure without padding, and the memory
@@ -132,7 +132,7 @@ fn call(command: u32, attributes: &impl Attributes) -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     let descriptor = RawFd::try_from(result).map_err(|_| io::ErrorKind::InvalidData)?;
-    // SAFETY: these commands return a new descriptor, which nothing else has.
+    // SAFETY: these commands return a new descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -150,7 +150,7 @@ fn load(ring: &OwnedFd) -> io::Result<OwnedFd> {
             program_type: PROG_TYPE_SOCK_OPS,
             instructions_len: u32::try_from(program.len()).expect("a few instructions"),
             instructions: program.as_ptr() as u64,
-            // The helpers it calls are open to programs of any licence.
+            // The helpers that it calls do not require a GPL-compatible licence.
             license: c"Apache-2.0".as_ptr() as u64,
             log_level: 0,
             log_size: 0,
@@ -171,8 +171,9 @@ const fn instruction(code: u8, to: u8, from: u8, offset: i16, value: i32) -> u64
     u64::from_le_bytes([code, to | from << 4, low, high, a, b, c, d])
 }
 
-/// The program. Register 1 has the context (`struct bpf_sock_ops`) at first, 1 to 5 are the
-/// arguments of a helper, 0 its result, 6 and 7 stay over calls, 10 is the end of the stack.
+/// The program. Register 1 holds the context (`struct bpf_sock_ops`) at first, 1 to 5 are the
+/// arguments of a helper, 0 its result, 6 and 7 are preserved over calls, 10 is the end of the
+/// stack.
 fn program(ring: RawFd) -> [u64; 17] {
     const MOVE: u8 = 0xbf;
     const SET: u8 = 0xb7;
@@ -185,13 +186,13 @@ fn program(ring: RawFd) -> [u64; 17] {
     /// An immediate of 64 bits in two instructions; from "register" 1, it names a map by
     /// descriptor.
     const SET_64: u8 = 0x18;
-    /// Places in the context.
+    /// Offsets in the context.
     const OP: i16 = 0;
     const LOCAL_PORT: i16 = 68;
     [
         instruction(MOVE, 6, 1, 0, 0),
         instruction(LOAD_32, 2, 1, OP, 0),
-        // Over the next twelve, to the end.
+        // Jump over the next twelve, to the end.
         instruction(UNLESS_EQUAL, 2, 0, 12, TCP_LISTEN_CB),
         instruction(LOAD_32, 7, 6, LOCAL_PORT, 0),
         instruction(MOVE, 1, 6, 0, 0),
@@ -210,9 +211,9 @@ fn program(ring: RawFd) -> [u64; 17] {
     ]
 }
 
-/// A ring buffer (kernel documentation, "BPF ring buffer"): the kernel writes records, we read
-/// them, and each says how far it is in a page of its own. The data is mapped twice in a row, so
-/// that no record is ever in two pieces.
+/// A ring buffer (kernel documentation, "BPF ring buffer"): the kernel writes records, this process
+/// reads them, and each publishes its position in a page of its own. The data is mapped twice in a
+/// row, so that every record is contiguous.
 struct Ring {
     map: OwnedFd,
     read: Mapping,
@@ -228,7 +229,8 @@ impl Ring {
         Ok(Self { map, read, written })
     }
 
-    /// The next record: `None` when there is none, `Some(None)` for one that is not ours to see.
+    /// The next record: `None` when there is none, `Some(None)` for one that is discarded or of
+    /// another length.
     fn next(&mut self) -> Option<Option<Listen>> {
         self.records().next()
     }
@@ -253,16 +255,16 @@ struct Mapping {
     length: usize,
 }
 
-// SAFETY: the mapping belongs to this value alone; what the kernel changes in it is read as
+// SAFETY: the mapping belongs to this value alone; memory that the kernel changes is read as
 // atomics.
 unsafe impl Send for Mapping {}
-// SAFETY: through a shared reference nothing is read or written.
+// SAFETY: a shared reference gives no access to the memory.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(map: &OwnedFd, offset: usize, length: usize, protection: libc::c_int) -> io::Result<Self> {
         let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: a mapping at an address of the kernel's choice touches no memory that exists.
+        // SAFETY: a mapping at an address of the kernel's choice overlaps no existing memory.
         let base =
             unsafe { libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, map.as_raw_fd(), offset) };
         if base == libc::MAP_FAILED {
@@ -274,7 +276,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours and of this length, and references into it live only within
+        // SAFETY: the mapping is owned and of this length, and references into it live only within
         // `Ring::next`.
         unsafe { libc::munmap(self.base.as_ptr(), self.length) };
     }

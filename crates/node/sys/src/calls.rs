@@ -12,11 +12,11 @@ const MOVE_FD_TO_FD: u32 = 0x04 | 0x40;
 /// `OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC` (linux/mount.h).
 const CLONE_TREE: u32 = 1 | libc::O_CLOEXEC as u32;
 
-/// The error is an error number.
+/// The error is an errno value.
 pub(crate) type Done = Result<(), i32>;
 
 pub(crate) fn errno() -> i32 {
-    // SAFETY: errno's place is valid for the calling thread.
+    // SAFETY: errno's address is valid for the calling thread.
     unsafe { *libc::__errno_location() }
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn check_fd(result: i64) -> Result<RawFd, i32> {
 }
 
 pub(crate) fn close(fd: RawFd) {
-    // SAFETY: the descriptor is of this process's own table and not used after.
+    // SAFETY: the descriptor is in this process's own table and not used afterwards.
     unsafe { libc::close(fd) };
 }
 
@@ -59,20 +59,20 @@ pub(crate) fn open_inside(root: RawFd, path: &CStr, flags: i32, mode: u64) -> Re
     check_fd(unsafe { libc::syscall(libc::SYS_openat2, root, path.as_ptr(), how.as_ptr(), size_of_val(&how)) })
 }
 
-/// Makes a directory that belongs to the instance's root.
+/// Creates a directory owned by the instance's root.
 pub(crate) fn make_dir(at: RawFd, path: &CStr, owner: u32) -> Done {
     // SAFETY: the path is terminated.
     check(unsafe { libc::mkdirat(at, path.as_ptr(), 0o755) }.into())?;
     give(at, path, owner)
 }
 
-/// Makes the instance's root the owner.
+/// Changes the owner to the instance's root.
 pub(crate) fn give(at: RawFd, path: &CStr, owner: u32) -> Done {
     // SAFETY: the path is terminated.
     check(unsafe { libc::fchownat(at, path.as_ptr(), owner, owner, libc::AT_SYMLINK_NOFOLLOW) }.into())
 }
 
-/// A directory inside the root to mount something on, made where the image lacks it.
+/// Opens a mount point inside the root, creating the directory where the image lacks it.
 pub(crate) fn mount_point(root: RawFd, owner: u32, target: &CStr) -> Result<RawFd, i32> {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     match open_inside(root, target, flags, 0) {
@@ -163,22 +163,22 @@ pub(crate) fn move_mount(from: RawFd, to: RawFd) -> Done {
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, MOVE_FD_TO_FD) })
 }
 
-/// Attaches a detached mount at a name below a directory; a link there is not followed.
+/// Attaches a detached mount at a name below a directory, without following a link there.
 pub(crate) fn move_mount_at(from: RawFd, to: RawFd, name: &CStr) -> Done {
     const FROM_EMPTY_PATH: u32 = 0x4;
     // SAFETY: the first path is empty, so its descriptor names itself; the second is terminated.
     check(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, name.as_ptr(), FROM_EMPTY_PATH) })
 }
 
-/// A detached copy of the mount that a name below a directory is in, from there on; a link there is
-/// not followed.
+/// A detached copy of the mount that contains a name below a directory, from that name on, without
+/// following a link there.
 pub(crate) fn clone_tree(at: RawFd, name: &CStr) -> Result<RawFd, i32> {
     const FLAGS: u32 = CLONE_TREE | libc::AT_SYMLINK_NOFOLLOW as u32;
     // SAFETY: the name is terminated.
     check_fd(unsafe { libc::syscall(libc::SYS_open_tree, at, name.as_ptr(), FLAGS) })
 }
 
-/// A detached mount of what a descriptor is of.
+/// A detached mount of the file or directory of a descriptor.
 pub(crate) fn clone_itself(fd: RawFd) -> Result<RawFd, i32> {
     const FLAGS: u32 = CLONE_TREE | libc::AT_EMPTY_PATH as u32;
     // SAFETY: the empty path names the descriptor.
@@ -201,8 +201,8 @@ fn set_attributes_with(tree: RawFd, attributes: &Attributes, flags: i32) -> Done
     check(unsafe { libc::syscall(libc::SYS_mount_setattr, tree, empty, flags, std::ptr::from_ref(attributes), size) })
 }
 
-/// Puts a detached mount over a path, with these attributes if there are any; its descriptor is
-/// closed.
+/// Attaches a detached mount over a path, with these attributes if there are any, and closes its
+/// descriptor.
 pub(crate) fn cover(at: RawFd, name: &CStr, tree: RawFd, attributes: u64) -> Done {
     if attributes != 0 {
         set_attributes(tree, &Attributes { set: attributes, ..Attributes::default() })?;

@@ -7,7 +7,7 @@ pub(crate) const SYS_ADMIN: u32 = 21;
 /// Version 3 of the structures (linux/capability.h).
 const VERSION: u32 = 0x2008_0522;
 
-/// Limits the permitted capabilities to these, and makes them effective.
+/// Reduces the permitted set to these capabilities, and makes all of them effective.
 pub(crate) fn set(keep: u64) -> Done {
     #[repr(C)]
     struct Header {

@@ -111,9 +111,10 @@ compile_error!(
      on the new stack and the parent returns the result"
 );
 
-/// Whether the kernel has `clone3`, and no filter that we run under hides it.
+/// Whether the kernel has `clone3`, and no seccomp filter of an outer container hides it.
 pub fn clone3_available() -> bool {
-    // SAFETY: a structure of size 0 is refused before anything is read or made.
+    // SAFETY: the kernel rejects a structure of size 0 before it reads anything or creates a
+    // process.
     let result = unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<Args>(), 0) };
     result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
 }

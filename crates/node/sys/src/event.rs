@@ -1,5 +1,5 @@
-//! Descriptors that tokio waits for: ends of processes, and times finer than its own timer's
-//! millisecond. Must not know what is waited for.
+//! Descriptors that tokio waits for: ends of processes, and times finer than the millisecond of
+//! tokio's timer.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,23 +9,23 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Registers a descriptor with tokio, to see when it is readable: a pidfd is when its process has
+/// Registers a descriptor with tokio for readability: a pidfd becomes readable when its process has
 /// ended. Must be called on a tokio runtime.
 pub fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the value that is registered owns the descriptor and hands out only shared references
-    // to it, so it stays open and the same until the registration ends.
+    // SAFETY: the registered value owns the descriptor and hands out only shared references to it,
+    // so it stays open and the same until the registration ends.
     let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
     registered.map_err(io::Error::from)
 }
 
-/// A timer of the kernel (`timerfd_create(2)`), good to some microseconds.
+/// A kernel timer (`timerfd_create(2)`), precise to some microseconds.
 #[derive(Debug)]
 pub struct Timer {
     descriptor: AsyncFd<OwnedFd>,
 }
 
 impl Timer {
-    /// Makes a timer. Must be called on a tokio runtime.
+    /// Creates a timer. Must be called on a tokio runtime.
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let descriptor = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -41,8 +41,8 @@ impl Timer {
         rustix::time::timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &once)?;
         loop {
             let mut ready = self.descriptor.readable().await?;
-            // What it reads is the number of expirations; an answer of tokio's from an earlier
-            // sleep reads nothing.
+            // A read returns the number of expirations; a stale readiness from an earlier sleep
+            // reads nothing.
             let expired = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut [0_u8; 8])?));
             if let Ok(read) = expired {
                 return read.map(drop);

@@ -4,8 +4,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Starts write-back of a range of dirty pages without waiting. It guarantees nothing by itself,
-/// but leaves less work to a later `fdatasync(2)`.
+/// Starts the write-back of a range of dirty pages without waiting for it. Only `fdatasync(2)`
+/// makes the data durable, and has less left to write then.
 pub fn start_write_back(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
     let (offset, len) = (i64::try_from(offset).unwrap_or(i64::MAX), i64::try_from(len).unwrap_or(i64::MAX));
     // SAFETY: the descriptor is borrowed for the call, which takes numbers only.
@@ -33,8 +33,8 @@ const FS_VERITY_HASH_ALG_SHA256: u32 = 1;
 const VERITY_BLOCK_BYTES: u32 = 4096;
 
 /// Enables fs-verity for a file that is not open for writing
-/// (Documentation/filesystems/fsverity.rst): it becomes immutable, and reading corrupted data fails
-/// with `EIO`. Takes as long as reading the file. A file that has it already is not an error.
+/// (Documentation/filesystems/fsverity.rst): it can never be written to again, and reading changed
+/// data fails with `EIO`. Takes as long as reading all of it. Succeeds if it is enabled already.
 pub fn enable_verity(file: BorrowedFd<'_>) -> io::Result<()> {
     let argument = EnableVerity {
         version: 1,
@@ -48,8 +48,8 @@ pub fn enable_verity(file: BorrowedFd<'_>) -> io::Result<()> {
         reserved2: [0; 11],
     };
     // SAFETY: the descriptor is borrowed for the call; the argument is the structure of this ioctl,
-    // of its full size, lives through the call, and points at nothing, since both lengths in it are
-    // zero.
+    // of its full size, lives through the call, and contains no pointer in use, since both lengths
+    // in it are zero.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_ENABLE_VERITY, &raw const argument) };
     match result {
         0 => Ok(()),

@@ -1,5 +1,5 @@
-//! The init program that an instance can have (`init/init.rs`, as `docker run --init`), and a file
-//! of it to execute.
+//! The init program that an instance can have (`init/init.rs`, as `docker run --init`), as an
+//! executable file in memory.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -7,13 +7,13 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 
-/// The program's bytes.
+/// The program's binary.
 pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-/// A sealed memfd of it, which not even the platform can change.
+/// Creates a sealed in-memory file of it, which the platform cannot change either.
 pub fn file() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Before Linux 6.3 every memfd is executable and the flag is unknown.
+    // Kernels before 6.3 reject the flag, and all such files are executable there.
     let made = match memfd_create("init", flags | MemfdFlags::EXEC) {
         Err(Errno::INVAL) => memfd_create("init", flags),
         other => other,

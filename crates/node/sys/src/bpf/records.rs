@@ -1,21 +1,20 @@
-//! The records in the ring buffer of the kernel program, as memory that the kernel writes while we
-//! read it. No system calls.
+//! Records in the ring buffer of the eBPF program, in memory that the kernel writes concurrently.
+//! No system calls.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// Bytes of the ring: a power of two, whole pages. 2,730 sockets that begin to listen before
-/// anybody reads of them.
+/// Size of the ring in bytes: a power of two, whole pages. It holds 2,730 unread records.
 pub const RING_BYTES: usize = 64 * 1024;
 const WORD_BYTES: usize = size_of::<u32>();
 /// Words of the data, which is mapped twice.
 pub const DATA_WORDS: usize = 2 * RING_BYTES / WORD_BYTES;
-/// Bytes before each record: its length with two flags, and an offset that is the kernel's own.
+/// Bytes before each record: its length with two flags, and an offset for the kernel's own use.
 const HEADER_BYTES: u64 = 8;
 /// `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT` (linux/bpf.h).
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 
-/// A socket that listens since just now.
+/// A socket that has begun to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Listen {
@@ -27,47 +26,48 @@ pub struct Listen {
 impl Listen {
     /// Its port.
     pub fn port(&self) -> u16 {
-        // The program writes the kernel's 16-bit number into 64 bits.
+        // The program stores the kernel's 16-bit number in 64 bits.
         u16::try_from(self.port).unwrap_or_default()
     }
 }
 
-/// What is in the ring.
+/// The content of the ring.
 ///
-/// Of what the kernel maps for reading only relaxed loads are defined (`std::sync::atomic`, "atomic
-/// accesses to read-only memory"); fences give them their order.
+/// Only relaxed loads are defined for memory that the kernel maps read-only (`std::sync::atomic`,
+/// "atomic accesses to read-only memory"); fences order them.
 pub struct Records<'a> {
-    /// How far we have read, for the kernel to know.
+    /// The reader's position, which the kernel reads.
     pub read: &'a AtomicU64,
-    /// How far the kernel has written, or begun to.
+    /// The kernel's position, including records that are still being written.
     pub written: &'a AtomicU64,
-    /// The data, twice.
+    /// The data, mapped twice.
     pub data: &'a [AtomicU32],
 }
 
 impl Records<'_> {
-    /// The next record: `None` when there is none, `Some(None)` for one that is not ours to see.
+    /// The next record: `None` when there is none, `Some(None)` for one that is discarded or of
+    /// another length.
     pub fn next(&self) -> Option<Option<Listen>> {
         let position = self.read.load(Ordering::Relaxed);
         if position >= self.written.load(Ordering::Relaxed) {
             return None;
         }
-        // What was written before the position was moved: the header of the record.
+        // Pairs with the kernel's update of the position: makes the record's header visible.
         fence(Ordering::Acquire);
         let offset = usize::try_from(position).ok()? % RING_BYTES / WORD_BYTES;
         let length = self.data[offset].load(Ordering::Relaxed);
         if length & BUSY != 0 {
-            // It is being written; the kernel wakes us for it.
+            // The kernel is still writing it, and sends a wake-up afterwards.
             return None;
         }
-        // What was written before the record was no longer busy.
+        // Pairs with the clearing of the busy flag: makes the record visible.
         fence(Ordering::Acquire);
         let bytes = u64::from(length & !DISCARDED);
         let ours = length & DISCARDED == 0 && bytes == size_of::<Listen>() as u64;
         let record = ours.then(|| self.listen(offset + HEADER_BYTES as usize / WORD_BYTES));
         self.read.store(position + (HEADER_BYTES + bytes).next_multiple_of(8), Ordering::Release);
-        // Before the look at `written` that follows: the kernel wakes us only for a record that
-        // comes when it sees that all before were read, and it has a fence between the two, too.
+        // Orders it before the next load of `written`: the kernel sends a wake-up only for a record
+        // that it writes after all earlier ones were read, and has a fence between the two as well.
         fence(Ordering::SeqCst);
         Some(record)
     }
@@ -82,7 +82,7 @@ impl Records<'_> {
 mod tests {
     use super::*;
 
-    /// Memory laid out as the kernel's.
+    /// Memory in the kernel's layout.
     struct Memory {
         read: AtomicU64,
         written: AtomicU64,
@@ -105,8 +105,8 @@ mod tests {
             self.data[word + DATA_WORDS / 2].store(value, Ordering::Relaxed);
         }
 
-        /// Writes as the kernel does (kernel/bpf/ringbuf.c): the header while it is busy, the
-        /// position, what is in it, and the header again.
+        /// Writes as the kernel does (kernel/bpf/ringbuf.c): the busy header, the position, the
+        /// content, and the final header.
         fn write(&self, flags: u32, words: &[u32]) {
             let at = self.written.load(Ordering::Relaxed);
             let length = (words.len() * WORD_BYTES) as u32;
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn records_are_read_in_order_and_whole_while_others_are_written() {
-        // Several times around the ring, of lengths that end anywhere in it.
+        // Several times around the ring, with lengths that end anywhere in it.
         const RECORDS: u32 = 20_000;
         let memory = Memory::new();
         let seen = std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! What the child reads and writes while it shares our memory; plain data and pointers into the
-//! spec.
+//! State that the child reads and writes while it shares the parent's memory; plain data and
+//! pointers into the spec.
 
 use std::ffi::c_char;
 
@@ -7,12 +7,12 @@ use super::fds::InheritedFds;
 use super::spec::InitSpec;
 use super::step::Step;
 
-/// One start, as the child has it.
+/// State of one start in the child.
 pub(super) struct Child<'a> {
     pub spec: &'a InitSpec,
     pub fds: InheritedFds,
-    /// The first number above all of `fds`, if the child starts in the parent's table and must drop
-    /// all descriptors from this number on.
+    /// The first number above all of `fds`, when the child keeps no other descriptors and shares
+    /// the parent's table until then.
     pub fds_above: Option<u32>,
     pub argv: Vec<*const c_char>,
     pub env: Vec<*const c_char>,
@@ -21,7 +21,7 @@ pub(super) struct Child<'a> {
 }
 
 impl Child<'_> {
-    /// Notes what is being done, for the parent to read should it fail.
+    /// Records the current step, which the parent reports if it fails.
     pub(super) fn at(&mut self, step: Step) {
         self.step = step;
     }

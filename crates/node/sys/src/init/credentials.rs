@@ -1,5 +1,5 @@
-//! From the host's root to the image's user: what the init gives up, in an order in which each step
-//! still may be done.
+//! From the host's root to the image's user: drops privileges in an order in which each step is
+//! still permitted.
 
 use std::os::fd::RawFd;
 
@@ -11,17 +11,18 @@ use super::step::Step;
 use crate::calls::{Done, check, errno};
 use crate::capability;
 
-/// Capabilities that any kernel may have.
+/// Upper bound of capability numbers in any kernel.
 const CAPABILITIES: u32 = 64;
 
-/// From the host's root to the image's user, in an order in which each step still may be done.
+/// Drops privileges from the host's root to the image's user, in an order in which each step is
+/// still permitted.
 pub(super) fn give_up_rights(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     child.at(Step::NoNewPrivileges);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
-    // While this is root outside, too: the kernel compiles its filters however much others have
-    // compiled already (net.core.bpf_jit_limit). All that follows must be allowed by it.
+    // While this is root outside too: the kernel then compiles its filters regardless of the memory
+    // that others use (net.core.bpf_jit_limit). The filter must allow all later calls.
     child.at(Step::Seccomp);
     seccomp(spec)?;
     child.at(Step::JoinUser);
@@ -33,18 +34,18 @@ pub(super) fn give_up_rights(child: &mut Child<'_>) -> Done {
     child.at(Step::Identity);
     identity(spec)?;
     child.at(Step::Capabilities);
-    // Root keeps the listed ones; anyone else lost all of them with the change of user.
+    // Root keeps the listed ones; any other user lost all of them with the change of user.
     capability::set(if spec.credentials.uid == 0 { spec.credentials.capabilities } else { 0 })?;
-    // The changes of credentials above have undone it.
+    // The changes of credentials above have cleared it.
     end_with_platform(child)?;
-    // Not only marked to close at execve: the program's path could lead through `/proc/self/fd` to
-    // one of them.
+    // Closed now and not only by close-on-exec: the program's path could lead through
+    // `/proc/self/fd` to one of them.
     close_all(child.fds.init)?;
     limit(child)
 }
 
-/// Only when all is closed: our copy of the platform's descriptors may hold more than the program
-/// is allowed, and none could be opened.
+/// Only after closing: the copy of the platform's descriptors may exceed the program's limit, and
+/// none could be opened.
 pub(super) fn limit(child: &mut Child<'_>) -> Done {
     child.at(Step::Limits);
     for (resource, soft, hard) in &child.spec.process.rlimits {
@@ -55,11 +56,11 @@ pub(super) fn limit(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// All but input and output, and what is executed by its descriptor, which has [`INIT_FD`] from
-/// then on.
+/// Closes all descriptors but input, output and the one of the init program, which moves to
+/// [`INIT_FD`].
 pub(super) fn close_all(init: Option<RawFd>) -> Done {
     if let Some(init) = init.filter(|number| *number != INIT_FD) {
-        // SAFETY: both are descriptors of this process's own table, and nothing else is needed any
+        // SAFETY: both are descriptors of this process's own table, whose others are not needed any
         // more.
         check(unsafe { libc::dup3(init, INIT_FD, libc::O_CLOEXEC) }.into())?;
     }
@@ -69,7 +70,7 @@ pub(super) fn close_all(init: Option<RawFd>) -> Done {
 }
 
 fn identity(spec: &InitSpec) -> Done {
-    // The C library's wrappers would change every thread of the parent: the raw calls change this
+    // The C library's wrappers would change every thread of the parent; the raw calls change this
     // process. SAFETY: the list's pointer and length belong together; the others take numbers.
     unsafe {
         check(libc::syscall(libc::SYS_setgroups, spec.credentials.groups.len(), spec.credentials.groups.as_ptr()))?;
@@ -78,13 +79,13 @@ fn identity(spec: &InitSpec) -> Done {
     }
 }
 
-/// Joining a user namespace gives every capability and a full bounding set there, so the set is cut
-/// only now.
+/// Joining a user namespace grants every capability and a full bounding set there, so the set is
+/// reduced only now.
 fn drop_bounding(keep: u64) -> Done {
     for capability in (0..CAPABILITIES).filter(|c| keep & (1 << c) == 0) {
         // SAFETY: prctl with numbers touches no memory.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
-            // Numbers beyond the kernel's last capability are refused, and end the list.
+            // Numbers beyond the kernel's last capability fail and end the loop.
             return if errno() == libc::EINVAL { Ok(()) } else { Err(errno()) };
         }
     }

@@ -1,4 +1,4 @@
-//! What the init does between `clone3` and `execve`, in order. System calls only: it shares our
+//! The init between `clone3` and `execve`, in order. System calls only: it shares the parent's
 //! memory, so it must not allocate, lock, or touch a thread-local other than `errno`, which the
 //! suspended parent thread does not use meanwhile.
 
@@ -16,13 +16,13 @@ use crate::calls::{Done, check, errno};
 /// The last real-time signal (`_NSIG`, asm-generic/signal.h).
 const SIGNAL_MAX: i32 = 64;
 
-/// Exit code of a child that failed before `execve`; only the parent that reaps it sees it.
+/// Exit code of a child that could not execute; only the parent that reaps it reads it.
 const EXIT_FAILED: i32 = 127;
 
 /// Entry of the child.
 pub(super) extern "C" fn run(argument: *mut c_void) -> ! {
-    // SAFETY: the parent passes a pointer to its `Child`, which it does not touch until we execute
-    // or end.
+    // SAFETY: the parent passes a pointer to its `Child`, which it does not touch until this
+    // process executes or ends.
     let child = unsafe { &mut *argument.cast::<Child<'_>>() };
     default_signals();
     let prepared = match end_with_platform(child).and_then(|()| take_files(child)) {
@@ -39,30 +39,29 @@ pub(super) extern "C" fn run(argument: *mut c_void) -> ! {
     unsafe { libc::_exit(EXIT_FAILED) }
 }
 
-/// Resets signal state for the program: the parent blocked all signals, and CLONE_CLEAR_SIGHAND
-/// keeps ignored ones (SIGPIPE) ignored. Dispositions are reset now, before the seccomp filter
-/// would slow each of these calls; the mask is reset last.
+/// Resets signal handling. The parent blocked all signals for the start, and CLONE_CLEAR_SIGHAND
+/// keeps ignored ones (SIGPIPE) ignored: the program must inherit neither. Handlers are reset now,
+/// before the filter slows each of these calls; the mask comes last.
 fn default_signals() {
     let default = [0_u64; 4];
     for signal in 1..=SIGNAL_MAX {
         // SAFETY: the kernel's sigaction is four words on this architecture, all zero for the
-        // default handler; it refuses the two signals that have none.
+        // default handler; the call fails for the two signals that have none.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null::<u64>(), 8) };
     }
 }
 
-/// From here on this process has its own descriptor table, so descriptors that it opens are closed
-/// however it ends.
+/// Unshares the table of descriptors: descriptors opened from here on end with this process.
 fn take_files(child: &mut Child<'_>) -> Done {
     let Some(above) = child.fds_above else { return Ok(()) };
     child.at(Step::Files);
     // SAFETY: with CLOSE_RANGE_UNSHARE the call closes nothing of the parent's: the range is left
-    // out of our new table.
+    // out of the new table.
     check(unsafe { libc::syscall(libc::SYS_close_range, above, u32::MAX, libc::CLOSE_RANGE_UNSHARE) })
 }
 
 fn prepare(child: &mut Child<'_>) -> Done {
-    // The daemon's umask must not decide who may read what we make. SAFETY: umask takes a number;
+    // Modes of created files must not depend on the daemon's umask. SAFETY: umask takes a number;
     // this process has a copy of the file system attributes (no CLONE_FS).
     unsafe { libc::umask(0) };
     join(child)?;
@@ -71,8 +70,8 @@ fn prepare(child: &mut Child<'_>) -> Done {
     give_up_rights(child)
 }
 
-/// Executes the init if there is one; else tries each program in turn, as `execvp` does. Returns
-/// the most informative error.
+/// Executes the init if there is one; otherwise tries each program in turn, as `execvp` does.
+/// Returns the most informative error.
 fn execute(child: &mut Child<'_>) -> i32 {
     child.at(Step::Execute);
     let none = 0_u64;

@@ -1,5 +1,5 @@
-//! Files and directories that the platform has in every root, such as `/etc/hosts`, or the image's
-//! config wants in this one.
+//! Files and directories that the platform creates in every root, such as `/etc/hosts`, or that the
+//! image's config requires.
 
 use std::os::fd::RawFd;
 
@@ -10,8 +10,7 @@ use crate::calls::{Done, check, close, give, open, open_inside};
 use crate::instance_mounts::mode;
 use crate::instance_mounts::stage::UPPER;
 
-/// Makes the files and directories that the platform has in every root, or the image's config wants
-/// in this one.
+/// Creates the files and directories of the platform and of the image's config.
 pub(super) fn put_files(child: &mut Child<'_>, root: RawFd) -> Done {
     let spec = child.spec;
     child.at(Step::File);
@@ -27,8 +26,8 @@ pub(super) fn put_files(child: &mut Child<'_>, root: RawFd) -> Done {
     }
 }
 
-/// Makes the files in the writable layer before the overlay is mounted, which takes a fraction of
-/// the time.
+/// Creates the files in the writable layer before the overlay is mounted: there it takes a fraction
+/// of the time.
 pub(super) fn lay_files(spec: &InitSpec) -> Done {
     let upper = open(libc::AT_FDCWD, UPPER, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
     for dir in &spec.files.etc_dirs {
@@ -44,18 +43,18 @@ pub(super) fn lay_files(spec: &InitSpec) -> Done {
     Ok(())
 }
 
-/// The directory that a target is in. No link of the image's leads out of the root.
+/// Opens the directory of a target. Links of the image cannot lead out of the root.
 fn parent_of(root: RawFd, target: &Target) -> Result<RawFd, i32> {
     open_inside(root, &target.parent, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
 }
 
-/// Makes a directory, unless something is there.
+/// Creates a directory, unless a file exists at its path.
 pub(super) fn put_dir(root: RawFd, dir: &NewDir) -> Done {
     let (parent, (user, group)) = (parent_of(root, &dir.target)?, dir.owner);
     // SAFETY: the name is terminated; the descriptor is a directory.
     let made = check(unsafe { libc::mkdirat(parent, dir.target.name.as_ptr(), dir.mode) }.into());
     let done = match made {
-        // SAFETY: as above; a link that may be there is not followed.
+        // SAFETY: as above; a link at the name is not followed.
         Ok(()) => check(
             unsafe { libc::fchownat(parent, dir.target.name.as_ptr(), user, group, libc::AT_SYMLINK_NOFOLLOW) }.into(),
         ),
@@ -66,7 +65,7 @@ pub(super) fn put_dir(root: RawFd, dir: &NewDir) -> Done {
     done
 }
 
-/// Replaces what the image has at this name, a link included, by a file. A directory stays.
+/// Replaces the image's file or link at the target. A directory stays.
 fn put_file(root: RawFd, spec: &InitSpec, file: &EtcFile) -> Done {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let parent = parent_of(root, &file.target)?;
@@ -83,7 +82,7 @@ fn put_file(root: RawFd, spec: &InitSpec, file: &EtcFile) -> Done {
     done
 }
 
-/// Gives the image's `/tmp` the mode that programs expect.
+/// Sets the mode of the image's `/tmp` that programs expect.
 fn open_to_all(root: RawFd, tmp: &Target) -> Done {
     let parent = parent_of(root, tmp)?;
     let done = mode(parent, &tmp.name, 0o1777);

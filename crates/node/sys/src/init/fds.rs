@@ -1,4 +1,4 @@
-//! The descriptors that an init needs, by number: they are moved to reserved low ones before it
+//! The descriptors that an init needs, by number: they are moved to reserved low numbers before it
 //! starts.
 
 use std::os::fd::{AsRawFd, RawFd};
@@ -6,13 +6,13 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::spec::InitSpec;
 use crate::instance_mounts::InstanceMounts;
 
-/// Descriptors of the spec, by the numbers at which the child has them.
+/// Descriptors of the spec, by their numbers in the child.
 pub(super) struct InheritedFds {
     pub lowers: Vec<RawFd>,
     pub binds: Vec<RawFd>,
     pub cgroup_v1_tasks: Vec<RawFd>,
     pub cgroup_view: RawFd,
-    /// Those of its mounts that are left to be attached.
+    /// Mounts of the cgroup view that are still to be attached.
     pub cgroup_view_left: Vec<RawFd>,
     pub bare: RawFd,
     pub network: RawFd,

@@ -1,23 +1,23 @@
-//! The first steps of the init: joins cgroups and namespaces, so that everything after is accounted
-//! and ends there.
+//! Joins the instance's cgroups and namespaces first, so that everything after it is accounted
+//! there and ends there.
 
 use super::child_state::Child;
 use super::spec::InitSpec;
 use super::step::Step;
 use crate::calls::{Done, check, close, open};
 
-/// Sets the parent death signal: the kernel kills this process, and thereby its PID namespace, when
-/// the thread that started it ends, which is when the platform ends. Changes of credentials reset
-/// it. (A parent that is gone already cannot be detected: a process in a PID namespace of its own
-/// has no visible parent.)
+/// Makes the kernel kill this process, and with it its whole pid namespace, when the thread that
+/// started it ends, which is when the platform does. A change of credentials clears it. (A parent
+/// that is gone already cannot be detected here: in its own pid namespace, the first process has
+/// none.)
 pub(super) fn end_with_platform(child: &mut Child<'_>) -> Done {
     child.at(Step::EndWithPlatform);
     // SAFETY: prctl with numbers touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) }.into())
 }
 
-/// Cgroups first, so that all that follows is counted there; the namespace then shows them as the
-/// root.
+/// Cgroups first, so that everything after is accounted there; the cgroup namespace then shows them
+/// as the root.
 pub(super) fn join(child: &mut Child<'_>) -> Done {
     raise_oom_score(child.spec);
     join_cgroups(child)?;
@@ -43,9 +43,9 @@ pub(super) fn join_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Raises the OOM score, so that the kernel kills this process before others when the host runs out
-/// of memory. Set by root, it is also the minimum for the instance (proc_pid_oom_score_adj(5)). A
-/// score that is higher already cannot be lowered and stays.
+/// Makes the OOM killer choose this process before others when the whole machine is short of
+/// memory. Set by root, it is also the minimum for the instance (proc_pid_oom_score_adj(5)). A
+/// score that is higher already may not be lowered, and stays.
 pub(super) fn raise_oom_score(spec: &InitSpec) {
     let Ok(file) = open(libc::AT_FDCWD, c"/proc/self/oom_score_adj", libc::O_WRONLY | libc::O_CLOEXEC, 0) else {
         return;

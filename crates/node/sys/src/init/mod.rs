@@ -1,10 +1,10 @@
-//! What clones and becomes an instance: the init process that joins and makes namespaces, builds
-//! its root, gives up its rights and executes the image's program, all as an [`InitSpec`] says
-//! (`runc init` in other runtimes).
+//! The init of an instance: it is cloned, joins and creates namespaces, builds its root, drops
+//! privileges and executes the image's program, as an [`InitSpec`] describes (`runc init` in other
+//! runtimes).
 //!
-//! The parent makes everything ready, every path a terminated string and every descriptor open: the
-//! child makes system calls only and allocates nothing. What failed comes back as a [`Step`] and an
-//! error number in memory that both share.
+//! The parent prepares everything, every path as a terminated string and every descriptor open: the
+//! child makes system calls only and does not allocate. A failure is reported as a [`Step`] and an
+//! errno value in shared memory.
 
 use std::os::fd::RawFd;
 
@@ -25,5 +25,6 @@ pub use spec::InitSpec;
 pub use start::{Spawned, start};
 pub use step::{Failure, Step};
 
-/// The descriptor that an init program is executed by: the first that is not input or output.
+/// Number of the descriptor by which an init program is executed: the first that is not input or
+/// output.
 const INIT_FD: RawFd = 3;

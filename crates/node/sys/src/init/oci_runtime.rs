@@ -1,8 +1,8 @@
-//! The init that becomes an OCI runtime: it is in the instance's cgroup and network, and in process
-//! and mount namespaces that end with it; the root is mounted, and what the runtime makes of it is
-//! the runtime's.
+//! The init that becomes an OCI runtime: it is in the instance's cgroup and network, and in pid and
+//! mount namespaces that end with it; the root is mounted, and the runtime isolates the program in
+//! it.
 //!
-//! Being pid 1 of its namespace, its end is the end of all that it started, however it ends.
+//! It is pid 1 of its namespace, so that everything it started ends with it.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -19,13 +19,13 @@ use crate::calls::{Done, check, clone_itself, close, give, mount, mount_point, m
 use crate::instance_mounts::stage::UPPER;
 use crate::mount_attributes::{Attributes, READ_ONLY};
 
-/// What the runtime is told.
+/// The runtime's configuration.
 const CONFIG: &CStr = c"config.json";
-/// The init, where the instance has one.
+/// The init program, if the instance has one.
 const INIT: &CStr = c"init";
-/// The instance's user namespace, where the runtime is to join it.
+/// The instance's user namespace, if the runtime joins it.
 const USER: &CStr = c"user";
-/// Where it keeps its notes.
+/// The runtime's state directory.
 const STATE: &CStr = c"state";
 
 pub(super) fn prepare(child: &mut Child<'_>) -> Done {
@@ -40,7 +40,7 @@ pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     child.at(Step::Mounts);
     mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE, None)?;
     let root = overlay(child)?;
-    // The root directory as the overlay shows it.
+    // The owner of the root directory in the overlay.
     give(libc::AT_FDCWD, UPPER, spec.rootfs.owner)?;
     put_files(child, root)?;
     show_binds(child, runtime, root)?;
@@ -52,7 +52,7 @@ pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     attach(libc::AT_FDCWD, 0, c"tmp", child.fds.tmp)?;
     attach(libc::AT_FDCWD, 0, c"shm", child.fds.shared_memory)?;
     child.at(Step::Proc);
-    // That of its own process namespace: the runtime looks its processes up there.
+    // The `/proc` of its own pid namespace: the runtime looks its processes up there.
     mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?;
     child.at(Step::HideCgroups);
     hide_cgroups(runtime)?;
@@ -71,8 +71,8 @@ pub(super) fn prepare(child: &mut Child<'_>) -> Done {
     limit(child)
 }
 
-/// Attaches directories of the host beside the root, for the runtime to mount, and makes their
-/// places.
+/// Attaches directories of the host beside the root, for the runtime to mount, and creates their
+/// mount points.
 fn show_binds(child: &mut Child<'_>, runtime: &OciRuntime, root: RawFd) -> Done {
     child.at(Step::Bind);
     for ((bind, tree), name) in child.spec.rootfs.binds.iter().zip(&child.fds.binds).zip(&runtime.bind_names) {
@@ -82,7 +82,8 @@ fn show_binds(child: &mut Child<'_>, runtime: &OciRuntime, root: RawFd) -> Done 
     Ok(())
 }
 
-/// What it made there would stay when the platform is killed; its limits are set already.
+/// Hides cgroups from the runtime: groups that it created would stay when the platform is killed;
+/// the limits are set already.
 fn hide_cgroups(runtime: &OciRuntime) -> Done {
     if runtime.covers_cgroups {
         return mount(c"none", &runtime.cgroups, Some(c"tmpfs"), libc::MS_RDONLY, None);
@@ -99,7 +100,7 @@ fn hide_cgroups(runtime: &OciRuntime) -> Done {
     Ok(())
 }
 
-/// Gives a namespace a path: a runtime takes no descriptors.
+/// Binds a namespace to a path: a runtime takes no descriptors.
 fn show_user(user: RawFd) -> Done {
     write_file(USER, 0o444, b"")?;
     let tree = clone_itself(user)?;

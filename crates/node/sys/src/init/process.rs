@@ -1,4 +1,4 @@
-//! Sets what the program starts with: host name, working directory, standard streams.
+//! The initial environment of the program: host name, working directory, input and output.
 
 use super::child_state::Child;
 use super::fds::InheritedFds;
@@ -6,7 +6,7 @@ use super::spec::InitSpec;
 use super::step::Step;
 use crate::calls::{Done, check, make_dir, open, open_inside};
 
-/// The steps that need the host's privileges: host name, directory, output.
+/// Sets the host name, working directory and output, which requires the host's privileges.
 pub(super) fn settle(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     child.at(Step::Hostname);
@@ -20,9 +20,9 @@ pub(super) fn settle(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Makes what is missing of the working directory, as container runtimes do, and enters it. Links
-/// are followed inside the root only and those of `/proc/self/fd` never: our descriptors of the
-/// host's directories are still open.
+/// Creates missing directories of the working directory's path, as container runtimes do, and
+/// enters it. Links are followed inside the root only and those of `/proc/self/fd` never:
+/// descriptors of the host's directories are still open.
 fn working_dir(spec: &InitSpec) -> Done {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     let root = open(libc::AT_FDCWD, c"/", flags, 0)?;

@@ -1,5 +1,5 @@
 //! The root of an instance, built by its init in a mount namespace of its own: the overlay over the
-//! image's layers, the mounts made ahead, the kernel's paths masked.
+//! image's layers, the prepared mounts, the masked paths of the kernel.
 
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -15,12 +15,13 @@ use crate::instance_mounts::stage::{EMPTY, LOWERS, ROOT};
 use crate::instance_mounts::{mask_sys, seal_empty};
 use crate::mount_attributes::{DATA_ONLY, READ_ONLY};
 
-/// The root of the instance, built in this process's own mount namespace, and nothing of the host's
-/// left in it.
+/// Builds the root in this process's own mount namespace, without any of the host's mounts left in
+/// it.
 pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     let spec = child.spec;
     let root = overlay(child)?;
-    // Before kernel file systems are mounted, so that links of the image cannot lead into them.
+    // Before the kernel's file systems are mounted there, so that no link of the image leads to
+    // them.
     put_files(child, root)?;
     child.at(Step::Tmpfs);
     if let Tmp::Mounted(place) = &spec.rootfs.tmp {
@@ -42,8 +43,8 @@ pub(super) fn build_root(child: &mut Child<'_>) -> Done {
     cover_root(root, child)
 }
 
-/// The writable layer over the image's, in a mount namespace of this process's own and private;
-/// nothing of it is in the host's.
+/// Mounts the overlay in this process's own mount namespace, which is private: the host does not
+/// see it.
 pub(super) fn overlay(child: &mut Child<'_>) -> Result<RawFd, i32> {
     let spec = child.spec;
     child.at(Step::Stage);
@@ -56,14 +57,14 @@ pub(super) fn overlay(child: &mut Child<'_>) -> Result<RawFd, i32> {
     }
     child.at(Step::Overlay);
     // Programs gain nothing by set-id bits and file capabilities in any case (no_new_privs). But
-    // the kernel refuses to execute one whose capabilities are outside of the bounding set (EPERM),
-    // unless the mount has it ignore them.
+    // the kernel fails to execute one whose capabilities are outside of the bounding set (EPERM),
+    // unless the mount makes it ignore them.
     let flags = libc::MS_NODEV | libc::MS_NOSUID;
     mount(c"overlay", ROOT, Some(c"overlay"), flags, Some(&spec.rootfs.overlay_options))?;
     open(libc::AT_FDCWD, ROOT, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
 }
 
-/// Attaches the stage and goes there.
+/// Attaches the stage and changes to it.
 fn stage(child: &Child<'_>) -> Done {
     let stage = child.fds.stage;
     let point = open(libc::AT_FDCWD, &child.spec.rootfs.stage, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)?;
@@ -90,8 +91,8 @@ fn lowers(child: &Child<'_>) -> Done {
     Ok(())
 }
 
-/// Attaches directories of the host. Their places have no links: what is on the way is the image's,
-/// looked at before, or was just made here.
+/// Attaches directories of the host. Their mount points have no links: their path was checked in
+/// the image before, or was just created here.
 fn binds(child: &mut Child<'_>, root: RawFd) -> Done {
     child.at(Step::Bind);
     for (bind, tree) in child.spec.rootfs.binds.iter().zip(&child.fds.binds) {
@@ -101,7 +102,7 @@ fn binds(child: &mut Child<'_>, root: RawFd) -> Done {
     Ok(())
 }
 
-/// Attaches a mount inside the root; its place is made where the image lacks it.
+/// Attaches a mount inside the root, creating its mount point where the image lacks it.
 pub(super) fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Done {
     let point = mount_point(root, owner, target)?;
     move_mount(made, point)?;
@@ -109,8 +110,8 @@ pub(super) fn attach(root: RawFd, owner: u32, target: &CStr, made: RawFd) -> Don
     Ok(())
 }
 
-/// Attaches what the instance sees of its cgroups. The kernel has a place for it in `/sys`, so that
-/// no link of the image's is on the way.
+/// Attaches the instance's view of its cgroups. The kernel provides the mount point in `/sys`, so
+/// that the path has no link of the image.
 pub(super) fn show_cgroups(child: &mut Child<'_>) -> Done {
     child.at(Step::CgroupView);
     let fds = &child.fds;
@@ -121,9 +122,9 @@ pub(super) fn show_cgroups(child: &mut Child<'_>) -> Done {
     Ok(())
 }
 
-/// Moves the root over everything it was built on, and enters it. Below are only this instance's
-/// own layers and an empty directory; a process that escapes its root arrives at the topmost mount
-/// again. `pivot_root` would do the same, but checks every thread of the host for the old root.
+/// Mounts the root over everything that it was built on, and enters it. Below it are only this
+/// instance's own layers and an empty directory; leaving the root leads to the uppermost mount
+/// again. `pivot_root` would do the same, but checks every thread of the machine for the old root.
 fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     move_mount(root, child.fds.stage)?;
     // SAFETY: the descriptor is a directory; the strings are constants.
@@ -133,8 +134,9 @@ fn cover_root(root: RawFd, child: &Child<'_>) -> Done {
     }
 }
 
-/// Covers kernel paths with existing mounts: new file systems for that would double the cost of
-/// mounting. Names below `/proc` are the kernel's, so links of the image are not involved.
+/// Covers kernel paths with existing files: file systems of their own would take the start as long
+/// as those that it needs. Names below `/proc` are the kernel's, so that the paths have no link of
+/// the image.
 fn mask(proc: RawFd, child: &Child<'_>) -> Done {
     let (spec, fds) = (child.spec, &child.fds);
     for name in &spec.masks.read_only_proc {

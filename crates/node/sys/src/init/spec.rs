@@ -1,4 +1,4 @@
-//! The specification of one instance, in the structure that its init processes.
+//! The description of one instance, in the parts in which its init uses them.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -9,43 +9,42 @@ use zeroize::Zeroize;
 use crate::instance_mounts::InstanceMounts;
 use crate::tree::ReadOnlyTree;
 
-/// Everything that an init needs, made ready by the parent.
+/// Everything that an init needs, prepared by the parent.
 pub struct InitSpec {
-    /// Where its resources are counted and limited.
+    /// Cgroups that account for and limit its resources.
     pub cgroup: Cgroup,
     /// Namespaces that it joins.
     pub namespaces: Namespaces,
     /// Its root file system.
     pub rootfs: Rootfs,
-    /// What is made in that.
+    /// Files and directories created in the root.
     pub files: Files,
-    /// What of the kernel it does not see, or may not write.
+    /// Masked and read-only paths of the kernel.
     pub masks: Masks,
     /// The program and its environment.
     pub process: Process,
-    /// As whom it runs, and what it may do.
+    /// User, groups and privileges.
     pub credentials: Credentials,
     /// Its output.
     pub stdio: Stdio,
-    /// The program is an OCI runtime, which makes the instance: it gets the root, and isolates by
-    /// itself.
+    /// Set if the program is an OCI runtime, which creates the instance from the root and isolates
+    /// it.
     pub oci_runtime: Option<OciRuntime>,
 }
 
 /// Cgroups of both versions.
 pub struct Cgroup {
-    /// `tasks` files of cgroup v1 directories, for the child to write itself into.
+    /// `tasks` files of cgroup v1 directories, which the child writes itself into.
     pub v1_tasks: Vec<OwnedFd>,
     /// Directory of cgroup v2 to start in.
     pub v2_directory: Option<OwnedFd>,
-    /// What it sees of its cgroups, at `/sys/fs/cgroup`.
+    /// Its view of its cgroups, at `/sys/fs/cgroup`.
     pub view: ReadOnlyTree,
 }
 
-/// Namespaces made ahead; those for processes, System V IPC, host name and cgroups are made by the
-/// start.
+/// Prepared namespaces; the start creates those for processes, System V IPC, host name and cgroups.
 pub struct Namespaces {
-    /// Mount namespace that has an empty directory alone: a copy of it becomes the instance's.
+    /// Mount namespace with an empty directory alone: a copy of it becomes the instance's.
     pub mounts: Arc<OwnedFd>,
     /// Network namespace.
     pub network: Arc<OwnedFd>,
@@ -62,46 +61,46 @@ pub struct Rootfs {
     pub stage: CString,
     /// Detached trees of the lower layers, topmost first.
     pub lowers: Vec<OwnedFd>,
-    /// Names `l0`, `l1`… of the places where they are attached, as many as there are lowers.
+    /// Names `l0`, `l1`… of the lower layers' mount points, as many as there are lowers.
     pub lower_names: Vec<CString>,
     /// Options of the overlay: `lowerdir=l0:l1,upperdir=u,workdir=w,…`.
     pub overlay_options: CString,
-    /// Host id of the instance's root: owner of what the child makes in the writable layer.
+    /// Host id of the instance's root: owner of files that the child creates in the writable layer.
     pub owner: u32,
-    /// Mounts made ahead.
+    /// Prepared mounts.
     pub mounts: InstanceMounts,
-    /// What becomes of `/tmp`.
+    /// How `/tmp` is set up.
     pub tmp: Tmp,
-    /// Directories of the host in it.
+    /// Directories of the host that are mounted into it.
     pub binds: Vec<Bind>,
 }
 
-/// A directory of the host, detached, and its place in the root.
+/// A directory of the host, detached, and its mount point.
 pub struct Bind {
     /// The mount.
     pub tree: OwnedFd,
-    /// Where; no part of the path is a link.
+    /// The mount point; no component of the path is a link.
     pub target: CString,
-    /// Directories that are made for it, parents first.
+    /// Directories to create for it, parents first.
     pub dirs: Vec<NewDir>,
 }
 
-/// What the image has at `/tmp`.
+/// Kinds of `/tmp`.
 pub enum Tmp {
-    /// Nothing of its own: the mount made ahead is attached there.
+    /// Empty in the image: the prepared mount is attached there.
     Mounted(CString),
-    /// Files of its own: it stays in the writable layer, and is opened to everyone where it is not
-    /// yet.
+    /// Not empty in the image: it stays in the writable layer, with its mode set where there is a
+    /// target.
     Kept(Option<Target>),
 }
 
-/// Files and directories made in the root.
+/// Files and directories created in the root.
 pub struct Files {
     /// Directories for the files of `/etc`.
     pub etc_dirs: Vec<NewDir>,
-    /// Files put in place, such as `/etc/hosts`.
+    /// Files such as `/etc/hosts`.
     pub etc: Vec<EtcFile>,
-    /// Where these are put.
+    /// Where these are created.
     pub placement: Placement,
     /// Other directories, parents first.
     pub dirs: Vec<NewDir>,
@@ -109,27 +108,27 @@ pub struct Files {
     pub dirs_in_tmp: Vec<NewDir>,
 }
 
-/// Where the files of `/etc` and their directories are put.
+/// Where the files of `/etc` and their directories are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Into the writable layer before the root is there: each stands in the place of nothing, or of
-    /// one of its kind.
+    /// In the writable layer before the overlay is mounted: each replaces nothing, or a file of its
+    /// kind.
     WritableLayer,
-    /// Into the root, in the place of whatever file the image has there.
+    /// In the root, replacing any file of the image.
     Root,
 }
 
-/// A file that the platform puts into the instance.
+/// A file that the platform creates in the instance.
 pub struct EtcFile {
-    /// Where.
+    /// Its place.
     pub target: Target,
     /// Its content.
     pub content: Vec<u8>,
 }
 
-/// A directory made in the instance, if nothing is there.
+/// A directory created in the instance, unless a file exists there.
 pub struct NewDir {
-    /// Where.
+    /// Its place.
     pub target: Target,
     /// Its mode.
     pub mode: u32,
@@ -137,19 +136,18 @@ pub struct NewDir {
     pub owner: (u32, u32),
 }
 
-/// A place in the root. What is before its name has no links; the child follows none outside of the
-/// root all the same.
+/// A place in the root. The path before its name has no links; the child still follows none outside
+/// of the root.
 pub struct Target {
-    /// The directory that it is in; `.` for the root.
+    /// Its parent directory; `.` for the root.
     pub parent: CString,
-    /// Its name there.
+    /// Its name in the parent.
     pub name: CString,
     /// Both, from the root.
     pub path: CString,
 }
 
-/// Paths of `/proc` that are covered; those of `/sys` are covered ahead
-/// ([`crate::instance_mounts::Options`]).
+/// Masked paths of `/proc`; those of `/sys` are masked ahead ([`crate::instance_mounts::Options`]).
 pub struct Masks {
     /// Covered with `/dev/null` or an empty directory.
     pub proc: Vec<MaskedPath>,
@@ -157,24 +155,24 @@ pub struct Masks {
     pub read_only_proc: Vec<CString>,
 }
 
-/// Something below `/proc` that an instance is not to see.
+/// A masked path below `/proc`.
 pub struct MaskedPath {
     /// Its path there.
     pub name: CString,
-    /// A directory, not a file.
+    /// Whether it is a directory.
     pub is_dir: bool,
 }
 
 /// The program.
 pub struct Process {
-    /// What is added to its out-of-memory score, in decimal.
+    /// Added to its out-of-memory score, in decimal.
     pub oom_score_adj: CString,
     /// Resource limits: resource, soft, hard.
     pub rlimits: Vec<(u32, u64, u64)>,
-    /// Directory to start in, as the way to it from the root: made where missing. Empty for the
-    /// root itself.
+    /// Working directory, as the steps from the root: created where missing. Empty for the root
+    /// itself.
     pub working_dir: Vec<PathStep>,
-    /// An init program, executed in the place of `programs`; `argv` names what it runs.
+    /// An init program, executed instead of `programs`; `argv` is the command that it runs.
     pub init: Option<OwnedFd>,
     /// Files to try to execute, in order, as `execvp` does.
     pub programs: Vec<CString>,
@@ -185,7 +183,7 @@ pub struct Process {
 }
 
 impl Drop for Process {
-    /// Values of secrets are among the variables: they are not left in memory that is free.
+    /// Overwrites the variables, which include values of secrets, before the memory is freed.
     fn drop(&mut self) {
         for variable in std::mem::take(&mut self.env) {
             variable.into_bytes().zeroize();
@@ -193,15 +191,15 @@ impl Drop for Process {
     }
 }
 
-/// One step on the way to a directory inside the instance.
+/// One step of the path to a directory inside the instance.
 pub struct PathStep {
     /// The whole path up to here, relative to the root.
     pub path: CString,
-    /// Its last part.
+    /// Its last component.
     pub name: CString,
 }
 
-/// User, groups and rights.
+/// User, groups and privileges.
 pub struct Credentials {
     /// User id inside.
     pub uid: u32,
@@ -223,21 +221,21 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
-/// What an OCI runtime needs around it. The writable layer, and the root in it as `r`, are attached
-/// at the stage; beside it are the mounts made ahead, as `sys`, `tmp` and `shm`, directories of the
-/// host by the names of `bind_names`, and an empty directory `state`.
+/// Resources that an OCI runtime needs beside the root. The writable layer, and the root in it as
+/// `r`, are attached at the stage; beside it are the prepared mounts, as `sys`, `tmp` and `shm`,
+/// directories of the host by the names of `bind_names`, and an empty directory `state`.
 pub struct OciRuntime {
-    /// What is to be made: `config.json` at the stage.
+    /// Content of `config.json` at the stage.
     pub config: Vec<u8>,
-    /// Where cgroups are mounted on the host; made read-only for the runtime, which has no business
-    /// there.
+    /// Mount point of cgroups on the host; made read-only for the runtime, which must not change
+    /// them.
     pub cgroups: CString,
-    /// Cover them with an empty directory instead.
+    /// Whether to cover them with an empty directory instead.
     pub covers_cgroups: bool,
-    /// Put the user namespace at the stage, as `user`.
+    /// Whether to bind the user namespace at the stage, as `user`.
     pub joins_user: bool,
-    /// Names at the stage of the directories of the host, as many as there are.
+    /// Names at the stage of the directories of the host, as many as there are binds.
     pub bind_names: Vec<CString>,
-    /// A program to put at the stage, as `init`.
+    /// A program to place at the stage, as `init`.
     pub init: Option<&'static [u8]>,
 }

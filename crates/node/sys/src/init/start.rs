@@ -1,5 +1,5 @@
-//! `clone3` of one init: in our memory until `execve` (`CLONE_VM | CLONE_VFORK`), which costs
-//! microseconds whatever our size.
+//! `clone3` of one init, which shares the parent's memory until `execve` (`CLONE_VM |
+//! CLONE_VFORK`): that costs microseconds whatever the parent's size.
 
 use std::ffi::{CString, c_void};
 use std::io;
@@ -17,13 +17,14 @@ use crate::stack::Stack;
 
 /// A started process.
 pub struct Spawned {
-    /// Its pid in our PID namespace.
+    /// Its pid in the parent's pid namespace.
     pub pid: i32,
-    /// Its descriptor; readable when it has ended.
+    /// Its pidfd; readable when it has ended.
     pub pidfd: OwnedFd,
 }
 
-/// Starts a process as `spec` says and returns when it executes its program, or could not.
+/// Starts a process as described by `spec`; returns when it executes its program, or with the
+/// failed step.
 pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> Result<Spawned, Failure> {
     let pointers =
         |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
@@ -39,7 +40,7 @@ pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> 
         errno: 0,
     };
     let (base, size) = stack.range();
-    // An OCI runtime needs the host's mounts around it; an instance of ours begins with none.
+    // An OCI runtime needs the host's mounts around it; other instances start with none.
     let mounts = if spec.oci_runtime.is_some() { libc::CLONE_NEWNS } else { 0 };
     let namespaces = mounts | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let ours = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
@@ -60,17 +61,17 @@ pub fn start(spec: &InitSpec, stack: &mut Stack, reserved: &mut ReservedFds) -> 
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).unwrap_or_default();
     }
     let blocked = BlockedSignals::all();
-    // SAFETY: the stack is ours alone (`&mut`), `child` and the spec outlive the call, which
-    // returns only after the child has executed or ended (CLONE_VFORK); `entry::run` makes system
-    // calls only.
+    // SAFETY: the stack is exclusive (`&mut`), `child` and the spec outlive the call, which returns
+    // only after the child has executed or ended (CLONE_VFORK); `entry::run` makes system calls
+    // only.
     let started = unsafe { clone3(&args, entry::run, (&raw mut child).cast::<c_void>()) };
     drop(blocked);
     crate::process::stay_undumpable();
     let pid = started.map_err(|source| Failure { step: Step::Clone, source })?;
-    // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
+    // SAFETY: CLONE_PIDFD stored a new descriptor, which has no other owner.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     if child.errno != 0 {
-        // The child has exited after the error; reap it.
+        // It has ended after the error; reaping it leaves no zombie.
         crate::process::wait(&pidfd).ok();
         return Err(Failure { step: child.step, source: io::Error::from_raw_os_error(child.errno) });
     }

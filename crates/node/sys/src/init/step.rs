@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// What the init was doing when it failed.
+/// A step of the init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // The Display texts say what each is.
 pub enum Step {
@@ -79,13 +79,13 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why no process was started.
+/// A failed start.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}")]
 pub struct Failure {
-    /// What was being done.
+    /// The failed step.
     pub step: Step,
-    /// What the kernel said.
+    /// The kernel's error.
     #[source]
     pub source: io::Error,
 }

@@ -1,6 +1,6 @@
-//! Mounts of an instance that are made before its start, because they depend only on its host ids
-//! and network namespace: the writable layer, devices, terminals, shared memory, `/tmp`, `/sys`.
-//! Each is a file system of its own, and making one takes longer than attaching it.
+//! Mounts of an instance that are created ahead of its start, because they depend on its ids and
+//! its network only: the writable layer's, devices, terminals, shared memory, `/tmp`, `/sys`. Each
+//! is a file system of its own, and creating one takes longer than attaching it.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -17,9 +17,9 @@ use crate::umask::without_umask;
 pub struct Device {
     /// Its name in `/dev`.
     pub name: &'static CStr,
-    /// Number of its driver.
+    /// Major number: its driver.
     pub major: u32,
-    /// Number within that.
+    /// Minor number.
     pub minor: u32,
 }
 
@@ -31,30 +31,30 @@ pub struct DevLink {
     pub name: &'static CStr,
 }
 
-/// Options of the mounts, as `mount(2)` takes them, and what is in them.
+/// Options of the mounts, as `mount(2)` takes them, and their content.
 pub struct Options {
-    /// Of the tmpfs that the root is built on, which holds the writable layer: its size is the
-    /// layer's bound.
+    /// Options of the tmpfs that the root is built on, which holds the writable layer: its size
+    /// limits the layer.
     pub stage: CString,
-    /// Of the tmpfs at `/dev`.
+    /// Options of the tmpfs at `/dev`.
     pub dev: CString,
-    /// Devices in that.
+    /// Devices in `/dev`.
     pub devices: &'static [Device],
-    /// Links beside them.
+    /// Links in `/dev`.
     pub dev_links: &'static [DevLink],
-    /// Of the devpts at `/dev/pts`.
+    /// Options of the devpts at `/dev/pts`.
     pub terminals: CString,
-    /// Of the tmpfs at `/dev/shm`.
+    /// Options of the tmpfs at `/dev/shm`.
     pub shared_memory: CString,
-    /// Of the tmpfs at `/tmp`.
+    /// Options of the tmpfs at `/tmp`.
     pub tmp: CString,
-    /// Directories below `/sys` that are covered by an empty one.
+    /// Directories below `/sys` that an empty one covers.
     pub masked_sys: Vec<CString>,
-    /// Attach mounts to each other in advance where the kernel can, instead of in each start.
+    /// Whether to assemble the mounts now where possible, and not in each start.
     pub assemble: bool,
 }
 
-/// The mounts, detached: dropping this unmounts them unless a child attached them.
+/// The detached mounts: the kernel removes them when this is dropped, unless a child attaches them.
 pub struct InstanceMounts {
     pub(crate) stage: OwnedFd,
     pub(crate) dev: OwnedFd,
@@ -62,19 +62,19 @@ pub struct InstanceMounts {
     pub(crate) shared_memory: OwnedFd,
     pub(crate) tmp: OwnedFd,
     pub(crate) sys: OwnedFd,
-    /// The directories of `/sys` that the child has to cover, and the empty read-only directory for
-    /// that; empty where the kernel can attach mounts to detached ones (Linux 6.15), since they are
-    /// covered already.
+    /// Mounts that the child has to attach over directories of `/sys`, and an empty directory
+    /// read-only: `None` where the kernel attaches mounts to detached ones (Linux 6.15), because
+    /// they are assembled already.
     pub(crate) left: Option<Left>,
 }
 
-/// Mounts that could not be attached to each other in advance.
+/// Mounts that could not be assembled ahead.
 pub(crate) struct Left {
     pub masked_sys: Vec<CString>,
 }
 
 impl InstanceMounts {
-    /// Makes them for the host id `owner`, which `ids` maps root to, and `/sys` of the calling
+    /// Creates them for the host id `owner`, which `ids` maps root to, and `/sys` of the calling
     /// thread's network namespace; terminals on `elsewhere`.
     pub fn make(owner: u32, ids: BorrowedFd<'_>, options: &Options, elsewhere: &MountThread) -> io::Result<Self> {
         let stage = made(c"tmpfs", Some(&options.stage), NO_SUID | NO_DEVICES)?;
@@ -105,13 +105,13 @@ impl InstanceMounts {
         self.tmp = tmp;
     }
 
-    /// Gives `/dev/shm` another size than the one it was made with.
+    /// Changes the size of `/dev/shm`.
     pub fn resize_shared_memory(&self, bytes: u64) -> io::Result<()> {
         let size = CString::new(bytes.to_string()).map_err(|_| io::ErrorKind::InvalidInput)?;
         reconfigure(self.shared_memory.as_raw_fd(), c"size", &size).map_err(io::Error::from_raw_os_error)
     }
 
-    /// Attaches the mounts to each other; returns whether this kernel can.
+    /// Assembles the mounts; returns whether this kernel can.
     fn assemble(&self, options: &Options) -> Result<bool, i32> {
         let stage = self.stage.as_raw_fd();
         match seal_empty(stage) {
@@ -123,19 +123,19 @@ impl InstanceMounts {
     }
 }
 
-/// Makes what covers masked directories read-only: its copies are, too.
+/// Makes the directory that covers masked ones read-only, and so its copies.
 pub(crate) fn seal_empty(stage: RawFd) -> Done {
     cover(stage, stage::EMPTY, clone_tree(stage, stage::EMPTY)?, READ_ONLY | DATA_ONLY)
 }
 
-/// Covers those directories of `/sys` that are there with the empty one of the stage. They are the
-/// kernel's, so that no link of the image's is on the way.
+/// Covers existing directories of `/sys` with the empty one of the stage. They are the kernel's, so
+/// that the paths have no link of the image.
 pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
     let mut left = None;
     for name in masked {
         let empty = left.take().map_or_else(|| clone_tree(stage, stage::EMPTY), Ok)?;
         match move_mount_at(empty, sys, name) {
-            // Reset it for the next instance.
+            // The copy serves the next one.
             Err(libc::ENOENT | libc::ENOTDIR) => left = Some(empty),
             covered => {
                 close(empty);
@@ -151,31 +151,33 @@ pub(crate) fn mask_sys(sys: RawFd, stage: RawFd, masked: &[CString]) -> Done {
 
 fn made(kind: &CStr, options: Option<&CStr>, attributes: u64) -> io::Result<OwnedFd> {
     let fd = new_mount(kind, options, attributes).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The directories of the stage.
+/// Names of the stage's directories.
 pub(crate) mod stage {
     use std::ffi::CStr;
 
     /// The writable layer.
     pub const UPPER: &CStr = c"u";
-    /// What the overlay needs beside it.
+    /// The work directory of the overlay.
     pub const WORK: &CStr = c"w";
-    /// Where the root is mounted.
+    /// Mount point of the root.
     pub const ROOT: &CStr = c"r";
     /// Covers masked directories.
     pub const EMPTY: &CStr = c"m";
-    /// Where lower layers are attached: as many as most images have.
+    /// Mount points of lower layers: enough for most images.
     pub const LOWERS: [&CStr; 4] = [c"l0", c"l1", c"l2", c"l3"];
 }
 
-/// The places of the writable layer and the root, and what covers masked directories.
+/// Creates the directories of the writable layer and the root, and the one that covers masked
+/// directories.
 fn lay_out(at: RawFd, owner: u32) -> Done {
-    // The root directory inside is this one's.
+    // It becomes the root directory inside.
     make_dir(at, stage::UPPER, owner)?;
-    // The others are not visible inside: they stay with the host's root, which is not mapped.
+    // The others are invisible inside: they belong to the host's root, which no id of the instance
+    // maps to.
     let places = [stage::WORK, stage::ROOT].into_iter().chain(stage::LOWERS).map(|name| (name, 0o755));
     places.chain([(stage::EMPTY, 0)]).try_for_each(|(name, mode)| {
         // SAFETY: the name is a constant; the descriptor is the mount just made.
@@ -183,41 +185,41 @@ fn lay_out(at: RawFd, owner: u32) -> Done {
     })
 }
 
-/// A devpts belongs to the process that mounts it, here the host's root, which is not mapped
-/// inside. Terminals belong to the process that opens them.
+/// A devpts belongs to its creator, here the host's root, who is unmapped inside. Terminals
+/// themselves belong to the process that opens them.
 fn own_terminals(terminals: RawFd, owner: u32) -> Done {
     give(terminals, c".", owner)?;
     give(terminals, c"ptmx", owner)
 }
 
-/// Sets a mode: the daemon's umask must not decide who may use what we make.
+/// Sets a mode, independent of the daemon's umask.
 pub(crate) fn mode(at: RawFd, name: &CStr, mode: libc::mode_t) -> Done {
     // SAFETY: the name is terminated.
     check(unsafe { libc::fchmodat(at, name.as_ptr(), mode, 0) }.into())
 }
 
-/// Places of other mounts in `/dev`.
+/// Mount points in `/dev`.
 const DEV_PLACES: [&CStr; 2] = [c"pts", c"shm"];
 
-/// Devices, links, places of other mounts.
+/// Creates devices, links and mount points.
 fn fill(dev: RawFd, options: &Options) -> Done {
     for Device { name, major, minor } in options.devices {
         let (mode, device) = (libc::S_IFCHR | 0o666, libc::makedev(*major, *minor));
-        // SAFETY: the name is terminated; the descriptor is the mount just made.
+        // SAFETY: the name is terminated; the descriptor is the new mount.
         check(unsafe { libc::mknodat(dev, name.as_ptr(), mode, device) }.into())?;
     }
     for DevLink { target, name } in options.dev_links {
-        // SAFETY: both are terminated; the descriptor is the mount just made.
+        // SAFETY: both are terminated; the descriptor is the new mount.
         check(unsafe { libc::symlinkat(target.as_ptr(), dev, name.as_ptr()) }.into())?;
     }
     DEV_PLACES.iter().try_for_each(|name| {
-        // SAFETY: the name is a constant; the descriptor is the mount just made.
+        // SAFETY: the name is a constant; the descriptor is the new mount.
         check(unsafe { libc::mkdirat(dev, name.as_ptr(), 0o755) }.into())
     })
 }
 
 /// Makes the instance's root the owner of `/dev` and its content: by an idmapped mount where the
-/// kernel supports it for tmpfs (Linux 6.3), which takes one call.
+/// kernel supports that for tmpfs (Linux 6.3), which is one call for all.
 fn own_devices(dev: RawFd, owner: u32, ids: BorrowedFd<'_>, options: &Options) -> Done {
     let userns_fd = u64::try_from(ids.as_raw_fd()).unwrap_or_default();
     match set_attributes(dev, &Attributes { set: IDMAP, userns_fd, ..Attributes::default() }) {
@@ -226,7 +228,7 @@ fn own_devices(dev: RawFd, owner: u32, ids: BorrowedFd<'_>, options: &Options) -
     }
 }
 
-/// The same with a chown for each.
+/// Changes the owners one by one.
 fn give_devices(dev: RawFd, owner: u32, options: &Options) -> Done {
     let devices = options.devices.iter().map(|device| device.name);
     let links = options.dev_links.iter().map(|link| link.name);

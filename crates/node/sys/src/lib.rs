@@ -1,9 +1,9 @@
-//! Safe wrappers over the kernel calls that no library offers: starting an isolated process,
-//! namespaces as file descriptors, mounts that are attached later, sockets that begin to listen,
-//! loop devices, early write-back, waiting on a pidfd.
+//! Safe wrappers over kernel calls that libraries lack: starting an isolated process, namespaces as
+//! file descriptors, mounts that are attached later, sockets that begin to listen, loop devices,
+//! early write-back, waiting on a pidfd.
 //!
-//! The only crate of the workspace with `unsafe`. What the kernel requires of an argument is
-//! checked here or is a type; paths, limits and lists are the caller's.
+//! The only crate of the workspace with `unsafe`. Requirements of the kernel on an argument are
+//! checked here or expressed as a type; paths, limits and lists are the caller's.
 
 pub mod bpf;
 mod calls;

@@ -13,7 +13,7 @@ const SET_CAPACITY: libc::Ioctl = 0x4C07;
 const FLAG_READ_ONLY: u32 = 1;
 const FLAG_AUTOCLEAR: u32 = 4;
 const FLAG_DIRECT_IO: u32 = 16;
-/// Somebody else may take the free device that the kernel named.
+/// Attempts to attach: another program may take the free device that the kernel returned.
 const TRIES_MAX: usize = 64;
 
 /// `struct loop_info64` (linux/loop.h).
@@ -43,8 +43,8 @@ struct Setup {
     reserved: [u64; 8],
 }
 
-/// A file as a block device. The kernel takes it away when the last user of it, such as a
-/// mount, is gone and this is dropped.
+/// A file as a block device. The kernel detaches it when this is dropped and its last user, such as
+/// a mount, is gone.
 #[derive(Debug)]
 pub struct LoopDevice {
     path: PathBuf,
@@ -52,17 +52,17 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// Makes a read-only device of `file`, with sectors of `block_bytes`. A tail that fills no
-    /// sector is not seen.
+    /// Creates a read-only device of `file`, with sectors of `block_bytes`. An incomplete last
+    /// sector is not visible.
     ///
     /// # Errors
-    /// What the kernel says; `EBUSY` when other programs take each free device first.
+    /// The kernel's error; `EBUSY` when other programs take each free device first.
     pub fn attach(file: BorrowedFd<'_>, block_bytes: u32) -> io::Result<Self> {
         Self::attach_with(file, block_bytes, FLAG_READ_ONLY | FLAG_AUTOCLEAR)
     }
 
-    /// The same to write to, past the page cache of the file where its file system can: what is
-    /// cached of it is held by the file system on the device, and counted there.
+    /// Creates a writable device, with direct I/O where the file's file system supports it: pages
+    /// are then cached by the file system on the device alone, and accounted there.
     ///
     /// # Errors
     /// As for [`Self::attach`].
@@ -70,10 +70,10 @@ impl LoopDevice {
         Self::attach_with(file, block_bytes, FLAG_AUTOCLEAR | FLAG_DIRECT_IO)
     }
 
-    /// Has the device see a file that has grown.
+    /// Updates the device's size after its file has grown.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel's error.
     pub fn see_size(path: &Path) -> io::Result<()> {
         let device = OpenOptions::new().read(true).write(true).open(path)?;
         // SAFETY: the call takes no argument.
@@ -84,7 +84,7 @@ impl LoopDevice {
     fn attach_with(file: BorrowedFd<'_>, block_bytes: u32, flags: u32) -> io::Result<Self> {
         let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
         for _ in 0..TRIES_MAX {
-            // SAFETY: the call takes no argument and gives a number.
+            // SAFETY: the call takes no argument and returns a number.
             let number = unsafe { libc::ioctl(control.as_raw_fd(), CTL_GET_FREE) };
             if number < 0 {
                 return Err(io::Error::last_os_error());
@@ -126,7 +126,7 @@ fn configure(device: &File, file: BorrowedFd<'_>, block_bytes: u32, flags: u32) 
         },
         reserved: [0; 8],
     };
-    // SAFETY: the structure is the one that the call reads, and lives through it.
+    // SAFETY: the structure is the one that the call reads, and outlives it.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), CONFIGURE, std::ptr::from_ref(&setup)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

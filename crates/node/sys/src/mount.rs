@@ -12,17 +12,17 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use crate::calls::{clone_itself, new_mount, set_attributes};
 use crate::mount_attributes::{Attributes, DATA_ONLY, IDMAP, NO_DEVICES, NO_SUID, PRIVATE, READ_ONLY};
 
-/// A detached `/proc` of our own process namespace, with everything that the kernel shows there.
+/// A detached `/proc` of the platform's own pid namespace, without masks.
 pub fn new_proc() -> io::Result<OwnedFd> {
     let fd = new_mount(c"proc", None, DATA_ONLY | READ_ONLY).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A detached tmpfs with options as `mount(8)` takes them, without set-id bits and devices.
 pub fn new_tmpfs(options: &CStr) -> io::Result<OwnedFd> {
     let fd = new_mount(c"tmpfs", Some(options), NO_SUID | NO_DEVICES).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -37,7 +37,7 @@ pub fn tree(path: &Path) -> io::Result<OwnedFd> {
     tree_at(CWD, path)
 }
 
-/// The same of a path from the directory `at`.
+/// The same for a path relative to the directory `at`.
 pub(crate) fn tree_at(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     Ok(open_tree(at, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
 }
@@ -67,13 +67,13 @@ pub fn idmapped_tree(path: &Path, userns: BorrowedFd<'_>) -> io::Result<OwnedFd>
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(tree) }
 }
 
-/// A detached mount of the directory that `dir` is, and of no mount below it: without set-id bits
-/// and devices, private, so that nothing mounted over the original later shows in it. With a user
+/// A detached mount of the directory `dir`, without the mounts below it: without set-id bits and
+/// devices, private, so that later mounts over the original do not appear in it. With a user
 /// namespace, ids on disk appear as it maps them; `EINVAL` where the file system cannot
 /// (`mount_setattr(2)`).
 pub fn bind(dir: BorrowedFd<'_>, read_only: bool, userns: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
     let fd = clone_itself(dir.as_raw_fd()).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     let tree = unsafe { OwnedFd::from_raw_fd(fd) };
     let mut attributes = Attributes { set: NO_SUID | NO_DEVICES, propagation: PRIVATE, ..Attributes::default() };
     if read_only {

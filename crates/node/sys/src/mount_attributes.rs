@@ -5,9 +5,9 @@ pub(crate) const READ_ONLY: u64 = 0x1;
 pub(crate) const NO_SUID: u64 = 0x2;
 pub(crate) const NO_DEVICES: u64 = 0x4;
 pub(crate) const NO_EXECUTION: u64 = 0x8;
-/// What holds for file systems that no program or device should come from.
+/// Attributes of file systems that hold data only, no programs or devices.
 pub(crate) const DATA_ONLY: u64 = NO_SUID | NO_DEVICES | NO_EXECUTION;
-/// `MS_PRIVATE` (linux/mount.h): no mount that is made over the original later shows in the copy.
+/// `MS_PRIVATE` (linux/mount.h): later mounts over the original do not appear in the copy.
 pub(crate) const PRIVATE: u64 = libc::MS_PRIVATE;
 /// `MOUNT_ATTR_IDMAP`.
 pub(crate) const IDMAP: u64 = 0x0010_0000;

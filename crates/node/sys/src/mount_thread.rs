@@ -1,6 +1,6 @@
-//! A thread in a mount namespace other than the host's, for file systems that the kernel treats
-//! differently there: a devpts made in the initial mount namespace may use the terminals that the
-//! kernel reserves for the host (`kernel.pty.reserve`; fs/devpts/inode.c).
+//! A thread in another mount namespace than the machine's, to create file systems that the kernel
+//! treats differently there: a devpts that is created in the machine's initial one may use up the
+//! terminals that the kernel reserves for the machine (`kernel.pty.reserve`; fs/devpts/inode.c).
 
 use std::ffi::CString;
 use std::io;
@@ -9,30 +9,30 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::calls::new_mount;
 
-/// What is to be made, and where it goes.
+/// A file system to create, and the reply channel.
 struct Request {
     options: CString,
     attributes: u64,
     reply: SyncSender<io::Result<OwnedFd>>,
 }
 
-/// Size of the request queue; callers wait while it is full.
+/// Queued requests; further callers block.
 const REQUESTS_MAX: usize = 16;
 
-/// The thread; it ends with this.
+/// The thread; it ends when this is dropped.
 pub struct MountThread {
     requests: SyncSender<Request>,
 }
 
 impl MountThread {
-    /// Starts it in a mount namespace.
+    /// Starts the thread in a mount namespace.
     pub fn start(namespace: OwnedFd) -> io::Result<Self> {
         let (requests, received) = sync_channel(REQUESTS_MAX);
         let (entered, outcome) = sync_channel(1);
         let run = move || {
             let inside = enter(&namespace);
             let go_on = inside.is_ok();
-            // Our caller waits for it.
+            // The caller waits for it.
             entered.send(inside).ok();
             if go_on {
                 serve(&received);
@@ -43,7 +43,7 @@ impl MountThread {
         Ok(Self { requests })
     }
 
-    /// Makes a devpts there, detached.
+    /// Creates a detached devpts on the thread.
     pub(crate) fn devpts(&self, options: CString, attributes: u64) -> io::Result<OwnedFd> {
         let (reply, made) = sync_channel(1);
         self.requests.send(Request { options, attributes, reply }).map_err(|_| gone())?;
@@ -55,7 +55,8 @@ fn gone() -> io::Error {
     io::Error::other("the thread that makes mounts has ended")
 }
 
-/// This cannot be undone: from now on the thread has its own root and working directory.
+/// Enters the namespace permanently: the thread unshares its directories, which no longer lead to
+/// the machine's.
 fn enter(namespace: &OwnedFd) -> io::Result<()> {
     // SAFETY: both calls take numbers and an open descriptor, and change this thread only.
     let entered =
@@ -66,9 +67,9 @@ fn enter(namespace: &OwnedFd) -> io::Result<()> {
 fn serve(requests: &Receiver<Request>) {
     while let Ok(Request { options, attributes, reply }) = requests.recv() {
         let made = new_mount(c"devpts", Some(&options), attributes).map_err(io::Error::from_raw_os_error);
-        // SAFETY: the descriptor was just made, and nothing else has it.
+        // SAFETY: the descriptor is new and has no other owner.
         let made = made.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
-        // The caller may be gone.
+        // The receiver may be gone.
         reply.send(made).ok();
     }
 }

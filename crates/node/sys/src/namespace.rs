@@ -1,4 +1,5 @@
-//! Namespaces as file descriptors: made in advance, entered for one call, passed to a child.
+//! Namespaces as file descriptors: created ahead of time, entered for the length of one call,
+//! passed to a child.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -17,12 +18,13 @@ pub fn current_network() -> io::Result<OwnedFd> {
     File::open("/proc/thread-self/ns/net").map(OwnedFd::from)
 }
 
-/// Makes a network namespace with its loopback up, runs `prepare` inside it, and returns to `home`.
+/// Creates a network namespace with its loopback up, runs `prepare` inside it, and returns to
+/// `home`.
 pub fn new_network(home: BorrowedFd<'_>, prepare: impl FnOnce() -> io::Result<()>) -> io::Result<OwnedFd> {
     make_network(home, |_| prepare())
 }
 
-/// A network namespace that is being made, with the calling thread inside.
+/// A network namespace under construction, with the calling thread inside.
 pub struct NewNetwork {
     namespace: OwnedFd,
     socket: OwnedFd,
@@ -34,14 +36,13 @@ impl NewNetwork {
         self.namespace.as_fd()
     }
 
-    /// A socket to the kernel's links, addresses and routes in it (rtnetlink(7)), on which nothing
-    /// was sent.
+    /// A socket to its links, addresses and routes (rtnetlink(7)), on which nothing was sent yet.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-/// The namespace, with the socket that was opened in it.
+/// The same, with the value that `prepare` returns.
 pub fn make_network(home: BorrowedFd<'_>, prepare: impl FnOnce(&NewNetwork) -> io::Result<()>) -> io::Result<OwnedFd> {
     // SAFETY: unshare(CLONE_NEWNET) changes this thread's network namespace only.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
@@ -56,14 +57,13 @@ pub fn make_network(home: BorrowedFd<'_>, prepare: impl FnOnce(&NewNetwork) -> i
     Ok(made.namespace)
 }
 
-/// Makes a mount namespace that contains only an empty, read-only directory. It is built at
-/// `point`, an empty directory of the caller, in a mount namespace of its own, so that nothing is
-/// visible there.
+/// Creates a mount namespace with only an empty read-only directory. It is built on `point`, an
+/// empty directory of the caller, where it is not visible.
 ///
-/// Copying it takes microseconds, however many mounts the host has, and the copy reaches none of
+/// Copying it takes microseconds however many mounts the machine has, and a copy leads to none of
 /// them.
 pub fn new_bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
-    // A thread of its own, which never returns to the host's mount namespace.
+    // A thread of its own, because it never returns to the machine's files.
     std::thread::scope(|scope| {
         let made =
             std::thread::Builder::new().name("bare-mounts".to_owned()).spawn_scoped(scope, || bare_mounts(point));
@@ -76,7 +76,7 @@ fn bare_mounts(point: &CStr) -> io::Result<OwnedFd> {
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // While there is a /proc.
+    // While `/proc` is still mounted.
     let made = File::open("/proc/thread-self/ns/mnt")?;
     become_bare(point).map_err(io::Error::from_raw_os_error)?;
     Ok(made.into())
@@ -95,8 +95,7 @@ fn become_bare(point: &CStr) -> Done {
     changed
 }
 
-/// Makes an attached mount the root of the calling thread's mount namespace, and the only one in
-/// it.
+/// Makes an attached mount the root of the calling thread's mount namespace, and its only mount.
 fn change_root(root: RawFd) -> Done {
     // SAFETY: the descriptor is a directory; the strings are constants. The old root is stacked
     // under the new one and detached, after which no path leads to it.
@@ -120,7 +119,7 @@ pub fn in_network<T>(
     work()
 }
 
-/// Returns to the home namespace however the work ends.
+/// Returns to the home namespace, even on a panic.
 struct Back<'a> {
     home: BorrowedFd<'a>,
 }
@@ -139,7 +138,7 @@ fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
 }
 
-/// Requests about links are taken on any socket (netdevice(7)).
+/// Requests about links are accepted on any socket (netdevice(7)).
 fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all bytes zero is a valid ifreq: an empty name and no flags.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

@@ -1,9 +1,9 @@
-//! Settings of network namespaces (`/proc/sys/net`), written through file systems of our own.
+//! Settings of network namespaces (`/proc/sys/net`), written through separate proc mounts.
 //!
-//! The kernel keeps an entry of each setting that was opened in each namespace there is, all under
-//! one name in one hash chain, so that finding the next one takes longer the more namespaces there
-//! are (proc_sys_compare, fs/proc/proc_sysctl.c). The chains of another mount of proc are others:
-//! one that has served a number of namespaces is replaced.
+//! The kernel keeps an entry of each opened setting for each namespace, all under one name in one
+//! hash chain, so that finding the next one takes longer the more namespaces exist
+//! (proc_sys_compare, fs/proc/proc_sysctl.c). Another proc mount has other chains: a mount that has
+//! served a number of namespaces is replaced.
 
 use std::ffi::CStr;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::calls::{new_mount, open};
 use crate::mount_attributes::DATA_ONLY;
 
-/// Namespaces that one mount serves. Making one takes the kernel about as long as finding a setting
-/// among some hundreds of namespaces.
+/// Namespaces that one mount serves. Creating one takes the kernel about as long as finding a
+/// setting among some hundreds of namespaces.
 const NAMESPACES_MAX: u32 = 64;
 
 /// The mount in use.
@@ -26,7 +26,7 @@ struct Current {
 }
 
 impl NetworkSettings {
-    /// Mounts the first one.
+    /// Creates the first mount.
     pub fn new() -> io::Result<Self> {
         Ok(Self(Mutex::new(Current { proc: Arc::new(proc()?), namespaces: 0 })))
     }
@@ -36,14 +36,14 @@ impl NetworkSettings {
         let proc = self.next()?;
         for (path, value) in settings {
             let fd = open(proc.as_raw_fd(), path, libc::O_WRONLY | libc::O_CLOEXEC, 0);
-            // SAFETY: the descriptor was just made, and nothing else has it.
+            // SAFETY: the descriptor is new and has no other owner.
             let fd = unsafe { OwnedFd::from_raw_fd(fd.map_err(io::Error::from_raw_os_error)?) };
             std::fs::File::from(fd).write_all(value.as_bytes())?;
         }
         Ok(())
     }
 
-    /// The mount for one more namespace. One that is replaced goes when its last user is done.
+    /// Returns the mount for one more namespace. A replaced mount is removed after its last use.
     fn next(&self) -> io::Result<Arc<OwnedFd>> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = if current.namespaces < NAMESPACES_MAX {
@@ -54,17 +54,17 @@ impl NetworkSettings {
         };
         current.namespaces += 1;
         let proc = current.proc.clone();
-        // The kernel unmounts it, which nobody else is to wait for.
+        // The kernel unmounts it, which must not hold the lock.
         drop(current);
         drop(before);
         Ok(proc)
     }
 }
 
-/// Detached; its `sys/net` is that of whoever opens it.
+/// A detached mount; its `sys/net` is that of the thread that opens it.
 fn proc() -> io::Result<OwnedFd> {
     let fd = new_mount(c"proc", None, DATA_ONLY).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,4 @@
-//! Processes by pidfd: signals and waiting without the races of process numbers.
+//! Processes by pidfd: signals and waiting without the races of pids.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -10,12 +10,12 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 pub enum Ended {
     /// It exited with a code.
     Code(i32),
-    /// It was killed by a signal.
+    /// A signal killed it.
     Signal(i32),
 }
 
-/// Sends a signal (`pidfd_send_signal(2)`), a real-time one too; fails with `InvalidInput` for a
-/// number that is none.
+/// Sends a signal (`pidfd_send_signal(2)`), including real-time signals; fails with `InvalidInput`
+/// for an invalid number.
 pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
     let (process, no_info) = (process.as_fd().as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
     // SAFETY: the descriptor is open for the call; without a siginfo the kernel fills in one as
@@ -24,17 +24,17 @@ pub fn send_signal(process: &impl AsFd, signal: i32) -> io::Result<()> {
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Opens a process by its pid (`pidfd_open(2)`). The caller must check afterwards that it is the
+/// Opens a process by pid (`pidfd_open(2)`); the caller must check afterwards that it is still the
 /// intended one.
 pub fn open(pid: i32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Protects our memory, which contains the keys of the installation, against core dumps and tracing
-/// by unprivileged processes. Must be set explicitly: a child that shares our memory and changes
-/// its credentials resets the flag to `fs.suid_dumpable`. Access to our own `/proc/self` does not
-/// depend on it.
+/// Protects the platform's memory, which contains the keys of the installation, from being dumped
+/// or traced by unprivileged processes: when a child that shares the memory changes its
+/// credentials, the kernel resets this flag to `fs.suid_dumpable`. Access of a process to its own
+/// `/proc/self` does not depend on it.
 pub(crate) fn stay_undumpable() {
     // SAFETY: prctl(PR_SET_DUMPABLE) takes a number and touches no memory.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };

@@ -1,34 +1,35 @@
-//! Low descriptor numbers that a launcher thread reserves for what its children inherit.
+//! Low descriptor numbers that a launcher thread reserves for descriptors that its children
+//! inherit.
 //!
-//! Copying the whole descriptor table would duplicate and then close every descriptor, some twenty
-//! per running instance. With its descriptors at low numbers, the child starts in the parent's
-//! table and copies only the low end of it (`CLOSE_RANGE_UNSHARE`, Linux 5.9), whose length does
-//! not depend on the number of instances.
+//! A child with a copy of the whole descriptor table would duplicate and close every descriptor,
+//! some twenty for every running instance. With its descriptors at low numbers it starts in the
+//! parent's table, and copies only its low end (`CLOSE_RANGE_UNSHARE`, Linux 5.9), whose length
+//! does not depend on the number of instances.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// Numbers that a thread reserves: enough for a start with some dozens of layers.
+/// Numbers reserved by a thread: enough for a start and some dozens of image layers.
 const RESERVED: usize = 48;
 
-/// The reserved numbers. Reserve them early, while low numbers are free.
+/// The reserved numbers: created early, while low numbers are free.
 pub struct ReservedFds {
-    /// What a reserved number refers to while no child needs it.
+    /// File of a reserved number that no child needs.
     empty: OwnedFd,
     reserved: Vec<OwnedFd>,
 }
 
 impl ReservedFds {
-    /// Takes the lowest numbers that are free.
+    /// Reserves the lowest free numbers.
     pub fn reserve() -> io::Result<Self> {
         let empty = OwnedFd::from(File::open("/dev/null")?);
         let reserved = (0..RESERVED).map(|_| empty.try_clone()).collect::<io::Result<_>>()?;
         Ok(Self { empty, reserved })
     }
 
-    /// Duplicates each of `files` to a reserved number, and writes that number there. If there are
-    /// more files than numbers, nothing changes, and the child needs a copy of the whole table.
+    /// Duplicates each of `files` to a reserved number, and replaces it by that. With more files
+    /// than reserved numbers, all stay unchanged, and the child copies the whole table.
     pub(crate) fn move_in<'a>(&mut self, files: impl Iterator<Item = &'a mut RawFd>) -> io::Result<MovedIn<'_>> {
         let mut files: Vec<_> = files.collect();
         let mut moved = MovedIn { fds: self, taken: 0 };
@@ -42,7 +43,7 @@ impl ReservedFds {
     }
 }
 
-/// Numbers in use; reserved again when dropped.
+/// Numbers in use; released when dropped.
 pub(crate) struct MovedIn<'a> {
     fds: &'a mut ReservedFds,
     taken: usize,
@@ -57,7 +58,7 @@ impl MovedIn<'_> {
         Ok(())
     }
 
-    /// The first number above all in use; `None` if none is.
+    /// The first number above all in use; `None` when none is.
     pub(crate) fn above(&self) -> Option<u32> {
         let numbers = self.fds.reserved.iter().take(self.taken);
         numbers.map(|number| number.as_raw_fd().unsigned_abs() + 1).max()
@@ -67,16 +68,16 @@ impl MovedIn<'_> {
 impl Drop for MovedIn<'_> {
     fn drop(&mut self) {
         for number in self.fds.reserved.iter().take(self.taken) {
-            // It can only fail for a number that is not open, and both are ours. What stayed would
-            // be an open end of a pipe.
+            // Duplicating fails only for a number that is not open, and both are. A leftover would
+            // keep a pipe open.
             duplicate(self.fds.empty.as_raw_fd(), number.as_raw_fd()).ok();
         }
     }
 }
 
 fn duplicate(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: `to` is a reserved number, which belongs to us and which nobody else uses; what was
-    // there is not used any more.
+    // SAFETY: `to` is a reserved number, exclusive to this value; its present file is not used any
+    // more.
     if unsafe { libc::dup3(from, to, libc::O_CLOEXEC) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -1,7 +1,7 @@
-//! Blocks signals of a thread while it makes a child: a handler running in the child would use the
-//! parent's memory or descriptors.
+//! Blocks signals of a thread while it creates a child: a handler in the child would run on the
+//! parent's memory and descriptors.
 
-/// Blocks all signals of the calling thread; dropping this restores the previous mask.
+/// Blocks every signal of the calling thread; dropping this restores the previous mask.
 pub(crate) struct BlockedSignals {
     before: libc::sigset_t,
 }
@@ -21,7 +21,7 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        // SAFETY: `before` is the mask that pthread_sigmask gave us.
+        // SAFETY: `before` is the mask that pthread_sigmask returned.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
     }
 }

@@ -1,4 +1,4 @@
-//! A detached tree of read-only mounts, put together ahead of the start that attaches it.
+//! A detached tree of read-only mounts, assembled ahead of the start that attaches it.
 
 use std::ffi::CString;
 use std::io;
@@ -9,16 +9,16 @@ use crate::calls::{check, move_mount_at, new_mount, set_attributes, set_attribut
 use crate::mount::tree_at;
 use crate::mount_attributes::{Attributes, DATA_ONLY, PRIVATE, READ_ONLY};
 
-/// The mounts; they go with this unless a child attaches them.
+/// The mounts; the kernel removes them when this is dropped, unless a child attaches them.
 #[derive(Debug)]
 pub struct ReadOnlyTree {
     pub(crate) root: OwnedFd,
-    /// What the child has to attach below the root: nothing where the kernel attaches mounts to
+    /// Mounts that the child has to attach below the root: none where the kernel attaches mounts to
     /// detached ones (Linux 6.15).
     pub(crate) left: Vec<Branch>,
 }
 
-/// A mount, and its place below the root.
+/// A mount, and its mount point below the root.
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub name: CString,
@@ -26,15 +26,15 @@ pub(crate) struct Branch {
 }
 
 impl ReadOnlyTree {
-    /// A copy of one directory, found from another, without what is mounted below it.
+    /// A copy of one directory, relative to another, without the mounts below it.
     pub fn of(at: BorrowedFd<'_>, dir: &Path) -> io::Result<Self> {
         let root = tree_at(at, dir)?;
         seal(&root)?;
         Ok(Self { root, left: Vec::new() })
     }
 
-    /// A tmpfs in which each name is a copy of its directory, found from another one, and each link
-    /// leads to one of the names.
+    /// A tmpfs in which each name is a copy of a directory, and each link leads to one of the
+    /// names.
     pub fn of_each(dirs: &[(&str, (BorrowedFd<'_>, &Path))], links: &[(&str, &str)]) -> io::Result<Self> {
         let root = container(dirs, links)?;
         let mut left = Vec::new();
@@ -49,7 +49,7 @@ impl ReadOnlyTree {
                 Err(errno) => return Err(io::Error::from_raw_os_error(errno)),
             }
         }
-        // With all that was attached.
+        // Including everything that was attached.
         set_attributes_below(root.as_raw_fd(), &SEALED).map_err(io::Error::from_raw_os_error)?;
         Ok(Self { root, left })
     }
@@ -61,12 +61,12 @@ fn seal(mount: &OwnedFd) -> io::Result<()> {
     set_attributes(mount.as_raw_fd(), &SEALED).map_err(io::Error::from_raw_os_error)
 }
 
-/// The tmpfs with its places, as many as it will ever hold.
+/// The tmpfs with its mount points and links, which stay the same.
 fn container(dirs: &[(&str, (BorrowedFd<'_>, &Path))], links: &[(&str, &str)]) -> io::Result<OwnedFd> {
-    // Its inodes bound its size, too: there will be no file.
+    // The number of inodes limits its size too, because it has no files.
     let options = text(&format!("mode=755,nr_inodes={}", 1 + dirs.len() + links.len()))?;
     let made = new_mount(c"tmpfs", Some(&options), DATA_ONLY).map_err(io::Error::from_raw_os_error)?;
-    // SAFETY: the descriptor was just made, and nothing else has it.
+    // SAFETY: the descriptor is new and has no other owner.
     let root = unsafe { OwnedFd::from_raw_fd(made) };
     for (name, _) in dirs {
         let name = text(name)?;
@@ -75,7 +75,7 @@ fn container(dirs: &[(&str, (BorrowedFd<'_>, &Path))], links: &[(&str, &str)]) -
     }
     for (name, target) in links {
         let (name, target) = (text(name)?, text(target)?);
-        // SAFETY: both are terminated; the descriptor is the mount just made.
+        // SAFETY: both are terminated; the descriptor is the new mount.
         check(unsafe { libc::symlinkat(target.as_ptr(), made, name.as_ptr()) }.into())
             .map_err(io::Error::from_raw_os_error)?;
     }

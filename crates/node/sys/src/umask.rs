@@ -1,5 +1,5 @@
-//! Creates files with the exact modes given: the daemon's umask must not decide who may use them,
-//! and a chmod after each would cost a system call.
+//! Creates files with exactly the given modes, independent of the daemon's umask; setting each mode
+//! afterwards would take another call per file.
 
 use std::cell::Cell;
 use std::io;
@@ -9,8 +9,8 @@ thread_local! {
     static HAS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with a umask of 0. From then on the calling thread has a umask and a working
-/// directory of its own (`CLONE_FS` unshared); other threads keep theirs.
+/// Runs `work` without a umask. The calling thread has its own umask and working directory from
+/// then on; other threads keep theirs.
 pub fn without_umask<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if !HAS_OWN.get() {
         // SAFETY: the call takes flags, and gives this thread a copy of what it shared.
@@ -24,7 +24,7 @@ pub fn without_umask<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     work()
 }
 
-/// Set again however the work ends.
+/// The previous umask; restored even on a panic.
 struct Before(libc::mode_t);
 
 impl Drop for Before {

@@ -1,5 +1,5 @@
-//! User namespaces, held by a descriptor. A child that is not root makes them, so that the kernel
-//! accounts resources used inside to a host id of the instance.
+//! User namespaces: created by a child without root's id, so that the kernel accounts resources
+//! used inside to an id of the instance, and held by a descriptor.
 
 use std::ffi::c_void;
 use std::fs;
@@ -14,41 +14,41 @@ use crate::process;
 use crate::signals::BlockedSignals;
 use crate::stack::Stack;
 
-/// Ids `inside..inside + count` of a user namespace, which are `outside..outside + count` of this
-/// one.
+/// Ids `inside..inside + count` of a user namespace, which map to `outside..outside + count` of
+/// this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdRange {
-    /// The first inside.
+    /// First id inside.
     pub inside: u32,
-    /// The first outside.
+    /// First id outside.
     pub outside: u32,
-    /// How many they are.
+    /// Number of ids.
     pub count: u32,
 }
 
-/// A user namespace that is to be made.
+/// A user namespace to create.
 #[derive(Debug, Clone, Copy)]
 pub struct UserNamespace<'a> {
-    /// The id outside that is its owner. What the kernel counts by user (`struct ucounts`: inotify,
-    /// message queues, pending signals, timers, locked memory) it counts for the user inside and,
+    /// Its owner's id outside. Resources that the kernel counts by user (`struct ucounts`: inotify,
+    /// message queues, pending signals, timers, locked memory) are counted for the user inside and,
     /// for all users inside together, for this one.
     pub owner: u32,
-    /// Its users.
+    /// Map of users.
     pub users: &'a [IdRange],
-    /// Its groups.
+    /// Map of groups.
     pub groups: &'a [IdRange],
-    /// Resources and how much of each all users inside may have together, of those that the kernel
-    /// counts by user: it takes the limits of whoever makes the namespace for that.
+    /// Limits of resources that the kernel counts by user, for all users inside together: the
+    /// kernel takes them from the creator's limits.
     pub limits: &'a [(u32, u64)],
 }
 
 impl UserNamespace<'_> {
-    /// Makes it.
+    /// Creates the namespace.
     ///
     /// The kernel lets only another process with privileges outside write the maps, so a child
-    /// holds the namespace open until they are written. It shares our memory and descriptors: a
-    /// copy of the first would take a millisecond, and every page that we write to next a fault,
-    /// which the requests that follow would pay for.
+    /// holds the namespace open until they are written. It shares this process's memory and
+    /// descriptors: copying the memory would take a millisecond and cause a fault for each page
+    /// written afterwards, which would slow the following requests.
     pub fn make(&self, stack: &mut Stack) -> io::Result<OwnedFd> {
         let shared = Shared {
             parent: i32::try_from(std::process::id()).unwrap_or_default(),
@@ -60,7 +60,7 @@ impl UserNamespace<'_> {
         };
         let (holder, pid) = start(&shared, stack)?;
         let made = shared.wait().and_then(|namespace| {
-            // The kernel takes a map in one write, and only once.
+            // The kernel accepts a map in one write, and only once.
             fs::write(format!("/proc/{pid}/uid_map"), map(self.users))?;
             fs::write(format!("/proc/{pid}/gid_map"), map(self.groups))?;
             Ok(namespace)
@@ -75,12 +75,12 @@ fn map(ranges: &[IdRange]) -> String {
     ranges.iter().map(|IdRange { inside, outside, count }| format!("{inside} {outside} {count}\n")).collect()
 }
 
-/// Values of [`Shared::state`]: the child has started, the child holds the namespace. The kernel
-/// writes 0 when it ends.
+/// Values of [`Shared::state`]: the child is still preparing, or holds the namespace. The kernel
+/// writes 0 when the child ends.
 const PREPARING: u32 = 1;
 const HOLDING: u32 = 2;
 
-/// What the child reads and writes.
+/// State shared with the child.
 struct Shared<'a> {
     parent: i32,
     owner: u32,
@@ -93,39 +93,40 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// Waits until the child holds the namespace and takes it, or until the child has ended.
+    /// Waits until the child holds the namespace, and takes it; fails if the child ends before.
     fn wait(&self) -> io::Result<OwnedFd> {
         while self.state.load(Ordering::Acquire) == PREPARING {
             let forever = std::ptr::null::<libc::timespec>();
-            // SAFETY: the futex is a local of our caller's; the call returns when its value is
-            // another or it is woken.
+            // SAFETY: the futex is a local of the caller; the call returns when its value differs
+            // or it is woken.
             unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAIT, PREPARING, forever) };
         }
         match self.namespace.load(Ordering::Relaxed) {
             ..0 => Err(io::Error::from_raw_os_error(self.errno.load(Ordering::Relaxed))),
-            // SAFETY: the child has just opened it for us, and nothing else has it.
+            // SAFETY: the child has just opened the descriptor for this process, and it has no
+            // other owner.
             number => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
         }
     }
 }
 
-/// A child that holds a namespace open; dropping this ends it.
+/// A child that only holds a namespace open; it ends when this is dropped.
 struct Holder(OwnedFd);
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // It is our child, which waits in pause: both calls can only fail if it is already gone.
+        // The child waits in pause(2): both calls can only fail if it has ended already.
         process::send_signal(&self.0, libc::SIGKILL).ok();
         process::wait(&self.0).ok();
     }
 }
 
-/// Starts the child. What it shares with the parent must outlive the holder.
+/// Starts the child. `shared` must stay until the holder is dropped.
 fn start(shared: &Shared<'_>, stack: &mut Stack) -> io::Result<(Holder, libc::pid_t)> {
     let (base, size) = stack.range();
     let mut pidfd: libc::c_int = -1;
     let args = Args {
-        // Not CLONE_VFORK: the parent continues while the child waits on its own stack.
+        // Not CLONE_VFORK: the parent continues while the child waits, on a stack of its own.
         flags: (libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID) as u64
             | CLEAR_SIGHAND,
         pidfd: &raw mut pidfd as u64,
@@ -137,19 +138,20 @@ fn start(shared: &Shared<'_>, stack: &mut Stack) -> io::Result<(Holder, libc::pi
     };
     let blocked = BlockedSignals::all();
     let argument = std::ptr::from_ref(shared).cast_mut().cast::<c_void>();
-    // SAFETY: the stack is ours alone (`&mut`), and `shared` outlives the child, which the caller
+    // SAFETY: the stack is exclusive (`&mut`), and `shared` outlives the child, which the caller
     // waits for by dropping the holder. `hold` makes system calls only and never returns; `errno`,
-    // which it has in common with this thread, is not looked at here while it may fail. The kernel
-    // writes the futex of `shared` when the child ends.
+    // which it shares with this thread, is not read here while it may fail. The kernel writes the
+    // futex of `shared` when the child ends.
     let pid = unsafe { clone3(&args, hold, argument) };
     drop(blocked);
     let pid = pid?;
-    // SAFETY: CLONE_PIDFD stored a new descriptor, and nothing else has it.
+    // SAFETY: CLONE_PIDFD stored a new descriptor, which has no other owner.
     Ok((Holder(unsafe { OwnedFd::from_raw_fd(pidfd) }), pid))
 }
 
 extern "C" fn hold(argument: *mut c_void) -> ! {
-    // SAFETY: the parent passes a pointer to its `Shared`, which stays there until we have ended.
+    // SAFETY: the parent passes a pointer to its `Shared`, which stays there until this process has
+    // ended.
     let shared = unsafe { &*argument.cast::<Shared<'_>>() };
     match prepare(shared) {
         Ok(namespace) => shared.namespace.store(namespace, Ordering::Relaxed),
@@ -169,9 +171,9 @@ extern "C" fn hold(argument: *mut c_void) -> ! {
     }
 }
 
-/// Changes only the effective id to the owner's: with a real id other than root's the kernel would
-/// also apply the process limit (`RLIMIT_NPROC`) to the namespace. Keeps CAP_SYS_ADMIN, which some
-/// distributions require for making user namespaces.
+/// Becomes the owner by its effective id alone: with a real id other than root's the kernel would
+/// apply its limit of processes (`RLIMIT_NPROC`) to the namespace too. CAP_SYS_ADMIN stays, which
+/// some distributions require for creating one.
 fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     const SAME: u32 = u32::MAX;
     for (resource, most) in shared.limits {
@@ -186,12 +188,12 @@ fn prepare(shared: &Shared<'_>) -> Result<RawFd, i32> {
     // SAFETY: unshare takes flags only.
     check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into())?;
     end_with(shared.parent)?;
-    // Nobody else may: a process of another user's namespace is looked at by privileged ones only.
+    // Opened here: opening another user namespace's process requires privileges.
     open(libc::AT_FDCWD, c"/proc/self/ns/user", libc::O_RDONLY | libc::O_CLOEXEC, 0)
 }
 
-/// Ends the child if the parent is killed. The signal is only sent for deaths after this call, so
-/// check for an earlier one; and this must come after changes of credentials, which reset it.
+/// Ends the child if the parent is killed meanwhile. The signal is only sent for a later death, so
+/// an earlier one is checked for; and every change of credentials before would have cleared it.
 fn end_with(parent: i32) -> Done {
     // SAFETY: both calls take numbers.
     unsafe {

@@ -113,6 +113,66 @@ async fn a_platform_killed_after_each_step_of_a_deploy_ends_as_declared() -> any
     platform.stop().await
 }
 
+/// What becomes of [`CUT`]: each part changes, some go, and one comes.
+const CHANGED: &str = r#"
+project: shop
+functions:
+  web:
+    image: IMAGE
+    timeout: 20
+    environment: { COLOUR: blue }
+    publish: true
+    provisioned: { number: 1 }
+    aliases:
+      live: { version: newest, description: in blue }
+    triggers:
+      url: { type: http, qualifier: live, desc: { AuthType: CAM } }
+  worker:
+    image: IMAGE
+    type: event
+    timeout: 40
+    versions:
+      3: { image: IMAGE, timeout: 20 }
+      5: { image: IMAGE, timeout: 50 }
+    aliases:
+      both: { version: 3, weights: { 5: 0.5 } }
+    triggers:
+      nightly: { cron: 0 4 * * *, zone: UTC, qualifier: both, paused: true }
+domains:
+  shop.example.com:
+    routes: { /*: web:live, /w: worker:both }
+  www.example.com:
+    routes: { /*: web }
+"#;
+
+#[tokio::test]
+async fn a_platform_killed_after_each_step_of_a_change_ends_as_declared() -> anyhow::Result<()> {
+    let mut platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let whole = file(&platform, CUT)?;
+    let proxy = ApiProxy::start(&platform.control).await?;
+    let made = run(&platform, "deploy", &[&whole]).await?;
+    assert!(made.ok, "{}{}", made.stdout, made.stderr);
+    let changed = file(&platform, CHANGED)?;
+    for round in 0.. {
+        assert!(round < ROUNDS_MAX, "it does not end: {:?}", proxy.actions());
+        proxy.stop_at(1, Moment::After);
+        let args = ["deploy", "--prune", "-f", &changed, "--endpoint", &proxy.address];
+        if until_stopped(&proxy, platform.cli(&args)).await? {
+            break;
+        }
+        platform.kill().await?;
+        platform = platform.restart().await?;
+    }
+    let same = tools::run(&mut platform.cli(&["diff", "--prune", "-f", &changed])).await?;
+    assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
+    assert_eq!(versions(&platform, "web").await?, ["1", "2"]);
+    assert_eq!(versions(&platform, "worker").await?, ["3", "5"]);
+    let function = platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?;
+    assert_eq!(function["Environment"]["Variables"], json!([{"Key": "COLOUR", "Value": "blue"}]));
+    platform.stop().await
+}
+
 #[tokio::test]
 async fn a_client_killed_at_any_step_of_a_deploy_is_followed_by_one_that_completes_it() -> anyhow::Result<()> {
     let platform = Platform::start().await?;

@@ -103,6 +103,30 @@ async fn of_two_projects_with_one_function_one_gets_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_deploy_and_a_removal_at_once_end_as_the_last_one_says() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    let file = written(&platform, "sampan.yaml", &shop("shop", "red"))?;
+    let less = written(&platform, "less.yaml", "project: shop\nfunctions: {}\n")?;
+    let files = [file.as_str()];
+    for _ in 0..3 {
+        let prune = async || tools::run(&mut platform.cli(&["deploy", "--prune", "-f", &less])).await;
+        let (deployed, pruned) = tokio::try_join!(run(&platform, "deploy", &files), prune())?;
+        let (again, deleted) = tokio::try_join!(run(&platform, "deploy", &files), run(&platform, "delete", &files))?;
+        for done in [&deployed, &pruned, &again, &deleted] {
+            assert!(done.ok || done.stderr.contains("eploy again"), "{}{}", done.stdout, done.stderr);
+        }
+        let alone = run(&platform, "deploy", &files).await?;
+        assert!(alone.ok, "{}{}", alone.stdout, alone.stderr);
+        assert!(run(&platform, "diff", &files).await?.ok);
+        let gone = run(&platform, "delete", &files).await?;
+        assert!(gone.ok, "{}{}", gone.stdout, gone.stderr);
+        assert_eq!(platform.cli_json(&["list"]).await?, json!([]));
+    }
+    platform.stop().await
+}
+
+#[tokio::test]
 async fn what_others_changed_or_deleted_is_said_and_declared_again() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;

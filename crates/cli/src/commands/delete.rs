@@ -13,6 +13,8 @@ use crate::output;
 
 /// Timeout until the name is free again.
 const GONE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What the statuses of a function that is being deleted begin with.
+const DELETING: &str = "Delet";
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -49,6 +51,8 @@ pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::R
     loop {
         match client.call("GetFunction", &name).await {
             Err(error) if Failure::is_not_found(&error) => return Ok(()),
+            // Another one by that name was made meanwhile.
+            Ok(found) if !found["Status"].as_str().is_some_and(|status| status.starts_with(DELETING)) => return Ok(()),
             Err(error) => return Err(error),
             Ok(_) if Instant::now() > deadline => {
                 return Err(Failure::new(

@@ -22,11 +22,20 @@ pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Op
         Err(error) => return Err(error),
     };
     let mut observed = function::observed(&answer, client.registry());
-    let reserved = client.call("GetReservedConcurrencyConfig", &request).await?;
+    match add_apart(client, &request, &mut observed).await {
+        // It went in between.
+        Err(error) if Failure::is_not_found(&error) => Ok(None),
+        added => added.map(|()| Some(observed)),
+    }
+}
+
+/// Settings of a function that have actions of their own.
+async fn add_apart(client: &Client, request: &Value, observed: &mut Observed) -> anyhow::Result<()> {
+    let reserved = client.call("GetReservedConcurrencyConfig", request).await?;
     observed.function.reserved = reserved.get("ReservedMem").and_then(Value::as_u64);
-    let events = client.call("GetFunctionEventInvokeConfig", &request).await?;
+    let events = client.call("GetFunctionEventInvokeConfig", request).await?;
     observed.function.events = Some(event_config(&events));
-    Ok(Some(observed))
+    Ok(())
 }
 
 fn event_config(answer: &Value) -> Events {

@@ -8,6 +8,7 @@ mod function;
 mod need;
 mod prune;
 mod release;
+mod version;
 mod wait;
 
 use std::time::{Duration, Instant};

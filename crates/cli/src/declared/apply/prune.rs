@@ -115,6 +115,16 @@ impl Run<'_> {
         Ok(items)
     }
 
+    /// Removes a version, and first the instances of it that are kept ready.
+    async fn remove_version(&self, name: &FunctionName, number: u32) -> anyhow::Result<()> {
+        if observe::provisioned(self.client, name).await?.contains_key(&number) {
+            let mut off = Value::Object(named(name));
+            off["Qualifier"] = number.to_string().into();
+            self.client.call("DeleteProvisionedConcurrencyConfig", &off).await?;
+        }
+        self.delete_version(name, number).await
+    }
+
     /// Refuses where a function that the file does not have has something that the project did not
     /// make, which would go with it.
     async fn refuse_others(&self, name: &FunctionName) -> anyhow::Result<()> {
@@ -180,10 +190,7 @@ impl Run<'_> {
                 ("DeleteAlias", request)
             }
             Item::Version(name, Some(number)) => {
-                let mut off = Value::Object(named(name));
-                off["Qualifier"] = number.to_string().into();
-                self.client.call("DeleteProvisionedConcurrencyConfig", &off).await?;
-                return self.delete_version(name, *number).await;
+                return self.remove_version(name, *number).await;
             }
             Item::Version(_, None)
             | Item::Provisioned(..)

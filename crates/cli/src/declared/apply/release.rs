@@ -1,142 +1,21 @@
-//! Published versions, their provisioned instances, and aliases.
+//! What a function has beyond itself: the newest version, provisioned instances, and aliases.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::Value;
-use types::ErrorCode;
 
 use super::again::again;
+use super::version::{ACTIVE, version_differences};
 use super::{Mode, Outcomes, Run, change, invalid, part};
 use crate::declared::differences::between;
 use crate::declared::model::{Alias, Function, FunctionName, NEWEST, Provisioned};
 use crate::declared::observe;
-use crate::declared::plan::{self, Act, Change, Item};
-use crate::declared::platform::function::{Observed, named};
-use crate::declared::platform::{mark, release};
-use crate::failure::Failure;
-
-/// What to do where a number cannot be used.
-const NUMBERS: &str = "Numbers are not used again; declare it with the next number.";
-/// Status of a version that can be called.
-const ACTIVE: &str = "Active";
+use crate::declared::plan::{Act, Change, Item};
+use crate::declared::platform::function::named;
+use crate::declared::platform::release;
 
 impl Run<'_> {
-    /// Compares the versions that are there, and publishes those that are not, each by making the
-    /// function what the version is; whether all are as declared.
-    pub(super) async fn missing_versions(
-        &self,
-        name: &FunctionName,
-        wanted: &Function,
-        versions: &BTreeMap<u32, Function>,
-        function: &Change,
-        outcomes: &mut Outcomes,
-    ) -> bool {
-        let mut complete = true;
-        let exists = function.act != Act::Create || self.mode == Mode::Deploy;
-        for (number, version) in versions {
-            let (item, started) = (Item::Version(name.clone(), Some(*number)), Instant::now());
-            let done = again(async || self.version(name, wanted, *number, version, exists).await).await;
-            complete &= outcomes.add(self, item, started, done);
-        }
-        complete
-    }
-
-    /// A version by its number; `exists` says whether the function may be there.
-    async fn version(
-        &self,
-        name: &FunctionName,
-        function: &Function,
-        number: u32,
-        version: &Function,
-        exists: bool,
-    ) -> anyhow::Result<Change> {
-        if exists && let Some(change) = self.published_already(name, number, version).await? {
-            return Ok(change);
-        }
-        if self.mode == Mode::Deploy {
-            let made = self.make_version(name, function, number, version).await;
-            // Another deploy may have been first.
-            if made.is_err()
-                && let Some(change) = self.published_already(name, number, version).await?
-            {
-                return Ok(change);
-            }
-            made?;
-        }
-        let differences = between(&serde_json::json!({}), &version.clone().trimmed().into_version());
-        Ok(Change { item: Item::Version(name.clone(), Some(number)), act: Act::Create, differences })
-    }
-
-    /// A published version is what it is; `None` where it is not there.
-    async fn published_already(
-        &self,
-        name: &FunctionName,
-        number: u32,
-        wanted: &Function,
-    ) -> anyhow::Result<Option<Change>> {
-        let Some(there) = observe::version(self.client, name, number).await? else { return Ok(None) };
-        let differences = version_differences(&there.function, wanted);
-        if let Some(first) = differences.first() {
-            let message = format!(
-                "version {number} of {name} is published and cannot be changed: `{}` is {} and should be {}",
-                first.field, first.from, first.to
-            );
-            return Err(invalid(message, "Declare another version with the next number."));
-        }
-        if self.mode == Mode::Deploy && there.status != ACTIVE {
-            self.active(name, Some(number)).await?;
-        }
-        Ok(Some(change(Item::Version(name.clone(), Some(number)), differences)))
-    }
-
-    async fn make_version(
-        &self,
-        name: &FunctionName,
-        function: &Function,
-        number: u32,
-        version: &Function,
-    ) -> anyhow::Result<()> {
-        if let Some(newest) = observe::newest(self.client, name).await?.filter(|newest| *newest >= number) {
-            let message = format!("version {number} of {name} cannot be made: version {newest} was published already");
-            return Err(invalid(message, NUMBERS));
-        }
-        let there = self.settle(name, &version.clone().within(function)).await?;
-        let description = version.description.clone().unwrap_or_default();
-        let made = self.publish(name, &there, Some(number), &description).await;
-        made.map(drop).map_err(|error| match Failure::of(&error).api_code() {
-            Some(code) if code == ErrorCode::INVALID_VALUE.name => Failure::of(&error).with_hint(NUMBERS).into(),
-            _ => error,
-        })
-    }
-
-    /// Publishes what was seen of the function, and nothing else, and returns the number.
-    async fn publish(
-        &self,
-        name: &FunctionName,
-        there: &Observed,
-        number: Option<u32>,
-        description: &str,
-    ) -> anyhow::Result<u32> {
-        let mut request = Value::Object(named(name));
-        request["Description"] = mark::with(description, &self.file.project, &name.to_string()).into();
-        request["RevisionId"] = there.revision.as_str().into();
-        if let Some(number) = number {
-            request["FunctionVersion"] = number.to_string().into();
-        }
-        let answer = self.client.call("PublishVersion", &request).await?;
-        let number = answer.get("FunctionVersion").and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let number = number.ok_or_else(|| anyhow::anyhow!("PublishVersion answers no number"))?;
-        self.active(name, Some(number)).await?;
-        Ok(number)
-    }
-
-    pub(super) async fn delete_version(&self, name: &FunctionName, number: u32) -> anyhow::Result<()> {
-        let mut request = Value::Object(named(name));
-        request["Qualifier"] = number.to_string().into();
-        self.client.call("DeleteFunctionVersion", &request).await.map(drop)
-    }
-
     /// What a function that is as declared has beyond it; `exists` says whether it is there.
     pub(super) async fn releases(
         &self,
@@ -296,10 +175,4 @@ impl Run<'_> {
         }
         Ok(change(item, differences))
     }
-}
-
-/// What separates a version that is there from a declared one.
-fn version_differences(there: &Function, wanted: &Function) -> Vec<crate::declared::differences::Difference> {
-    let there = plan::comparable(there, wanted).into_version();
-    between(&there, &wanted.clone().into_version())
 }

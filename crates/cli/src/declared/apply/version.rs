@@ -1,0 +1,158 @@
+//! Published versions by their numbers, each made by making the function what the version is.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::Value;
+use types::ErrorCode;
+
+use super::again::{self, again};
+use super::{Mode, Outcomes, Run, change, invalid};
+use crate::declared::differences::{Difference, between};
+use crate::declared::model::{Function, FunctionName};
+use crate::declared::observe;
+use crate::declared::plan::{self, Act, Change, Item};
+use crate::declared::platform::function::{Observed, named};
+use crate::declared::platform::mark;
+use crate::failure::{Exit, Failure};
+
+/// What to do where a number cannot be used.
+const NUMBERS: &str = "Numbers are not used again; declare it with the next number.";
+/// Status of a version that can be called.
+pub(super) const ACTIVE: &str = "Active";
+
+impl Run<'_> {
+    /// Compares the versions that are there, and publishes those that are not, each by making the
+    /// function what the version is; whether all are as declared.
+    pub(super) async fn missing_versions(
+        &self,
+        name: &FunctionName,
+        wanted: &Function,
+        versions: &BTreeMap<u32, Function>,
+        function: &Change,
+        outcomes: &mut Outcomes,
+    ) -> bool {
+        let mut complete = true;
+        let exists = function.act != Act::Create || self.mode == Mode::Deploy;
+        let mut seen = Vec::new();
+        for (number, version) in versions {
+            let (item, started) = (Item::Version(name.clone(), Some(*number)), Instant::now());
+            let done =
+                again(async || self.version(name, wanted, *number, version, exists.then_some(&seen)).await).await;
+            seen.extend(done.is_ok().then_some(*number));
+            complete &= outcomes.add(self, item, started, done);
+        }
+        complete
+    }
+
+    /// A version by its number. `seen` are those that are there already; `None` where the function
+    /// is not.
+    async fn version(
+        &self,
+        name: &FunctionName,
+        function: &Function,
+        number: u32,
+        version: &Function,
+        seen: Option<&Vec<u32>>,
+    ) -> anyhow::Result<Change> {
+        if seen.is_some()
+            && let Some(change) = self.published_already(name, number, version).await?
+        {
+            return Ok(change);
+        }
+        if self.mode == Mode::Deploy {
+            let made = self.make_version(name, function, number, version, seen.map_or(&[], Vec::as_slice)).await;
+            // Another deploy may have been first.
+            if made.is_err()
+                && let Some(change) = self.published_already(name, number, version).await?
+            {
+                return Ok(change);
+            }
+            made?;
+        }
+        let differences = between(&serde_json::json!({}), &version.clone().trimmed().into_version());
+        Ok(Change { item: Item::Version(name.clone(), Some(number)), act: Act::Create, differences })
+    }
+
+    /// A published version is what it is; `None` where it is not there.
+    async fn published_already(
+        &self,
+        name: &FunctionName,
+        number: u32,
+        wanted: &Function,
+    ) -> anyhow::Result<Option<Change>> {
+        let Some(there) = observe::version(self.client, name, number).await? else { return Ok(None) };
+        let differences = version_differences(&there.function, wanted);
+        if let Some(first) = differences.first() {
+            let message = format!(
+                "version {number} of {name} is published and cannot be changed: `{}` is {} and should be {}",
+                first.field, first.from, first.to
+            );
+            return Err(invalid(message, "Declare another version with the next number."));
+        }
+        if self.mode == Mode::Deploy && there.status != ACTIVE {
+            self.active(name, Some(number)).await?;
+        }
+        Ok(Some(change(Item::Version(name.clone(), Some(number)), differences)))
+    }
+
+    async fn make_version(
+        &self,
+        name: &FunctionName,
+        function: &Function,
+        number: u32,
+        version: &Function,
+        seen: &[u32],
+    ) -> anyhow::Result<()> {
+        if let Some(newest) = observe::newest(self.client, name).await?.filter(|newest| *newest >= number) {
+            let message = format!("version {number} of {name} cannot be made: version {newest} was published already");
+            return Err(invalid(message, NUMBERS));
+        }
+        let there = self.settle(name, &version.clone().within(function)).await?;
+        // A function that was made anew has no lower versions, and could not get them after this.
+        let versions = observe::versions(self.client, name).await?;
+        if let Some(gone) = seen.iter().find(|seen| !versions.contains_key(seen)) {
+            let message = format!("version {gone} of {name} was there a moment ago, and is gone");
+            return Err(Failure::new(Exit::Failed, message, again::HINT).into());
+        }
+        let description = version.description.clone().unwrap_or_default();
+        let made = self.publish(name, &there, Some(number), &description).await;
+        made.map(drop).map_err(|error| match Failure::of(&error).api_code() {
+            Some(code) if code == ErrorCode::INVALID_VALUE.name => Failure::of(&error).with_hint(NUMBERS).into(),
+            _ => error,
+        })
+    }
+
+    /// Publishes what was seen of the function, and nothing else, and returns the number.
+    pub(super) async fn publish(
+        &self,
+        name: &FunctionName,
+        there: &Observed,
+        number: Option<u32>,
+        description: &str,
+    ) -> anyhow::Result<u32> {
+        let mut request = Value::Object(named(name));
+        request["Description"] = mark::with(description, &self.file.project, &name.to_string()).into();
+        request["RevisionId"] = there.revision.as_str().into();
+        if let Some(number) = number {
+            request["FunctionVersion"] = number.to_string().into();
+        }
+        let answer = self.client.call("PublishVersion", &request).await?;
+        let number = answer.get("FunctionVersion").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let number = number.ok_or_else(|| anyhow::anyhow!("PublishVersion answers no number"))?;
+        self.active(name, Some(number)).await?;
+        Ok(number)
+    }
+
+    pub(super) async fn delete_version(&self, name: &FunctionName, number: u32) -> anyhow::Result<()> {
+        let mut request = Value::Object(named(name));
+        request["Qualifier"] = number.to_string().into();
+        self.client.call("DeleteFunctionVersion", &request).await.map(drop)
+    }
+}
+
+/// What separates a version that is there from a declared one.
+pub(super) fn version_differences(there: &Function, wanted: &Function) -> Vec<Difference> {
+    let there = plan::comparable(there, wanted).into_version();
+    between(&there, &wanted.clone().into_version())
+}

@@ -141,6 +141,10 @@ fn what_is_no_declaration_is_refused_with_its_place() {
         ("project: p\nfunctions:\n  f: { image: !!binary YQ== }\n", "a.yaml:3:", "means nothing here", ""),
         ("- project: p\n", "a.yaml:1:1", "a list is here", ""),
         ("project p\n", "a.yaml:1:1", "where keys belong", ""),
+        ("project: p\nfunctions: { f: { image: a, memory: \"${M:-much}\" } }\n", "a.yaml:2:37", "no size", ""),
+        ("project: p\nfunctions: { f: { image: a, port: \"${P:-http}\" } }\n", "a.yaml:2:35", "whole number", ""),
+        ("project: p\nfunctions: { f: { image: a, init: \"${I:-yes}\" } }\n", "a.yaml:2:35", "true or false", ""),
+        ("project: ${P:-No Name}\nfunctions: {}\n", "a.yaml:1:10", "no name of a project", ""),
     ] {
         let error = read(&[text]).expect_err(text);
         assert!(error.to_string().starts_with(place) && error.to_string().contains(part), "{text:?}: {error}");

@@ -56,8 +56,7 @@ fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> 
     let (name, rest) = inside.split_at(end);
     let found = lookup(name);
     let filled = found.clone().filter(|value| !value.is_empty());
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if is_name && !inside.contains("${") {
+    if is_name(name) && !inside.contains("${") {
         if rest.is_empty() {
             let hint = format!("Set it, or write ${{{name}:-DEFAULT}}.");
             return found.ok_or((format!("the variable {name} is not set"), hint));
@@ -73,6 +72,12 @@ fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> 
     Err((format!("${{{inside}}} is no variable"), hint))
 }
 
+/// Whether a variable can be named so.
+fn is_name(name: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_inside)
+}
+
 /// The variables of `--vars`: a `NAME=VALUE` in each line; empty lines and those after `#` are left
 /// out.
 pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> {
@@ -82,9 +87,12 @@ pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> 
             return None;
         }
         let pair = line.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
-        let wrong = || Failure::new(Exit::Usage, format!("{name}:{}: this is not NAME=VALUE", index + 1), "").into();
-        Some(pair.filter(|(key, _)| !key.is_empty()).ok_or_else(wrong))
+        let hint = "A name has letters, digits and '_', and begins with none of the digits.";
+        let wrong = || Failure::new(Exit::Usage, format!("{name}:{}: this is not NAME=VALUE", index + 1), hint).into();
+        Some(pair.filter(|(key, _)| is_name(key)).ok_or_else(wrong))
     };
+    // A mark of byte order is none of the first name.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().enumerate().filter_map(line).collect()
 }
 
@@ -134,9 +142,13 @@ mod tests {
 
     #[test]
     fn a_file_of_variables_has_a_pair_in_each_line() {
-        let read = file("v", "# x\n\nA=b=c \r\n B =\n").expect("valid");
+        let read = file("v", "\u{feff}# x\n\nA=b=c \r\n B =\n").expect("valid");
+        assert_eq!(file("v", "\u{feff}A=b\n").expect("valid")["A"], "b");
         let pairs: Vec<_> = read.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(pairs, [("A", "b=c "), ("B", "")]);
-        assert!(file("v", "A=1\nnope\n").expect_err("refused").to_string().contains("v:2"));
+        for line in ["nope", "export B=1", "1=2", "=x", "A-B=1", "\u{feff}A=1"] {
+            let error = file("v", &format!("A=1\n{line}\n")).expect_err(line).to_string();
+            assert!(error.contains("v:2: this is not NAME=VALUE"), "{line}: {error}");
+        }
     }
 }

@@ -22,8 +22,14 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
     let own = Client::new(connection);
     let own_registry = own.as_ref().ok().map(Client::registry);
     let (content, name) = read(&args, format).await?;
-    if !content.left_out.is_empty() {
-        eprintln!("note: not pushed, since the source does not hold it: {}", content.left_out.join(", "));
+    if let Some(first) = content.left_out.first() {
+        match args.from_dir.is_some() {
+            true => eprintln!(
+                "note: sockets, fifos and devices are no part of the image: {} of them, the first is {first}",
+                content.left_out.len()
+            ),
+            false => eprintln!("note: not pushed, since the source does not hold it: {}", content.left_out.join(", ")),
+        }
     }
     let image = resolve(&name, own_registry)?;
     let to_own = own.as_ref().ok().filter(|client| same_place(client.registry(), &image.registry));

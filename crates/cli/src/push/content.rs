@@ -18,7 +18,7 @@ pub struct Content {
     pub blobs: Vec<Blob>,
     /// Manifests and indexes; the last one is tagged.
     pub manifests: Vec<Manifest>,
-    /// Platforms in the source's index whose content is missing.
+    /// Platforms in the source's index whose content is missing, or special files of a folder.
     pub left_out: Vec<String>,
     /// The temporary folder of the blobs' files, if one was made for this push.
     pub unpacked: Option<tempfile::TempDir>,

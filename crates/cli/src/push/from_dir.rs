@@ -2,7 +2,8 @@
 //!
 //! Equal folders give equal digests, so a repeated push sends nothing.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     }
     let work = tempfile::tempdir().context("cannot make a temporary folder for the layer")?;
     let file = work.path().join("layer.tar.gz");
-    let diff_id = write_layer(folder, &file, recipe.keep_owners)?;
+    let (diff_id, special) = write_layer(folder, &file, recipe.keep_owners)?;
     let layer = Blob::of_file(&file)?;
     let config = Blob::of_bytes(serde_json::to_vec(&json!({
         "architecture": "amd64",
@@ -61,7 +62,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     }))?);
     let layers = vec![layer.descriptor(OCI_LAYER_GZIP)];
     let manifests = vec![Manifest::of(&oci::Manifest { config: config.descriptor(OCI_CONFIG), layers })];
-    Ok(Content { blobs: vec![layer, config], manifests, left_out: Vec::new(), unpacked: Some(work) })
+    Ok(Content { blobs: vec![layer, config], manifests, left_out: special, unpacked: Some(work) })
 }
 
 /// A writer that also hashes: the digest of the uncompressed tar is the layer's diff id.
@@ -82,23 +83,63 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn write_layer(folder: &Path, to: &Path, keep_owners: bool) -> anyhow::Result<Digest> {
+/// Writes the layer; its diff id, and the sockets, fifos and devices that are not in it.
+fn write_layer(folder: &Path, to: &Path, keep_owners: bool) -> anyhow::Result<(Digest, Vec<String>)> {
     let file = BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
     let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
     let mut tar = tar::Builder::new(Hashing { to: gzip, hasher: Sha256::new() });
     tar.follow_symlinks(false);
+    let mut layer = Layer { tar, keep_owners, linked: HashMap::new(), special: Vec::new() };
     for path in sorted_entries(folder)? {
         let name = path.strip_prefix(folder).context("entries lie in the folder")?;
-        append(&mut tar, &path, name, keep_owners)
-            .with_context(|| format!("cannot add {} to the layer", path.display()))?;
+        refuse_whiteout(&path)?;
+        layer.append(&path, name).with_context(|| format!("cannot add {} to the layer", path.display()))?;
     }
-    let Hashing { to: gzip, hasher } = tar.into_inner()?;
+    let Hashing { to: gzip, hasher } = layer.tar.into_inner()?;
     gzip.finish()?.flush()?;
-    Ok(Digest::from_sha256(&hasher.finalize().into()))
+    Ok((Digest::from_sha256(&hasher.finalize().into()), layer.special))
 }
 
-fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path, keep_owners: bool) -> anyhow::Result<()> {
-    let metadata = std::fs::symlink_metadata(path)?;
+/// Refuses a name that would delete something in place of being a file (OCI image specification,
+/// layer.md, "Whiteouts").
+fn refuse_whiteout(path: &Path) -> anyhow::Result<()> {
+    if path.file_name().is_none_or(|name| !name.as_encoded_bytes().starts_with(b".wh.")) {
+        return Ok(());
+    }
+    let message = format!("{} cannot be in an image: names that begin with .wh. are whiteouts", path.display());
+    Err(Failure::new(Exit::Usage, message, "Rename it, or leave it out of the folder.").into())
+}
+
+struct Layer<W: Write> {
+    tar: tar::Builder<W>,
+    keep_owners: bool,
+    /// First names of files with several, by device and inode.
+    linked: HashMap<(u64, u64), PathBuf>,
+    /// Sockets, fifos and devices, which stay where they are.
+    special: Vec<String>,
+}
+
+impl<W: Write> Layer<W> {
+    fn append(&mut self, path: &Path, name: &Path) -> anyhow::Result<()> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        let file_type = metadata.file_type();
+        if !(file_type.is_dir() || file_type.is_symlink() || file_type.is_file()) {
+            self.special.push(name.display().to_string());
+            return Ok(());
+        }
+        if file_type.is_file() && metadata.nlink() > 1 {
+            let first = self.linked.entry((metadata.dev(), metadata.ino())).or_insert_with(|| name.to_owned());
+            if first != name {
+                let mut header = header(&metadata, self.keep_owners);
+                header.set_entry_type(tar::EntryType::Link);
+                return Ok(self.tar.append_link(&mut header, name, first)?);
+            }
+        }
+        append(&mut self.tar, path, name, header(&metadata, self.keep_owners), &metadata)
+    }
+}
+
+fn header(metadata: &Metadata, keep_owners: bool) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_mode(metadata.mode() & 0o7777);
     // Owners on the developer's machine have no meaning in the image, those of a root that packages
@@ -107,20 +148,28 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &Path, name: &Path, keep_ow
     header.set_uid(uid.into());
     header.set_gid(gid.into());
     header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+    header.set_size(0);
+    header
+}
+
+fn append<W: Write>(
+    tar: &mut tar::Builder<W>,
+    path: &Path,
+    name: &Path,
+    mut header: tar::Header,
+    metadata: &Metadata,
+) -> anyhow::Result<()> {
     if metadata.is_dir() {
         header.set_entry_type(tar::EntryType::Directory);
-        header.set_size(0);
         tar.append_data(&mut header, name, std::io::empty())?;
     } else if metadata.is_symlink() {
         header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
         tar.append_link(&mut header, name, std::fs::read_link(path)?)?;
-    } else if metadata.is_file() {
+    } else {
         header.set_entry_type(tar::EntryType::Regular);
         header.set_size(metadata.len());
         tar.append_data(&mut header, name, File::open(path)?)?;
     }
-    // Sockets, fifos and devices are left out.
     Ok(())
 }
 
@@ -179,6 +228,36 @@ mod tests {
         let recipe = Recipe { entrypoint: vec!["/bin/app".to_owned()], env: vec!["A=1".to_owned()], ..recipe() };
         let (one, two) = (make(dir.path(), &recipe).expect("made"), make(dir.path(), &recipe).expect("made"));
         assert_eq!(one.manifests[0].bytes, two.manifests[0].bytes);
+    }
+
+    #[test]
+    fn hard_links_stay_links_and_special_files_are_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (folder, layer) = (dir.path().join("root"), dir.path().join("layer.tar.gz"));
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(folder.join("a"), b"once").expect("written");
+        std::fs::hard_link(folder.join("a"), folder.join("b")).expect("linked");
+        std::os::unix::net::UnixListener::bind(folder.join("socket")).expect("bound");
+        let (_, special) = write_layer(&folder, &layer, false).expect("written");
+        assert_eq!(special, ["socket"]);
+        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(&layer).expect("there")));
+        let entries = tar.entries().expect("a tar").map(|entry| {
+            let entry = entry.expect("whole");
+            let link = entry.link_name().expect("a name").map(|name| name.display().to_string());
+            (entry.path().expect("a name").display().to_string(), entry.size(), link)
+        });
+        let want = [("a".to_owned(), 4, None), ("b".to_owned(), 0, Some("a".to_owned()))];
+        assert_eq!(entries.collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_name_that_would_be_a_whiteout_is_refused() {
+        for name in [".wh.gone", ".wh..wh..opq"] {
+            let dir = tempfile::tempdir().expect("a folder");
+            std::fs::write(dir.path().join(name), b"").expect("written");
+            let refused = make(dir.path(), &recipe()).err().expect("refused").to_string();
+            assert!(refused.contains(name) && refused.contains("whiteouts"), "{refused}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! pipe.
 
 use std::fs::File;
-use std::io::{Cursor, IsTerminal, Read};
+use std::io::{Cursor, ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,6 +14,8 @@ use crate::failure::{Exit, Failure};
 
 /// The name of standard input as a source.
 const STDIN: &str = "-";
+/// Bytes of a block of a tar archive.
+const BLOCK_BYTES: u64 = 512;
 
 /// Reads the image at `source`; `select` chooses one of several.
 pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
@@ -81,16 +83,36 @@ fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<(
             return Err(Failure::new(Exit::Usage, format!("{name} is compressed with {by}"), hint).into());
         }
     };
-    let mut entries = tar::Archive::new(from);
+    let mut from = from;
+    let mut first = Vec::new();
+    from.by_ref().take(BLOCK_BYTES).read_to_end(&mut first).with_context(|| format!("cannot read {name}"))?;
+    if !is_header(&first) {
+        let hint = "Push an OCI layout, an archive of `docker save`, or a folder with --from-dir.";
+        return Err(Failure::new(Exit::Usage, format!("{name} is no tar archive"), hint).into());
+    }
+    let mut entries = tar::Archive::new(Cursor::new(first).chain(from));
     entries.set_preserve_permissions(false);
-    let what = || {
-        Failure::new(
+    entries.unpack(folder).map_err(|error| match error.kind() {
+        // The library's text has temporary paths and bytes of the archive in it.
+        ErrorKind::Other | ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => Failure::new(
             Exit::Usage,
             format!("{name} is not a complete tar archive"),
             "Write it again; it may be truncated.",
         )
+        .into(),
+        _ => anyhow::Error::from(error).context(format!("cannot unpack {name}")),
+    })
+}
+
+/// Whether an archive may begin so: with a header whose checksum is right, or with its end.
+fn is_header(block: &[u8]) -> bool {
+    let whole = block.len() as u64 == BLOCK_BYTES;
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    let right = || {
+        let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
+        tar::Header::from_byte_slice(block).cksum().is_ok_and(|stored| stored == expected)
     };
-    entries.unpack(folder).with_context(what)
+    whole && (block.iter().all(|byte| *byte == 0) || right())
 }
 
 #[cfg(test)]
@@ -125,6 +147,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let error = unpack(&b"BZh91AY&SY"[..], "a.tar.bz2", folder.path()).expect_err("bzip2");
         assert_eq!(error.to_string(), "a.tar.bz2 is compressed with bzip2");
-        assert!(unpack(&tar[..700], "cut", folder.path()).is_err());
+        let error = unpack(&tar[..513], "cut", folder.path()).expect_err("cut off");
+        assert_eq!(error.to_string(), "cut is not a complete tar archive");
+        assert!(!format!("{error:#}").contains(&folder.path().display().to_string()), "{error:#}");
+        for (name, bytes) in [("accounts", b"root:x:0:0:root:/root:/bin/sh\n".repeat(40)), ("empty", Vec::new())] {
+            let error = unpack(&bytes[..], name, folder.path()).expect_err(name);
+            assert_eq!(format!("{error:#}"), format!("{name} is no tar archive"));
+        }
     }
 }

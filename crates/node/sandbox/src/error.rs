@@ -89,6 +89,17 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The name of a user or group was not found in the part of a file that is read.
+    #[error(
+        "the image's /{path} has more than {bytes_max} bytes, of which no name is read; use a number as USER, or a \
+         smaller file"
+    )]
+    IdentityFileTooLarge {
+        /// `etc/passwd` or `etc/group`.
+        path: &'static str,
+        /// Bytes that are read.
+        bytes_max: u64,
+    },
     /// The image has a file of another kind at a standard mount point.
     #[error(
         "the image has {what} at {path}, where every instance has a mount; make it a directory or remove it from the image"
@@ -196,6 +207,7 @@ impl Error {
         matches!(
             self,
             Self::UnknownIdentity { .. }
+                | Self::IdentityFileTooLarge { .. }
                 | Self::InTheWay { .. }
                 | Self::MountPoint { .. }
                 | Self::BadSpec { .. }

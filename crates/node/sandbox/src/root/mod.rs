@@ -18,7 +18,7 @@ pub(crate) use etc::NAMES;
 use merged::{Kind, Merged, Place};
 
 /// Bytes read of an image's /etc/passwd or /etc/group.
-const IDENTITY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+const IDENTITY_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Mount points of the kernel's file systems and devices, over the image's files.
 const KERNELS: &[&str] = &["proc", "sys", "dev"];
 const TMP: &str = "tmp";
@@ -184,7 +184,16 @@ impl Facts {
             in_the_way(name, kind_of_name(&root, name)?)?;
         }
         let (tmp, mounted) = tmp(&root, image)?;
-        let identity = resolve(image.user, &text(&root, "etc/passwd"), &text(&root, "etc/group"))?;
+        let [passwd, group] = ["etc/passwd", "etc/group"].map(|path| (path, text(&root, path)));
+        let identity = resolve(image.user, &passwd.1, &group.1).map_err(|error| {
+            let cut = [&passwd, &group].into_iter().find(|(_, text)| text.len() as u64 >= IDENTITY_FILE_BYTES_MAX);
+            match (cut, error) {
+                (Some((path, _)), Error::UnknownIdentity { .. }) => {
+                    Error::IdentityFileTooLarge { path, bytes_max: IDENTITY_FILE_BYTES_MAX }
+                }
+                (_, error) => error,
+            }
+        })?;
         let user = (identity.uid, identity.gid);
         let (mut dirs, mut tmp_dirs) = (Vec::new(), Vec::new());
         for (dir, owner) in wanted_dirs(&root, image, mounted.as_ref(), user)? {

@@ -44,6 +44,30 @@ fn facts_of(layers: &[&Path], volumes: &[&str], covers_tmp: bool) -> Result<Fact
     Facts::read(&image)
 }
 
+#[test]
+fn a_name_beyond_what_is_read_of_passwd_has_its_own_error() {
+    let of = |fill: usize| {
+        let folder = root(&["etc/passwd"]);
+        let lines = format!("{}\nn:x:7:8::/home/n:/bin/sh\n", "#".repeat(fill));
+        fs::write(folder.path().join("etc/passwd"), lines).expect("written");
+        let lower_dirs = [folder.path().to_owned()];
+        let image = |user| Image {
+            lower_dirs: &lower_dirs,
+            user,
+            working_dir: "",
+            volumes: &[],
+            made_dirs_max: 20,
+            covers_tmp: false,
+        };
+        ["n", "7", "other"].map(|user| Facts::read(&image(user)).map(|facts| facts.identity.uid))
+    };
+    assert!(matches!(of(3 << 20), [Ok(7), Ok(7), Err(Error::UnknownIdentity { .. })]));
+    let [named, numeric, _] = of(4 << 20);
+    let error = named.expect_err("it is not read").to_string();
+    assert!(error.contains("/etc/passwd") && error.contains("4194304"), "{error}");
+    assert_eq!(numeric.expect("a number needs no file"), 7);
+}
+
 fn path(target: &Target) -> String {
     let Target { parent, name } = target;
     [parent.as_slice(), name.as_slice()].iter().map(|part| String::from_utf8_lossy(part)).collect::<Vec<_>>().join("/")

@@ -2,9 +2,8 @@
 //! number, their timeouts, their eviction, and their HTTP/2 frame rate.
 //!
 //! [`Acceptor`] accepts connections into one table ([`Connections`]) and hands them to [`Workers`];
-//! [`Connection::serve`] speaks
-//! HTTP on each and records what happens in its [`ConnectionState`]. Decisions are pure:
-//! `timeouts`, `eviction`, `frames`.
+//! [`Connection::serve`] speaks HTTP on each and records its events in the connection's
+//! [`ConnectionState`]. Decisions are pure: `timeouts`, `eviction`, `frames`.
 #![forbid(unsafe_code)]
 
 mod accept;

@@ -2,7 +2,7 @@
 //! tasks stay on one thread, so that no wake-up crosses processors and no task is stolen.
 //!
 //! Work that outlives a connection (starts of instances, runs of events) belongs to the runtime of
-//! the platform: it must not end with these threads, nor hold up the connections of one.
+//! the platform: it must not end with these threads, nor delay the connections of one.
 
 use std::cell::Cell;
 use std::io;

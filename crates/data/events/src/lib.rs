@@ -1,5 +1,5 @@
-//! The durable queue of events: accepted once committed, run until one run ends well, kept as a
-//! dead letter when none does.
+//! The durable queue of events: an event is accepted once committed, run until one run succeeds,
+//! and kept as a dead letter when none does.
 //!
 //! ```text
 //! accept ──> group commit ──> waiting ──> claimed ──> Run ──> finished
@@ -7,11 +7,11 @@
 //!                                └── retry ──┤
 //!                                            └──> dead letter
 //! ```
-//! `policy` decides (pure: retries, fairness, concurrency), `sqlite` holds the statements, `writer`
-//! commits, `dispatcher` acts on the decisions, `backlog` counts what waits.
+//! `policy` decides (pure: retries, fairness, concurrency), `sqlite` has the statements, `writer`
+//! commits, `dispatcher` acts on the decisions, `backlog` counts waiting events.
 //!
-//! How to use: [`Events::open`] with something that implements [`Run`], then [`Events::accept`].
-//! An event whose acceptance was returned survives a kill of the process at any moment; it runs at
+//! How to use: [`Events::open`] with an implementation of [`Run`], then [`Events::accept`]. An
+//! event whose acceptance was returned survives a kill of the process at any moment; it runs at
 //! least once, and twice only if the process ended between its claim and the commit of its end.
 #![forbid(unsafe_code)]
 // Tests may unwrap.

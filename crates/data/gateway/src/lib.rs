@@ -1,9 +1,12 @@
-//! The public HTTP of functions: from a client's connection to one call of [`invoke`], and back.
+//! The public HTTP endpoint of functions: from a client's connection to one call of [`invoke`], and
+//! back.
 //!
 //! ```text
-//! connection (TLS, HTTP) ─> service ─> host, domain | route + lookup ─> limits ─> forward ─┐
-//!                                     (over one snapshot of the catalog)          ResolvedCall
-//!               response_body <─ Invoker::web, or event + integration ─> Invoker::event <──┘
+//! connection (TLS, HTTP) ─> service ─> host, domain | route + lookup ─> limits ─> forward
+//!                                      (over one snapshot of the catalog)           │
+//!                                                                              ResolvedCall
+//!                                                                                   │
+//!                  response_body <─ Invoker::web, or event + integration ─> Invoker::event
 //! ```
 //! Pure: `access`, `host`, `domain`, `route`, `lookup`, `last_route`, `forward`, `client_headers`,
 //! `integration`, `path_prefix`, `reason_phrase`.

@@ -9,8 +9,8 @@
 //! ```
 //! [`Invoker::web`] takes requests, [`Invoker::event`] events. `invocation` owns the lease and the
 //! record of both. Pure, and tested as tables: `failure` (texts and status codes), `framing` (where
-//! messages end), `headers` (what passes and what does not), `protocol`, `report` (log lines),
-//! `route` (which of an alias's versions a call gets).
+//! messages end), `headers` (which are forwarded), `protocol`, `report` (log lines),
+//! `route` (the choice between an alias's versions).
 #![forbid(unsafe_code)]
 
 mod acquire;

@@ -1,11 +1,11 @@
-//! Results of events whose caller had stopped waiting, kept on disk until they are read. Blocking.
+//! Results of events whose callers no longer waited, kept on disk until they are read. Blocking.
 //!
 //! ```text
 //! <dir>/3c4ed1bd-9c2e-4b0e-8c0c-0f3e6f0f3a11.json    one result, renamed into place when complete
 //! <dir>/….tmp                                        an incomplete one; removed by the next start
 //! ```
-//! Results outlive the platform's process. Files are not synced, so a power cut may lose the last
-//! ones. A run that was in progress when the platform stopped has no result.
+//! Kept results outlive the platform's process; files are not synced, so a power failure may lose
+//! the last ones. A run in progress when the platform stopped has no result.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

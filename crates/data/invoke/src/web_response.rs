@@ -55,7 +55,7 @@ impl WebResponse {
     }
 }
 
-/// Drops the extensions that the HTTP library attaches about the instance's connection.
+/// Drops the HTTP library's extensions about the instance's connection, except the reason phrase.
 fn keep_reason_phrase(extensions: &mut Extensions) {
     let reasons = usize::from(extensions.get::<ReasonPhrase>().is_some());
     if extensions.len() > reasons {

@@ -90,8 +90,8 @@ impl Failure {
         Self::new(RunStatus::ContainerStateExited, message).with_output(last_output)
     }
 
-    /// The program runs but its server did not accept connections in time. `open` is the ports on
-    /// which it listens.
+    /// The program runs but its server did not accept connections in time. `open` are the addresses
+    /// on which it listens.
     pub(crate) fn not_listening(port: u16, init_timeout_s: u32, open: &[SocketAddr], last_output: &str) -> Self {
         let mut message = format!("port {port} was not open within {init_timeout_s} s (InitTimeout); ");
         if open.is_empty() {

@@ -1,15 +1,15 @@
-//! A version becomes a running instance on this machine: implements [`pool::Launch`] with images,
+//! Starts a version as a running instance on this machine: implements [`pool::Launch`] with images,
 //! sandboxes and logs.
 //!
-//! Owns the order of a start and what each failure of it means to the caller.
+//! Owns the order of a start and maps each failure of it to a status for the caller.
 //!
 //! ```text
-//! step                                          status codes of its failures
-//! root file system of the pinned digest         444, 447
-//! argv, environment, limits                     445
-//! output attached                               449
-//! sandbox                                       445, 449
-//! port open -> Launched                         405, 434, 446
+//! step                                  status codes of its failures
+//! rootfs of the pinned digest           444, 447
+//!   -> argv, environment, limits        445
+//!   -> output attached                  449
+//!   -> sandbox                          445 449
+//!   -> port open -> Launched            405 434 446
 //! ```
 #![forbid(unsafe_code)]
 // Tests may unwrap.

@@ -9,7 +9,8 @@ pub(crate) fn is_linked(spec: &VersionSpec) -> bool {
     has_public_network(spec) || !spec.extras.host_ports.is_empty() || !gateway_ports(spec).is_empty()
 }
 
-/// First and last of the ports by which they reach the gateway: all of them without an egress list.
+/// First and last of the ports by which they reach the gateway: all of them with public network and
+/// without an egress list.
 pub(crate) fn gateway_ports(spec: &VersionSpec) -> Vec<(u16, u16)> {
     match &spec.extras.egress {
         Some(list) => list.ports_of_name(GATEWAY_NAME),
@@ -18,7 +19,7 @@ pub(crate) fn gateway_ports(spec: &VersionSpec) -> Vec<(u16, u16)> {
     }
 }
 
-/// The egress list, if there is one.
+/// The egress list, if there is one; an empty list without public network.
 pub(crate) fn egress(spec: &VersionSpec) -> Option<Egress> {
     if has_public_network(spec) { spec.extras.egress.clone() } else { Some(Egress::nothing()) }
 }

@@ -52,7 +52,7 @@ pub struct Config {
     /// How long an instance has no requests before it is frozen, in milliseconds: it uses no
     /// processor until the next request, which thaws it. 0 freezes none; a function with the tag
     /// `sampan:freeze` of the value `off` is never frozen, so that timers and background work of
-    /// its image go on.
+    /// its image continue.
     pub freeze_after_ms: u64,
     /// The cost of a cold start, in seconds of an idle instance. An idle instance is kept for this
     /// long until its version has enough samples for the keep-alive policy.

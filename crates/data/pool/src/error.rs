@@ -22,7 +22,7 @@ pub enum LeaseError {
     /// No instance is started during the back-off of the version; the error of its last start.
     #[error(transparent)]
     BackedOff(LaunchError),
-    /// No further instance may be started, and none is running that could come free.
+    /// No further instance may be started, and none is expected to come free.
     #[error("Function [ {function} ] concurrency exceeded {limit}")]
     OverQuota {
         /// The function.

@@ -10,8 +10,8 @@
 //!                                │                                             keep-alive policy: stop
 //!                                └─> evict idle instances of others, wait for a slot, or refuse
 //! ```
-//! `policy` decides, purely; `state` is one version's: what happens and `now` go in, effects come
-//! out; `driver` performs them. `lease` is what the pool's user holds.
+//! `policy` has the decisions (pure); `state` is one version's state machine: it takes events and
+//! `now` and returns effects; `driver` performs them. `lease` is the handle of the pool's user.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::duplicate_mod, reason = "loom_tests compiles two files with other primitives"))]
 

@@ -3,14 +3,14 @@
 //! | rank | lock | guards |
 //! | --- | --- | --- |
 //! | 1 | `Driver::versions` | the versions that have instances, starts or waiters |
-//! | 2 | `Freezer::frozen` | that a freeze and a thaw of one instance never cross |
-//! | 3 | `Version::locked` | a version's state, its instances and who waits for them |
-//! | 4 | `Driver::admission` | use of quotas and limits, and claims |
-//! | 5 | `Driver::deadlines` | when maintenance looks at which version |
+//! | 2 | `Freezer::frozen` | mutual exclusion of freeze and thaw of one instance |
+//! | 3 | `Version::locked` | a version's state, its instances and its waiting requests |
+//! | 4 | `Driver::admission` | usage of quotas and limits, and claims |
+//! | 5 | `Driver::deadlines` | when maintenance examines each version |
 //! | 6 | `Driver::histories` | histories of versions that are not in the map |
 //!
 //! A thread takes locks in rising rank, and never two of one rank: not those of two versions, nor
-//! of two instances. No lock is held across an await, nor while an effect is performed, but for an
+//! of two instances. No lock is held across an await, nor while an effect is performed, except an
 //! instance's own while its process is frozen or thawed.
 
 use std::ops::{Deref, DerefMut};

@@ -1,15 +1,15 @@
-//! Triggers: which kinds there are, what each needs, and the events that they make.
+//! Triggers: the supported kinds, their descriptions, and the events that they create.
 //!
-//! A kind is one file that implements [`Source`], and a line in `kinds.rs`. It reads and checks
-//! `TriggerDesc`, and makes the payload of an event from what happened. What is common to all of
-//! them is in `description` (options) and `kinds` (which there are).
+//! A kind is one file that implements [`Source`], and a line in `kinds.rs`. It parses and checks
+//! `TriggerDesc`, and creates the payload of an event from an occurrence. Common code is in
+//! `description` (options) and `kinds` (the list of kinds).
 //!
 //! ```text
 //! catalog ──change sets──> timers::agenda ──due──> timers::delivery ──accept_once──> events
 //!                          (heap, one task)        (key: trigger and time)
 //! ```
 //!
-//! `polling` looks at the buckets whose stores notify nobody: [`Polling::start`].
+//! `polling` lists the buckets of stores that send no notifications: [`Polling::start`].
 //!
 //! How to use: [`Sources::new`] with the `[triggers]` settings, [`Sources::find`] by the API's
 //! `Type`, [`description::read`] for a `TriggerDesc`; [`Timers::start`] runs the timers.

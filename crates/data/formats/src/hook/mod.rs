@@ -1,4 +1,4 @@
-//! Triggers that are called over HTTP: their descriptions, and from a request to the events in it.
+//! Triggers that receive HTTP requests: their descriptions, and the events in a request.
 //!
 //! ```text
 //! request ─> signature ─> webhook | CloudEvents | notification ─> filters ─> Delivery

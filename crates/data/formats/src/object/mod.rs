@@ -1,8 +1,8 @@
-//! Notifications of object stores: what they say changed, and the event that a function gets.
+//! Notifications of object stores: the changes in them, and the event for a function.
 //!
 //! ```text
 //! Records of S3 ──────────────┐
-//! the same in an SNS envelope ┼─> Change (one an object) ─> Filter ─> COS event | raw record
+//! the same in an SNS envelope ├─> Change (one per object) ─> Filter ─> COS event | raw record
 //! MinIO's webhook ────────────┤
 //! SeaweedFS's webhook ────────┘
 //! ```

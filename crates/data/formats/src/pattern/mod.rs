@@ -1,11 +1,11 @@
-//! Patterns that choose among events, as EventBridge has them: an object of the same shape as the
-//! event, whose leaves are arrays of values or rules of which one must fit.
+//! Event patterns, as in EventBridge: an object of the same shape as the event, whose leaves are
+//! arrays of values or rules, one of which must match.
 //!
 //! ```text
 //! {"type": ["order.paid"], "data": {"total": [{"numeric": [">=", 100]}]}}
 //! ```
-//! Where the event has an array, one of its elements must fit. A member that is not there fits
-//! `{"exists": false}` alone.
+//! Where the event has an array, one of its elements must match. An absent member matches only
+//! `{"exists": false}`.
 
 mod parse;
 mod rule;

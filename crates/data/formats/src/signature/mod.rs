@@ -1,4 +1,4 @@
-//! Signatures of webhooks, checked over the bytes as they came: before any of them is parsed.
+//! Signatures of webhooks, verified over the received bytes, before any of them is parsed.
 //!
 //! | scheme | signature | of |
 //! | --- | --- | --- |
@@ -7,7 +7,7 @@
 //! | Stripe | `Stripe-Signature: t=SECONDS,v1=HEX,…` | `SECONDS.body` |
 //! | token | `Authorization: Bearer TOKEN`, or the password of `Basic` | nothing |
 //!
-//! All are HMAC-SHA256 but the last, which proves who sends and not what.
+//! All are HMAC-SHA256 except the last, which authenticates the sender but not the body.
 
 mod github;
 mod secret;

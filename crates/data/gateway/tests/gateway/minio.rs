@@ -1,5 +1,5 @@
 //! MinIO's webhook, byte by byte as its documentation shows the notification and its webhook target
-//! sends it: one POST with the token as `Bearer`, `/` in keys encoded, metadata beside the object.
+//! sends it: one POST with the token as `Bearer`, `/` in keys encoded, metadata next to the object.
 
 use events::RunState;
 use serde_json::{Value, json};

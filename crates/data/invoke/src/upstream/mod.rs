@@ -1,5 +1,4 @@
-//! Requests to instances: connections, which of them a request goes over, retries, and what a
-//! response head may be.
+//! Requests to instances: connections and their selection, retries, and limits of response heads.
 //!
 //! ```text
 //! send ──> idle connection, or connect ──> Connection::send ──> response head

@@ -18,7 +18,7 @@ use crate::metering::{OutFlow, Successes};
 /// The state of one instance as an upstream; dropped with the instance.
 #[derive(Default)]
 pub(crate) struct UpstreamState {
-    /// At most one for each concurrent request of the instance, and each of a worker.
+    /// At most one for each concurrent request of the instance; each belongs to a worker.
     idle: Arc<IdleConnections>,
     h2: H2Connection,
     headers: OnceLock<VersionHeaders>,

@@ -1,11 +1,10 @@
 //! WebSocket connections of web functions (contract 4.12): one connection is one invocation. The
-//! request that asks for it goes to an instance as any does; when its server switches protocols, so
-//! does the caller's connection, and frames pass until one of the two closes it.
+//! upgrade request is sent to an instance like any other; when its server switches protocols, the
+//! caller's connection is switched too, and frames are relayed until either side closes it.
 //!
 //! ```text
 //! open ──> dispatch (a lease, the server's 101) ──> 101 to the caller ──> relay ──> CloseCause
-//!                          │                                                            v
-//!                          └ another response ──> the caller's response     the invocation's end
+//!                          └ another response ──> the caller's response      (ends the invocation)
 //! ```
 
 mod close;

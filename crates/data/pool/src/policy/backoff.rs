@@ -87,7 +87,7 @@ impl Backoff {
         Some(LaunchError { status: *status, message: format!("{message} ({times}; {next})"), ..failed.last.clone() })
     }
 
-    /// Whether a pause has ended without a start since whose success is known.
+    /// Whether the pause has ended without a successful start since.
     pub fn is_due(&self, now: Instant) -> bool {
         self.failed.as_ref().is_some_and(|failed| now >= failed.until)
     }

@@ -1,10 +1,10 @@
 //! How long an idle instance is kept alive, by how long instances of its version were idle before.
 //!
-//! A cold start is worth so many seconds of an idle instance ([`KeepAlivePolicy`]). Without samples
-//! an instance is kept for just as long: the cost is then at most twice that of knowing the future
-//! (ski rental). With samples it is kept for the time whose expected cost, idle seconds and cold
-//! starts together, was the least. Samples form a histogram of idle times with exponential bins
-//! that fades as it grows, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020).
+//! A cold start costs as much as some seconds of an idle instance ([`KeepAlivePolicy`]). Without
+//! samples an instance is kept for that time: the cost is then at most twice the optimum (ski
+//! rental). With samples it is kept for the time whose expected cost, idle seconds and cold starts
+//! together, was the least. Samples form a histogram of idle times with exponential bins that fades
+//! as it grows, as in Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020).
 //!
 //! A version called at regular times, as by a timer, gets a pre-warming window, as in the same
 //! paper: its instance is stopped and another one is started shortly before the next request is

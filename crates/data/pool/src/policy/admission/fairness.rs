@@ -104,7 +104,8 @@ impl Admission {
         limit.is_shared() && self.functions.iter().any(|(other, share)| self.noisier(other, share, id, own))
     }
 
-    /// Whether a function's usage may have to yield to another function.
+    /// Whether `other` has no reservation and uses more memory than `than`, so that it may have to
+    /// yield.
     fn noisier(&self, other: &FunctionId, share: &Share, than: &FunctionId, used: Load) -> bool {
         other != than && self.quota.reserved(other).is_none() && share.used.memory_mb > used.memory_mb
     }

@@ -82,7 +82,7 @@ pub(crate) struct InstanceTable {
     free: Vec<SlotIndex>,
     queue: Queue,
     starts: u32,
-    /// Starts that were begun before [`InstanceTable::restart`], beside the others.
+    /// Starts that were begun before [`InstanceTable::restart`], not counted in `starts`.
     outdated_starts: u32,
     returning: u32,
     history: History,

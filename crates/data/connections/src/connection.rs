@@ -151,9 +151,9 @@ impl Connection {
 
 /// Events of a connection other than its requests.
 enum Event {
-    /// Another stage of shutdown.
+    /// The shutdown entered another stage.
     Phase(Phase),
-    /// It was chosen to make room.
+    /// The connection was chosen for eviction.
     Evict,
     /// Its timeouts are due.
     Check,

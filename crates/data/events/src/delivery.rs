@@ -107,7 +107,7 @@ pub(crate) struct Delivery {
     /// Number of events that led to it.
     pub depth: u32,
     pub destination: Destination,
-    /// Of the request, with the id of the event that ended.
+    /// Headers of the request, with the id of the event that ended.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     pub accepted_ms: i64,

@@ -188,7 +188,7 @@ pub struct Listed {
 /// Filter of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetters {
-    /// Those of this namespace.
+    /// The namespace.
     pub namespace: Namespace,
     /// Only those of this function.
     pub function: Option<FunctionName>,

@@ -25,7 +25,7 @@ pub struct HeadLimits {
 }
 
 impl HeadLimits {
-    /// Those of the configuration.
+    /// The limits of the configuration.
     pub fn new(config: &Config) -> Self {
         let bytes_max = (config.request_head_bytes_max as usize).max(BYTES_MIN);
         Self { headers_max: config.request_headers_max, bytes_max }

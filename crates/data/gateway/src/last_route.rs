@@ -13,7 +13,7 @@ use crate::lookup::Found;
 pub struct LastRoute {
     /// The snapshot's number.
     revision: u64,
-    /// As it was sent.
+    /// The host, as it was sent.
     host: Box<str>,
     /// The part of the path that is the address.
     prefix: Box<str>,

@@ -29,7 +29,7 @@ impl Domains {
         Self(domains.iter().map(bare).filter(|d| !d.is_empty()).map(|d| format!(".{d}").into()).collect())
     }
 
-    /// One of them, for an error message.
+    /// One of the domains, for an error message.
     pub fn example(&self) -> Option<&str> {
         self.0.first().map(|suffix| &suffix[1..])
     }

@@ -55,7 +55,7 @@ pub(crate) fn value(text: &str) -> HeaderValue {
 /// The platform's headers that are the same for every request to a version (contract 4.1).
 pub(crate) struct VersionHeaders {
     map: HeaderMap,
-    /// As lines of HTTP/1.1.
+    /// The headers as lines of HTTP/1.1.
     lines: Vec<u8>,
 }
 
@@ -78,13 +78,13 @@ impl VersionHeaders {
 }
 
 impl Stamp<'_> {
-    /// As lines of HTTP/1.1.
+    /// Writes the headers as lines of HTTP/1.1.
     pub fn write_lines(&self, lines: &mut Vec<u8>) {
         lines.extend_from_slice(&self.of_version.lines);
         push_line(lines, &REQUEST_ID, self.request.as_str().as_bytes());
     }
 
-    /// As headers of HTTP/2.
+    /// Inserts them as headers of HTTP/2.
     pub fn insert(&self, map: &mut HeaderMap) {
         for (name, value) in &self.of_version.map {
             map.insert(name, value.clone());

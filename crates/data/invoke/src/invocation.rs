@@ -41,7 +41,7 @@ pub(crate) struct Invocation {
 /// Resources that an invocation holds until it ends.
 struct Open {
     record: Record,
-    /// As it was resolved; an update may give it an instance of a newer generation.
+    /// The resolved call; an update may give it an instance of a newer generation.
     call: ResolvedCall,
     run: Option<Run>,
     /// Counts it for the calls that its instance makes, where it is a call by another instance.

@@ -42,7 +42,7 @@ pub(crate) struct Successes {
 }
 
 impl Successes {
-    /// Those of a version.
+    /// Looks up the series of a version.
     pub fn of(version: &CatalogVersion) -> Self {
         Self { duration: durations(&version.function.key), invocations: invocations(version, RunStatus::Success) }
     }
@@ -140,7 +140,7 @@ pub(crate) struct OutFlow {
 }
 
 impl OutFlow {
-    /// Of a started instance of a function.
+    /// Counts the egress of a function's started instance.
     pub fn new(process: Arc<dyn Process>, function: FunctionKey) -> Self {
         Self { process, function, counted: Counted::default(), due: AtomicBool::new(false) }
     }

@@ -20,9 +20,9 @@ use crate::limit::Limit;
 pub(crate) enum Progress {
     /// More is to come.
     Flowing = 0,
-    /// All of it was handed to the connection.
+    /// All of the body was handed to the connection.
     Complete = 1,
-    /// It went over the limit and was cut off.
+    /// The body exceeded the limit and was cut off.
     TooLarge = 2,
     /// The caller broke off.
     CallerGone = 3,

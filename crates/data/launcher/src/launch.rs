@@ -140,7 +140,7 @@ struct Start<'a> {
 impl Start<'_> {
     async fn run(&mut self) -> Result<Arc<dyn LocalProcess>, Failure> {
         let served = self.port()?;
-        // Nothing connects to an instance of a job image.
+        // No client connects to an instance of a job image.
         let port = served.unwrap_or_default();
         let begun = Instant::now();
         let root = self.launcher.machine.root(&self.version.image.digest).await?;

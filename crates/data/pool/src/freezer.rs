@@ -12,7 +12,7 @@ pub(crate) struct Freezer {
     frozen: Mutex<bool>,
     /// Number of freezes so far.
     suspensions: AtomicU64,
-    /// It was told to end, and its room counts as coming free.
+    /// Whether it was told to end, and its room counts as coming free.
     ends: AtomicBool,
 }
 

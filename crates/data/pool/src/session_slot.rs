@@ -30,7 +30,7 @@ pub(crate) struct SessionRequest<C: Default + Send + Sync + 'static> {
 /// The target of a session's requests.
 enum SessionInstance<C> {
     Known(SlotIndex, Arc<Instance<C>>),
-    /// It has none yet.
+    /// The session has no instance yet.
     Wanted(SessionCell<C>),
 }
 

@@ -57,10 +57,10 @@ pub struct ProvisionedState {
 /// Progress of provisioned instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProvisionedStatus {
-    /// Some are still being started.
+    /// Some instances are still being started.
     InProgress,
-    /// All are there.
+    /// All instances are ready.
     Done,
-    /// Some could not be started; retried with growing pauses.
+    /// Some instances could not be started; retried with growing pauses.
     Failed,
 }

@@ -64,7 +64,7 @@ pub(crate) struct Locked<C> {
     /// By slot; vacant where the table's slot is.
     instances: Vec<Option<Arc<Instance<C>>>>,
     pub waiters: HashMap<WaiterId, Waiting<C>>,
-    /// Of sessions that have no slot yet.
+    /// Cells of sessions that have no slot yet.
     pub cells: HashMap<SessionId, SessionCell<C>>,
     /// Answers the start check.
     pub check: Option<oneshot::Sender<Result<(), LeaseError>>>,

@@ -32,7 +32,7 @@ async fn old_states_and_keys_go_and_what_waits_and_dead_letters_stay() {
     let file = Connection::open(queue.folder.path().join("events.db")).unwrap();
     file.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
     file.execute_batch(&format!("{OLD}; {OLD_KEYS};")).unwrap();
-    // As old as the runs above.
+    // Expired like the runs above.
     file.execute("UPDATE dead_letters SET died_ms = 1, accepted_ms = 1", []).unwrap();
     file.execute("UPDATE events SET accepted_ms = 1", []).unwrap();
     drop(file);

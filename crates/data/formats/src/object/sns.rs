@@ -40,9 +40,9 @@ pub struct Signature {
 /// The hash algorithm of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
-    /// Of `SignatureVersion` 1.
+    /// SHA-1, for `SignatureVersion` 1.
     Sha1,
-    /// Of `SignatureVersion` 2.
+    /// SHA-256, for `SignatureVersion` 2.
     Sha256,
 }
 

@@ -31,9 +31,9 @@ use crate::request_body::RequestBody;
 type Driven = Pin<Box<http1::Connection<EarlyResponse<Socket>, RequestBody>>>;
 
 enum Driver {
-    /// By the task that waits for the response.
+    /// Driven by the task that waits for the response.
     Inline(Driven),
-    /// By a task of its own.
+    /// Driven by a task of its own.
     Task,
     /// The connection is closed.
     Closed,

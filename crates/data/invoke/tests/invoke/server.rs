@@ -106,7 +106,7 @@ impl Server {
         let open = std::mem::take(&mut *self.open.lock());
         for task in open {
             task.abort();
-            // It ends as cancelled, and its connection with it.
+            // The task ends as cancelled, and its connection with it.
             drop(task.await);
         }
     }

@@ -33,7 +33,7 @@ pub(crate) struct Backoff {
 
 #[derive(Debug)]
 struct Failed {
-    /// In a row; starts that ran at the same time count once.
+    /// Number of failures in a row; concurrent starts count once.
     times: u32,
     /// When the first of the failures that count together happened.
     at: Instant,

@@ -38,7 +38,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// All values of one header that the function saw.
+    /// All values of one header that the function received.
     pub fn seen(&self, name: &str) -> Vec<String> {
         let json = self.json();
         let headers = json["headers"].as_array().cloned().unwrap_or_default();

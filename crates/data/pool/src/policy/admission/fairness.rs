@@ -32,7 +32,7 @@ pub(crate) enum Scope {
 pub(crate) struct Shortfall {
     /// How much, in addition to what is ending already.
     pub load: Load,
-    /// Of which functions.
+    /// The functions that it concerns.
     pub scope: Scope,
 }
 

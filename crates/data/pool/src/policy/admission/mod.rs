@@ -80,7 +80,7 @@ pub(crate) struct Share {
 pub(crate) struct QuotaExcess {
     /// How much, not counting what is ending already, in MB.
     pub memory_mb: u64,
-    /// Of this function, or of all without a quota of their own.
+    /// The function, or `None` for all without a quota of their own.
     pub function: Option<FunctionId>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Admission {
     pub(super) quota: Quota,
     pub(super) used: Load,
     pub(super) ending: Load,
-    /// Of functions without a quota of their own.
+    /// Memory of functions without a quota of their own.
     pub(super) unreserved_mb: u64,
     pub(super) unreserved_ending_mb: u64,
     pub(super) functions: HashMap<FunctionId, Share>,

@@ -24,7 +24,7 @@ pub(crate) type SlotIndex = usize;
 /// Whether the version takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It takes requests.
+    /// The version takes requests.
     Open,
     /// It was replaced or removed: instances end when their leases return.
     Draining,
@@ -62,7 +62,7 @@ pub(crate) enum Released {
 pub(crate) enum GiveUp {
     /// A start or a returning lease is on its way for it.
     Covered,
-    /// It was taken off the queue.
+    /// The request was taken off the queue.
     Removed,
     /// Its answer is already on its way.
     Answered,

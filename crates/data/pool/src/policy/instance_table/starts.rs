@@ -11,7 +11,7 @@ use crate::policy::queue::WaiterId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
     Current,
-    /// They were: its instance serves the earlier request that it was begun for, and no later one.
+    /// Restarted since: its instance serves only the request that the start was begun for.
     Outdated,
 }
 

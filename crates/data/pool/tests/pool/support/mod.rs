@@ -20,11 +20,11 @@ use types::{
 /// Behaviour of the following starts.
 #[derive(Debug, Clone, Copy)]
 pub enum Plan {
-    /// They take this long and succeed.
+    /// Starts take this long and succeed.
     Succeed(Duration),
-    /// They take this long and fail.
+    /// Starts take this long and fail.
     Fail(Duration),
-    /// They fail at once for lack of machine resources.
+    /// Starts fail at once for lack of machine resources.
     Crowded,
     /// The launcher panics.
     Panic,

@@ -1,5 +1,4 @@
-//! Blobs on disk, by digest. All of it blocks. What is looked for is touched first (see
-//! `gc_roots`).
+//! Blobs on disk, by digest. Every function blocks. Lookups touch the item first (see `gc_roots`).
 
 use std::fs;
 use std::io;
@@ -12,7 +11,7 @@ use crate::gc_roots::{GcRoots, Item};
 use crate::layout::Layout;
 use crate::{Config, Error};
 
-/// The blobs of one store; clones are the same ones.
+/// The blobs of one store; clones share it.
 #[derive(Clone)]
 pub(crate) struct Blobs {
     layout: Layout,
@@ -40,17 +39,17 @@ impl Blobs {
         Ok(blobs)
     }
 
-    /// A manifest or an index, its digest checked.
+    /// Reads a manifest or an index, and checks its digest.
     pub(crate) fn read_document(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
         self.read(digest, self.manifest_bytes_max)
     }
 
-    /// An image's config, its digest checked.
+    /// Reads an image's config, and checks its digest.
     pub(crate) fn read_config(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
         self.read(digest, self.config_bytes_max)
     }
 
-    /// Bytes of one; `None` when it is not there.
+    /// Length of a blob in bytes; `None` when it does not exist.
     pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         let item = Item::Blob(digest.clone());
         let touch = self.roots.touch(item.clone());
@@ -65,7 +64,7 @@ impl Blobs {
         }
     }
 
-    /// One, and its bytes; `None` when it is not there.
+    /// Opens a blob, and returns its length; `None` when it does not exist.
     pub(crate) fn open(&self, digest: &Digest) -> Result<Option<(fs::File, u64)>, Error> {
         let item = Item::Blob(digest.clone());
         let touch = self.roots.touch(item.clone());
@@ -84,7 +83,7 @@ impl Blobs {
         }
     }
 
-    /// A small one as a whole, its digest checked; `None` when it is not there.
+    /// Reads a small blob as a whole, and checks its digest; `None` when it does not exist.
     pub(crate) fn read(&self, digest: &Digest, bytes_max: u64) -> Result<Option<Bytes>, Error> {
         let Some((mut file, size)) = self.open(digest)? else { return Ok(None) };
         if size > bytes_max {

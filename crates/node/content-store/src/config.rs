@@ -9,14 +9,13 @@ pub struct Config {
     pub manifest_bytes_max: u64,
     /// Bytes of an image's config.
     pub config_bytes_max: u64,
-    /// After a start nothing is collected for this long, in seconds.
+    /// Seconds after a start without garbage collection.
     pub start_keep_s: u64,
-    /// Bytes of damaged content that are set aside; the oldest goes first.
+    /// Bytes of quarantined content; the oldest is removed first.
     pub quarantine_bytes_max: u64,
-    /// What was verified, and nobody has written to since, is not read again for this long, in
-    /// seconds.
+    /// Seconds for which verified content that was not written to since is not read again.
     pub verified_keep_s: u64,
-    /// Between two scrubs, in seconds; 0 for none.
+    /// Seconds between two scrubs; 0 for none.
     pub scrub_interval_s: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Why content cannot be kept or read, and what to do about it.
+//! Errors of storing and reading content, with remedies.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,79 +7,79 @@ use std::sync::Arc;
 use sys::disk::{is_failed, is_full};
 use types::Digest;
 
-/// What to do about content that is gone.
+/// Remedy for lost content.
 pub const DEPLOY_AGAIN: &str = "Deploy the function's image again.";
 
-/// Why content cannot be kept or read. Cheap to clone.
+/// An error of storing or reading content. Cheap to clone.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Content is not what its digest says.
+    /// Content does not have the expected digest.
     #[error("content has digest {actual}, not {expected}")]
     DigestMismatch {
-        /// What it should be.
+        /// The expected digest.
         expected: Digest,
-        /// What it is.
+        /// The actual digest.
         actual: Digest,
     },
-    /// The store has nothing of that digest.
+    /// The store has no content of that digest.
     #[error("the content store has no {digest}")]
     UnknownContent {
         /// The digest.
         digest: Digest,
     },
-    /// Too large for being read into memory.
+    /// Content too large to read into memory.
     #[error("content {digest} has {size} bytes; {limit} can be read at once")]
     ContentTooLarge {
         /// The digest.
         digest: Digest,
-        /// Its bytes.
+        /// Its length in bytes.
         size: u64,
-        /// What was allowed.
+        /// The limit.
         limit: u64,
     },
-    /// What is on disk is no longer what was written.
+    /// Content on disk differs from what was written.
     #[error("content {digest} at {} is damaged on disk", path.display())]
     Damaged {
         /// The digest.
         digest: Digest,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
     },
-    /// No room, or a quota is used up.
+    /// The disk is full, or a quota is used up.
     #[error("no space is left for {}", path.display())]
     DiskFull {
-        /// What was being written.
+        /// The file that was being written.
         path: PathBuf,
-        /// What the kernel says.
+        /// The kernel's error.
         source: Arc<io::Error>,
     },
     /// Any other failure of the disk.
     #[error("cannot {operation} {}", path.display())]
     Io {
-        /// What was tried, as a verb phrase.
+        /// The failed operation, as a verb phrase.
         operation: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// What the kernel says.
+        /// The kernel's error.
         source: Arc<io::Error>,
     },
-    /// Work ended without a result: a bug here, or the platform is stopping.
+    /// Work ended without a result: a bug in this crate, or the platform is stopping.
     #[error("{operation} ended without a result")]
     Interrupted {
-        /// What was being done.
+        /// The interrupted operation.
         operation: &'static str,
     },
 }
 
 impl Error {
-    /// An error of the disk; a full one is a variant of its own.
+    /// Converts an error of the disk; a full disk has a variant of its own.
     pub fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         let source = Arc::new(source);
         if is_full(&source) { Self::DiskFull { path, source } } else { Self::Io { operation, path, source } }
     }
 
-    /// What a user can do about it, as sentences.
+    /// The remedy for a user, as sentences.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::UnknownContent { .. } => DEPLOY_AGAIN,
@@ -97,13 +97,13 @@ impl Error {
         }
     }
 
-    /// What failed, on what, why, and what to do, in one line.
+    /// The failed operation, its subject, cause and remedy, in one line.
     pub fn report(&self) -> String {
         report(self, self.hint())
     }
 }
 
-/// An error with all its causes, and what to do about it, in one line.
+/// An error with all its causes and the remedy, in one line.
 pub fn report(error: &dyn std::error::Error, hint: &str) -> String {
     let mut text = types::error_chain(error);
     if !hint.is_empty() {

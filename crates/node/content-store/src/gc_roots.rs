@@ -15,7 +15,7 @@ use types::Digest;
 
 use crate::layer_name::LayerName;
 
-/// What can be collected.
+/// A collectable item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
     /// A blob.
@@ -42,24 +42,24 @@ struct State {
     touched: HashMap<Item, Instant>,
 }
 
-/// The roots of one store; clones are the same ones.
+/// The roots of one store; clones share them.
 #[derive(Clone, Default)]
 pub struct GcRoots(Arc<Mutex<State>>);
 
-/// Keeps an image like a pin while it lives; it is in memory only.
+/// Keeps an image like a pin until it is dropped; it is in memory only.
 pub struct Hold {
     gc_roots: GcRoots,
     digest: Digest,
 }
 
-/// While it lives, content touched since its creation is not collected, pinned or not. A push holds
-/// one, so that its blobs stay until its manifest references them.
+/// Protects content touched since its creation from collection, pinned or not, until it is dropped.
+/// A push holds one, so that its blobs stay until its manifest references them.
 pub struct Lease {
     gc_roots: GcRoots,
     id: u64,
 }
 
-/// A touch, to undo it.
+/// A touch that can be undone.
 pub struct Touch {
     now: Instant,
     before: Option<Instant>,
@@ -70,13 +70,13 @@ pub struct Touch {
 pub struct Roots {
     /// Pins, and holds as such.
     pub pins: Vec<Pin>,
-    /// When they were read.
+    /// The time of the snapshot.
     pub since: Instant,
 }
 
 /// Whether an item that no root references can be removed. Pure.
 ///
-/// `touched` is its last touch in this process; `age` the time since it was made, by the file
+/// `touched` is its last touch in this process; `age` the time since its creation, by the file
 /// system's clock; `since` when the collector read its roots; `lease` the oldest lease.
 fn is_spent(
     touched: Option<Instant>,
@@ -111,22 +111,22 @@ impl GcRoots {
         }
     }
 
-    /// Pins, in place of what the owner pinned before.
+    /// Sets the owner's pin, replacing an earlier one.
     pub fn set_pin(&self, owner: &str, pin: Pin) {
         self.0.lock().pins.insert(owner.to_owned(), pin);
     }
 
-    /// Ends what the owner pins.
+    /// Removes the owner's pin.
     pub fn remove_pin(&self, owner: &str) {
         self.0.lock().pins.remove(owner);
     }
 
-    /// What the owner pins.
+    /// The owner's pin.
     pub fn pin(&self, owner: &str) -> Option<Pin> {
         self.0.lock().pins.get(owner).cloned()
     }
 
-    /// Owners that begin with `prefix`, sorted, with what they pin.
+    /// Owners that begin with `prefix`, sorted, with their pinned digests.
     pub fn pins(&self, prefix: &str) -> Vec<(String, Digest)> {
         let state = self.0.lock();
         let from = state.pins.range(prefix.to_owned()..);
@@ -135,13 +135,13 @@ impl GcRoots {
             .collect()
     }
 
-    /// Keeps an image while the result lives.
+    /// Keeps an image until the result is dropped.
     pub fn hold(&self, digest: &Digest) -> Hold {
         *self.0.lock().holds.entry(digest.clone()).or_default() += 1;
         Hold { gc_roots: self.clone(), digest: digest.clone() }
     }
 
-    /// Keeps what is touched from now on while the result lives.
+    /// Keeps items touched from now on until the result is dropped.
     pub fn lease(&self) -> Lease {
         let mut state = self.0.lock();
         let id = state.lease_next;
@@ -150,12 +150,12 @@ impl GcRoots {
         Lease { gc_roots: self.clone(), id }
     }
 
-    /// The roots of this moment.
+    /// A snapshot of the roots.
     pub fn roots(&self) -> Roots {
         self.roots_without(&HashSet::new())
     }
 
-    /// The roots as if these owners pinned nothing.
+    /// A snapshot of the roots without the pins of these owners.
     pub fn roots_without(&self, owners: &HashSet<String>) -> Roots {
         let state = self.0.lock();
         let holds = state.holds.keys().map(|digest| Pin { digest: digest.clone(), keeps_rootfs: true });
@@ -163,7 +163,7 @@ impl GcRoots {
         Roots { pins: pins.chain(holds).collect(), since: Instant::now() }
     }
 
-    /// Whether [`GcRoots::remove_if_spent`] would remove a thing now.
+    /// Whether [`GcRoots::remove_if_spent`] would remove an item now.
     pub fn is_spent(&self, item: &Item, age: Duration, since: Instant, grace: Duration) -> bool {
         let state = self.0.lock();
         let lease = state.leases.values().min().copied();
@@ -174,7 +174,7 @@ impl GcRoots {
     /// `remove` must be quick.
     ///
     /// # Errors
-    /// Those of `remove`.
+    /// The errors of `remove`.
     pub fn remove_if_spent<E>(
         &self,
         item: &Item,
@@ -193,13 +193,12 @@ impl GcRoots {
         Ok(true)
     }
 
-    /// Time since a thing was last touched in this process; `None` when it was not.
+    /// Time since the last touch of an item in this process; `None` without one.
     pub fn idle(&self, item: &Item) -> Option<Duration> {
         self.0.lock().touched.get(item).map(Instant::elapsed)
     }
 
-    /// Forgets old touches of what is not there, so that the table does not grow with all that ever
-    /// was.
+    /// Drops old touches of items that no longer exist, which bounds the table.
     pub fn forget_old_touches(&self, grace: Duration, is_there: impl Fn(&Item) -> bool) {
         let mut state = self.0.lock();
         let now = Instant::now();

@@ -33,7 +33,7 @@ pub(crate) const METADATA: &str = "metadata.erofs";
 pub(crate) const ROOT: &str = "fs";
 pub(crate) const FACTS: &str = "facts.json";
 
-/// What names of root file systems begin with.
+/// Prefix of names of root file systems in EROFS.
 const EROFS: &str = "e2-";
 const FILES: &str = "f2-";
 
@@ -42,27 +42,27 @@ const FILES: &str = "f2-";
 pub struct LayerName(Arc<str>);
 
 impl LayerName {
-    /// A layer.
+    /// The name of a layer.
     pub fn tar(diff_id: &Digest) -> Self {
         Self(format!("t-{}", diff_id.hex()).into())
     }
 
-    /// A stack of layers as EROFS.
+    /// The name of a stack of layers as EROFS.
     pub fn erofs(stack: &[Digest]) -> Self {
         Self(format!("{EROFS}{}", chain_id(stack).hex()).into())
     }
 
-    /// A stack of layers as files.
+    /// The name of a stack of layers as files.
     pub fn files(stack: &[Digest]) -> Self {
         Self(format!("{FILES}{}", chain_id(stack).hex()).into())
     }
 
-    /// A stack of layers as files, from before owners were folded.
+    /// The name of a stack of layers as files, from before owners were folded.
     pub fn unfolded_files(stack: &[Digest]) -> Self {
         Self(format!("f-{}", chain_id(stack).hex()).into())
     }
 
-    /// As the directory is called.
+    /// The name of the directory.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,17 +72,18 @@ impl LayerName {
         format!("sha256:{}", self.0.strip_prefix("t-")?).parse().ok()
     }
 
-    /// Whether it is a root file system that is mounted as EROFS.
+    /// Whether it is a root file system in EROFS.
     pub fn is_erofs(&self) -> bool {
         self.0.starts_with('e')
     }
 
-    /// Whether it is a root file system, of whatever kind, of this stack.
+    /// Whether it is a root file system of this stack, of any kind.
     pub fn is_of_stack(&self, stack: &[Digest]) -> bool {
         self.diff_id().is_none() && self.0.ends_with(chain_id(stack).hex())
     }
 
-    /// Of this version or another one, so that what those left is collected.
+    /// Parses the name of a directory, of this version or another one, so that those of other
+    /// versions are collected.
     pub(crate) fn of_dir(name: &str) -> Option<Self> {
         let (prefix, hex) = name.split_once('-')?;
         let number = prefix.strip_prefix(['t', 'e', 'f'])?;
@@ -91,38 +92,38 @@ impl LayerName {
     }
 }
 
-/// What is known about a layer.
+/// Facts of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerFacts {
     /// Bytes of its files.
     pub bytes: u64,
     /// Its entries.
     pub entries: u64,
-    /// Length of its tar, which may have zeros at its end up to a whole block.
+    /// Length of its tar, whose last block may be padded with zeros.
     pub tar_bytes: u64,
-    /// Digest of its tar where it has; otherwise that of the layer.
+    /// Digest of its tar if that is padded; otherwise it equals the layer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar_digest: Option<Digest>,
-    /// Length of its file of sparse files; 0 when there is none.
+    /// Length of its file of sparse files; 0 if there is none.
     pub sparse_bytes: u64,
-    /// What putting it on other layers takes; none of layers from before that was kept.
+    /// Cost of merging it with other layers; missing in layers of earlier versions.
     #[serde(default)]
     pub weight: Option<Weight>,
-    /// Of that file; missing in layers of earlier versions.
+    /// Digest of that file; missing in layers of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sparse_digest: Option<Digest>,
-    /// Of its index; missing in layers of earlier versions.
+    /// Digest of its index; missing in layers of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_digest: Option<Digest>,
 }
 
-/// What is known about a root file system.
+/// Facts of a root file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootfsFacts {
-    /// Files that hold its data, in the order of its device table, as paths below `layers`; none
+    /// Files that hold its data, in the order of its device table, as paths below `layers`; empty
     /// for plain files.
     pub devices: Vec<String>,
-    /// Of `metadata.erofs`; missing in those of earlier versions, and for plain files.
+    /// Digest of `metadata.erofs`; missing in those of earlier versions, and for plain files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_digest: Option<Digest>,
 }

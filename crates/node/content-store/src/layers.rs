@@ -1,4 +1,5 @@
-//! Layers and root file systems on disk, found and made by name; `layer_name` draws them.
+//! Layers and root file systems on disk, looked up and created by name; `layer_name` draws their
+//! layout.
 
 use std::fs;
 use std::io;
@@ -17,12 +18,12 @@ use crate::layer_name::{FACTS, INDEX, LayerFacts, LayerName, METADATA, ROOT, SPA
 use crate::layout::Layout;
 use crate::verify::{Verified, Verifier};
 
-/// Bytes of a file that are hashed at once.
+/// Size of the buffer for hashing a file.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A layer as it was found.
+/// A layer on disk.
 pub struct Layer {
-    /// What is known of it.
+    /// Its facts.
     pub facts: LayerFacts,
     path: PathBuf,
     list: Vec<u8>,
@@ -36,7 +37,7 @@ impl Layer {
     }
 }
 
-/// All of them.
+/// The layers and root file systems of one store.
 #[derive(Clone)]
 pub struct Layers {
     layout: Layout,
@@ -44,33 +45,33 @@ pub struct Layers {
     verifier: Verifier,
 }
 
-/// Something that is being made. Dropping it removes it.
+/// A layer or root file system under construction. Dropping it removes it.
 pub struct Draft {
     dir: PathBuf,
 }
 
 impl Draft {
-    /// Where the uncompressed tar goes.
+    /// Path of the uncompressed tar.
     pub fn tar(&self) -> PathBuf {
         self.dir.join(TAR)
     }
 
-    /// Where sparse files go.
+    /// Path of the file of sparse files.
     pub fn sparse(&self) -> PathBuf {
         self.dir.join(SPARSE)
     }
 
-    /// Where the list of entries goes.
+    /// Path of the index.
     pub fn list(&self) -> PathBuf {
         self.dir.join(INDEX)
     }
 
-    /// Where the EROFS image goes.
+    /// Path of the EROFS image.
     pub fn metadata(&self) -> PathBuf {
         self.dir.join(METADATA)
     }
 
-    /// Where plain files go.
+    /// Directory of plain files.
     pub fn root(&self) -> PathBuf {
         self.dir.join(ROOT)
     }
@@ -78,12 +79,12 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Gone after publishing; what cannot be removed now is removed at the next start.
+        // Renamed by publishing; the next start removes a leftover.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
-/// The digest of a file that has just been written.
+/// The digest of a newly written file.
 fn digest_of_file(path: &Path) -> Result<Digest, Error> {
     let failed = |e| Error::io("read", path, e);
     let (mut file, mut hash) = (fs::File::open(path).map_err(failed)?, Sha256::new());
@@ -101,25 +102,25 @@ fn source_name(blob: &Digest) -> String {
 }
 
 impl Layers {
-    /// Those of one store.
+    /// The layers of one store.
     pub fn new(layout: Layout, gc_roots: GcRoots, verifier: Verifier) -> Self {
         Self { layout, gc_roots, verifier }
     }
 
-    /// Verifies one that is about to be used, unless that was done lately; it is touched. Blocks.
-    /// False when it is not there, or was damaged and is there no more.
+    /// Verifies an item before its use, unless that was done recently; touches it. Blocks. False
+    /// when it does not exist, or was damaged and is quarantined now.
     pub fn is_intact(&self, name: &LayerName) -> Result<bool, Error> {
         let item = Item::Layer(name.clone());
         self.gc_roots.touch(item.clone());
         Ok(matches!(self.verifier.verify(&item)?, Verified::Intact))
     }
 
-    /// What verifies them, and sets damage aside.
+    /// The verifier, which also quarantines damaged content.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// Where all of them are, for errors.
+    /// The directory of all layers, for errors.
     pub fn place(&self) -> PathBuf {
         self.layout.layers()
     }
@@ -128,7 +129,7 @@ impl Layers {
         self.layout.layers().join(name.as_str())
     }
 
-    /// The EROFS image of a root file system.
+    /// Path of the EROFS image of a root file system.
     pub fn metadata(&self, name: &LayerName) -> PathBuf {
         self.dir(name).join(METADATA)
     }
@@ -138,17 +139,17 @@ impl Layers {
         self.dir(name).join(ROOT)
     }
 
-    /// A device that [`RootfsFacts`] names.
+    /// Path of a device of [`RootfsFacts`].
     pub fn device(&self, name: &str) -> PathBuf {
         self.layout.layers().join(name)
     }
 
-    /// The name that [`RootfsFacts`] has for a layer's tar, or for its sparse files.
+    /// The name of a layer's tar, or of its sparse files, in [`RootfsFacts`].
     pub fn device_name(name: &LayerName, sparse: bool) -> String {
         format!("{}/{}", name.as_str(), if sparse { SPARSE } else { TAR })
     }
 
-    /// Facts of a layer or a root file system, `None` when it is not there; it is touched first
+    /// Facts of a layer or a root file system, `None` when it does not exist; it is touched first
     /// (see `gc_roots`).
     pub fn facts<F: DeserializeOwned>(&self, name: &LayerName) -> Result<Option<F>, Error> {
         self.gc_roots.touch(Item::Layer(name.clone()));
@@ -162,12 +163,12 @@ impl Layers {
         facts.map(Some).map_err(|e| Error::io("read the facts in", &path, io::Error::other(e)))
     }
 
-    /// Whether it is there, for those who do not need it.
+    /// Whether it exists, without touching it.
     pub fn exists(&self, name: &LayerName) -> bool {
         self.dir(name).exists()
     }
 
-    /// The size of a blob that was found to hold a layer; `None` when it never was.
+    /// The size of a blob that is known to hold a layer; `None` if it is not known to.
     pub fn source_bytes(&self, name: &LayerName, blob: &Digest) -> Result<Option<u64>, Error> {
         let path = self.dir(name).join(source_name(blob));
         match fs::read_to_string(&path) {
@@ -177,20 +178,20 @@ impl Layers {
         }
     }
 
-    /// Remembers that a blob of so many bytes holds a layer, which is there. Not synced: what a
-    /// power cut takes away, or leaves empty, is found out again.
+    /// Records that a blob of this size holds an existing layer. Not synced: after a power failure
+    /// a lost or empty record is determined again.
     pub fn add_source(&self, name: &LayerName, blob: &Digest, bytes: u64) -> Result<(), Error> {
         if self.source_bytes(name, blob)?.is_some() {
             return Ok(());
         }
         let path = self.dir(name).join(source_name(blob));
-        // Two may do this at once.
+        // Two callers may do this concurrently.
         let draft = self.dir(name).join(format!("source-{}.draft", uuid::Uuid::new_v4().as_simple()));
         let written = fs::write(&draft, bytes.to_string()).and_then(|()| fs::rename(&draft, &path));
         written.map_err(|e| Error::io("write", &path, e))
     }
 
-    /// A layer with its entries, `None` when it is not there.
+    /// A layer with its entries, `None` when it does not exist.
     pub fn read(&self, name: &LayerName) -> Result<Option<Layer>, Error> {
         let Some(facts) = self.facts(name)? else { return Ok(None) };
         let path = self.dir(name).join(INDEX);
@@ -198,8 +199,8 @@ impl Layers {
         Ok(Some(Layer { facts, path, list }))
     }
 
-    /// What putting a layer on others takes, and bytes of the list of its entries; `None` when it
-    /// is not there.
+    /// Cost of merging a layer with others, and the length of its index; `None` when it does not
+    /// exist.
     pub fn weight(&self, name: &LayerName) -> Result<Option<(Weight, u64)>, Error> {
         let Some(facts) = self.facts::<LayerFacts>(name)? else { return Ok(None) };
         let path = self.dir(name).join(INDEX);
@@ -207,23 +208,22 @@ impl Layers {
         Ok(Some((facts.weight.unwrap_or_else(|| Weight::guess(facts.entries, list_bytes)), list_bytes)))
     }
 
-    /// Begins something.
+    /// Creates a draft.
     pub fn begin(&self) -> Result<Draft, Error> {
         let draft = Draft { dir: self.layout.draft() };
         fs::create_dir(&draft.dir).map_err(|e| Error::io("make directory", &draft.dir, e))?;
         Ok(draft)
     }
 
-    /// Makes a layer visible, whose files are already durable, with the digests of those that no
-    /// digest names.
+    /// Publishes a layer whose files are durable, with the digests of its files.
     pub fn publish_layer(&self, draft: &Draft, name: &LayerName, facts: &LayerFacts) -> Result<(), Error> {
         let sparse_digest = if facts.sparse_bytes > 0 { Some(digest_of_file(&draft.sparse())?) } else { None };
         let index_digest = Some(digest_of_file(&draft.list())?);
         self.publish(draft, name, &LayerFacts { sparse_digest, index_digest, ..facts.clone() })
     }
 
-    /// Makes a draft visible, whose files are already durable. One that is there already is the
-    /// same.
+    /// Publishes a draft whose files are durable. An existing item of that name has the same
+    /// content.
     pub fn publish(&self, draft: &Draft, name: &LayerName, facts: &impl Serialize) -> Result<(), Error> {
         self.gc_roots.touch(Item::Layer(name.clone()));
         if self.dir(name).exists() {
@@ -232,13 +232,13 @@ impl Layers {
         let bytes = serde_json::to_vec(facts).expect("numbers and texts are always JSON");
         durable::write(&draft.dir.join(FACTS), &draft.dir.join("facts.draft"), &bytes)?;
         match durable::place(&draft.dir, &self.dir(name)) {
-            // Somebody else was faster, with the same.
+            // A concurrent caller published the same.
             Err(_) if self.dir(name).exists() => Ok(()),
             placed => placed.map(|()| self.verifier.wrote(&Item::Layer(name.clone()))),
         }
     }
 
-    /// Every one on disk, with its directory.
+    /// Every item on disk, with its directory.
     pub fn list(&self) -> Result<Vec<(LayerName, PathBuf)>, Error> {
         let dir = self.layout.layers();
         let failed = |e| Error::io("list", &dir, e);
@@ -252,7 +252,7 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Moves one out of sight, to be removed at leisure.
+    /// Moves an item to the drafts, for removal later.
     pub fn retire(&self, dir: &Path) -> Result<PathBuf, Error> {
         let draft = self.layout.draft();
         fs::rename(dir, &draft).map_err(|e| Error::io("move away", dir, e))?;

@@ -32,12 +32,12 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Makes what is missing and removes what a crash left half-made.
+    /// Creates missing directories and removes drafts of an earlier run.
     ///
     /// # Errors
     /// `Io`, `DiskFull`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        // Mount options and workers need paths that hold wherever they are used.
+        // Mount options and workers need absolute paths.
         let dir = std::path::absolute(dir).map_err(|e| Error::io("find", dir, e))?;
         let layout = Self { dir };
         layout.make(&layout.dir)?;
@@ -79,8 +79,8 @@ impl Layout {
         self.dir.join("pins")
     }
 
-    /// Owners may be longer than a file name and hold any character, so the name is a hash of the
-    /// text.
+    /// The file of a pin. An owner may be longer than a file name and have any character, so the
+    /// name is a hash of it.
     pub(crate) fn pin(&self, owner: &str) -> PathBuf {
         self.pins().join(format!("{}.json", hex::encode(Sha256::digest(owner))))
     }
@@ -90,7 +90,7 @@ impl Layout {
         self.dir.join("layers")
     }
 
-    /// Where root file systems are mounted that need a place.
+    /// The directory of mount points of root file systems.
     pub fn mounts(&self) -> PathBuf {
         self.dir.join("mounts")
     }
@@ -111,7 +111,7 @@ impl Layout {
         self.dir.join("clean")
     }
 
-    /// Whether the last stop was a clean one, or there was none; from now on it was not.
+    /// Whether the last stop was clean, or there was none; marks the store as unclean from now on.
     ///
     /// # Errors
     /// `Io`.
@@ -127,7 +127,7 @@ impl Layout {
         }
     }
 
-    /// Notes on disk that the stop is a clean one.
+    /// Records a clean stop on disk.
     ///
     /// # Errors
     /// `Io`, `DiskFull`.
@@ -139,12 +139,12 @@ impl Layout {
         self.dir.join("damaged")
     }
 
-    /// The directory of what is half-made.
+    /// The directory of drafts.
     pub fn drafts(&self) -> PathBuf {
         self.dir.join("drafts")
     }
 
-    /// A path that nothing else uses, on the same file system as everything else.
+    /// An unused path on the store's file system.
     pub(crate) fn draft(&self) -> PathBuf {
         self.drafts().join(uuid::Uuid::new_v4().as_simple().to_string())
     }

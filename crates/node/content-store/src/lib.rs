@@ -1,15 +1,15 @@
 //! The content store: blobs by digest, layers as plain tars with an index, and root file systems by
-//! the stack of their layers; shared by pulled images and the own registry.
+//! the stack of their layers; shared by pulled images and the platform's registry.
 //!
-//! Owns what is on disk (`layout` and `layer_name` draw it), what keeps content from being
-//! collected ([`GcRoots`]), and whether content is still what was written ([`Verifier`],
-//! [`Scrubs`]). Nothing unverified becomes visible: a blob is renamed into place after its digest
-//! matched, a layer after it was synced.
+//! Owns the files on disk (`layout` and `layer_name` draw them), the roots of garbage collection
+//! ([`GcRoots`]), and the verification of content ([`Verifier`], [`Scrubs`]). Nothing unverified
+//! becomes visible: a blob is renamed into place after its digest matched, a layer after it was
+//! synced.
 //!
 //! How to use: [`Layout::open`], [`ContentStore::load`] and [`Layers::new`] at the start; then
-//! [`ContentStore::begin_upload`] or [`ContentStore::put`] to keep, [`ContentStore::open`] or
+//! [`ContentStore::begin_upload`] or [`ContentStore::put`] to store, [`ContentStore::open`] or
 //! [`ContentStore::read_verified`] to read, and [`ContentStore::pin`] or [`ContentStore::lease`] to
-//! keep from being collected.
+//! protect content from collection.
 #![forbid(unsafe_code)]
 
 mod blobs;

@@ -1,4 +1,4 @@
-//! Pins on disk: one small file per owner, so that one crash can lose one unacknowledged change at
+//! Pins on disk: one small file per owner, so that a crash can lose one unacknowledged change at
 //! most.
 
 use std::fs;
@@ -20,16 +20,16 @@ struct Record {
     keeps_rootfs: bool,
 }
 
-/// Reads all pins into the gc_roots. One that cannot be read is set aside: whoever owns it pins
-/// again at this start, and nothing is collected before (`start_keep_s`).
+/// Reads all pins into the GC roots. An unreadable one is quarantined: its owner pins again at this
+/// start, and nothing is collected before (`start_keep_s`).
 pub(crate) fn load(layout: &Layout, gc_roots: &GcRoots, quarantine: &Quarantine) -> Result<(), Error> {
     let dir = layout.pins();
     for entry in fs::read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
         let path = entry.map_err(|e| Error::io("list", &dir, e))?.path();
-        // A disk that cannot be read stops the start.
+        // An I/O error fails the start.
         let bytes = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
         match serde_json::from_slice::<Record>(&bytes) {
-            // The name is a checksum of the owner.
+            // The file name is a hash of the owner.
             Ok(record) if layout.pin(&record.owner) == path => {
                 gc_roots.set_pin(&record.owner, Pin { digest: record.digest, keeps_rootfs: record.keeps_rootfs });
             }
@@ -42,14 +42,14 @@ pub(crate) fn load(layout: &Layout, gc_roots: &GcRoots, quarantine: &Quarantine)
     Ok(())
 }
 
-/// Writes a pin; on return it survives a crash.
+/// Writes a pin, durably.
 pub(crate) fn write(layout: &Layout, owner: &str, pin: &Pin) -> Result<(), Error> {
     let record = Record { owner: owner.to_owned(), digest: pin.digest.clone(), keeps_rootfs: pin.keeps_rootfs };
     let bytes = serde_json::to_vec(&record).expect("texts and a bool are always JSON");
     durable::write(&layout.pin(owner), &layout.draft(), &bytes)
 }
 
-/// Removes a pin; on return it stays away after a crash.
+/// Removes a pin, durably.
 pub(crate) fn remove(layout: &Layout, owner: &str) -> Result<(), Error> {
     let path = layout.pin(owner);
     match fs::remove_file(&path) {

@@ -20,8 +20,7 @@ impl Quarantine {
         Self { layout, bytes_max }
     }
 
-    /// Moves a file or a directory out of use; on return it stays away after a crash. `kind` begins
-    /// its new name.
+    /// Moves a file or a directory out of use, durably. `kind` is the prefix of its new name.
     pub(crate) fn take(&self, kind: &str, path: &Path) -> Result<PathBuf, Error> {
         let name = path.file_name().expect("every path here is below the store's directory").to_string_lossy();
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -32,7 +31,7 @@ impl Quarantine {
         Ok(place)
     }
 
-    /// Removes the oldest until the rest is within the bound.
+    /// Removes the oldest items until the rest is within the limit.
     fn trim(&self) -> Result<(), Error> {
         let dir = self.layout.damaged();
         let failed = |e| Error::io("list", &dir, e);
@@ -85,7 +84,7 @@ mod tests {
             fs::write(&path, vec![0; bytes]).expect("written");
             quarantine.take("blob", &path).expect("moved");
             assert!(!path.exists());
-            // Names are told apart by the millisecond.
+            // Names differ by the millisecond.
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         let mut left: Vec<_> =

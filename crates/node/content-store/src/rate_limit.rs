@@ -1,16 +1,16 @@
-//! How fast content is read for being checked: a rate that leaves the disk to others, or none where
-//! a caller waits.
+//! Rate limit of reads for verification: a rate that leaves the disk to others, or none if a caller
+//! waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Longest sleep between two looks whether to stop or to hurry.
+/// Longest sleep between two checks for a stop or a lifted limit.
 const NAP_MAX: Duration = Duration::from_millis(50);
 
 /// The rate of one scrub or check.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    /// Bytes in a second; 0 for no bound.
+    /// Bytes per second; 0 without a limit.
     bytes_per_s: AtomicU64,
     stopped: AtomicBool,
     /// Bytes read so far.
@@ -18,17 +18,17 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// As fast as the disk is.
+    /// Without a limit.
     pub(crate) fn unbounded() -> Self {
         Self::of(0)
     }
 
-    /// At most so many bytes in a second; 0 for no bound.
+    /// Limits to a number of bytes per second; 0 for no limit.
     pub(crate) fn of(bytes_per_s: u64) -> Self {
         Self { bytes_per_s: AtomicU64::new(bytes_per_s), stopped: AtomicBool::new(false), read: AtomicU64::new(0) }
     }
 
-    /// Takes the bound away.
+    /// Removes the limit.
     pub(crate) fn lift(&self) {
         self.bytes_per_s.store(0, Ordering::Relaxed);
     }
@@ -41,7 +41,8 @@ impl RateLimit {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether others shall notice nothing: what is read needs no place in the page cache.
+    /// Whether a limit applies: reads then leave no page cache behind, so other work is not
+    /// affected.
     pub(crate) fn is_bounded(&self) -> bool {
         self.bytes_per_s.load(Ordering::Relaxed) > 0
     }
@@ -50,8 +51,7 @@ impl RateLimit {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Accounts for bytes that were read, and waits as long as they are worth; false when it is
-    /// over.
+    /// Accounts for read bytes, and sleeps as long as the rate requires; false when stopped.
     pub(crate) fn spend(&self, bytes: u64) -> bool {
         self.read.fetch_add(bytes, Ordering::Relaxed);
         let mut owed = Duration::ZERO;
@@ -60,7 +60,7 @@ impl RateLimit {
             if self.is_stopped() {
                 return false;
             }
-            // Without a rate nothing is owed.
+            // Without a rate there is no delay.
             let due = Duration::from_micros(bytes.saturating_mul(1_000_000).checked_div(rate).unwrap_or_default());
             if owed >= due {
                 return true;

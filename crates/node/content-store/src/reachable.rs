@@ -1,8 +1,8 @@
 //! The references of a pinned document, stored beside it: if the document becomes unreadable, the
 //! content that it references is still known and is not collected.
 //!
-//! `reach/<64 hex digits of the document>.json`, not synced: a lost file is made again from the
-//! document.
+//! `reach/<64 hex digits of the document>.json`, not synced: a lost file is derived from the
+//! document again.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,23 +17,23 @@ use crate::gc_roots::{GcRoots, Item};
 use crate::layer_name::LayerName;
 use crate::layout::Layout;
 
-/// Indexes may name indexes; deeper nesting than this is not followed.
+/// Maximum nesting of indexes; deeper ones are not followed.
 pub const INDEX_DEPTH_MAX: usize = 4;
 
 /// Content below a document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reachable {
-    /// The document, what it names, and what that names.
+    /// The document and everything that it references, directly or indirectly.
     pub blobs: Vec<Digest>,
-    /// Diff ids of each image in it whose config is here, lowest first.
+    /// Diff ids of each referenced image whose config is stored, lowest first.
     pub stacks: Vec<Vec<Digest>>,
 }
 
 impl Reachable {
-    /// Reads it from the documents. Blocks.
+    /// Derives it from the documents. Blocks.
     ///
     /// # Errors
-    /// `Damaged`, `Io`: a document cannot be read, so what it names is not known.
+    /// `Damaged`, `Io`: a document cannot be read, so its references are unknown.
     pub(crate) fn of(blobs: &Blobs, root: &Digest) -> Result<Self, Error> {
         let (mut reachable, mut configs) = (Self::default(), Vec::new());
         let mut blob = |item| {
@@ -47,18 +47,18 @@ impl Reachable {
         })?;
         for (config, layers) in configs {
             let Some(bytes) = blobs.read_config(&config)? else { continue };
-            // The config of another platform of the same index has no layers here.
+            // The layers of another platform's image in the index are not stored.
             reachable.stacks.extend(ImageConfig::read(&bytes, layers).ok().map(|config| config.diff_ids));
         }
         Ok(reachable)
     }
 
-    /// As it was remembered; `None` when it was not.
+    /// Reads the stored record; `None` without one.
     pub(crate) fn remembered(layout: &Layout, root: &Digest) -> Option<Self> {
         serde_json::from_slice(&fs::read(layout.reachable(root)).ok()?).ok()
     }
 
-    /// Remembers it, if there is more to it than the document.
+    /// Stores it, if it has more than the document.
     pub(crate) fn remember(&self, layout: &Layout, root: &Digest) {
         if self.blobs.len() <= 1 || Self::remembered(layout, root).as_ref() == Some(self) {
             return;
@@ -81,7 +81,7 @@ impl Reachable {
     }
 }
 
-/// Owners of pins that lead to an item.
+/// Owners of pins that reach an item.
 pub(crate) fn owners_of(roots: &GcRoots, layout: &Layout, blobs: &Blobs, item: &Item) -> Vec<String> {
     let mut owners = Vec::new();
     for (owner, root) in roots.pins("") {
@@ -94,21 +94,22 @@ pub(crate) fn owners_of(roots: &GcRoots, layout: &Layout, blobs: &Blobs, item: &
     owners
 }
 
-/// Forgets what is remembered of documents that nobody pins.
+/// Removes records of documents that are not pinned.
 pub(crate) fn forget_others(layout: &Layout, roots: &HashSet<Digest>) {
     for entry in fs::read_dir(layout.reachables()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let digest = name.to_str().and_then(|name| name.strip_suffix(".json"));
         let digest = digest.and_then(|hex| format!("sha256:{hex}").parse().ok());
         if digest.is_none_or(|digest| !roots.contains(&digest)) {
-            // What stays is small and is tried again.
+            // A leftover is small, and its removal is tried again.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Walks the reference graph from `root`: each digest in it goes to `item`, what each document
-/// names to `document`. Blocks. What is not there, or is no document, ends its branch.
+/// Walks the reference graph from `root`: each digest goes to `item`, the references of each
+/// document to `document`. Blocks. A branch ends at missing content and at content that is not a
+/// document.
 pub(crate) fn walk(
     blobs: &Blobs,
     root: &Digest,
@@ -120,7 +121,8 @@ pub(crate) fn walk(
         item(Item::Blob(digest.clone()));
         let bytes = match blobs.read_document(&digest) {
             Ok(Some(bytes)) => bytes,
-            // An index names platforms that were never pulled; what is too large is no manifest.
+            // An index references platforms that were never pulled; content over the limit is not a
+            // manifest.
             Ok(None) | Err(Error::ContentTooLarge { .. }) => continue,
             Err(error) => return Err(error),
         };

@@ -17,53 +17,52 @@ use crate::sizes::layer_fits;
 use crate::store::ContentStore;
 use crate::verify::{Verified, Verifier};
 
-/// Findings that are remembered of one scrub; further ones are only counted.
+/// Findings that a report keeps; further ones are only counted.
 const FINDINGS_MAX: usize = 1000;
-/// Things that cannot be read in one scrub before it ends: then it is the disk, not its content.
+/// Unreadable items after which a scrub ends: then the disk has failed, not its content.
 const UNREADABLE_MAX: u64 = 16;
 
-/// Something that is not what was written.
+/// A damaged item.
 #[derive(Debug, Clone)]
 pub struct Finding {
     /// `blob`, `layer` or `rootfs`.
     pub kind: &'static str,
     /// Its digest, or its name below `layers`.
     pub name: String,
-    /// How that was seen.
+    /// How the damage was detected.
     pub reason: String,
-    /// Where it was moved; `None` when it could not be read and was left where it is.
+    /// Where it was moved; `None` when it could not be read and was left in place.
     pub set_aside: Option<PathBuf>,
-    /// Who keeps it: owners of pins.
+    /// Owners of pins that reach it.
     pub owners: Vec<String>,
 }
 
-/// How far a scrub is, or how it ended.
+/// Progress or result of a scrub.
 #[derive(Debug, Clone, Default)]
 pub struct ScrubReport {
     /// Whether it runs.
     pub running: bool,
-    /// Whether it ended before it had seen all: the platform stopped, or too much could not be
-    /// read.
+    /// Whether it ended early: the platform stopped, or too many items were unreadable.
     pub cut_short: bool,
-    /// Things that were looked at, of `items_total`.
+    /// Items checked, of `items_total`.
     pub items: u64,
-    /// Things that were there when it began.
+    /// Items present when it began.
     pub items_total: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// What is bad, the first thousand.
+    /// Damaged items, the first thousand.
     pub findings: Vec<Finding>,
-    /// How much is bad.
+    /// Number of damaged items.
     pub findings_total: u64,
-    /// Whether the kernel checks what is read of kept content (fs-verity).
+    /// Whether the kernel verifies reads of stored content (fs-verity).
     pub verity: bool,
 }
 
 /// One scrub.
 struct Scrub {
     rate_limit: RateLimit,
-    /// Asked for while it ran: what it had read by then is read again, and what came since is read
-    /// at all.
+    /// A further request during the scrub: it then repeats, so that it covers everything present at
+    /// the request.
     asked_again: AtomicBool,
     items: AtomicU64,
     report: Mutex<ScrubReport>,
@@ -76,9 +75,9 @@ pub struct Scrubs {
 }
 
 impl Scrubs {
-    /// Begins a scrub, or hastens the one that runs, which then reads all once more: whoever asks
-    /// is told of what there is now. `bytes_per_s` bounds it; 0 is no bound. Gives the work of a
-    /// new one, which blocks.
+    /// Begins a scrub, or lifts the limit of the running one, which then repeats, so that it covers
+    /// everything present now. `bytes_per_s` limits it; 0 is no limit. Returns the blocking work of
+    /// a new one.
     pub fn begin(
         &self,
         content: &ContentStore,
@@ -105,14 +104,15 @@ impl Scrubs {
         Some(move || scrub.run(&content, &layers))
     }
 
-    /// How far the current or last one is; `None` when there was none since the start.
+    /// Progress of the current scrub, or the result of the last one; `None` without one since the
+    /// start.
     pub fn report(&self) -> Option<ScrubReport> {
         let scrub = self.current.lock().clone()?;
         let report = scrub.report.lock().clone();
         Some(ScrubReport { items: scrub.items.load(Ordering::Relaxed), bytes: scrub.rate_limit.read_bytes(), ..report })
     }
 
-    /// Ends what runs, at its next piece.
+    /// Stops the running scrub at its next chunk.
     pub fn stop(&self) {
         if let Some(scrub) = &*self.current.lock() {
             scrub.rate_limit.stop();
@@ -124,14 +124,14 @@ impl Scrub {
     fn run(&self, content: &ContentStore, layers: &Layers) -> Result<(), Error> {
         let (ended, mut report) = loop {
             let ended = self.look_at_all(content, layers);
-            // `begin` looks at `running` under this lock: a request falls into this scrub or begins
+            // `begin` reads `running` under this lock: a request joins this scrub or begins
             // another.
             let mut report = self.report.lock();
             if ended.is_err() || report.cut_short || !self.asked_again.swap(false, Ordering::Relaxed) {
                 break (ended, report);
             }
             self.items.store(0, Ordering::Relaxed);
-            // What could not be read is found again.
+            // Unreadable items are found again.
             let all = report.findings.len();
             report.findings.retain(|finding| finding.set_aside.is_some());
             report.findings_total -= (all - report.findings.len()) as u64;
@@ -191,7 +191,7 @@ impl Scrub {
     }
 }
 
-/// Remembers when all was last seen.
+/// Records the end of a complete scrub.
 fn note_end(content: &ContentStore) {
     let path = content.layout().scrubbed();
     if let Err(error) = std::fs::write(&path, "") {
@@ -199,7 +199,7 @@ fn note_end(content: &ContentStore) {
     }
 }
 
-/// How long until content is to be scrubbed again; `None` for never.
+/// Time until the next scrub; `None` for never.
 pub fn due(content: &ContentStore) -> Option<Duration> {
     let interval = Duration::from_secs(Some(content.config().scrub_interval_s).filter(|s| *s > 0)?);
     let last = std::fs::metadata(content.layout().scrubbed()).and_then(|meta| meta.modified());
@@ -207,8 +207,8 @@ pub fn due(content: &ContentStore) -> Option<Duration> {
     Some(since.map_or(Duration::ZERO, |since| interval.saturating_sub(since)))
 }
 
-/// Looks at the lengths of everything, as after an unclean stop, and sets aside what is too short
-/// or too long. Blocks for some microseconds for each thing. Returns how many that were.
+/// Checks the lengths of all files, as after an unclean stop, and quarantines items that are too
+/// short or too long. Blocks for some microseconds per item. Returns their number.
 ///
 /// # Errors
 /// `Io`.

@@ -1,5 +1,5 @@
-//! Lengths of files beside what is known of them: finds what was cut off or is missing, without
-//! reading any of it.
+//! Compares file lengths with the recorded ones: detects truncated and missing files without
+//! reading any.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::layer_name::{LayerFacts, LayerName, RootfsFacts};
 use crate::layers::Layers;
 
-/// Whether a layer is there with files of the lengths that they had; it is touched.
+/// Whether a layer exists with files of the recorded lengths; touches it.
 ///
 /// # Errors
 /// `Io`.
@@ -20,8 +20,7 @@ pub fn layer_fits(layers: &Layers, name: &LayerName) -> Result<bool, Error> {
         && (facts.sparse_bytes == 0 || len(&layers.device(&sparse))? == Some(facts.sparse_bytes)))
 }
 
-/// Whether a root file system is there; it is touched. The layers that it has are looked at by
-/// themselves.
+/// Whether a root file system exists; touches it. Its layers are checked separately.
 ///
 /// # Errors
 /// `Io`.
@@ -33,7 +32,7 @@ pub fn rootfs_fits(layers: &Layers, name: &LayerName, is_erofs: bool) -> Result<
     Ok(len(&file)?.is_some_and(|bytes| bytes > 0))
 }
 
-/// The length of a file; `None` when it is not there.
+/// The length of a file; `None` when it does not exist.
 fn len(path: &Path) -> Result<Option<u64>, Error> {
     match fs::metadata(path) {
         Ok(meta) => Ok(Some(meta.len())),

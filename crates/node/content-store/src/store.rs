@@ -18,7 +18,7 @@ use crate::upload::Upload;
 use crate::verify::{Verified, Verifier};
 use crate::{Config, Error, blocking, durable, pins};
 
-/// The store; clones are the same one.
+/// The store; clones share it.
 #[derive(Clone)]
 pub struct ContentStore {
     inner: Arc<Inner>,
@@ -31,13 +31,12 @@ struct Inner {
     verifier: Verifier,
     opened: Instant,
     config: Config,
-    /// One pin is written at a time, so that what is on disk and what the gc_roots says change in
-    /// one order.
+    /// Serializes writes of pins, so that the disk and the GC roots change in the same order.
     pin_writes: tokio::sync::Mutex<()>,
 }
 
 impl ContentStore {
-    /// Blocks while it reads the pins.
+    /// Loads the store; blocks while it reads the pins.
     ///
     /// # Errors
     /// `Io`: a pin cannot be read.
@@ -50,18 +49,17 @@ impl ContentStore {
         Ok(Self { inner: Arc::new(Inner { layout, blobs, gc_roots, verifier, opened, config, pin_writes }) })
     }
 
-    /// Whether the start was so lately that nothing may be let go yet which only seems to be needed
-    /// no more.
+    /// Whether the start was so recent that content without a root must still be kept.
     pub fn keeps_all(&self) -> bool {
         self.inner.opened.elapsed() < self.inner.config.start_keep()
     }
 
-    /// Counts what is found damaged, and changes with it.
+    /// A counter of damaged items that notifies of changes.
     pub fn damage(&self) -> watch::Receiver<u64> {
         self.inner.verifier.damage()
     }
 
-    /// What verifies content, and sets damage aside.
+    /// The verifier, which also quarantines damaged content.
     pub fn verifier(&self) -> &Verifier {
         &self.inner.verifier
     }
@@ -98,8 +96,8 @@ impl ContentStore {
         &self.inner.config
     }
 
-    /// Bytes of the content, verified unless this process has done so lately; `None` when it is not
-    /// there, or was damaged and is there no more.
+    /// Length of the content, verified unless this process did so recently; `None` when it does not
+    /// exist, or was damaged and is quarantined now.
     ///
     /// # Errors
     /// `Io`.
@@ -114,8 +112,7 @@ impl ContentStore {
         Ok(matches!(verified, Verified::Intact).then_some(size))
     }
 
-    /// As [`Self::read_small`]; what is damaged or cannot be read is set aside and is there no
-    /// more.
+    /// As [`Self::read_small`]; damaged or unreadable content is quarantined and then absent.
     ///
     /// # Errors
     /// `ContentTooLarge`, `Io`.
@@ -131,17 +128,17 @@ impl ContentStore {
         }
     }
 
-    /// Where things are on disk.
+    /// The paths on disk.
     pub fn layout(&self) -> &Layout {
         &self.inner.layout
     }
 
-    /// What is kept from being collected.
+    /// The roots of garbage collection.
     pub fn gc_roots(&self) -> &GcRoots {
         &self.inner.gc_roots
     }
 
-    /// Bytes of the content, `None` when it is not there.
+    /// Length of the content, `None` when it does not exist.
     ///
     /// # Errors
     /// `Io`.
@@ -159,8 +156,8 @@ impl ContentStore {
         blocking::run("opening content", move || store.inner.blobs.open(&digest)).await
     }
 
-    /// The content and its bytes, `None` when it is not there. Once open it stays readable,
-    /// whatever is collected.
+    /// Opens the content and returns its length, `None` when it does not exist. It stays readable
+    /// while open, even if it is collected.
     ///
     /// # Errors
     /// `Io`.
@@ -169,7 +166,7 @@ impl ContentStore {
         Ok(opened.map(|(file, size)| (tokio::fs::File::from_std(file), size)))
     }
 
-    /// Small content as a whole, its digest checked again; `None` when it is not there.
+    /// Reads small content as a whole, and checks its digest again; `None` when it does not exist.
     ///
     /// # Errors
     /// `ContentTooLarge` for more than `bytes_max`, `Damaged`, `Io`.
@@ -178,7 +175,7 @@ impl ContentStore {
         blocking::run("reading content", move || store.inner.blobs.read(&digest, bytes_max)).await
     }
 
-    /// Keeps small content; it is durable on return.
+    /// Stores small content; it is durable on return.
     ///
     /// # Errors
     /// `DigestMismatch`, `DiskFull`, `Io`.
@@ -197,7 +194,7 @@ impl ContentStore {
         .await
     }
 
-    /// Begins to take content of any size.
+    /// Begins an upload of any size.
     ///
     /// # Errors
     /// `DiskFull`, `Io`.
@@ -205,8 +202,8 @@ impl ContentStore {
         Upload::begin(self.inner.layout.clone(), self.inner.gc_roots.clone(), self.inner.verifier.clone()).await
     }
 
-    /// Keeps `digest`, a manifest or an index, and all that it names, for `owner`, in place of what
-    /// that owner pinned before. Owners are any texts. The pin survives a crash once this returns.
+    /// Pins `digest`, a manifest or an index, and everything that it references, for `owner`,
+    /// replacing that owner's earlier pin. Owners are any texts. The pin is durable on return.
     ///
     /// # Errors
     /// `UnknownContent` when there is no such content, `DiskFull`, `Io`.
@@ -214,7 +211,7 @@ impl ContentStore {
         self.pin_as(owner, Pin { digest: digest.clone(), keeps_rootfs: false }).await
     }
 
-    /// As [`Self::pin`], of an image whose root file system may be kept too.
+    /// As [`Self::pin`], for an image whose root file system may be kept too.
     ///
     /// # Errors
     /// As [`Self::pin`].
@@ -224,19 +221,19 @@ impl ContentStore {
         blocking::run("pinning content", move || {
             let _hold = store.hold_content(&pin.digest)?;
             pins::write(&store.inner.layout, &owner, &pin)?;
-            // One that cannot be read now can be when it is collected.
+            // One that is unreadable now may be readable at the collection.
             if let Ok(reachable) = Reachable::of(&store.inner.blobs, &pin.digest) {
                 reachable.remember(&store.inner.layout, &pin.digest);
             }
-            // What the owner pinned before is a root until here, since a crash before would bring
-            // it back.
+            // The owner's earlier pin stays a root until here, because a crash before would restore
+            // it.
             store.inner.gc_roots.set_pin(&owner, pin);
             Ok(())
         })
         .await
     }
 
-    /// Ends what `owner` keeps; nothing happens when it keeps nothing.
+    /// Removes the pin of `owner`, if any.
     ///
     /// # Errors
     /// `Io`.
@@ -251,29 +248,31 @@ impl ContentStore {
         .await
     }
 
-    /// What `owner` pins.
+    /// The digest that `owner` pins.
     pub fn pinned(&self, owner: &str) -> Option<Digest> {
         self.inner.gc_roots.pin(owner).map(|pin| pin.digest)
     }
 
-    /// Owners whose text begins with `prefix`, sorted, and what they pin.
+    /// Owners whose text begins with `prefix`, sorted, and their pinned digests.
     pub fn pins(&self, prefix: &str) -> Vec<(String, Digest)> {
         self.inner.gc_roots.pins(prefix)
     }
 
-    /// Keeps what is touched from now on from being collected, while the lease lives.
+    /// Protects content touched from now on from collection, until the lease is dropped.
     pub fn lease(&self) -> Lease {
         self.inner.gc_roots.lease()
     }
 
-    /// What a pinned document leads to: as its documents say, and as was remembered where one of
-    /// them is gone; `None` when neither is known. What is damaged is set aside. Blocks.
+    /// Content that a pinned document reaches: from its documents, and from the stored record if
+    /// one of them is gone; `None` when neither is known. Damaged documents are quarantined.
+    /// Blocks.
     pub fn reachable(&self, root: &Digest) -> Option<Reachable> {
         let Inner { blobs, layout, verifier, .. } = &*self.inner;
         let read = match Reachable::of(blobs, root) {
             Err(Error::Damaged { digest, .. }) => {
                 let reason = "its digest is another one".to_owned();
-                // Fetched or pushed again it is whole; what is below it stays as it was remembered.
+                // Fetched or pushed again it is complete; the stored record covers its references
+                // until then.
                 verifier.set_aside(&Item::Blob(digest), reason).and_then(|_| Reachable::of(blobs, root))
             }
             read => read,
@@ -288,7 +287,7 @@ impl ContentStore {
         };
         let is_whole = |there: &Reachable| there.blobs.iter().all(|blob| reachable.blobs.contains(blob));
         if let Some(before) = remembered.filter(|before| !is_whole(before)) {
-            // Something on the way is missing.
+            // A document of the graph is missing.
             reachable.blobs.extend(before.blobs);
             reachable.stacks.extend(before.stacks);
         } else {
@@ -297,18 +296,18 @@ impl ContentStore {
         Some(reachable)
     }
 
-    /// Forgets what is remembered of documents that are not among `roots`. Blocks.
+    /// Removes records of documents that are not among `roots`. Blocks.
     pub fn forget_unreachable(&self, roots: &HashSet<Digest>) {
         reachable::forget_others(&self.inner.layout, roots);
     }
 
-    /// Owners of pins that lead to an item. Blocks.
+    /// Owners of pins that reach an item. Blocks.
     pub(crate) fn owners_of(&self, item: &Item) -> Vec<String> {
         let Inner { gc_roots, layout, blobs, .. } = &*self.inner;
         reachable::owners_of(gc_roots, layout, blobs, item)
     }
 
-    /// Holds a document and touches all that it names, in this order (see `gc_roots`).
+    /// Holds a document and then touches everything that it references (see `gc_roots`).
     pub(crate) fn hold_content(&self, digest: &Digest) -> Result<Hold, Error> {
         let hold = self.inner.gc_roots.hold(digest);
         if self.inner.blobs.size(digest)?.is_none() {

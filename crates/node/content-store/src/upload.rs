@@ -17,15 +17,14 @@ use crate::layout::Layout;
 use crate::verify::Verifier;
 use crate::{Error, blocking};
 
-/// Bytes that are gathered before threads write and hash them, so that small chunks do not cost a
-/// thread each. At most twice as many are in memory per upload.
+/// Bytes that are batched before threads write and hash them, so that small chunks do not cost a
+/// thread each. An upload holds at most two batches in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Bytes after which the disk is asked to begin with what it has not: at the end little is left for
-/// the sync to wait for.
+/// Bytes after which write-back of the unwritten part starts: little is left for the final sync.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
 
-/// One upload. Dropping it removes what was written.
+/// An upload. Dropping it removes its draft.
 pub struct Upload {
     id: String,
     offset: u64,
@@ -38,7 +37,7 @@ pub struct Upload {
 enum Progress {
     Idle(Box<Sink>),
     Writing(JoinHandle<Result<Box<Sink>, Error>>),
-    /// A write failed or was cut off; nothing can be appended any more.
+    /// A write failed or was cancelled; nothing more can be appended.
     Broken,
 }
 
@@ -52,11 +51,11 @@ struct Draft {
     file: File,
     path: PathBuf,
     written: u64,
-    /// Bytes that the disk was asked to write.
+    /// Bytes whose write-back was started.
     handed_over: u64,
 }
 
-/// Where an upload ends up, and what is removed if it does not.
+/// Target and draft of an upload; dropping it removes the draft.
 struct Place {
     draft: PathBuf,
     layout: Layout,
@@ -66,7 +65,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // After a commit there is nothing left; a failure is made good at the next start.
+        // After a commit the draft is gone; the next start removes a leftover.
         let _ = fs::remove_file(&self.draft);
     }
 }
@@ -84,7 +83,7 @@ impl Draft {
         }
         let waiting = self.written - self.handed_over;
         if waiting >= WRITE_BACK_BYTES {
-            // Only a head start: what cannot begin now is written, or fails, at the sync.
+            // Only an optimisation: the sync writes the rest and reports errors.
             let _ = sys::file::start_write_back(self.file.as_fd(), self.handed_over, waiting);
             self.handed_over = self.written;
         }
@@ -93,7 +92,7 @@ impl Draft {
 }
 
 impl Sink {
-    /// Writes and hashes a batch side by side: each takes about as long as the other.
+    /// Writes and hashes a batch in parallel: both take about the same time.
     async fn append(self: Box<Self>, batch: Vec<Bytes>) -> Result<Box<Self>, Error> {
         let Self { mut draft, mut hash } = *self;
         let same = batch.clone();
@@ -122,16 +121,16 @@ impl Upload {
         &self.id
     }
 
-    /// Bytes taken so far.
+    /// Bytes received so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Appends bytes. They may be written later; an error of an earlier write is told here or by
-    /// `commit`. Waits when the disk is slower than the caller.
+    /// Appends bytes. They may be written later; this or `commit` returns an error of an earlier
+    /// write. Waits when the disk is slower than the caller.
     ///
     /// # Errors
-    /// `DiskFull` or `Io`; the upload cannot go on then.
+    /// `DiskFull` or `Io`; the upload cannot continue then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.offset += bytes.len() as u64;
         self.waiting_bytes += bytes.len();
@@ -150,7 +149,7 @@ impl Upload {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Waits for the write in progress. Cut off while waiting, the upload is as it was.
+    /// Waits for the write in progress. Cancelling the wait leaves the upload unchanged.
     async fn settle(&mut self) -> Result<Box<Sink>, Error> {
         let result = match &mut self.progress {
             Progress::Idle(_) => None,
@@ -166,11 +165,10 @@ impl Upload {
         }
     }
 
-    /// Makes the content visible under its digest, durably; content that is there already is the
-    /// same.
+    /// Makes the content visible under its digest, durably; existing content is the same.
     ///
     /// # Errors
-    /// `DigestMismatch` when it is not `expected`, `DiskFull`, `Io`. Nothing is left behind then.
+    /// `DigestMismatch` when it is not `expected`, `DiskFull`, `Io`. The draft is removed then.
     pub async fn commit(mut self, expected: Option<&Digest>) -> Result<Digest, Error> {
         let sink = self.settle().await?.append(self.take_batch()).await?;
         let expected = expected.cloned();

@@ -1,4 +1,4 @@
-//! Reads one thing and compares it with what is known of it.
+//! Reads one item and compares it with its recorded digests and lengths.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -14,25 +14,24 @@ use crate::layout::Layout;
 use crate::rate_limit::RateLimit;
 
 const BUFFER_BYTES: usize = 1 << 20;
-/// `RWF_DONTCACHE` (Linux 6.14): pages that the read brings into the page cache leave it
-/// afterwards.
+/// `RWF_DONTCACHE` (Linux 6.14): pages that the read adds to the page cache are dropped afterwards.
 const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
-/// What a look at a thing gave.
+/// Result of a check.
 #[derive(Debug)]
 pub(crate) enum Checked {
     Intact,
-    /// It is not there.
+    /// It does not exist.
     Absent,
-    /// It is not what was written, and how that was seen.
+    /// It is damaged, with how that was detected.
     Bad(String),
-    /// The kernel does not give its bytes.
+    /// It cannot be read.
     Unreadable(PathBuf, io::Error),
     /// The check was stopped.
     Stopped,
 }
 
-/// The files that an item is made of, the one that matters most first.
+/// The files of an item, the most important one first.
 pub(crate) fn files(layout: &Layout, item: &Item) -> Vec<PathBuf> {
     match item {
         Item::Blob(digest) => vec![layout.blob(digest)],
@@ -48,7 +47,7 @@ pub(crate) fn files(layout: &Layout, item: &Item) -> Vec<PathBuf> {
     }
 }
 
-/// Reads all of an item.
+/// Reads and checks all files of an item.
 pub(crate) fn check(layout: &Layout, item: &Item, rate_limit: &RateLimit) -> Checked {
     match item {
         Item::Blob(digest) => file(&layout.blob(digest), digest, None, rate_limit),
@@ -66,12 +65,12 @@ pub(crate) fn check(layout: &Layout, item: &Item, rate_limit: &RateLimit) -> Che
     }
 }
 
-/// Anything but `Sound` ends a check of several files.
+/// Any result but `Intact` ends a check of several files.
 fn all_well(checked: Checked) -> Result<(), Checked> {
     if matches!(checked, Checked::Intact) { Ok(()) } else { Err(checked) }
 }
 
-/// A file that belongs to something which is there: without it that is damaged.
+/// Checks a file of an existing item, which is damaged without it.
 fn part(path: &Path, digest: &Digest, bytes: Option<u64>, rate_limit: &RateLimit) -> Result<(), Checked> {
     match file(path, digest, bytes, rate_limit) {
         Checked::Absent => Err(Checked::Bad(format!("{} is missing", shown(path)))),
@@ -117,8 +116,7 @@ fn file(path: &Path, digest: &Digest, bytes: Option<u64>, rate_limit: &RateLimit
     }
 }
 
-/// The digest of a file, or its length where that is another one than it should be; `None` when it
-/// was stopped.
+/// The digest of a file, or its length if that is wrong; `None` when stopped.
 fn hash(path: &Path, bytes: Option<u64>, rate_limit: &RateLimit) -> io::Result<Option<Result<Digest, u64>>> {
     let file = File::open(path)?;
     let actual = file.metadata()?.len();
@@ -142,7 +140,7 @@ fn hash(path: &Path, bytes: Option<u64>, rate_limit: &RateLimit) -> io::Result<O
 fn read_at(file: &File, buffer: &mut [u8], offset: u64, uncached: bool) -> io::Result<usize> {
     if uncached {
         match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, DONT_CACHE) {
-            // A file system or kernel without it.
+            // The file system or kernel does not support it.
             Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {}
             read => return Ok(read?),
         }
@@ -150,7 +148,7 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64, uncached: bool) -> io::R
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
-/// The last two parts of a path, which name a thing of the store.
+/// The last two components of a path, which identify an item of the store.
 fn shown(path: &Path) -> String {
     let parts: Vec<_> = path.components().rev().take(2).collect();
     parts.into_iter().rev().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")

@@ -32,33 +32,33 @@ use crate::quarantine::Quarantine;
 use crate::rate_limit::RateLimit;
 use crate::{Config, Error};
 
-/// Documents that are logged once.
+/// Documents whose errors are remembered, so that each is logged once.
 const LOGGED_MAX: usize = 1000;
 
-/// How a verification ended.
+/// Result of a verification.
 #[derive(Debug)]
 pub enum Verified {
-    /// It is what was written.
+    /// The content is as written.
     Intact,
-    /// It is not there.
+    /// It does not exist.
     Absent,
-    /// It was bad, for this reason, and is there no more.
+    /// It was damaged and has been quarantined.
     SetAside {
-        /// How that was seen.
+        /// How that was detected.
         reason: String,
-        /// Where it is now.
+        /// Its path now.
         place: std::path::PathBuf,
     },
-    /// The kernel does not give its bytes; it was left where it is.
+    /// It cannot be read; it was left in place.
     Unreadable {
-        /// What the kernel says.
+        /// The kernel's error.
         reason: String,
     },
     /// The check was stopped.
     Stopped,
 }
 
-/// Verifies the content of one store; clones are the same.
+/// Verifies the content of one store; clones share it.
 #[derive(Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
@@ -68,16 +68,16 @@ struct Inner {
     layout: Layout,
     quarantine: Quarantine,
     stamps: Stamps,
-    /// Counts what was found damaged.
+    /// Number of damaged items found.
     damage: watch::Sender<u64>,
     verified_keep: Duration,
     has_verity: bool,
-    /// Documents of which it was logged that they cannot be read.
+    /// Documents whose read error was logged.
     logged: Mutex<HashSet<Digest>>,
 }
 
 impl Verifier {
-    /// Blocks while it tries what the file system has.
+    /// Probes the file system's features; blocks.
     pub(crate) fn new(layout: Layout, config: &Config) -> Self {
         let quarantine = Quarantine::new(layout.clone(), config.quarantine_bytes_max);
         let has_verity = has_verity(&layout);
@@ -100,38 +100,38 @@ impl Verifier {
         &self.inner.quarantine
     }
 
-    /// Whether the kernel checks what is read of kept content.
+    /// Whether the kernel verifies reads of stored content.
     pub(crate) fn has_verity(&self) -> bool {
         self.inner.has_verity
     }
 
-    /// Counts what is found damaged, and changes with it.
+    /// A counter of damaged items that notifies of changes.
     pub fn damage(&self) -> watch::Receiver<u64> {
         self.inner.damage.subscribe()
     }
 
-    /// How often something was found damaged.
+    /// Number of damaged items found.
     pub fn damage_count(&self) -> u64 {
         *self.inner.damage.borrow()
     }
 
-    /// Says that an item was written whole just now.
+    /// Records that an item was just written completely.
     pub(crate) fn wrote(&self, item: &Item) {
-        // One that cannot be looked at is verified when it is needed.
+        // If its state cannot be read, it is verified before its next use.
         if let Ok(states) = FileState::of_all(&check::files(&self.inner.layout, item)) {
             self.inner.stamps.set(item, states);
         }
         if self.inner.has_verity
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // It reads all of a file: not while somebody waits.
+            // It reads whole files, so it must not delay a caller.
             let (verifier, item) = (self.clone(), item.clone());
             runtime.spawn_blocking(move || verifier.seal(&item));
         }
     }
 
-    /// Verifies an item that is about to be used, unless it was verified lately. Blocks. What
-    /// cannot be read is set aside like what is bad, since it can be fetched again.
+    /// Verifies an item before its use, unless it was verified recently. Blocks. An unreadable item
+    /// is quarantined like a damaged one, since it can be fetched again.
     ///
     /// # Errors
     /// `Io`.
@@ -146,7 +146,7 @@ impl Verifier {
         }
     }
 
-    /// Reads all of an item, whatever is known of it. Blocks.
+    /// Reads and verifies an item even if it was verified recently. Blocks.
     pub(crate) fn verify_now(&self, item: &Item, rate_limit: &RateLimit) -> Result<Verified, Error> {
         let before = self.states(item)?;
         match check::check(&self.inner.layout, item, rate_limit) {
@@ -156,12 +156,12 @@ impl Verifier {
             }
             Checked::Absent => Ok(Verified::Absent),
             Checked::Stopped => Ok(Verified::Stopped),
-            // Somebody has put another one there meanwhile.
+            // The item was replaced meanwhile.
             Checked::Bad(_) | Checked::Unreadable(..) if self.states(item)? != before => Ok(Verified::Absent),
             Checked::Bad(reason) => self.set_aside(item, reason),
             Checked::Unreadable(path, error) => {
                 let reason = format!("{} cannot be read: {error}", path.display());
-                // With fs-verity that is how the kernel says that the content is another.
+                // With fs-verity, this is the kernel's error for changed content.
                 let is_damage =
                     self.inner.has_verity && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
                 if is_damage { self.set_aside(item, reason) } else { Ok(Verified::Unreadable { reason }) }
@@ -169,7 +169,7 @@ impl Verifier {
         }
     }
 
-    /// Takes an item out of use.
+    /// Quarantines an item.
     ///
     /// # Errors
     /// `Io`.
@@ -189,7 +189,7 @@ impl Verifier {
         Ok(Verified::SetAside { reason, place })
     }
 
-    /// Logs once in the life of the process that a document cannot be read.
+    /// Logs an unreadable document once per process.
     pub(crate) fn log_once(&self, root: &Digest, error: &Error) {
         let mut logged = self.inner.logged.lock();
         if logged.len() < LOGGED_MAX && logged.insert(root.clone()) {
@@ -202,7 +202,7 @@ impl Verifier {
         FileState::of_all(&files).map_err(|e| Error::io("look at", &files[0], e))
     }
 
-    /// Switches fs-verity on for the files of an item.
+    /// Enables fs-verity for the files of an item.
     fn seal(&self, item: &Item) {
         let files = check::files(&self.inner.layout, item);
         for path in files.iter().filter(|path| path.exists()) {
@@ -221,11 +221,11 @@ fn enable_verity(path: &Path) -> io::Result<()> {
     sys::file::enable_verity(file.as_fd())
 }
 
-/// Tries it on a file of its own.
+/// Tries it on a temporary file.
 fn has_verity(layout: &Layout) -> bool {
     let draft = layout.draft();
     let tried = std::fs::write(&draft, "fs-verity?").and_then(|()| enable_verity(&draft));
-    // What stays goes at the next start.
+    // The next start removes a leftover.
     let _ = std::fs::remove_file(&draft);
     tried.is_ok()
 }

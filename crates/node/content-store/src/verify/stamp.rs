@@ -1,5 +1,5 @@
-//! What was verified lately: a file that was read or written by this process and has the same
-//! inode, length and times since need not be read again soon.
+//! Recently verified items: a file that this process read or wrote and whose inode, length and
+//! times are unchanged since need not be read again soon.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,11 +12,10 @@ use parking_lot::Mutex;
 
 use crate::gc_roots::Item;
 
-/// Items that are remembered; beyond that all are forgotten, and read again when they are asked
-/// for.
+/// Remembered items; beyond that all are dropped, and verified at their next use.
 const STAMPS_MAX: usize = 100_000;
 
-/// What tells one state of a file from another, without reading it.
+/// Identifies the state of a file without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileState {
     inode: u64,
@@ -41,22 +40,21 @@ impl FileState {
         }
     }
 
-    /// Those of several files; `None` for each that is not there.
+    /// The states of several files; `None` for each that does not exist.
     pub(crate) fn of_all(paths: &[PathBuf]) -> io::Result<Vec<Option<Self>>> {
         paths.iter().map(|path| Self::of(path)).collect()
     }
 }
 
-/// The states of an item's files, `None` for one that is not there.
+/// The states of an item's files, `None` for one that does not exist.
 type FileStates = Vec<Option<FileState>>;
 
-/// The states in which items were last known to be sound, and when that was found.
+/// The states in which items were last verified, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(Mutex<HashMap<Item, (FileStates, Instant)>>);
 
 impl Stamps {
-    /// Whether the item was in this very state when it was last verified, and that is less than
-    /// `keep` ago.
+    /// Whether the item is unchanged since its last verification, less than `keep` ago.
     pub(crate) fn is_fresh(&self, item: &Item, states: &[Option<FileState>], keep: Duration) -> bool {
         self.0.lock().get(item).is_some_and(|(known, at)| known == states && at.elapsed() < keep)
     }

@@ -1,8 +1,8 @@
-//! Blocking work, on threads made for it.
+//! Blocking work on the runtime's blocking threads.
 
 use crate::Error;
 
-/// Runs `work` where it may block. A caller that goes away does not stop it.
+/// Runs `work` on a thread that may block. It completes even if the caller is dropped.
 pub(crate) async fn run<T: Send + 'static, E: Into<Error> + Send + 'static>(
     operation: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Compressed bytes of one image: all its layers and its config.
     pub image_bytes_max: u64,
-    /// Bytes of all files of one image; also of the uncompressed stream of each of its layers.
+    /// Bytes of all files of one image; also the limit of the uncompressed stream of each of its
+    /// layers.
     pub unpacked_bytes_max: u64,
     /// Files, directories, links and whiteouts of one image, over all layers.
     pub entries_max: u64,
@@ -22,89 +23,85 @@ pub struct Config {
     pub manifest_bytes_max: u64,
     /// Bytes of an image's config.
     pub config_bytes_max: u64,
-    /// Bytes of the path of an entry in a layer, and of the target of a link.
+    /// Bytes of an entry's path in a layer, and of a link's target.
     pub path_len_max: usize,
-    /// Bytes of the extension headers (PAX, GNU long names) of one entry; extended attributes are
-    /// among them.
+    /// Bytes of the extension headers (PAX, GNU long names) of one entry, including extended
+    /// attributes.
     pub entry_header_bytes_max: u64,
     /// Bytes of the names and values of all extended attributes of one image.
     pub xattr_bytes_max: u64,
     /// Bytes of all names, link targets and extended attributes of one layer.
     pub layer_text_bytes_max: u64,
-    /// Memory of this process for indexing layers and putting them together, in bytes, over all
-    /// images. An image waits until its part is free; half of it is the most that one may take, and
-    /// that transfers from registries may hold together, a quarter that those of one registry may.
+    /// Memory for indexing and merging layers, in bytes, over all images. An image waits until its
+    /// part is available; one image may take half of it at most, transfers from all registries
+    /// together half, and those of one registry a quarter.
     pub indexing_memory_bytes_max: u64,
-    /// How root file systems are made: `auto`, `erofs`, `erofs-loop` or `files`.
+    /// How root file systems are created: `auto`, `erofs`, `erofs-loop` or `files`.
     pub rootfs: RootfsMode,
-    /// Layers of stored content that are indexed, and root file systems that are made, at once,
-    /// over all images; each takes two threads.
+    /// Concurrent jobs that index stored layers or create root file systems, over all images; each
+    /// takes two threads.
     pub layers_at_once_max: usize,
-    /// Layers that one registry sends at once, over all images; each takes two threads.
+    /// Concurrent layer transfers from one registry, over all images; each takes two threads.
     pub registry_layers_at_once_max: usize,
-    /// Images that are looked up in one registry at once.
+    /// Concurrent image look-ups in one registry.
     pub registry_images_at_once_max: usize,
     /// Longest wait for a connection to a registry, in seconds.
     pub connect_timeout_s: u64,
-    /// Longest silence of a registry within an answer, in seconds.
+    /// Longest silence of a registry within a response, in seconds.
     pub read_idle_timeout_s: u64,
     /// Longest preparation of one image, in seconds.
     pub prepare_timeout_s: u64,
-    /// Retries of one request, or of a blob without a byte of progress between them.
+    /// Retries of one request, or of a blob without progress between them.
     pub retries_max: u32,
     /// First pause before a retry, in milliseconds; doubles with each.
     pub retry_pause_ms: u64,
-    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for
-    /// more.
+    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After is longer.
     pub retry_pause_ms_max: u64,
-    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more
-    /// fails the image.
+    /// Longest Retry-After of a registry that is honoured, in seconds; a longer one fails the
+    /// image.
     pub retry_after_s_max: u64,
-    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for
-    /// any.
+    /// Minimum rate of a transfer in bytes per second, over `transfer_slow_s_max`; a slower one
+    /// fails. Zero disables it.
     pub transfer_bytes_per_s_min: u64,
-    /// How long a transfer may be slower than that, in seconds.
+    /// Time for which a transfer may be below that rate, in seconds.
     pub transfer_slow_s_max: u64,
-    /// Redirects that one request follows.
+    /// Maximum number of redirects of one request.
     pub redirects_max: usize,
-    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token
-    /// servers, though they are neither public nor the registry's own: a private registry's store
-    /// of blobs, for example.
+    /// Addresses and ranges that registries may refer to, by redirects and token servers, although
+    /// they are neither public nor the registry's own: a private registry's blob storage, for
+    /// example.
     pub redirects_allowed: Vec<AddressRange>,
-    /// Addresses that registries may not lead to though they are public: `denied` of `[network]`.
+    /// Public addresses that registries may not refer to: `denied` of `[network]`.
     #[serde(skip)]
     pub redirects_denied: Vec<AddressRange>,
-    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always
+    /// Registries (`host` or `host:port`) that are accessed by plain HTTP. Loopback hosts always
     /// are.
     pub insecure_registries: Vec<String>,
-    /// Bytes of an answer that is read for its words: errors and tokens.
+    /// Bytes of a response that is parsed: errors and tokens.
     pub answer_bytes_max: u64,
-    /// Between two reports of progress, in milliseconds.
+    /// Interval of progress reports, in milliseconds.
     pub progress_interval_ms: u64,
-    /// Content that nothing pins stays this long after it was last touched, in seconds.
+    /// Retention of unpinned content after its last use, in seconds.
     pub grace_s: u64,
-    /// Bytes of content that nothing pins which may stay beyond that, for whoever wants it again;
-    /// the most lately used stays.
+    /// Bytes of unpinned content that may stay beyond that for later use; the most recently used
+    /// stays.
     pub unpinned_bytes_max: u64,
-    /// After a start nothing is collected for this long, in seconds, unless it is asked for
-    /// (`sampan images prune`): what keeps content may be incomplete after a crash or a restore,
-    /// and is made again in this time.
+    /// Seconds after a start without garbage collection, except on request (`sampan images prune`):
+    /// pins may be incomplete after a crash or a restore, and are restored in this time.
     pub start_keep_s: u64,
-    /// Bytes of damaged content that are set aside, for whoever wants to look at it; the oldest
-    /// goes first.
+    /// Bytes of quarantined content, kept for analysis; the oldest is removed first.
     pub quarantine_bytes_max: u64,
-    /// What this process has read and verified, and nobody has written to since, is not read again
-    /// for this long when it is deployed or pushed once more, in seconds.
+    /// Seconds for which content that this process verified, and that was not written to since, is
+    /// not read again when it is deployed or pushed once more.
     pub verified_keep_s: u64,
-    /// Between two scrubs, which read and verify all that is kept, in seconds; 0 for none. After an
-    /// unclean stop one begins at once.
+    /// Interval of scrubs, which read and verify all stored content, in seconds; 0 for none. After
+    /// an unclean stop one begins at once.
     pub scrub_interval_s: u64,
-    /// Bytes that a scrub reads in a second, when it runs by itself; `sampan scrub` reads as fast
-    /// as it can.
+    /// Rate of a periodic scrub, in bytes per second; `sampan scrub` reads at full speed.
     pub scrub_bytes_per_s_max: u64,
-    /// Between two garbage collections, in seconds.
+    /// Interval of garbage collections, in seconds.
     pub collect_interval_s: u64,
-    /// Prepared images whose facts stay in memory.
+    /// Prepared images whose facts are cached in memory.
     pub cached_images_max: usize,
 }
 
@@ -160,12 +157,12 @@ impl Config {
         Duration::from_secs(self.grace_s)
     }
 
-    /// Bounds of the tree that layers make together.
+    /// Limits of the tree that layers merge into.
     pub(crate) fn tree_limits(&self) -> erofs::Limits {
         erofs::Limits { entries_max: self.entries_max, xattr_bytes_max: self.xattr_bytes_max }
     }
 
-    /// The part that is the registry client's.
+    /// The part for the registry client.
     pub fn registry_client(&self) -> registry_client::Config {
         registry_client::Config {
             manifest_bytes_max: self.manifest_bytes_max,
@@ -186,7 +183,7 @@ impl Config {
         }
     }
 
-    /// The part that is the content store's.
+    /// The part for the content store.
     pub(crate) fn content_store(&self) -> content_store::Config {
         content_store::Config {
             manifest_bytes_max: self.manifest_bytes_max,
@@ -199,7 +196,7 @@ impl Config {
     }
 
     pub(crate) fn collect_interval(&self) -> Duration {
-        // A zero would make the task spin.
+        // Zero would make the task spin.
         Duration::from_secs(self.collect_interval_s.max(1))
     }
 }

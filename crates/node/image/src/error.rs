@@ -1,4 +1,5 @@
-//! What can fail here, as one type: each variant names what failed on what; `hint` says what to do.
+//! Errors of this crate as one type: each variant names the failed operation and its subject;
+//! `hint` the remedy.
 
 use std::sync::Arc;
 
@@ -6,79 +7,79 @@ use registry_client::TransferError;
 use sys::disk::is_failed;
 use types::{Digest, RunStatus};
 
-/// Why content could not be had, kept or used. Cheap to clone, since callers that wait for the same
-/// download or layer get the same error.
+/// An error of fetching, storing or using content. Cheap to clone, since callers that wait for the
+/// same download or layer get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The preparation took longer than it may.
+    /// The preparation exceeded its time limit.
     #[error("image {image} was not ready within {limit_s} s")]
     TimedOut {
-        /// The requested image reference.
+        /// The image as requested.
         image: String,
         /// The limit.
         limit_s: u64,
     },
-    /// Manifest, index or config are wrong, or describe what cannot run here.
+    /// Manifest, index or config are invalid, or for another platform.
     #[error("image {image} cannot be used")]
     Manifest {
-        /// The requested image reference.
+        /// The image as requested.
         image: String,
-        /// Why.
+        /// The cause.
         source: oci::Error,
     },
-    /// A layer is corrupt or does what no layer may.
+    /// A layer is corrupt or violates a rule for layers.
     #[error("layer {digest} of image {image} cannot be used")]
     Layer {
-        /// The requested image reference.
+        /// The image as requested.
         image: String,
         /// Compressed digest of the layer.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: Arc<layer_index::Error>,
     },
-    /// More than a limit allows.
+    /// A limit was exceeded.
     #[error("image {image} has {actual} {what}; the limit is {limit} ([image] {key})")]
     TooLarge {
-        /// The requested image reference.
+        /// The image as requested.
         image: String,
-        /// What is counted.
+        /// The counted quantity.
         what: &'static str,
-        /// How much there is.
+        /// The actual value.
         actual: u64,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
         /// The key of the configuration.
         key: &'static str,
     },
-    /// Indexing it takes more memory than one image may.
+    /// Indexing it takes more memory than one image may use.
     #[error(
         "image {image} may take {bytes} bytes of memory to be indexed; one may take {limit}, half of \
          indexing_memory_bytes_max of [image]"
     )]
     NeedsMemory {
-        /// The requested image reference.
+        /// The image as requested.
         image: String,
-        /// What it may take.
+        /// The required memory.
         bytes: u64,
-        /// What one image may take.
+        /// The limit of one image.
         limit: u64,
     },
-    /// The image's layers are not on disk.
+    /// The image's layers are not stored.
     #[error("image {digest} is not prepared on this machine")]
     NotPrepared {
         /// Digest that `prepare` returned.
         digest: Digest,
     },
-    /// A registry refused, cannot be reached, or sent what was not asked for.
+    /// A registry failed, is unreachable, or sent an invalid response.
     #[error(transparent)]
     Registry(#[from] registry_client::Error),
-    /// The content store refused or failed.
+    /// The content store failed.
     #[error(transparent)]
     Content(#[from] content_store::Error),
 }
 
 impl Error {
-    /// A word to match on, the `ErrorCode` of a version's status reason.
+    /// The error code, the `ErrorCode` of a version's status reason.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Registry(error) => error.code(),
@@ -97,7 +98,7 @@ impl Error {
         }
     }
 
-    /// The status of a run that fails for this (contract 4.5).
+    /// The status of a run that fails with this error (contract 4.5).
     pub fn run_status(&self) -> RunStatus {
         match self {
             _ if self.code() == "PullImageTimeOut" => RunStatus::PullImageTimeOut,
@@ -119,7 +120,7 @@ impl Error {
         }
     }
 
-    /// What a user can do about it, as sentences.
+    /// The remedy for a user, as sentences.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Registry(error) => error.hint(),
@@ -133,7 +134,7 @@ impl Error {
         }
     }
 
-    /// All that a user should read, in one line: what failed, on what, why, and what to do.
+    /// A complete report in one line: the failed operation, its subject, cause and remedy.
     pub fn report(&self) -> String {
         content_store::report(self, self.hint())
     }
@@ -184,7 +185,7 @@ mod tests {
         let read = |source: io::Error| layer_index::Error::Read { source: Arc::new(source) };
         assert!(read(Errno::IO.into()).disk_failed().is_some());
         assert!(layer_index::Error::write("write", b"the layer's tar", Errno::IO).disk_failed().is_some());
-        // A stream that cannot be inflated is.
+        // A corrupt compressed stream is the layer's fault.
         assert!(read(io::Error::from(io::ErrorKind::InvalidData)).disk_failed().is_none());
     }
 }

@@ -15,10 +15,10 @@ use crate::prepare::{self, Context, PrepareRequest, Prepared};
 use crate::state::State;
 use crate::{Config, Error, blocking};
 
-/// Between two scrubs that run by themselves, whatever the configuration says.
+/// Minimum interval of periodic scrubs, whatever the configuration says.
 const SCRUB_PAUSE_MIN: Duration = Duration::from_secs(60);
 
-/// All images of a machine; clones are the same.
+/// All images of a machine; clones share them.
 #[derive(Clone)]
 pub struct Images {
     state: Arc<State>,
@@ -26,13 +26,12 @@ pub struct Images {
 }
 
 impl Images {
-    /// Opens the store in `dir`, making it where it is missing and removing what a crash left
-    /// half-made, and begins to collect garbage from time to time. Must be called within a tokio
-    /// runtime.
+    /// Opens the store in `dir`, creating it if it does not exist and removing drafts of an earlier
+    /// run, and starts periodic garbage collection. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// `Io`, `DiskFull`: the directory cannot be used, a pin in it cannot be read, or root file
-    /// systems cannot be made in the way that the configuration wants.
+    /// systems cannot be created in the configured way.
     pub async fn open(dir: &Path, config: Config, credentials: Arc<dyn Credentials>) -> Result<Self, Error> {
         let dir = dir.to_owned();
         let (store_config, mode) = (config.content_store(), config.rootfs);
@@ -63,8 +62,8 @@ impl Images {
         Ok(Self { state, task })
     }
 
-    /// Begins to read and verify all that is kept, as fast as the disk is; one that runs already
-    /// goes on as fast. What is bad is set aside.
+    /// Begins a scrub of all stored content at full speed; a running one continues at full speed.
+    /// Damaged content is quarantined.
     pub fn scrub(&self) {
         let Context { content, layers, .. } = &*self.state.context;
         if let Some(work) = self.state.scrubs.begin(content, layers, 0) {
@@ -72,7 +71,7 @@ impl Images {
         }
     }
 
-    /// Whether what a scrub found damaged is there again; it was verified then.
+    /// Whether content that a scrub found damaged exists again; it was verified then.
     pub async fn is_there_again(&self, finding: &Finding) -> bool {
         let path = match finding.name.parse() {
             Ok(digest) => self.content().layout().blob(&digest),
@@ -81,8 +80,8 @@ impl Images {
         finding.set_aside.is_some() && tokio::fs::try_exists(path).await.unwrap_or(false)
     }
 
-    /// How far the scrub is that runs, or how the last one ended; `None` when there was none since
-    /// the start.
+    /// Progress of the current scrub, or the result of the last one; `None` without one since the
+    /// start.
     pub fn scrub_report(&self) -> Option<ScrubReport> {
         self.state.scrubs.report()
     }
@@ -92,12 +91,12 @@ impl Images {
         &self.state.context.content
     }
 
-    /// Makes an image ready to run: resolves its tag, transfers what is missing, verifies and
-    /// indexes it, makes a root file system of it, and pins it for the request's owner. What is
-    /// already here is neither transferred nor indexed again; an image that is named by its digest
-    /// needs no registry then. Preparations at the same time share layers. After a failure the
-    /// complete layers stay for a while, so that another try does not transfer them again; nothing
-    /// half-made stays. When the disk is full, what nobody needs is removed first.
+    /// Prepares an image: resolves its tag, transfers missing blobs, verifies and indexes them,
+    /// creates a root file system, and pins it for the request's owner. Existing content is neither
+    /// transferred nor indexed again; an image named by digest then needs no registry. Concurrent
+    /// preparations share layers. After a failure the complete layers stay for a while, so that a
+    /// retry does not transfer them again; drafts are removed. When the disk is full, unreferenced
+    /// content is removed first.
     ///
     /// # Errors
     /// Every kind; see [`Error::code`] and [`Error::report`].
@@ -112,13 +111,13 @@ impl Images {
             }
             prepared => prepared?,
         };
-        // Mount it now, so that a failure fails the deployment and not the first request.
+        // A mount error is reported now, not by the first request.
         self.rootfs(&prepared.digest).await?;
         Ok(prepared)
     }
 
     /// Indexes a layer of the content store in the background, so that an image that has it is
-    /// ready sooner. Nothing happens when the content is no layer.
+    /// ready sooner. Does nothing for content other than layers.
     pub fn index_ahead(&self, blob: &Digest) {
         let (context, blob) = (self.state.context.clone(), blob.clone());
         self.task.spawn(async move {
@@ -129,7 +128,7 @@ impl Images {
     }
 
     /// The root file system of an image that was prepared, now or before a restart, by the digest
-    /// that `prepare` gave. Nothing of it is collected while the result lives.
+    /// that `prepare` returned. Its content is not collected until the result is dropped.
     ///
     /// # Errors
     /// `NotPrepared` when a part of it is not on disk; `Damaged`, `Io`.
@@ -145,8 +144,7 @@ impl Images {
         .await
     }
 
-    /// Keeps a prepared image for `owner`, in place of what that owner pinned before. Survives a
-    /// crash once this returns.
+    /// Pins a prepared image for `owner`, replacing that owner's earlier pin. Durable on return.
     ///
     /// # Errors
     /// `NotPrepared` when a part of it is not on disk; `DiskFull`, `Damaged`, `Io`.
@@ -157,8 +155,8 @@ impl Images {
         Ok(self.content().pin_as(owner, pin).await?)
     }
 
-    /// Keeps an image for `owner` if all of it is here, which is looked for without reading layers;
-    /// false when something is missing or damaged. Survives a crash once this returns.
+    /// Pins an image for `owner` if it is complete, which is checked without reading layers; false
+    /// when a part is missing or damaged. Durable on return.
     ///
     /// # Errors
     /// `DiskFull`, `Io`.
@@ -173,8 +171,7 @@ impl Images {
         Ok(whole)
     }
 
-    /// Ends what `owner` keeps; nothing happens when it keeps nothing. The content goes with a
-    /// later collection.
+    /// Removes the pin of `owner`, if any. A later collection removes the content.
     ///
     /// # Errors
     /// `Io`.
@@ -182,17 +179,18 @@ impl Images {
         Ok(self.content().unpin(owner).await?)
     }
 
-    /// Removes blobs and layers that no pin, rootfs or lease needs and nobody touched within
+    /// Removes blobs and layers that no pin, rootfs or lease needs and that were not touched within
     /// `grace_s`, also soon after a start.
     ///
     /// # Errors
-    /// `Io`, `Damaged`: what cannot be read may name what must stay, so nothing more is removed.
+    /// `Io`, `Damaged`: an unreadable document may reference content that must stay, so nothing
+    /// more is removed.
     pub async fn collect_garbage(&self) -> Result<Collected, Error> {
         self.state.clone().collect().await
     }
 
-    /// Removes all that nothing needs and nobody touched for `unused`, however much of it may stay
-    /// otherwise, and soon after a start too.
+    /// Removes all unreferenced content that was not touched for `unused`, even below
+    /// `unpinned_bytes_max`, and soon after a start too.
     ///
     /// # Errors
     /// `Io`.
@@ -200,7 +198,8 @@ impl Images {
         self.state.clone().collect_with(self.prune_config(unused)).await
     }
 
-    /// What [`Images::prune`] would remove if these owners pinned nothing; removes nothing.
+    /// Returns what [`Images::prune`] would remove without the pins of these owners; removes
+    /// nothing.
     ///
     /// # Errors
     /// As for a prune.
@@ -216,8 +215,8 @@ impl Images {
         self.state.context.config.clone()
     }
 
-    /// Ends the collecting of garbage, after what runs of it is done, and unmounts what is mounted;
-    /// what instances still have of it stays theirs.
+    /// Stops garbage collection after the current one, and unmounts the images; running instances
+    /// keep their own mounts.
     pub async fn shutdown(&self) {
         self.state.scrubs.stop();
         self.task.stop().await;
@@ -234,7 +233,7 @@ impl Images {
     }
 }
 
-/// Scrubs at once after an unclean stop, and whenever it is time, until the store is closed.
+/// Scrubs at once after an unclean stop, and then periodically, until the store is closed.
 async fn scrub_from_time_to_time(state: Weak<State>, was_clean: bool) {
     let mut at_once = !was_clean;
     loop {

@@ -1,4 +1,4 @@
-//! How far a preparation is.
+//! Progress of a preparation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,52 +6,52 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use registry_client::AskedPause;
 
-/// What is being done.
+/// A step of a preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Finding out which content the reference means.
+    /// Resolving the reference.
     Resolving,
-    /// Transferring layers, which are indexed as they come.
+    /// Transferring layers, which are indexed as they arrive.
     Pulling,
-    /// All bytes are here, layers are still being indexed.
+    /// All bytes have arrived, layers are still being indexed.
     Indexing,
-    /// Making one root file system of the layers.
+    /// Merging the layers into one root file system.
     Merging,
     /// Done.
     Ready,
 }
 
-/// A report.
+/// A progress report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub step: Step,
     /// Layers that are ready.
     pub layers_done: usize,
     /// Layers of the image.
     pub layers_total: usize,
-    /// Compressed bytes that are here, of config and layers.
+    /// Compressed bytes of config and layers that are stored.
     pub bytes_done: u64,
     /// Compressed bytes of config and layers; 0 until known.
     pub bytes_total: u64,
-    /// Seconds of the current pause, requested by the registry (`Retry-After`).
+    /// Seconds of the current pause, as requested by the registry.
     pub pause_s: Option<u64>,
 }
 
-/// Called with reports of progress; must return quickly.
+/// Receives progress reports; must return quickly.
 pub type ProgressListener = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// Counts one preparation.
+/// Counts the progress of one preparation.
 pub(crate) struct Meter {
     listener: ProgressListener,
     step: Mutex<Step>,
     layers_done: AtomicUsize,
     layers_total: AtomicUsize,
     bytes_total: AtomicU64,
-    /// Bytes that were there before, and one counter for each blob on its way.
+    /// Bytes that were stored before, and one counter for each transfer.
     bytes_here: AtomicU64,
     blobs: Mutex<Vec<Arc<AtomicU64>>>,
-    /// Set by the registry client.
+    /// The current pause, set by requests to the registry.
     pub asked_pause: AskedPause,
 }
 
@@ -80,12 +80,12 @@ impl Meter {
         self.report();
     }
 
-    /// Counts a blob that is already here.
+    /// Adds a blob that need not be transferred.
     pub(crate) fn have(&self, bytes: u64) {
         self.bytes_here.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Adds a blob in transfer, whose bytes so far are in `counter`.
+    /// Adds a transfer whose bytes so far are in `counter`.
     pub(crate) fn watch(&self, counter: Arc<AtomicU64>) {
         self.blobs.lock().push(counter);
     }
@@ -103,7 +103,7 @@ impl Meter {
 
     fn bytes_done(&self) -> u64 {
         let coming: u64 = self.blobs.lock().iter().map(|blob| blob.load(Ordering::Relaxed)).sum();
-        // A retry from the start counts some bytes twice for a moment.
+        // After a restarted transfer some bytes count twice for a moment.
         (self.bytes_here.load(Ordering::Relaxed) + coming).min(self.bytes_total.load(Ordering::Relaxed))
     }
 

@@ -1,5 +1,5 @@
-//! Singleflight: one piece of work at a time per key; callers that want what is being made wait for
-//! it instead of making it again.
+//! Singleflight: one piece of work at a time per key; concurrent callers with the same key share
+//! its result.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use crate::Error;
 
-/// Work in progress by key. No task is started: those that wait drive the work, it goes on while
-/// one of them is left, and stops when the last goes away.
+/// Work in progress by key. It runs in its callers, without a task: it continues while at least one
+/// of them waits, and is cancelled with the last.
 pub(crate) struct Singleflight<K, S, T: Clone>(Mutex<HashMap<K, Call<S, T>>>);
 
 struct Call<S, T: Clone> {
@@ -20,17 +20,17 @@ struct Call<S, T: Clone> {
     work: WeakShared<BoxFuture<'static, T>>,
 }
 
-/// A call that was joined: await `work`, watch `state`.
+/// A joined call: await `work`, watch `state`.
 struct Joined<S, T: Clone> {
-    /// What the work shows while it goes on.
+    /// Progress of the work.
     state: Arc<S>,
     /// Its result.
     work: Shared<BoxFuture<'static, T>>,
-    /// Whether this caller's own work is what runs.
+    /// Whether this caller started the work.
     led: bool,
 }
 
-/// A failure, and on whose behalf the work was done.
+/// A failure, and the caller's input that it concerns.
 #[derive(Clone)]
 pub(crate) struct Failed {
     by: Arc<str>,
@@ -47,7 +47,7 @@ impl<K: Eq + Hash + Clone, S, T: Clone> Singleflight<K, S, T> {
         let mut calls = self.0.lock();
         if let Some(call) = calls.get(key)
             && let Some(work) = call.work.upgrade()
-            // A result that is already there may be an old failure.
+            // A completed result may be an old failure.
             && work.peek().is_none()
         {
             return Joined { state: call.state.clone(), work, led: false };
@@ -62,9 +62,9 @@ impl<K: Eq + Hash + Clone, S, T: Clone> Singleflight<K, S, T> {
 }
 
 impl<K: Eq + Hash + Clone, S: Send + Sync + 'static, T: Clone + Send + 'static> Singleflight<K, S, Result<T, Failed>> {
-    /// The result of the work under `key`, and whether it was this caller's. `by` names where the
-    /// work takes its input from: a failure of another input, such as another registry, is not this
-    /// caller's, who then tries its own.
+    /// The result of the work under `key`, and whether this caller started it. `by` names the
+    /// source of the work's input: a failure of another source, such as another registry, does not
+    /// apply to this caller, which then tries its own.
     pub(crate) async fn run(
         &self,
         key: &K,

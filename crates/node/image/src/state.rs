@@ -1,4 +1,4 @@
-//! Prepared images: found on disk, mounted on first use, and unmounted after garbage collection.
+//! Prepared images on disk and mounted, and the collection of unreferenced content.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::{Config, Error, blocking};
 /// State shared by the handle and its background tasks.
 pub(crate) struct State {
     pub(crate) context: Arc<Context>,
-    /// Images that were found on disk; whether they are still there is looked up at each use.
+    /// Images found on disk; each use checks whether they still exist.
     pub(crate) ready: Mutex<HashMap<Digest, Ready>>,
     pub(crate) collecting: tokio::sync::Mutex<()>,
     pub(crate) scrubs: Scrubs,
-    /// Of the damage that was found, how much `ready` and the mounts have taken note of.
+    /// The damage count that `ready` and the mounts reflect.
     pub(crate) damage_seen: AtomicU64,
 }
 
-/// An image as it was found on disk.
+/// An image found on disk.
 #[derive(Clone)]
 pub(crate) struct Ready {
     /// Index, manifest and config.
     blobs: Arc<[Digest]>,
     rootfs: LayerName,
-    /// Keeps an EROFS mounted, which in turn keeps its files readable even if they are collected.
+    /// Keeps an EROFS mounted, whose files stay readable even if they are collected.
     mounted: Arc<Mounted>,
     run: Arc<RunConfig>,
 }
@@ -54,12 +54,12 @@ impl State {
         self.collect_beyond(unpinned_bytes_max).await
     }
 
-    /// As [`Self::collect`], from time to time; nothing soon after a start.
+    /// As [`Self::collect`], periodically; does nothing soon after a start.
     pub(crate) async fn collect_by_itself(self: Arc<Self>) -> Result<Collected, Error> {
         if self.context.content.keeps_all() { Ok(Collected::default()) } else { self.collect().await }
     }
 
-    /// Removes all unneeded content; returns whether there was any.
+    /// Removes all unreferenced content; returns whether there was any.
     pub(crate) async fn make_room(self: Arc<Self>) -> Result<bool, Error> {
         if self.context.content.keeps_all() {
             return Ok(false);
@@ -78,15 +78,14 @@ impl State {
         blocking::run("collecting garbage", move || {
             let Context { content, layers, mounts, .. } = &*state.context;
             let collected = gc::collect(content, layers, mounts.method(), &config)?;
-            // Removed root file systems are unmounted, which frees their space, once no instance
-            // uses them.
+            // Collected images are unmounted, which frees their space once no instance uses them.
             state.ready.lock().retain(|_, ready| layers.exists(&ready.rootfs));
             Ok::<_, Error>(collected)
         })
         .await
     }
 
-    /// What [`State::collect_with`] would remove if these owners pinned nothing.
+    /// What [`State::collect_with`] would remove without the pins of these owners.
     pub(crate) async fn preview_with(
         self: Arc<Self>,
         config: Config,
@@ -101,7 +100,7 @@ impl State {
         .await
     }
 
-    /// An image that is mounted, without a look at the disk: a cold start waits for this.
+    /// A mounted image, without access to the disk: a cold start waits for this.
     pub(crate) fn mounted(&self, digest: &Digest) -> Option<Rootfs> {
         if !self.context.mounts.method().is_erofs() {
             return None;
@@ -111,8 +110,8 @@ impl State {
         self.ready.lock().get(digest).cloned().map(|ready| ready.rootfs(hold))
     }
 
-    /// Drops cached images after damage was found: the next use looks them up and mounts them
-    /// again. Running instances keep their mounts.
+    /// Drops cached images and mounts after new damage was found: later uses look them up and mount
+    /// them again. Running instances keep theirs.
     fn take_note_of_damage(&self) {
         let found = self.context.content.verifier().damage_count();
         if self.damage_seen.swap(found, Ordering::Relaxed) != found {
@@ -121,7 +120,7 @@ impl State {
         }
     }
 
-    /// Holds an image that is wholly on disk; blocks. First the hold, then the look, see
+    /// Holds an image that is complete on disk; blocks. The hold precedes the check, see
     /// `gc_roots`.
     pub(crate) fn hold(&self, digest: &Digest) -> Result<(Hold, Ready), Error> {
         self.take_note_of_damage();
@@ -134,7 +133,7 @@ impl State {
         }
         let ready = match self.find(digest) {
             Err(Error::Content(content_store::Error::Damaged { digest: damaged, .. })) => {
-                // Whoever repairs images learns of it.
+                // Quarantining it notifies repairs.
                 let reason = "its digest is another one".to_owned();
                 self.context.content.verifier().set_aside(&Item::Blob(damaged), reason)?;
                 return Err(Error::NotPrepared { digest: digest.clone() });
@@ -149,7 +148,7 @@ impl State {
         Ok((hold, ready))
     }
 
-    /// Whether all of an image is still on disk; each part is touched before it is looked for.
+    /// Whether all parts of an image are still on disk; each part is touched before the check.
     fn is_there(&self, ready: &Ready) -> Result<bool, Error> {
         for digest in &*ready.blobs {
             if self.context.content.size_now(digest)?.is_none() {
@@ -159,7 +158,7 @@ impl State {
         Ok(self.context.layers.facts::<RootfsFacts>(&ready.rootfs)?.is_some())
     }
 
-    /// Whether all of a variant is there, by its sizes.
+    /// Whether a variant is complete, by file sizes.
     pub(crate) fn is_whole(&self, root: &Digest) -> Result<bool, Error> {
         let manifests = match self.manifests(root, root, Vec::new()) {
             Err(error) if is_gone(&error) => return Ok(false),
@@ -167,7 +166,7 @@ impl State {
         };
         for (manifest, _) in manifests {
             match self.is_variant_whole(root, &manifest) {
-                // An unreadable one is treated like a missing one.
+                // Unreadable counts as missing.
                 Ok(false) => {}
                 Err(error) if is_gone(&error) => {}
                 whole => return whole,
@@ -192,15 +191,16 @@ impl State {
         if content_store::rootfs_fits(layers, &name, is_erofs)? {
             return Ok(true);
         }
-        // Root file systems of an earlier version are rebuilt from their layers on first use.
+        // Root file systems of an earlier version are created again from their layers when they are
+        // used.
         Ok(match rootfs::unfolded_name(mounts.method(), &config.diff_ids) {
             Some(unfolded) => content_store::rootfs_fits(layers, &unfolded, is_erofs)?,
             None => !layers.exists(&name),
         })
     }
 
-    /// The first variant that is prepared: another one is the best now when the processor, or what
-    /// is known of it, is another than when it was prepared.
+    /// The first variant that is prepared: the best one may differ from the one prepared earlier if
+    /// the processor, or detection of its features, has changed.
     fn find(&self, root: &Digest) -> Result<Ready, Error> {
         for (manifest, blobs) in self.manifests(root, root, Vec::new())? {
             match self.find_one(root, &manifest, blobs) {
@@ -217,7 +217,7 @@ impl State {
         let config = ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| unusable(root, source))?;
         let (rootfs, facts) = self.find_rootfs(root, &config.diff_ids)?;
         if mounts.method().is_erofs() {
-            // Touched, so that they are not collected while the mount is made.
+            // Touched, so that they are not collected while the mount is created.
             for diff_id in &config.diff_ids {
                 self.require(root, &LayerName::tar(diff_id))?;
             }
@@ -226,7 +226,7 @@ impl State {
         Ok(Ready { blobs: blobs.into(), rootfs, mounted, run: Arc::new(config.run) })
     }
 
-    /// Touches a layer and looks at its sizes; one that does not fit is set aside.
+    /// Touches a layer and checks its sizes; a mismatch is quarantined.
     fn require(&self, root: &Digest, name: &LayerName) -> Result<(), Error> {
         let layers = &self.context.layers;
         if content_store::layer_fits(layers, name)? {
@@ -239,9 +239,8 @@ impl State {
         Err(Error::NotPrepared { digest: root.clone() })
     }
 
-    /// The root file system of a stack of layers. One that an earlier version of Sampan made by
-    /// other rules is rebuilt from its layers; where only plain files are left of the layers, those
-    /// are used.
+    /// The root file system of a stack. One created under rules of an earlier version is created
+    /// again from its layers; if only its plain files are left, those are used.
     fn find_rootfs(&self, root: &Digest, stack: &[Digest]) -> Result<(LayerName, RootfsFacts), Error> {
         let Context { layers, mounts, config, .. } = &*self.context;
         let name = rootfs::name(mounts.method(), stack);
@@ -306,7 +305,7 @@ impl Ready {
     }
 }
 
-/// Whether an error says that a part of an image is not there, or no longer readable.
+/// Whether an error means that a part of an image is missing or no longer readable.
 fn is_gone(error: &Error) -> bool {
     use content_store::Error::{Damaged, Io};
     matches!(error, Error::NotPrepared { .. } | Error::Content(Damaged { .. } | Io { .. }))

@@ -1,5 +1,5 @@
-//! Garbage collection: what no pin, hold or lease reaches, and what has not just been touched,
-//! goes. Safe beside everything else that runs, see `gc_roots`.
+//! Garbage collection: removes content that no pin, hold or lease reaches and that was not used
+//! recently. Safe concurrently with all users of content, see `gc_roots`.
 
 mod task;
 
@@ -17,12 +17,12 @@ use crate::{Config, Error};
 
 pub(crate) use self::task::BackgroundTasks;
 
-/// What a collection removed.
+/// Result of a collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Blobs.
     pub blobs: u64,
-    /// Bytes of all that was removed.
+    /// Bytes of everything that was removed.
     pub bytes: u64,
     /// Layers and root file systems.
     pub layers: u64,
@@ -38,7 +38,8 @@ impl Collected {
     }
 }
 
-/// Collects once; blocks. Of what no root needs, the most lately used `unpinned_bytes_max` stay.
+/// Collects once; blocks. Of unreferenced content, the most recently used `unpinned_bytes_max`
+/// stay.
 pub(crate) fn collect(
     content: &ContentStore,
     layers: &Layers,
@@ -60,7 +61,7 @@ pub(crate) fn collect(
     Ok(sweep.collected)
 }
 
-/// What [`collect`] would remove if these owners pinned nothing; blocks.
+/// Returns what [`collect`] would remove without the pins of these owners; blocks.
 pub(crate) fn preview(
     content: &ContentStore,
     layers: &Layers,
@@ -79,15 +80,15 @@ pub(crate) fn preview(
     Ok(collected)
 }
 
-/// What a collection looks at.
+/// Candidates of a collection.
 struct Plan {
     roots: Roots,
     there: HashSet<Item>,
-    /// What goes unless it has come to be used, in this order.
+    /// Items to remove in this order, unless they are used meanwhile.
     unneeded: Vec<Unneeded>,
 }
 
-/// `None` when it cannot be known what the roots reach.
+/// `None` when the content that the roots reach is not fully known.
 fn plan(
     content: &ContentStore,
     layers: &Layers,
@@ -95,7 +96,7 @@ fn plan(
     config: &Config,
     roots: impl FnOnce() -> Roots,
 ) -> Result<Option<Plan>, Error> {
-    // Listed before the roots are read: what comes later is not even a candidate.
+    // Listed before the roots are read, so that later items are not candidates.
     let blob = |item: Item| match &item {
         Item::Blob(digest) => (item.clone(), content.layout().blob(digest)),
         Item::Layer(_) => unreachable!("blobs are listed"),
@@ -113,15 +114,15 @@ fn plan(
     Ok(Some(Plan { roots, there, unneeded: beyond(unneeded, config.unpinned_bytes_max) }))
 }
 
-/// A thing that no root needs.
+/// An item that no root reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unneeded {
     item: Item,
     path: PathBuf,
     bytes: u64,
-    /// Time since it was made, by the file system's clock.
+    /// Time since its creation, by the file system's clock.
     age: Duration,
-    /// Time since it was last used, as far as this process knows.
+    /// Time since its last use that this process knows.
     idle: Duration,
 }
 
@@ -135,7 +136,7 @@ impl Unneeded {
     }
 }
 
-/// What goes so that at most `bytes_max` stay: the longest unused, first. Pure.
+/// Items to remove so that at most `bytes_max` stay: the least recently used first. Pure.
 fn beyond(mut unneeded: Vec<Unneeded>, bytes_max: u64) -> Vec<Unneeded> {
     unneeded.sort_by_key(|thing| thing.idle);
     let mut kept = 0u64;
@@ -148,7 +149,7 @@ fn beyond(mut unneeded: Vec<Unneeded>, bytes_max: u64) -> Vec<Unneeded> {
     gone
 }
 
-/// Bytes of all files below a directory; what vanishes meanwhile counts nothing.
+/// Bytes of all files below a directory; files that vanish meanwhile count as 0.
 fn tree_bytes(dir: &Path) -> u64 {
     let mut bytes = 0;
     let mut dirs = vec![dir.to_owned()];
@@ -164,17 +165,17 @@ fn tree_bytes(dir: &Path) -> u64 {
     bytes
 }
 
-/// What the roots reach.
+/// Items that the roots reach.
 #[derive(Default)]
 struct Marked {
     live: HashSet<Item>,
-    /// Whether that is all of it: not when a document cannot be read, and what it names was never
-    /// remembered.
+    /// Whether they are complete: not when a document is unreadable and its references were never
+    /// recorded.
     is_complete: bool,
 }
 
-/// All that the roots reach. A document that is damaged or cannot be read does not end it: what it
-/// names is remembered.
+/// Marks everything that the roots reach. For a damaged or unreadable document, the recorded
+/// references are used.
 fn mark(content: &ContentStore, method: Method, roots: &Roots, there: &HashSet<Item>) -> Marked {
     let mut marked = Marked { live: HashSet::new(), is_complete: true };
     for pin in &roots.pins {
@@ -192,14 +193,14 @@ fn mark(content: &ContentStore, method: Method, roots: &Roots, there: &HashSet<I
     marked
 }
 
-/// What the root file system of a stack needs.
+/// Items that the root file system of a stack needs.
 fn parts(method: Method, stack: &[Digest], there: &HashSet<Item>) -> Vec<LayerName> {
     let mut parts = vec![rootfs::name(method, stack)];
     if !there.contains(&Item::Layer(parts[0].clone())) {
         parts.extend(rootfs::unfolded_name(method, stack));
     }
     if method.is_erofs() {
-        // Plain files do not need the layers' tars.
+        // Plain files do not need the tars.
         parts.extend(stack.iter().map(LayerName::tar));
     }
     parts
@@ -221,7 +222,7 @@ impl Sweep<'_> {
             spent.age,
             self.roots.since,
             self.config.grace(),
-            // Moved only, since the gc_roots is locked here.
+            // Only renamed, since `gc_roots` is locked here.
             || self.layers.retire(&spent.path).map(|draft| retired = Some(draft)),
         )?;
         if let (true, Some(draft)) = (gone, retired) {
@@ -239,7 +240,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Time since a thing was made; a clock that was set back makes it new.
+/// Time since the creation of an item; after a clock was set back it counts as new.
 fn age(meta: &fs::Metadata) -> Duration {
     meta.modified().ok().and_then(|made| SystemTime::now().duration_since(made).ok()).unwrap_or_default()
 }

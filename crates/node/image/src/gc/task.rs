@@ -1,4 +1,4 @@
-//! Background tasks: periodic garbage collection, and work without a waiting caller.
+//! Background tasks of the handle: periodic collection, and work without a waiting caller.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::Collected;
 use crate::Error;
 
-/// The running tasks; they end when this is dropped.
+/// The running tasks; dropping this stops them.
 pub(crate) struct BackgroundTasks {
     stop: CancellationToken,
     task: parking_lot::Mutex<Option<JoinHandle<()>>>,
@@ -18,8 +18,8 @@ pub(crate) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Collects every `interval`, until stopped or until `collect` gives `None`, as it does when
-    /// nothing is left to collect for.
+    /// Collects every `interval`, until stopped or until `collect` returns `None`, which it does
+    /// once the store is closed.
     pub(crate) fn start<F>(interval: Duration, collect: impl Fn() -> Option<F> + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Collected, Error>> + Send,
@@ -44,12 +44,12 @@ impl BackgroundTasks {
         });
     }
 
-    /// Stops the task and waits for its end; a collection that runs is finished.
+    /// Stops the task and waits for its end; a collection in progress is completed.
     pub(crate) async fn stop(&self) {
         self.stop.cancel();
         let task = self.task.lock().take();
         if let Some(task) = task {
-            // A panic in it was already reported by the runtime's panic hook.
+            // The runtime's panic hook has reported a panic in it.
             let _ = task.await;
         }
         self.others.close();

@@ -1,4 +1,4 @@
-//! A blob on its way from a registry into the content store.
+//! Transfer of a blob from a registry into the content store.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,7 +9,7 @@ use registry_client::{Session, Sink, transfer};
 
 use crate::Error;
 
-/// The way into the content store.
+/// Writes a blob into the content store.
 struct BlobSink<'a> {
     content: &'a ContentStore,
     upload: Upload,
@@ -36,7 +36,7 @@ impl Sink for BlobSink<'_> {
     }
 }
 
-/// Fetches a blob into the content store. `received` shows the bytes that are here.
+/// Fetches a blob into the content store. `received` counts its bytes.
 pub(super) async fn fetch(
     session: &Session,
     content: &ContentStore,

@@ -1,4 +1,4 @@
-//! One layer on its way from its blob to its tar and index, on threads of its own.
+//! Converts one layer's blob to its tar and index, on threads of its own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,19 +20,18 @@ use super::Context;
 use super::limits::Permits;
 use crate::{Config, Error, blocking};
 
-/// Chunks of a download that wait for the decoder. A chunk is what the HTTP client reads at once: 8
-/// to some 400 KiB.
+/// Chunks of a download that may wait for the decoder. A chunk is one read of the HTTP client: 8 to
+/// some 400 KiB.
 const WAITING_CHUNKS_MAX: usize = 16;
 
-/// Windows of zstd streams, as powers of two: of a layer that says to be one, the most that the
-/// library takes by itself; and of one that does not, what all but the slowest levels have.
+/// Windows of zstd streams, as powers of two: the library's default maximum for a layer with a zstd
+/// media type; for any other, the window of all but the slowest levels.
 const ZSTD_WINDOW_BITS: u32 = 27;
 const HIDDEN_WINDOW_BITS: u32 = 23;
-/// Times that an entry's extension headers are in memory, as they are and in what is read from
-/// them.
+/// Copies of an entry's extension headers in memory, raw and parsed.
 const HEADER_COPIES: u64 = 12;
 
-/// What is indexed, and for whom.
+/// A layer to index, and the image it belongs to.
 #[derive(Clone)]
 pub(super) struct LayerJob {
     pub context: Arc<Context>,
@@ -40,19 +39,19 @@ pub(super) struct LayerJob {
     pub image: Arc<str>,
     /// The blob.
     pub digest: Digest,
-    /// The expected digest of its uncompressed content, if known.
+    /// Expected digest of its uncompressed content; `None` when it is not known yet.
     pub diff_id: Option<Digest>,
     pub budget: Arc<Budget>,
 }
 
-/// What indexing one layer takes.
+/// Memory that indexing one layer takes.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     memory_bytes: u64,
     zstd_window_bits: u32,
 }
 
-/// Room that was taken.
+/// Permits and budget of a job.
 #[derive(Debug, Clone)]
 pub(super) struct Taken {
     #[allow(dead_code)] // Held for its drop.
@@ -60,15 +59,14 @@ pub(super) struct Taken {
     room: Room,
 }
 
-/// Whether a blob starts with the magic number of zstd. Read errors are left to the following read
-/// of the whole blob.
+/// Whether a blob begins as a zstd stream; the full read reports an I/O error.
 fn is_zstd(blob: &File) -> bool {
     let mut magic = [0; Compression::MAGIC_BYTES];
     let read = blob.read_at(&mut magic, 0).unwrap_or_default();
     Compression::of(&magic[..read]) == Compression::Zstd
 }
 
-/// Cancels a thread's work when its caller is gone.
+/// Cancels a thread's work when its last waiter is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -78,7 +76,7 @@ impl Drop for CancelOnDrop {
 }
 
 impl LayerJob {
-    /// The job of a blob that is indexed in advance.
+    /// A job for a blob that no image has requested yet.
     pub(super) fn ahead(context: &Arc<Context>, blob: &Digest) -> Self {
         let Config { unpacked_bytes_max, entries_max, .. } = context.config;
         Self {
@@ -90,7 +88,7 @@ impl LayerJob {
         }
     }
 
-    /// Indexes a blob that is in the store, when there is room.
+    /// Indexes a stored blob, once its permits are available.
     pub(super) async fn stored(self) -> Result<(Digest, LayerFacts), Error> {
         let opened = self.context.content.open_blob(&self.digest).await?;
         let (blob, _) = opened.ok_or_else(|| content_store::Error::UnknownContent { digest: self.digest.clone() })?;
@@ -102,7 +100,7 @@ impl LayerJob {
             .await
     }
 
-    /// Waits until there is room for a blob that comes from a registry.
+    /// Waits for the permits of a blob that comes from a registry.
     pub(super) async fn take_room(&self, registry: &str, media_type: &str) -> Result<Taken, Error> {
         let room = self.room(media_type.ends_with("zstd"));
         let permits = self.context.limits.layer(&self.image, registry, room.memory_bytes).await?;
@@ -116,7 +114,7 @@ impl LayerJob {
         Room { memory_bytes, zstd_window_bits }
     }
 
-    /// Begins to index a blob whose bytes come.
+    /// Starts to index a blob while its bytes arrive.
     fn begin(self, taken: Taken) -> Run {
         let (chunks, waiting) = mpsc::channel(WAITING_CHUNKS_MAX);
         let (told, digest) = oneshot::channel();
@@ -127,7 +125,7 @@ impl LayerJob {
         Run { chunks: Some(chunks), digest, job: Some(job), cancel: CancelOnDrop(cancel) }
     }
 
-    /// What was taken is given back when the thread ends, which may outlive those that wait for it.
+    /// The permits are released when the thread ends, which may be after its waiters are gone.
     fn index(
         self,
         compressed: impl Read + Send,
@@ -174,7 +172,7 @@ impl LayerJob {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted<R> {
     source: R,
     bytes: u64,
@@ -188,8 +186,8 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Converts a layer's error. A full or failing disk becomes its own variant, whatever the operation
-/// was.
+/// Converts a layer's error to an image's; a full or failing disk takes precedence over the
+/// operation.
 pub(super) fn layer_error(context: &Context, image: &str, digest: &Digest, error: layer_index::Error) -> Error {
     let path = context.layers.place();
     if let Some(source) = error.disk_full() {
@@ -201,11 +199,11 @@ pub(super) fn layer_error(context: &Context, image: &str, digest: &Digest, error
     Error::Layer { image: image.to_owned(), digest: digest.clone(), source: Arc::new(error) }
 }
 
-/// The bytes of a blob as they come, hashed as they are taken.
+/// Arriving bytes of a blob, hashed as they are read.
 struct Incoming {
     waiting: mpsc::Receiver<Bytes>,
     chunk: Bytes,
-    /// Until the end was read: the hasher, and the receiver of the digest.
+    /// The hash and its receiver, until the end was read.
     hash: Option<(Sha256, oneshot::Sender<Digest>)>,
 }
 
@@ -214,7 +212,7 @@ impl Read for Incoming {
         while self.chunk.is_empty() {
             let Some(chunk) = self.waiting.blocking_recv() else {
                 if let Some((hash, told)) = self.hash.take() {
-                    // A transfer that broke off does not ask.
+                    // The receiver of an aborted transfer is gone.
                     let _ = told.send(Digest::from_sha256(&hash.finalize().into()));
                 }
                 return Ok(0);
@@ -230,9 +228,9 @@ impl Read for Incoming {
     }
 }
 
-/// A layer that is being indexed while it comes. Dropping it ends the work.
+/// A layer that is indexed while it arrives. Dropping it cancels the work.
 struct Run {
-    /// `None` once all came.
+    /// `None` once all bytes were sent.
     chunks: Option<mpsc::Sender<Bytes>>,
     digest: oneshot::Receiver<Digest>,
     /// `None` once its result was taken.
@@ -240,7 +238,7 @@ struct Run {
     cancel: CancelOnDrop,
 }
 
-/// Where the bytes of a layer go that comes from a registry.
+/// Sink for the bytes of a layer from a registry.
 pub(super) struct LayerSink {
     job: LayerJob,
     taken: Taken,
@@ -254,13 +252,13 @@ impl LayerSink {
         Self { job, taken, run, offset: 0 }
     }
 
-    /// Ends the work, and waits until nothing of it is left.
+    /// Cancels the work, and waits for its end.
     pub(super) async fn abort(mut self) {
         self.run.stop().await;
     }
 
-    /// Waits for the index of what has come; gives the blob's digest as it is, where it was read to
-    /// its end.
+    /// Waits for the index of the received bytes; returns the blob's actual digest, if it was read
+    /// to its end.
     pub(super) async fn finish(mut self) -> (Option<Digest>, Result<(Digest, LayerFacts), Error>) {
         self.run.chunks = None;
         let indexed = self.run.outcome().await;
@@ -282,7 +280,7 @@ impl Run {
     async fn stop(&mut self) {
         self.cancel.0.store(true, Ordering::Relaxed);
         self.chunks = None;
-        // Its budget is given back when it has ended; how it ended does not matter.
+        // Its budget is released when it ends; the result is irrelevant.
         let _ = self.outcome().await;
     }
 }
@@ -309,7 +307,7 @@ impl Sink for LayerSink {
     }
 
     fn is_content_error(error: &Error) -> bool {
-        // What cannot be a layer may be none.
+        // A blob that cannot be indexed may be something other than a layer.
         matches!(error, Error::Layer { .. } | Error::Registry(registry_client::Error::SizeMismatch { .. }))
     }
 

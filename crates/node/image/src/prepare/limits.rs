@@ -1,10 +1,10 @@
-//! Admission of preparations: memory and processors for indexing, and what each registry may keep
-//! busy (decision 40).
+//! Admission of preparations: memory and processors for indexing, and the share of each registry
+//! (decision 40).
 //!
-//! Permits are waited for in one order: those of the registry, those of all transfers, those of all
-//! work; only permits of the same work that come before are held meanwhile. Transfers together may
-//! hold half of the memory, and one piece of work the other half, so that work on what is here
-//! already waits for nothing but such work.
+//! Permits are acquired in one order: those of the registry, those of all transfers, those of all
+//! work; while waiting, a job holds only earlier permits of its own. Transfers together may hold
+//! half of the memory, and one job the other half, so that work on stored content only ever waits
+//! for other such work.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::stopping;
 use crate::{Config, Error};
 
-/// Memory is counted in units of this.
+/// Unit of memory permits.
 const UNIT_BYTES: u64 = 64 << 10;
 
 /// All permits.
 pub(crate) struct PrepareLimits {
     memory: Pool,
-    /// Memory that transfers may hold together.
+    /// Memory for all transfers together.
     transfers: Pool,
-    /// Work that needs no registry.
+    /// Permits of work without a registry.
     local: Arc<Semaphore>,
     registries: Mutex<HashMap<Arc<str>, Arc<Registry>>>,
     config: Config,
 }
 
-/// What one registry may keep busy.
+/// Permits of one registry.
 struct Registry {
     images: Arc<Semaphore>,
     layers: Arc<Semaphore>,
     memory: Pool,
 }
 
-/// Memory that is shared out.
+/// A pool of memory permits.
 struct Pool {
     units: Arc<Semaphore>,
     units_max: u32,
 }
 
-/// Permits of one piece of work; dropping them gives them back.
+/// Permits of one job; dropping them releases them.
 #[derive(Debug)]
 pub(crate) struct Permits {
     _permits: Vec<OwnedSemaphorePermit>,
@@ -55,7 +55,7 @@ impl Pool {
         Self { units: Arc::new(Semaphore::new(permits)), units_max }
     }
 
-    /// A request for more than the total takes all of it.
+    /// Requests above the total get the total.
     async fn take(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Error> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units_max);
         self.units.clone().acquire_many_owned(units).await.map_err(|_| stopping("indexing"))
@@ -73,7 +73,7 @@ impl PrepareLimits {
         }
     }
 
-    /// Permits of work on what is here, which takes `bytes` of memory. `image` is for errors.
+    /// Permits of work on stored content, which takes `bytes` of memory. `image` is for errors.
     pub(crate) async fn local(&self, image: &str, bytes: u64) -> Result<Permits, Error> {
         self.check(image, bytes)?;
         let local = one(&self.local).await?;
@@ -90,7 +90,7 @@ impl PrepareLimits {
         Ok(Permits { _permits: vec![layer, of_registry, of_transfers, self.memory.take(bytes).await?] })
     }
 
-    /// Permits for fetching manifest and config of an image from `registry`.
+    /// Permits of an image look-up in `registry`.
     pub(crate) async fn image(&self, registry: &str) -> Result<Permits, Error> {
         Ok(Permits { _permits: vec![one(&self.registry(registry).images).await?] })
     }
@@ -100,14 +100,14 @@ impl PrepareLimits {
         if let Some(registry) = registries.get(name) {
             return registry.clone();
         }
-        // Registries with permits in use are kept, so that the next caller shares their counts.
+        // Permits in use keep their registry's entry, so that later users share its limits.
         registries.retain(|_, registry| Arc::strong_count(registry) > 1 || registry.is_busy(&self.config));
         let registry = Arc::new(Registry::new(&self.config));
         registries.insert(name.into(), registry.clone());
         registry
     }
 
-    /// Nothing waits for what it cannot get.
+    /// Rejects requests that can never be granted.
     fn check(&self, image: &str, bytes: u64) -> Result<(), Error> {
         let limit = self.config.indexing_memory_bytes_max / 2;
         if bytes <= limit { Ok(()) } else { Err(Error::NeedsMemory { image: image.to_owned(), bytes, limit }) }
@@ -196,7 +196,7 @@ mod tests {
         let permits = limits.image("slow").await.expect("its only one");
         assert!(limits.image("slow").now_or_never().is_none());
         assert!(limits.image("other").now_or_never().is_some());
-        // Another name makes room among those that are known.
+        // A registry of another name removes unused entries.
         drop(limits.image("third").await);
         assert!(limits.image("slow").now_or_never().is_none());
         drop(permits);

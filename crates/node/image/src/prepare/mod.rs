@@ -1,5 +1,5 @@
-//! From a reference to layers on disk. Owns what all preparations share: the store, the permits and
-//! the singleflight groups.
+//! From a reference to layers on disk. Owns the state that all preparations share: the store, the
+//! permits, and calls in progress.
 
 mod blob_sink;
 mod layer_job;
@@ -28,37 +28,37 @@ use crate::progress::{Meter, ProgressListener};
 use crate::singleflight::{Failed, Singleflight};
 use crate::{Config, Error, blocking};
 
-/// What to prepare.
+/// A request to prepare an image.
 #[derive(Clone)]
 pub struct PrepareRequest {
     /// The image.
     pub image: ImageRef,
     /// `tcr-…` of an enterprise registry, for credentials.
     pub registry_id: Option<String>,
-    /// Who keeps it: pins the result against garbage collection, in place of what that owner pinned
-    /// before.
+    /// Owner of the pin that protects the result from garbage collection; it replaces that owner's
+    /// earlier pin.
     pub owner: String,
-    /// Told of progress, in a thread of the runtime; must return quickly.
+    /// Called with progress, on a thread of the runtime; must return quickly.
     pub progress: ProgressListener,
 }
 
 /// A prepared image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// What the reference means: an index's digest if it is an index, else the manifest's.
+    /// The resolved digest: an index's if the reference is an index, else the manifest's.
     pub digest: Digest,
     /// Compressed bytes of all layers and the config.
     pub size_bytes: u64,
-    /// How to run it.
+    /// Its run configuration.
     pub run: Arc<RunConfig>,
     /// Number of layers.
     pub layers: usize,
 }
 
-/// A layer's diff id, and what is known of it.
+/// A layer's diff id and its facts.
 type IndexedLayer = (Digest, LayerFacts);
 
-/// What all preparations share.
+/// State that all preparations share.
 pub(crate) struct Context {
     pub content: ContentStore,
     pub layers: Layers,
@@ -67,15 +67,14 @@ pub(crate) struct Context {
     pub clients: Clients,
     pub mounts: Mounts,
     pub limits: PrepareLimits,
-    /// Configs on their way, by digest.
+    /// Transfers of configs in progress, by digest.
     blob_calls: Singleflight<Digest, AtomicU64, Result<(), Failed>>,
-    /// Layers being prepared, by the digest of their blob and whether the blob is here already:
-    /// work on a blob that is here must not wait for a transfer. The result is the diff id.
+    /// Layers in progress, by the digest of their blob and whether it is stored already: a caller
+    /// with the blob does not wait for a transfer. The result is their diff id.
     layer_calls: Singleflight<(Digest, bool), AtomicU64, Result<IndexedLayer, Failed>>,
-    /// Diff ids of blobs that were indexed, so that a blob that is pushed again is not indexed
-    /// again.
+    /// Diff ids of indexed blobs, so that a blob that is pushed again is not indexed again.
     indexed: Mutex<HashMap<Digest, Digest>>,
-    /// Root file systems that are being made.
+    /// Root file systems under construction.
     rootfs_calls: Singleflight<LayerName, (), Result<(), Failed>>,
 }
 
@@ -103,7 +102,7 @@ impl Context {
     }
 }
 
-/// Prepares an image within the time that the configuration gives.
+/// Prepares an image within the configured time.
 pub(crate) async fn prepare(context: &Arc<Context>, request: PrepareRequest) -> Result<Prepared, Error> {
     let config = &context.config;
     let meter = Arc::new(Meter::new(request.progress.clone()));
@@ -135,11 +134,11 @@ pub(crate) async fn prepare(context: &Arc<Context>, request: PrepareRequest) -> 
     }
 }
 
-/// Blobs whose diff ids are remembered.
+/// Number of blobs whose diff ids are remembered.
 const INDEXED_MAX: usize = 10_000;
 
 impl Context {
-    /// Remembers what a blob holds.
+    /// Remembers the diff id of a blob.
     fn remember(&self, blob: &Digest, diff_id: &Digest) {
         let mut indexed = self.indexed.lock();
         if indexed.len() >= INDEXED_MAX {
@@ -148,7 +147,7 @@ impl Context {
         indexed.insert(blob.clone(), diff_id.clone());
     }
 
-    /// Whether the layer in a blob is here; it is touched.
+    /// Whether the layer of a blob is indexed already; touches it.
     async fn has_indexed(self: &Arc<Self>, blob: &Digest) -> Result<bool, Error> {
         let Some(diff_id) = self.indexed.lock().get(blob).cloned() else { return Ok(false) };
         let layers = self.layers.clone();
@@ -157,7 +156,7 @@ impl Context {
     }
 }
 
-/// Indexes a layer that is in the store in advance. Does nothing if the blob is not a layer.
+/// Indexes a stored layer before it is requested. Does nothing for a blob that is no layer.
 pub(crate) async fn index_ahead(context: &Arc<Context>, blob: &Digest) -> Result<(), Error> {
     let _lease = context.content.lease();
     if context.has_indexed(blob).await? {
@@ -169,13 +168,13 @@ pub(crate) async fn index_ahead(context: &Arc<Context>, blob: &Digest) -> Result
         (received, job.stored().boxed())
     };
     match context.layer_calls.run(&(blob.clone(), true), &by, begin, |_| ()).await {
-        // A config, or a broken layer, which fails the deployment that uses it.
+        // A config, or an invalid layer: a deploy will report it.
         Ok(_) | Err(Error::Layer { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Work that ended because its permits ended: the platform is stopping.
+/// The error of work whose permits were closed: the platform is stopping.
 fn stopping(operation: &'static str) -> Error {
     content_store::Error::Interrupted { operation }.into()
 }

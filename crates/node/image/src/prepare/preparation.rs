@@ -1,4 +1,4 @@
-//! One preparation: what the tag means, which layers are missing, what is made of them.
+//! One preparation: resolving the tag, fetching missing layers, merging them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,11 +27,11 @@ pub(super) struct Preparation {
     pub request: PrepareRequest,
     /// The image as text, for errors.
     pub name: Arc<str>,
-    /// Registry and repository, where blobs come from.
+    /// Registry and repository of its blobs.
     pub source: Arc<str>,
-    /// Made when the network is first needed.
+    /// Created when the network is first needed.
     pub session: OnceCell<Arc<Session>>,
-    /// Held while manifest and config are fetched from the registry.
+    /// Held while the image is looked up in its registry.
     pub permits: Mutex<Option<Permits>>,
     pub budget: Arc<Budget>,
     pub meter: Arc<Meter>,
@@ -40,7 +40,7 @@ pub(super) struct Preparation {
 impl Preparation {
     pub(super) async fn run(self: Arc<Self>) -> Result<Prepared, Error> {
         let content = &self.context.content;
-        // Until it is pinned, nothing else keeps what is found and fetched here.
+        // Until the pin, nothing else protects the content of this preparation.
         let _lease = content.lease();
         self.meter.enter(Step::Resolving);
         let digest = self.resolve().await?;
@@ -73,8 +73,7 @@ impl Preparation {
         self.session.get_or_try_init(begin).await
     }
 
-    /// The same with permits, for fetching manifest and config: their number per registry is
-    /// limited.
+    /// The session, with permits for the image's look-up: their number per registry is limited.
     async fn session_with_permits(&self) -> Result<&Arc<Session>, Error> {
         let mut permits = self.permits.lock().await;
         if permits.is_none() {
@@ -84,7 +83,7 @@ impl Preparation {
         self.session().await
     }
 
-    /// Resolves the reference to a digest. A tag is resolved by the registry each time.
+    /// Resolves the reference to a digest. A tag is resolved each time.
     async fn resolve(&self) -> Result<Digest, Error> {
         let image = &self.request.image;
         if let Some(digest) = &image.digest {
@@ -104,7 +103,7 @@ impl Preparation {
         let (digest, body) =
             fetch_manifest(self.session_with_permits().await?, &self.name, reference, bytes_max).await?;
         let body = Bytes::from(body);
-        // Not kept before it is known to be a manifest: a proxy's web page has a digest too.
+        // Stored only once it has parsed as a manifest: a proxy's web page has a digest too.
         self.parsed(&body)?;
         self.context.content.put(&digest, body.clone()).await?;
         Ok((digest, body))
@@ -168,7 +167,7 @@ impl Preparation {
         ImageConfig::read(&bytes, manifest.layers.len()).map_err(|source| self.manifest_error(source))
     }
 
-    /// Sees to it that a blob is in the store, with the size that its manifest says.
+    /// Ensures that a blob is stored, with the size of its descriptor.
     async fn ensure_blob(&self, blob: &Descriptor) -> Result<(), Error> {
         let content = &self.context.content;
         if content.verified_size(&blob.digest).await?.is_none() {
@@ -193,7 +192,7 @@ impl Preparation {
             let (context, session, counter) = (self.context.clone(), session.clone(), received.clone());
             let (name, blob) = (self.name.clone(), blob.clone());
             let work = async move {
-                // An earlier call may have ended between our look at the store and our joining.
+                // An earlier call may have ended between the check of the store and joining.
                 if context.content.size(&blob.digest).await?.is_some() {
                     counter.store(blob.size, Ordering::Relaxed);
                     return Ok(());
@@ -205,7 +204,7 @@ impl Preparation {
         self.context.blob_calls.run(&blob.digest, &self.source, begin, |_| ()).await.map(|_| ())
     }
 
-    /// Sees to it that a layer is here and indexed, together with all others that want it now.
+    /// Ensures that a layer is stored and indexed, sharing the work with concurrent preparations.
     async fn layer(self: Arc<Self>, diff_id: Digest, layer: Descriptor) -> Result<(), Error> {
         match self.checked(&diff_id, &layer).await? {
             Some(facts) => {
@@ -236,14 +235,14 @@ impl Preparation {
         Ok(())
     }
 
-    /// Indexes a layer, from the store or while it comes.
+    /// Indexes a layer, from the store or while it is transferred.
     async fn index(
         self: Arc<Self>,
         diff_id: Digest,
         layer: Descriptor,
         received: Arc<AtomicU64>,
     ) -> Result<(Digest, LayerFacts), Error> {
-        // An earlier call may have ended between our look at the layers and our joining.
+        // An earlier call may have ended between the check of the layers and joining.
         if let Some(facts) = self.checked(&diff_id, &layer).await? {
             received.store(layer.size, Ordering::Relaxed);
             self.charge(&layer, &facts)?;
@@ -262,8 +261,8 @@ impl Preparation {
         }
     }
 
-    /// Indexes a layer from the store; `None` when its blob is not there. Only one that makes
-    /// trouble is verified: its diff id proves all others.
+    /// Indexes a layer from the store; `None` when its blob is not there. The blob is only verified
+    /// after an error: the diff id verifies all others.
     async fn index_stored(
         &self,
         job: &LayerJob,
@@ -310,7 +309,7 @@ impl Preparation {
             });
         }
         match sink.finish().await {
-            // The digest differs, so this is the error, whatever else seems wrong with the layer.
+            // The wrong digest takes precedence over any error of the layer.
             (Some(actual), _) if actual != layer.digest => {
                 Err(session.wrong_content(layer.digest.clone(), actual).into())
             }
@@ -318,14 +317,13 @@ impl Preparation {
         }
     }
 
-    /// A layer that is here and of which it is known that this very blob holds it. A layer with the
-    /// right diff id is not enough: the blob may be anything, and would be refused by a machine
-    /// that does not have the layer yet.
+    /// A stored layer that is known to come from this very blob. A layer with the right diff id is
+    /// not enough: the blob may be anything, and a machine without the layer would reject it.
     async fn checked(&self, diff_id: &Digest, layer: &Descriptor) -> Result<Option<LayerFacts>, Error> {
         let (layers, name, blob) = (self.context.layers.clone(), LayerName::tar(diff_id), layer.digest.clone());
         let look = move || -> Result<_, Error> {
             let Some(bytes) = layers.source_bytes(&name, &blob)? else { return Ok(None) };
-            // Presence does not prove integrity.
+            // Presence does not prove intact content.
             if !layers.is_intact(&name)? {
                 return Ok(None);
             }
@@ -340,8 +338,8 @@ impl Preparation {
         self.budget.take(facts.bytes, facts.entries).map_err(|e| self.layer_error(&layer.digest, e))
     }
 
-    /// Makes the root file system of a stack whose layers are here, together with all others that
-    /// want it now.
+    /// Creates the root file system of a stack whose layers are stored, sharing the work with
+    /// concurrent preparations.
     async fn rootfs(&self, stack: &[Digest], layers: &[(Digest, Descriptor)]) -> Result<(), Error> {
         let begin = || {
             let (context, stack, image) = (self.context.clone(), stack.to_vec(), self.name.clone());
@@ -351,14 +349,14 @@ impl Preparation {
                 let look = (context.clone(), stack.clone());
                 let needs = move || {
                     let Context { layers, mounts, .. } = &*look.0;
-                    // A damaged one is rebuilt.
+                    // A damaged one is created again.
                     layers.is_intact(&rootfs::name(mounts.method(), &look.1))?;
                     rootfs::needs(layers, mounts.method(), &look.1)
                 };
                 let needs = blocking::run("looking for layers", needs).await?;
                 let permits = match needs {
                     Some(needs) => Some(context.limits.local(&image, needs.memory_bytes).await?),
-                    // It is there, or will be told to lack a layer.
+                    // It exists, or a missing layer is reported later.
                     None => None,
                 };
                 blocking::run("putting layers together", move || {

@@ -1,5 +1,5 @@
-//! What the writer and queries share: the segments, the indexes of closed ones, and the index of
-//! the rest in memory.
+//! State shared by the writer and queries: the segments, the indexes of closed ones, and the
+//! in-memory index of the rest.
 
 use std::sync::Arc;
 

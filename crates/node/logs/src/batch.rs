@@ -1,4 +1,4 @@
-//! A batch of records as rows for the active segment, noted in the index.
+//! Encodes a batch of records as rows for the active segment, and adds them to the index.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::record::{LineRecord, Record};
 use crate::row::Outcome;
 use crate::run::{Begin, End};
 
-/// Rows that grow behind a position.
+/// Rows to be appended at a position.
 pub(crate) struct Batch<'a> {
     index: &'a mut Index,
     start: Position,
@@ -37,7 +37,7 @@ impl<'a> Batch<'a> {
             Record::Line(line) => self.line(line),
             Record::End(request, _) => {
                 let found = self.index.take_running(&request.begin.request_id);
-                // Its beginning may have been refused by a full queue.
+                // A full queue may have rejected its beginning.
                 let entry = found.unwrap_or_else(|| self.entry(&request.begin));
                 request.write_end(|end| self.end(entry, &request.begin, end));
             }
@@ -101,7 +101,7 @@ impl<'a> Batch<'a> {
         self.index.callees.get(key, version, qualifier)
     }
 
-    /// Where the next row goes.
+    /// The position of the next row.
     fn position(&self) -> Position {
         Position { segment: self.start.segment, offset: self.start.offset + self.rows.len() as u64 }
     }

@@ -1,5 +1,5 @@
-//! What invocations call: function, version and qualifier. Rows and index entries share it, encoded
-//! once.
+//! Callees of invocations: function, version and qualifier. Rows and index entries share a callee,
+//! which is encoded once.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -37,7 +37,7 @@ impl Callee {
         Self { key, version, qualifier, fields: fields.into() }
     }
 
-    /// Whether `qualifier` leads to it: its alias, or its version.
+    /// Whether `qualifier` resolves to it: its alias, or its version.
     pub(crate) fn is_named(&self, qualifier: &str) -> bool {
         matches!(&self.qualifier, Qualifier::Alias(name) if **name == *qualifier)
             || qualifier == self.version.to_string()
@@ -47,12 +47,12 @@ impl Callee {
 /// A cache of callees.
 #[derive(Debug, Default)]
 pub(crate) struct Callees {
-    /// By the hash of what they are, so that looking one up makes no key.
+    /// By a hash of the names, so that a lookup allocates no key.
     by_hash: HashMap<u64, Vec<Arc<Callee>>, foldhash::fast::RandomState>,
 }
 
 impl Callees {
-    /// The one of these names.
+    /// The callee with these names.
     pub(crate) fn get(&mut self, key: &FunctionKey, version: VersionName, qualifier: &Qualifier) -> Arc<Callee> {
         let hash = self.by_hash.hasher().hash_one((key.namespace.as_str(), key.name.as_str(), version, qualifier));
         if self.by_hash.len() >= CALLEES_MAX {

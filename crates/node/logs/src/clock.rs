@@ -1,4 +1,4 @@
-//! The wall clock as log records carry it. Intervals take a monotonic `Instant` instead.
+//! The wall clock of log records. Intervals use a monotonic `Instant` instead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -8,65 +8,60 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Closed segments whose newest line is older than this are removed, in days.
     pub retention_days: u32,
-    /// All segment files together, in bytes; the oldest go first.
+    /// All segment files together, in bytes; the oldest are removed first.
     pub disk_bytes_max: u64,
     /// The active segment is closed when it is at least this large, in bytes before compression.
     pub segment_bytes_max: u64,
     /// The active segment is closed when its first line is older than this, in seconds.
     pub segment_age_s_max: u64,
-    /// How long a record may wait for others before the batch is handed to the kernel, in
-    /// milliseconds.
+    /// How long a record may wait for others before the batch is written, in milliseconds.
     pub flush_ms: u64,
-    /// Records waiting for the writer, in bytes. Lines over it are dropped and counted; beginnings
-    /// and ends of invocations may take twice as much.
+    /// Queued records, in bytes. Lines over the limit are dropped and counted; beginnings and ends
+    /// of invocations may take twice as much.
     pub queue_bytes_max: usize,
     /// Longest line, in bytes; a longer one is split.
     pub line_bytes_max: usize,
-    /// How long a line that has begun waits for more of it before it is shown without its newline,
-    /// in milliseconds.
+    /// Time after which an incomplete line is shown without its newline, in milliseconds.
     pub line_wait_ms: u64,
-    /// Lines a second that one instance may write for long.
+    /// Sustained lines per second of one instance.
     pub instance_lines_per_s: u32,
-    /// Lines that one instance may write at once.
+    /// Burst of lines of one instance.
     pub instance_lines_burst: u32,
-    /// Bytes a second that one instance may write for long.
+    /// Sustained bytes per second of one instance.
     pub instance_bytes_per_s: u32,
-    /// Bytes that one instance may write at once.
+    /// Burst of bytes of one instance.
     pub instance_bytes_burst: u32,
-    /// How many times as fast as an instance may write for long its output is read; what is beyond
-    /// waits in the pipe, and with it the instance.
+    /// Rate of reading an instance's output, as a multiple of its sustained rate; the excess stays
+    /// in the pipe, which blocks the instance.
     pub instance_read_factor: u32,
-    /// Lines of one function that wait for the writer, in bytes; lines over it are dropped and
-    /// counted.
+    /// Queued lines of one function, in bytes; lines over the limit are dropped and counted.
     pub function_queue_bytes_max: usize,
     /// Output kept of one invocation, in bytes; platform lines do not count.
     pub request_log_bytes_max: usize,
-    /// What an invocation returned is recorded up to this many bytes.
+    /// Recorded bytes of an invocation's return value.
     pub ret_msg_bytes_max: usize,
     /// The end of each running invocation's log that is kept in memory for tails, in bytes.
     pub tail_bytes_max: usize,
     /// Invocations whose tail stays in memory after their end.
     pub finished_tails_max: usize,
     /// A segment is closed when this many invocations ended in it; those of the last few segments
-    /// are in memory.
+    /// are kept in memory.
     pub index_invocations_max: usize,
-    /// Directories of closed segments' indexes that are held in memory, in bytes.
+    /// Cached directories of closed segments' indexes, in bytes.
     pub index_directories_bytes_max: usize,
-    /// How much of the newest segments is read at start to fill the index, in bytes before
-    /// compression.
+    /// Bytes before compression of the newest segments that are read at start to fill the index.
     pub index_rebuild_bytes_max: u64,
-    /// How much of the log one page of lines from a cursor on may read, in bytes before
-    /// compression.
+    /// Bytes before compression that one page of lines from a cursor on may read.
     pub scan_bytes_max: u64,
-    /// How much of the log is read for the newest lines, in bytes before compression; what its
-    /// index rules out is not.
+    /// Bytes before compression that are read for the newest lines; stretches excluded by an index
+    /// do not count.
     pub newest_scan_bytes_max: u64,
     /// Invocations or lines that one query returns at most.
     pub page_len_max: usize,
-    /// Lines of one page, in bytes, those of all its invocations together; the rest is left out,
-    /// with a line in its place.
+    /// Lines of one page, in bytes, over all its invocations; a placeholder line stands for the
+    /// rest.
     pub page_log_bytes_max: usize,
-    /// Lines that wait for a slow follower; older ones are skipped and counted.
+    /// Lines buffered for a slow follower; older ones are skipped and counted.
     pub follow_lines_max: usize,
 }
 

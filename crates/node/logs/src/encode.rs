@@ -1,5 +1,5 @@
-//! Records as rows of JSON, written field by field: what a request costs in the log is mostly this
-//! text. The field names and their order are those of [`crate::row::Row`], which reads them.
+//! Encodes records as rows of JSON, field by field: most of a request's cost in the log is this
+//! text. The field names and their order are those of [`crate::row::Row`], which parses them.
 
 use types::RequestId;
 
@@ -161,7 +161,7 @@ fn separate(out: &mut String, before: usize) {
     }
 }
 
-/// `before`, which ends with a quote, a text that JSON does not escape, and a quote.
+/// Writes `before`, which ends with a quote, a text that needs no JSON escapes, and a quote.
 fn text(out: &mut String, before: &str, text: &str) {
     out.push_str(before);
     out.push_str(text);
@@ -179,7 +179,7 @@ fn string(out: &mut String, text: &str) {
     }
 }
 
-/// Whether JSON escapes nothing of it. Looks at all bytes, which vector instructions do faster than
+/// Whether JSON escapes nothing of it. Checks all bytes, which vector instructions do faster than
 /// stopping early.
 fn is_plain(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |escaped, byte| escaped | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\'))

@@ -1,4 +1,4 @@
-//! One invocation as the index has it: what it was, how it ended, and where its rows are.
+//! One invocation in the index: its callee, its outcome, and the place of its rows.
 
 use std::sync::Arc;
 

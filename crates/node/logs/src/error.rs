@@ -1,14 +1,14 @@
-//! Errors of log operations. A dropped line is none: it is counted and reported in the log.
+//! Errors of log operations. A dropped line is not an error: it is counted and reported in the log.
 
 use std::io;
 use std::path::PathBuf;
 
 use types::InstanceId;
 
-/// Why a log operation failed.
+/// A failed log operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory of the segments could not be made or read.
+    /// The directory of the segments could not be created or read.
     #[error("cannot open the log directory {}; check that it is writable and that its disk has room", path.display())]
     Open {
         /// The directory.
@@ -24,7 +24,7 @@ pub enum Error {
         /// Error of the kernel or the decompressor.
         source: io::Error,
     },
-    /// The pipes of an instance could not be made.
+    /// The pipes of an instance could not be created.
     #[error("cannot make the output pipes of instance {instance}; check the limit of open files")]
     Attach {
         /// The instance.
@@ -32,10 +32,10 @@ pub enum Error {
         /// Error of the kernel.
         source: io::Error,
     },
-    /// A cursor that no answer of [`crate::Logs::lines`] carried.
+    /// A cursor that was not returned by [`crate::Logs::lines`].
     #[error("{text:?} is not a cursor of this log; begin again without one")]
     InvalidCursor {
-        /// The refused text.
+        /// The rejected text.
         text: String,
     },
     /// The logs were shut down.

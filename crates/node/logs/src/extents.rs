@@ -37,12 +37,12 @@ impl Extent {
     }
 }
 
-/// Gaps up to this are read over rather than remembered.
+/// Shorter gaps are covered by one extent.
 const GAP_BYTES_MAX: u64 = 4 << 10;
-/// From this many on, neighbours in one segment are joined whatever lies between them.
+/// Number of extents from which neighbours in one segment are merged across any gap.
 const EXTENTS_MAX: usize = 16;
 
-/// All stretches of one request, in the order written. Most have one.
+/// All extents of one request, in the order written. Most requests have one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Vec<Extent>", from = "Vec<Extent>")]
 pub(crate) struct Extents(SmallVec<[Extent; 1]>);

@@ -1,4 +1,4 @@
-//! The public handle. Calls on the way of a request neither wait nor touch the disk.
+//! The public handle. Calls during a request neither wait nor access the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -27,10 +27,10 @@ use crate::store::Store;
 use crate::writer::{Command, Writer};
 use crate::{Begin, Config, End, Error, Page, Stdio, invocations, scan};
 
-/// Commands waiting for the writer; their callers wait for its answer anyway.
+/// Queued commands for the writer; their callers wait for the reply.
 const COMMANDS_MAX: usize = 64;
 
-/// The logs of this machine; cheap to clone. All clones are one.
+/// The logs of this machine; cheap to clone. All clones share them.
 #[derive(Clone)]
 pub struct Logs(Arc<Inner>);
 
@@ -47,8 +47,8 @@ struct Inner {
     runtime: tokio::runtime::Handle,
 }
 
-/// The log of an invocation that has begun: the same as the calls of [`Logs`] by request id,
-/// without the lookup.
+/// The log of a running invocation: the same as the calls of [`Logs`] by request id, without the
+/// lookup.
 pub struct InvocationLog {
     logs: Logs,
     request: Arc<Request>,
@@ -67,7 +67,8 @@ impl InvocationLog {
 }
 
 impl Logs {
-    /// Opens the logs in `dir` (made if missing), repairs what a crash left, and starts the writer.
+    /// Opens the logs in `dir` (created if missing), repairs files after a crash, and starts the
+    /// writer.
     pub async fn open(dir: &Path, config: Config) -> Result<Logs, Error> {
         let config = Arc::new(config);
         let (follow, _) = broadcast::channel(config.follow_lines_max.max(1));
@@ -93,8 +94,8 @@ impl Logs {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Makes the pipes of a new instance and starts to read them; the reader ends when the write
-    /// ends are all closed, or with [`Logs::detach`]. Output belongs to no request until
+    /// Creates the pipes of a new instance and starts to read them; the reader ends when all write
+    /// ends are closed, or with [`Logs::detach`]. Output belongs to no request until
     /// [`Logs::assign`].
     pub fn attach(
         &self,
@@ -117,42 +118,42 @@ impl Logs {
         Ok(stdio)
     }
 
-    /// Reads what an ended instance has written and closes its pipes, also while others hold the
-    /// write ends.
+    /// Reads the remaining output of an ended instance and closes its pipes, even while other
+    /// processes hold the write ends.
     pub fn detach(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.detach();
         }
     }
 
-    /// From now on the instance's output belongs to this request (`None`: to no request in
-    /// particular). What was written before belongs to the request before, if the instance was
-    /// settled first.
+    /// Assigns the instance's output to this request from now on (`None`: to no request in
+    /// particular). Earlier output belongs to the previous request, if the instance was settled
+    /// first.
     pub fn assign(&self, instance: &InstanceId, request: Option<&RequestId>) {
         if let Some(reader) = self.reader(instance) {
             reader.assign(request);
         }
     }
 
-    /// What the instance has written before this call has been read when it returns; a line that
-    /// has begun is ended. It reads at most what the pipes held when it was called, so an instance
-    /// that goes on writing does not hold it up.
+    /// Reads the output that the instance wrote before this call, and ends an incomplete line. It
+    /// reads at most the content of the pipes at the time of the call, so that an instance that
+    /// keeps writing does not delay it.
     pub fn settle(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.settle();
         }
     }
 
-    /// As [`Logs::settle`], but a line that has begun goes on: the instance is at work, and
-    /// programs write a line in pieces.
+    /// As [`Logs::settle`], but an incomplete line continues: the instance is running, and programs
+    /// write a line in pieces.
     pub fn catch_up(&self, instance: &InstanceId) {
         if let Some(reader) = self.reader(instance) {
             reader.catch_up();
         }
     }
 
-    /// Appends a platform line about an instance that runs to the log of the request it serves, or
-    /// of no request in particular.
+    /// Appends a platform line about a running instance to the log of the request it serves, or of
+    /// no request in particular.
     pub fn about(&self, instance: &InstanceId, line: &str) {
         if let Some(reader) = self.reader(instance) {
             reader.platform(line);
@@ -174,12 +175,12 @@ impl Logs {
         self.0.sink.watch(start);
     }
 
-    /// Ends what [`Logs::watch`] began.
+    /// Ends a [`Logs::watch`].
     pub fn forget(&self, request: &RequestId) {
         self.0.sink.live.remove(request);
     }
 
-    /// Appends a platform line to the log of a request that runs or ended lately.
+    /// Appends a platform line to the log of a request that runs or ended recently.
     pub fn platform(&self, request: &RequestId, line: &str) {
         match self.0.sink.live.get(request) {
             Some(request) => self.0.sink.platform(&request, line),
@@ -196,13 +197,13 @@ impl Logs {
     }
 
     /// The last `bytes` bytes (at most `tail_bytes_max`) of the log of a request that runs or ended
-    /// lately, cut at a line's beginning; empty for others.
+    /// recently, cut at a line's beginning; empty for others.
     pub fn tail(&self, request: &RequestId, bytes: usize) -> String {
         self.0.sink.live.get(request).map_or_else(String::new, |request| request.tail(bytes))
     }
 
-    /// A page of invocations with their logs; sees everything recorded before the call. Reads what
-    /// the page needs, however many invocations there are.
+    /// A page of invocations with their logs; includes everything recorded before the call. Reads
+    /// only what the page needs, however many invocations there are.
     pub async fn invocations(&self, query: Query) -> Result<Page, Error> {
         let inner = self.0.clone();
         let page = self.answer(query.clone(), move |id| inner.sink.live.runs(id)).await?;
@@ -210,13 +211,13 @@ impl Logs {
         if over.is_empty() {
             return Ok(page);
         }
-        // One that neither runs nor has an end may have ended while the answer was made: its end is
-        // in the queue then, and the next look finds it. Only what has no end even so was
+        // An invocation that neither runs nor has an end may have ended during the query: its end
+        // is in the queue then, and the second query finds it. Only one without an end in both was
         // interrupted.
         self.answer(query, move |id| !over.contains(id)).await
     }
 
-    /// Answers from what was recorded before the call; `runs`: whether an invocation without an end
+    /// Answers from records made before the call; `runs`: whether an invocation without an end
     /// still runs.
     async fn answer(&self, query: Query, runs: impl Fn(&RequestId) -> bool + Send + 'static) -> Result<Page, Error> {
         self.flush().await?;
@@ -225,8 +226,8 @@ impl Logs {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Up to `limit` lines in the order written: those behind `after`, or from `filter.start_ms` on
-    /// without a cursor. Sees everything recorded before the call.
+    /// Up to `limit` lines in the order written: those after the cursor `after`, or from
+    /// `filter.start_ms` on without one. Includes everything recorded before the call.
     pub async fn lines(&self, filter: Filter, after: Option<Cursor>, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();
@@ -234,8 +235,8 @@ impl Logs {
         read.await.map_err(|_| Error::Stopped)?
     }
 
-    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] goes on behind them.
-    /// Looks back over `newest_scan_bytes_max` bytes of the log. Sees everything recorded before
+    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] continues after them.
+    /// Reads the last `newest_scan_bytes_max` bytes of the log. Includes everything recorded before
     /// the call.
     pub async fn newest_lines(&self, filter: Filter, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
@@ -244,7 +245,7 @@ impl Logs {
         read.await.map_err(|_| Error::Stopped)?
     }
 
-    /// What queries have read.
+    /// Counters of what queries have read.
     pub fn reads(&self) -> Reads {
         self.0.archive.segments.reads.sum()
     }
@@ -269,15 +270,15 @@ impl Logs {
         flushed.await.map_err(|_| Error::Stopped)
     }
 
-    /// Reads what instances have written, writes everything, syncs it, and stops. What comes later
-    /// is lost.
+    /// Reads pending output of instances, writes and syncs everything, and stops. Later records are
+    /// lost.
     pub async fn shutdown(&self) {
         let readers: Vec<_> = self.0.readers.read().values().cloned().collect();
         readers.iter().for_each(|reader| reader.detach());
         self.0.archive.segments.stop();
         let (done, stopped) = oneshot::channel();
         if self.0.commands.send(Command::Stop(done)).await.is_ok() {
-            // An error means that the writer had stopped by itself.
+            // An error means that the writer had stopped already.
             let _ = stopped.await;
         }
         self.0.tasks.close();

@@ -1,5 +1,5 @@
-//! Invocations in memory, those that run and those that ended in segments without an index of their
-//! own: what each was, how it ended, and where its rows are. The writer adds to it, queries copy
+//! Index of invocations in memory: running ones and those that ended in segments without an index
+//! file: their callees, outcomes, and the places of their rows. The writer adds to it, queries copy
 //! out of it.
 
 use std::collections::{HashMap, VecDeque};
@@ -27,8 +27,8 @@ pub(crate) struct Index {
     unindexed_through: u64,
 }
 
-/// Where ended invocations are, by id. Made when one is asked for, up to the newest, so that an end
-/// costs no lookup.
+/// Places of ended invocations by id. Built on a lookup, up to the newest, so that an end costs no
+/// lookup.
 #[derive(Debug, Default)]
 struct EndedById {
     /// Ends are numbered from the first one ever.
@@ -52,7 +52,7 @@ impl Index {
         }
     }
 
-    /// Takes a row that was found in a segment at `at`.
+    /// Adds a row that was found in a segment at `at`.
     pub(crate) fn replay(&mut self, row: &Row<'_>, at: Position, len: u64) {
         match Entry::of_row(row, &mut self.callees, at, len) {
             None => self.add_line(row.request_id.as_ref(), at, len),
@@ -68,12 +68,12 @@ impl Index {
         self.running.insert(entry.request_id.clone(), Arc::new(entry));
     }
 
-    /// Takes out an invocation that ends.
+    /// Removes a running invocation that ends.
     pub(crate) fn take_running(&mut self, id: &RequestId) -> Option<Entry> {
         self.running.remove(id).map(Arc::unwrap_or_clone)
     }
 
-    /// Adds a row of a request that runs, or that ended lately.
+    /// Adds a row of a request that runs, or that ended recently.
     pub(crate) fn add_line(&mut self, id: Option<&RequestId>, at: Position, len: u64) {
         let Some(id) = id else { return };
         let entry = match self.running.get_mut(id) {
@@ -99,7 +99,7 @@ impl Index {
         }
     }
 
-    /// Forgets invocations whose end lies in segments up to this one: those are looked for on disk
+    /// Drops invocations whose end lies in segments up to this one: queries look for those on disk
     /// from now on.
     pub(crate) fn forget_through(&mut self, segment: u64) {
         self.unindexed_through = self.unindexed_through.max(segment);
@@ -125,7 +125,7 @@ impl Index {
         self.running.values().cloned().collect()
     }
 
-    /// Those that a query asks for, in no order.
+    /// Invocations that match a query, unordered.
     pub(crate) fn select(&mut self, query: &Query) -> Vec<Arc<Entry>> {
         match &query.request_id {
             Some(id) => self.get(id).filter(|entry| query.matches(entry)).into_iter().collect(),

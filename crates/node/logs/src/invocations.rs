@@ -1,5 +1,5 @@
-//! Answers about invocations: which a page has, and their logs read back. Blocking;
-//! must not be called on a runtime's worker.
+//! Queries of invocations: selects a page and reads the logs back. Blocking; must not be called on
+//! a runtime's worker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,16 +24,16 @@ pub struct Invocation {
     pub function: FunctionKey,
     /// The version that ran.
     pub version: VersionName,
-    /// What the caller named: a version or an alias.
+    /// The qualifier in the call: a version or an alias.
     pub qualifier: String,
     /// When it began, Unix milliseconds.
     pub start_ms: i64,
     /// False while it runs.
     pub finished: bool,
-    /// How it ended. `None` while it runs, and when `finished`: Sampan was stopped while it ran
+    /// Its outcome. `None` while it runs, and when `finished`: Sampan was stopped while it ran
     /// (interrupted).
     pub status: Option<RunStatus>,
-    /// What the caller got, cut at `ret_msg_bytes_max`; empty while it runs.
+    /// The result returned to the caller, cut at `ret_msg_bytes_max`; empty while it runs.
     pub ret_msg: String,
     /// Run time in microseconds; 0 while it runs.
     pub duration_us: u64,
@@ -50,20 +50,20 @@ pub struct Invocation {
 /// One page of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// How many invocations match, on all pages.
+    /// Number of matching invocations, on all pages.
     pub total: usize,
     /// Those of this page, in order.
     pub invocations: Vec<Invocation>,
 }
 
 impl Page {
-    /// Those that are over without a recorded status.
+    /// Invocations that ended without a recorded status.
     pub(crate) fn interrupted(&self) -> impl Iterator<Item = &Invocation> {
         self.invocations.iter().filter(|run| run.finished && run.status.is_none())
     }
 }
 
-/// Said at the end of a log that did not fit in the page.
+/// Last line of a log that did not fit in the page.
 const LEFT_OUT: &str = "[PLATFORM] The rest of this log is left out here: ask for this request alone.\n";
 
 /// Answers `query`. `runs`: whether an invocation without an end still runs.
@@ -120,7 +120,7 @@ impl Logs<'_> {
             version: entry.callee.version,
             qualifier: entry.callee.qualifier.to_string(),
             start_ms: entry.start_ms,
-            // One whose end was lost is over, without a status.
+            // An invocation whose end was lost has ended, without a status.
             finished: entry.outcome.is_some() || !runs(&entry.request_id),
             status: entry.outcome.and_then(|outcome| outcome.status),
             ret_msg: String::new(),
@@ -141,8 +141,8 @@ impl Logs<'_> {
     }
 
     fn add(&mut self, invocation: &mut Invocation, row: &[u8]) {
-        // Stretches hold rows of other requests too; looking for the id is far cheaper than reading
-        // each as JSON.
+        // Extents contain rows of other requests too; searching for the id is far cheaper than
+        // parsing each row as JSON.
         let id = &invocation.request_id;
         let Some(row) = std::str::from_utf8(row).ok().filter(|text| text.contains(id.as_str())) else { return };
         let Some(row) = Row::decode(row.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id)) else { return };
@@ -153,7 +153,7 @@ impl Logs<'_> {
             Kind::End => {
                 invocation.ret_msg = row.message.into_owned();
                 invocation.bill_duration_ms = row.bill_duration_ms.unwrap_or(0);
-                // An interrupted one has it at its beginning alone.
+                // Only the beginning of an interrupted one has it.
                 invocation.retry_num = invocation.retry_num.max(row.retry_num.unwrap_or(0));
             }
         }

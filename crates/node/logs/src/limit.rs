@@ -1,15 +1,15 @@
-//! How much one instance may write. Pure: time is given.
+//! Rate limits of an instance's output. Pure: time is a parameter.
 
 use std::time::{Duration, Instant};
 
 use crate::Config;
 
-/// Share of both bursts that a request may write whatever was written before it.
+/// Share of both bursts that a request may write regardless of earlier output.
 const REQUEST_SHARE: f64 = 0.01;
 
-/// A token bucket for lines and one for bytes. After a refusal it stays closed until a tenth of
-/// both bursts is there again: a flood is then cut in stretches of about a second, each reported
-/// once, instead of line by line.
+/// A token bucket for lines and one for bytes. After a rejection it stays closed until a tenth of
+/// both bursts is available again: a flood is then cut in stretches of about a second, each
+/// reported once, instead of line by line.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     lines: Bucket,
@@ -45,8 +45,8 @@ impl Limiter {
         }
     }
 
-    /// A new request begins: it may write a little even when the one before it used up everything,
-    /// so that a flood never hides what comes after it.
+    /// Begins a new request, which may write a little even if the previous one used up everything,
+    /// so that a flood never hides the output after it.
     pub(crate) fn begin_request(&mut self) {
         self.closed = false;
         for bucket in [&mut self.lines, &mut self.bytes] {
@@ -54,7 +54,7 @@ impl Limiter {
         }
     }
 
-    /// Whether a line of `bytes` bytes may pass; takes its tokens if so.
+    /// Whether a line of `bytes` bytes is within the limits; takes its tokens if so.
     pub(crate) fn allow(&mut self, bytes: usize, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = self.filled_at.max(now);
@@ -75,8 +75,8 @@ impl Limiter {
 }
 
 /// Rate limit of reading one instance: several times the rate at which its output is kept, so that
-/// the excess is dropped and reported, and no faster, so that a flood costs little. The rest waits
-/// in the pipe, and with it the instance.
+/// the excess is dropped and reported, but no faster, so that a flood costs little. The rest stays
+/// in the pipe, which blocks the instance.
 #[derive(Debug)]
 pub(crate) struct ReadRate {
     lines: Bucket,
@@ -84,7 +84,7 @@ pub(crate) struct ReadRate {
     filled_at: Instant,
 }
 
-/// Longest pause; whatever settles the instance meanwhile does not add to it.
+/// Longest pause; output read by settling the instance meanwhile does not extend it.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl ReadRate {
@@ -97,7 +97,7 @@ impl ReadRate {
         }
     }
 
-    /// Takes note of what was read; how long to read nothing more.
+    /// Records a read; returns how long to pause.
     pub(crate) fn took(&mut self, lines: usize, bytes: usize, now: Instant) -> Duration {
         let seconds = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = self.filled_at.max(now);

@@ -1,5 +1,4 @@
-//! Single lines across invocations: what a follower sees, which are wanted, and pages of them with
-//! a cursor.
+//! Single lines across invocations: filters, followers, and pages with a cursor.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +9,7 @@ use types::{FunctionKey, FunctionName, InstanceId, Namespace, RequestId, Version
 use crate::Error;
 use crate::extents::Position;
 
-/// Where a line comes from.
+/// Source of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
@@ -25,20 +24,20 @@ pub enum Stream {
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was read or made, Unix milliseconds.
+    /// Time of reading or creation, Unix milliseconds.
     pub time_ms: i64,
     /// The function.
     pub function: FunctionKey,
     /// The version that runs.
     pub version: VersionName,
-    /// What the caller of the request named; the version for lines of no request.
+    /// The qualifier of the request; the version for lines outside requests.
     pub qualifier: String,
     /// The request it belongs to; `None` for output between requests and of instances with several
     /// at once.
     pub request_id: Option<RequestId>,
     /// The instance that wrote it; `None` for the platform's lines of a request.
     pub instance: Option<InstanceId>,
-    /// Where it comes from.
+    /// Its source.
     pub stream: Stream,
     /// The line without its newline.
     pub text: String,
@@ -50,7 +49,7 @@ impl Line {
     }
 }
 
-/// Which lines are wanted; conditions are joined by AND.
+/// A filter of lines; conditions are joined by AND.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// Of this namespace.
@@ -63,10 +62,10 @@ pub struct Filter {
     pub request_id: Option<RequestId>,
     /// Of instances whose id begins so.
     pub instance: Option<String>,
-    /// Of no request: printed between two, at the start, or by an instance that serves several at
-    /// once.
+    /// Outside requests: printed between two, at the start, or by an instance that serves several
+    /// at once.
     pub outside_requests: bool,
-    /// Of requests that ended other than well; their lines come where they ended.
+    /// Of failed requests; their lines appear at the position of their end.
     pub failed: bool,
     /// Of this time or later, Unix milliseconds.
     pub start_ms: i64,
@@ -90,7 +89,7 @@ impl Filter {
         }
     }
 
-    /// Whether a line is wanted.
+    /// Whether a line matches.
     pub(crate) fn matches(&self, line: &Line) -> bool {
         (self.start_ms..=self.end_ms).contains(&line.time_ms)
             && line.function.namespace == self.namespace
@@ -102,7 +101,7 @@ impl Filter {
     }
 }
 
-/// A place behind a line, to go on from. Its text form is opaque to clients.
+/// A position after a line, to continue from. Its text form is opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(pub(crate) Position);
 
@@ -122,19 +121,19 @@ impl FromStr for Cursor {
     }
 }
 
-/// Some lines, in the order written.
+/// A page of lines, in the order written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinePage {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Where to go on; the same place when nothing new is there. Of the newest lines: behind all of
-    /// them.
+    /// The cursor to continue from; unchanged when there is nothing new. For the newest lines:
+    /// after all of them.
     pub next: Cursor,
-    /// True when the log may have more lines: behind these, or before the newest ones.
+    /// Whether the log may have more lines: after these, or before the newest ones.
     pub more: bool,
 }
 
-/// What a follower gets.
+/// An item of a follower's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Followed {
     /// A line, as soon as it is written.

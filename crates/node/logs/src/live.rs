@@ -1,5 +1,5 @@
-//! Invocations that run, and the tails of those that ended lately. In memory; every request passes
-//! here twice, so the map is cut into shards that are locked for a lookup only.
+//! Running invocations, and the tails of those that ended recently. In memory; every request is
+//! looked up here twice, so the map is split into shards, which are locked for a lookup only.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -29,12 +29,12 @@ struct State {
     /// Output taken so far; platform lines do not count.
     output_bytes: usize,
     end: Option<End>,
-    /// Its beginning waits in the queue and nothing of it behind: an end without texts needs no
-    /// record of its own.
+    /// Whether its beginning is in the queue without later records of it: an end without texts then
+    /// needs no record of its own.
     only_begin_queued: bool,
 }
 
-/// Which of the lines made from the record the tail has by now.
+/// The record's platform lines that the tail has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InTail {
     None,
@@ -42,19 +42,19 @@ enum InTail {
     End,
 }
 
-/// What became of an end.
+/// Outcome of recording an end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Finish {
     /// It had ended before.
     Repeated,
-    /// It is written with the beginning that waits in the queue.
+    /// It is written with the queued beginning.
     Joined,
-    /// It has been queued as a record of its own.
+    /// It was queued as a record of its own.
     Queued,
 }
 
 impl State {
-    /// Makes the lines of the beginning and of the end, where they are missing.
+    /// Adds the lines of the beginning and of the end, unless the tail has them.
     fn complete_tail(&mut self, begin: &Begin) {
         let State { tail, in_tail, end, .. } = self;
         if *in_tail == InTail::None {
@@ -93,7 +93,7 @@ impl Request {
         fits
     }
 
-    /// Shows a line in the tail, before it is queued.
+    /// Adds a line to the tail, before it is queued.
     pub(crate) fn push(&self, line: &str) {
         let mut state = self.state.lock();
         state.only_begin_queued = false;
@@ -108,18 +108,18 @@ impl Request {
         state.tail.last(bytes).to_owned()
     }
 
-    /// The queue refused its beginning.
+    /// Records that the queue rejected its beginning.
     pub(crate) fn begin_refused(&self) {
         self.state.lock().only_begin_queued = false;
     }
 
-    /// Takes the first end; `queue` is called, under the lock, where it needs a record.
+    /// Accepts the first end; calls `queue`, under the lock, if it needs a record.
     pub(crate) fn finish(&self, end: End, queue: impl FnOnce(&End)) -> Finish {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return Finish::Repeated;
         }
-        // Room for an end was taken with the beginning, but not for its texts.
+        // The beginning reserved room for an end, but not for its texts.
         state.only_begin_queued &= end.text_bytes() == 0;
         let joined = state.only_begin_queued;
         let end = state.end.insert(end);
@@ -138,7 +138,7 @@ impl Request {
         state.end.as_ref().filter(|_| joined).map(write)
     }
 
-    /// Calls `write` with the end; from then on only what its tail needs is kept.
+    /// Calls `write` with the end; from then on only the parts that the tail needs are kept.
     pub(crate) fn write_end<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let end = state.end.as_mut()?;
@@ -156,7 +156,7 @@ impl Request {
 pub(crate) struct Live {
     hasher: RandomState,
     shards: [Mutex<HashMap<RequestId, Arc<Request>, RandomState>>; SHARDS],
-    /// Ended ones, oldest first.
+    /// Ended invocations, oldest first.
     finished: Mutex<VecDeque<Arc<Request>>>,
     finished_max: usize,
 }
@@ -191,7 +191,7 @@ impl Live {
         self.shard(&id).lock().insert(id, request);
     }
 
-    /// Forgets one that is not to be recorded.
+    /// Removes an invocation that is not recorded.
     pub(crate) fn remove(&self, id: &RequestId) {
         self.shard(id).lock().remove(id);
     }
@@ -204,7 +204,7 @@ impl Live {
             if finished.len() > self.finished_max { finished.pop_front() } else { None }
         };
         if let Some(old) = forgotten {
-            // A retry has the id of the try before it.
+            // A retry has the id of the previous attempt.
             let mut shard = self.shard(&old.begin.request_id).lock();
             if shard.get(&old.begin.request_id).is_some_and(|kept| Arc::ptr_eq(kept, &old)) {
                 shard.remove(&old.begin.request_id);

@@ -1,6 +1,5 @@
-//! The platform's lines that repeat the record of an invocation (contract 4.6): START, END and
-//! Report. They are made where they are written or read, so that a request carries none of them.
-//! Pure.
+//! Platform lines that repeat the record of an invocation (contract 4.6): START, END and Report.
+//! They are formatted when they are written or read, so that a request does not carry them. Pure.
 
 use std::fmt::Write;
 
@@ -63,7 +62,7 @@ pub(crate) fn number(out: &mut String, number: impl itoa::Integer) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
-/// The same text as that of the number of MB as an `f64`, by whole numbers where those are exact.
+/// The same text as the number of MB as an `f64`, computed with integers where those are exact.
 fn megabytes(out: &mut String, bytes: u64) {
     if !bytes.is_multiple_of(PAGE) || bytes > 1 << 43 {
         write!(out, "{}", bytes as f64 / MB as f64).expect("writing to a String cannot fail");

@@ -1,4 +1,4 @@
-//! Which invocations are asked for, and in which order. Pure.
+//! Selection and order of invocations. Pure.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use types::{FunctionName, Namespace, RequestId, RunStatus};
 use crate::entry::Entry;
 use crate::segment_index::{Group, duration_us, id_number, memory_kib};
 
-/// Which ends are asked for.
+/// Filter by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Ret {
     /// All, running ones too.
     #[default]
     Any,
-    /// Ended other than well, interrupted ones too.
+    /// Failed, including interrupted ones.
     Failed,
-    /// Ended well.
+    /// Succeeded.
     Succeeded,
-    /// Ended with one of these.
+    /// Ended with one of these statuses.
     In(Vec<RunStatus>),
 }
 
-/// What a page of invocations is sorted by; equal ones by start time.
+/// Sort key of a page of invocations; equal ones by start time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OrderBy {
     /// When it began.
@@ -36,7 +36,7 @@ pub enum OrderBy {
     FunctionName,
 }
 
-/// A question about invocations; conditions are joined by AND.
+/// A query of invocations; conditions are joined by AND.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// Of this namespace.
@@ -51,7 +51,7 @@ pub struct Query {
     pub start_ms: i64,
     /// Begun at this time or earlier, Unix milliseconds.
     pub end_ms: i64,
-    /// Ended so.
+    /// Filter by outcome.
     pub ret: Ret,
     /// Sorted by this.
     pub order_by: OrderBy,
@@ -90,7 +90,7 @@ impl Query {
             && self.ret.matches(entry.outcome.map(|outcome| outcome.status))
     }
 
-    /// Whether an end of a group may be wanted, by all but its time.
+    /// Whether the query can match ends of a group, regardless of their time.
     pub(crate) fn wants(&self, group: &Group) -> bool {
         self.qualifier.as_deref().is_none_or(|q| q == group.qualifier || q == group.version.to_string())
             && self.ret.matches(Some(group.status()))
@@ -109,13 +109,13 @@ impl Query {
         if self.descending { order.reverse() } else { order }
     }
 
-    /// How many of the first ones must be known to cut out the page.
+    /// Number of leading invocations that determine the page.
     pub(crate) fn reach(&self, page_len_max: usize) -> usize {
         self.offset.saturating_add(self.limit.min(page_len_max))
     }
 }
 
-/// What an invocation is ordered by.
+/// Sort key of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rank {
     pub(crate) name: Arc<str>,

@@ -1,5 +1,5 @@
-//! The queue to the writer: records in the order sent, bounded in bytes, never waiting. One lock,
-//! held while a pointer is moved in or all of them are taken.
+//! The queue to the writer: records in the order sent, bounded in bytes; senders never wait. One
+//! lock, held while a pointer is moved in or all of them are taken.
 
 use std::sync::Arc;
 
@@ -8,8 +8,7 @@ use tokio::sync::Notify;
 
 use crate::record::Record;
 
-/// Makes the two ends of a queue that takes lines up to `bytes_max` and other records up to twice
-/// that.
+/// Creates a queue that takes lines up to `bytes_max` and other records up to twice that.
 pub(crate) fn queue(bytes_max: usize) -> (Sender, Receiver) {
     let shared = Arc::new(Queue { bytes_max, ..Queue::default() });
     (Sender(shared.clone()), Receiver(shared))
@@ -28,7 +27,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     records: Vec<Record>,
-    /// Of what waits and of what is being written.
+    /// Bytes of queued records and of those being written.
     bytes: usize,
     lost: u64,
     writer_sleeps: bool,
@@ -40,7 +39,7 @@ struct Waiting {
 #[derive(Clone)]
 pub(crate) struct Sender(Arc<Queue>);
 
-/// The queue was full, or the writer has ended; the record is gone.
+/// The queue was full, or the writer has ended; the record was dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
@@ -79,7 +78,7 @@ impl Sender {
 pub(crate) struct Receiver(Arc<Queue>);
 
 impl Receiver {
-    /// Waits until something waits. Safe to cancel.
+    /// Waits until the queue has a record. Safe to cancel.
     pub(crate) async fn first(&self) {
         loop {
             {
@@ -98,20 +97,20 @@ impl Receiver {
         self.0.half_full.notified().await;
     }
 
-    /// Takes all that waits; its bytes count until they are [`Receiver::written`].
+    /// Takes all records; their bytes count until [`Receiver::written`].
     pub(crate) fn take(&self) -> Vec<Record> {
         let mut waiting = self.0.waiting.lock();
-        // About as much comes until the next time.
+        // The next batch is likely to be about as large.
         let next = Vec::with_capacity(waiting.records.len());
         std::mem::replace(&mut waiting.records, next)
     }
 
-    /// Gives back the room of records that were taken.
+    /// Releases the bytes of records that were taken.
     pub(crate) fn written(&self, bytes: usize) {
         self.0.waiting.lock().bytes -= bytes;
     }
 
-    /// Records refused since the last call.
+    /// Records rejected since the last call.
     pub(crate) fn take_lost(&self) -> u64 {
         std::mem::take(&mut self.0.waiting.lock().lost)
     }

@@ -1,9 +1,9 @@
-//! The output of one instance: its two pipes, read from outside, split into lines, limited, and
-//! given to the request that the instance serves.
+//! The output of one instance: its two pipes, read outside the instance, split into lines, rate
+//! limited, and assigned to the request that the instance serves.
 //!
-//! The pipes are read under one lock, by the instance's task when there is something to read, and
-//! by the caller that settles the instance: what was written before the call is then read at once,
-//! without a hop to the task.
+//! The pipes are read under one lock, by the instance's task when they are readable, and by the
+//! caller that settles the instance: earlier output is then read at once, without waiting for the
+//! task.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -30,8 +30,8 @@ pub struct Stdio {
     pub stderr: OwnedFd,
 }
 
-/// Bytes taken from a pipe by one system call, and by its task between two yields: a worker has
-/// others to serve.
+/// Bytes read from a pipe by one system call, and by its task between two yields, so that the
+/// worker can serve other tasks.
 const READ_BYTES: usize = 16 << 10;
 
 /// The reader of one instance.
@@ -50,7 +50,7 @@ struct State {
     stderr: Splitter,
     limiter: Limiter,
     rate: ReadRate,
-    /// What was dropped and not yet reported, by [`DropReason`].
+    /// Unreported dropped output, by [`DropReason`].
     dropped: [Dropped; 3],
 }
 
@@ -83,7 +83,7 @@ enum PipeState {
 }
 
 impl Reader {
-    /// Makes the pipes. Must be called within a tokio runtime.
+    /// Creates the pipes. Must be called within a tokio runtime.
     pub(crate) fn new(origin: Origin, sink: Sink) -> io::Result<(Self, Stdio)> {
         let (stdout, stdout_write) = pipe()?;
         let (stderr, stderr_write) = pipe()?;
@@ -100,7 +100,7 @@ impl Reader {
         Ok((reader, Stdio { stdout: stdout_write, stderr: stderr_write }))
     }
 
-    /// Reads until both pipes have no writer left or the reader is detached.
+    /// Reads until all writers of both pipes are closed or the reader is detached.
     pub(crate) async fn run(&self) {
         tokio::join!(self.follow(Stream::Stdout), self.follow(Stream::Stderr));
         self.close_lines(&mut self.state.lock());
@@ -113,7 +113,7 @@ impl Reader {
                 biased;
                 () = self.detached.cancelled() => return,
                 ready = self.pipe(stream).readable() => ready,
-                // A prompt, or a progress bar: followers see it before its newline comes.
+                // A prompt, or a progress bar: followers get it before its newline arrives.
                 () = tokio::time::sleep(self.sink.config.line_wait()), if has_begun => {
                     self.close_line(&mut self.state.lock(), stream);
                     continue;
@@ -130,35 +130,35 @@ impl Reader {
                         return;
                     }
                 }
-                // There may be more at once, again and again.
+                // The pipe may stay readable.
                 PipeState::More => tokio::task::yield_now().await,
                 PipeState::Empty => {}
             }
         }
     }
 
-    /// Reads what was in the pipes when it was called; ends lines that have begun.
+    /// Reads the content of the pipes at the time of the call; ends incomplete lines.
     pub(crate) fn settle(&self) {
         self.catch_up();
         self.close_lines(&mut self.state.lock());
     }
 
-    /// Reads what was in the pipes when it was called. A line that has begun goes on: programs
-    /// write one in pieces.
+    /// Reads the content of the pipes at the time of the call. An incomplete line continues:
+    /// programs write one in pieces.
     pub(crate) fn catch_up(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             // Not until the pipe is empty: an instance that keeps writing would never settle.
             let pipe = self.pipe(stream);
             let waiting = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
-            // Straight from the kernel: the runtime may not have noticed yet that there is
-            // something to read.
+            // By a direct system call: the runtime may not have noticed yet that the pipe is
+            // readable.
             let read = |buffer: &mut [u8]| rustix::io::read(pipe, buffer).map_err(io::Error::from);
             self.read_up_to(stream, usize::try_from(waiting).unwrap_or(usize::MAX), read);
         }
     }
 
-    /// From now on output belongs to `owner`. A line that has begun ends before another request's;
-    /// otherwise it goes on.
+    /// Assigns output to `owner` from now on. An incomplete line ends before another request's;
+    /// otherwise it continues.
     pub(crate) fn assign(&self, owner: Option<&RequestId>) {
         let mut state = self.state.lock();
         if state.owner.as_ref() != owner {
@@ -172,7 +172,8 @@ impl Reader {
         }
     }
 
-    /// Reads what is there and closes the pipes, also while others hold the write ends.
+    /// Reads the remaining output and closes the pipes, even while other processes hold the write
+    /// ends.
     pub(crate) fn detach(&self) {
         self.settle();
         self.detached.cancel();
@@ -182,7 +183,7 @@ impl Reader {
         if stream == Stream::Stderr { &self.stderr } else { &self.stdout }
     }
 
-    /// Reads at most `bytes_max` with `read`; also how long to wait before the next read.
+    /// Reads at most `bytes_max` with `read`; also returns the pause before the next read.
     fn read_up_to(
         &self,
         stream: Stream,
@@ -214,7 +215,7 @@ impl Reader {
         (pipe_state, state.rate.took(lines, bytes_max - left, Instant::now()))
     }
 
-    /// Splits what was read; how many lines it ended.
+    /// Splits the bytes into lines; returns the number of ended lines.
     fn take(&self, state: &mut State, stream: Stream, bytes: &[u8]) -> usize {
         let State { owner, stdout, stderr, limiter, dropped, .. } = state;
         let splitter = if stream == Stream::Stderr { stderr } else { stdout };
@@ -226,14 +227,14 @@ impl Reader {
         lines
     }
 
-    /// Ends lines that have begun, and reports what was dropped.
+    /// Ends incomplete lines, and reports dropped output.
     fn close_lines(&self, state: &mut State) {
         self.close_line(state, Stream::Stdout);
         self.close_line(state, Stream::Stderr);
         self.report_dropped(state.owner.as_ref(), &mut state.dropped);
     }
 
-    /// Ends the line of a stream that has begun.
+    /// Ends the incomplete line of a stream.
     fn close_line(&self, state: &mut State, stream: Stream) {
         let State { owner, stdout, stderr, limiter, dropped, .. } = state;
         let splitter = if stream == Stream::Stderr { stderr } else { stdout };
@@ -267,8 +268,8 @@ impl Reader {
         }
     }
 
-    /// Reports what was dropped since the last report, one line for each reason; a line that is
-    /// refused is retried later.
+    /// Reports output dropped since the last report, one line for each reason; a rejected line is
+    /// retried later.
     fn report_dropped(&self, owner: Option<&RequestId>, dropped: &mut [Dropped; 3]) {
         for why in [DropReason::Rate, DropReason::RequestFull, DropReason::QueueFull] {
             let Dropped { lines, bytes } = dropped[why as usize];
@@ -284,7 +285,7 @@ impl Reader {
         }
     }
 
-    /// A line of the platform's in the instance's log. One that cannot be queued is lost.
+    /// Writes a platform line to the instance's log. It is lost if the queue is full.
     pub(crate) fn platform(&self, line: &str) {
         let owner = self.state.lock().owner.clone();
         let request = owner.as_ref().and_then(|id| self.sink.live.get(id));

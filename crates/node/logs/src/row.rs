@@ -15,10 +15,10 @@ use crate::extents::Extents;
 use crate::lines::{Line, Stream};
 use crate::run::End;
 
-/// `SCF_StatusCode` while a run lasts (contract 4.5).
+/// `SCF_StatusCode` of a running invocation (contract 4.5).
 pub(crate) const RUNNING: u16 = 202;
 
-/// What an index wants of every row.
+/// The fields of every row that an index needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head<'a> {
     pub(crate) kind: Kind,
@@ -29,8 +29,8 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// Reads the first fields, in the order in which [`Row::encode`] writes them, which is far
-    /// cheaper than reading the whole row as JSON. Names have no character that JSON escapes.
-    /// `None` for anything else.
+    /// cheaper than parsing the whole row as JSON. Names have no character that JSON escapes.
+    /// `None` for other texts.
     pub(crate) fn of(row: &'a [u8]) -> Option<Self> {
         let (kind, rest) = between(row, b"{\"Record\":\"", b"\"")?;
         let (time, rest) = between(rest, b",\"SCF_LogTime\":", b",")?;
@@ -53,7 +53,7 @@ fn between<'a>(bytes: &'a [u8], before: &[u8], after: &[u8; 1]) -> Option<(&'a s
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
 }
 
-/// What a row is.
+/// Kind of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -77,7 +77,7 @@ pub(crate) struct Row<'a> {
     /// The version that ran.
     #[serde(rename = "SCF_Qualifier")]
     pub(crate) version: VersionName,
-    /// The alias that the caller named; empty when it named the version.
+    /// The alias in the call; empty for a version.
     #[serde(rename = "SCF_Alias", borrow, default, skip_serializing_if = "str::is_empty")]
     alias: Cow<'a, str>,
     #[serde(rename = "SCF_RequestId", default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ pub(crate) struct Row<'a> {
     kind_of_line: Cow<'a, str>,
     #[serde(rename = "SCF_Level", borrow)]
     level: Cow<'a, str>,
-    /// The line; of an end, what the caller got.
+    /// The line; in an end row, the result returned to the caller.
     #[serde(rename = "SCF_Message", borrow, default)]
     pub(crate) message: Cow<'a, str>,
     /// 202 while it runs; absent from the end of an interrupted one.
@@ -123,7 +123,7 @@ fn no_lines(lines: &[String]) -> bool {
     lines.is_empty()
 }
 
-/// How a run ended, as its `end` row has it.
+/// Outcome of a run in its `end` row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// `None`: Sampan stopped while it ran.
@@ -139,7 +139,7 @@ impl From<&End> for Outcome {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a row; `None` for anything that is none (a torn line, another program's).
+    /// Parses a row; `None` for anything else (a torn line, another program's).
     pub(crate) fn decode(line: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
@@ -149,7 +149,7 @@ impl<'a> Row<'a> {
         Some(FunctionKey { namespace: self.namespace.parse().ok()?, name: self.function.parse().ok()? })
     }
 
-    /// What the caller named.
+    /// The qualifier in the call.
     pub(crate) fn qualifier(&self) -> Qualifier {
         match &*self.alias {
             "" => Qualifier::Version(self.version),
@@ -157,7 +157,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// How the run ended; `None` for other rows than ends.
+    /// The run's outcome; `None` for other rows than ends.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         (self.kind == Kind::End).then(|| Outcome {
             status: self.status.and_then(|code| RunStatus::try_from(code).ok()),

@@ -1,4 +1,4 @@
-//! A run as its caller records it: how it begins, and how it ends.
+//! The beginning and the end of a run, as its caller records them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct Begin {
     pub function: Arc<FunctionRecord>,
     /// The version that the qualifier led to.
     pub version: VersionName,
-    /// What the caller named: a version or an alias.
+    /// The qualifier in the call: a version or an alias.
     pub qualifier: Qualifier,
     /// When it began, Unix milliseconds.
     pub start_ms: i64,
@@ -28,7 +28,7 @@ pub struct Begin {
 pub struct End {
     /// Status of the run.
     pub status: RunStatus,
-    /// What the caller got; the record keeps the first `ret_msg_bytes_max` bytes.
+    /// The result returned to the caller; the record keeps the first `ret_msg_bytes_max` bytes.
     pub ret_msg: String,
     /// Run time in microseconds.
     pub duration_us: u64,

@@ -1,5 +1,5 @@
-//! Lines read back from the segments: pages from a cursor on, and the newest ones from the end
-//! back. Blocking; must not be called on a runtime's worker.
+//! Reads lines back from the segments: pages from a cursor on, and the newest ones from the end
+//! backwards. Blocking; must not be called on a runtime's worker.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,7 +14,7 @@ use crate::row::Row;
 use crate::segments::{Form, Segment, Segments};
 use crate::{Config, Error, select};
 
-/// Reads up to `limit` wanted lines behind `after`, or from the filter's time on; more when the
+/// Reads up to `limit` matching lines after `after`, or from the filter's time on; more when the
 /// first row alone has more. Stops early, with `more`, when it has read `scan_bytes_max` or the
 /// page is full.
 pub(crate) fn forward(
@@ -62,7 +62,7 @@ pub(crate) fn forward(
                     return Ok(LinePage { lines, next: Cursor(position), more: true });
                 }
                 let of_row = wanted.of_row(row)?;
-                // The lines of a row are one place, so they stay together.
+                // The lines of a row share one cursor, so they stay together.
                 if !lines.is_empty() && lines.len() + of_row.len() > limit {
                     return Ok(LinePage { lines, next: Cursor(position), more: true });
                 }
@@ -76,7 +76,7 @@ pub(crate) fn forward(
     Ok(LinePage { lines, next: Cursor(position), more: false })
 }
 
-/// Reads the newest `limit` wanted lines. Stops early, with `more`, when it has read
+/// Reads the newest `limit` matching lines. Stops early, with `more`, when it has read
 /// `newest_scan_bytes_max` or the page is full.
 pub(crate) fn newest(archive: &Archive, filter: &Filter, limit: usize, config: &Config) -> Result<LinePage, Error> {
     let all = archive.segments.all();
@@ -111,7 +111,8 @@ struct Back<'a> {
 }
 
 impl Back<'_> {
-    /// Takes the wanted lines of the newest `bytes_max` bytes; false when there may be older ones.
+    /// Takes the matching lines of the newest `bytes_max` bytes; false when there may be older
+    /// ones.
     fn segments(&mut self, all: Vec<(u64, Segment)>, bytes_max: u64) -> Result<bool, Error> {
         let mut left_bytes = bytes_max;
         for (number, segment) in all.into_iter().rev() {
@@ -125,8 +126,7 @@ impl Back<'_> {
         Ok(true)
     }
 
-    /// Takes the wanted lines of a segment; false when there may be older ones that were not looked
-    /// at.
+    /// Takes the matching lines of a segment; false when it may have older ones that were not read.
     fn segment(&mut self, number: u64, segment: &Segment, left_bytes: &mut u64) -> Result<bool, Error> {
         let segments = &self.wanted.archive.segments;
         let failed = |source| Error::ReadSegment { path: segments.path(number, Form::Plain), source };
@@ -184,12 +184,12 @@ impl Back<'_> {
     }
 }
 
-/// Which lines of a row are wanted.
+/// Matches rows against a filter.
 struct Wanted<'a> {
     archive: &'a Archive,
     filter: &'a Filter,
-    /// What the JSON of each row of the function has; looking for it is far cheaper than reading
-    /// each row as JSON.
+    /// Text in the JSON of each row of the function; searching for it is far cheaper than parsing
+    /// each row.
     mark: Option<String>,
 }
 
@@ -199,10 +199,10 @@ impl<'a> Wanted<'a> {
         Self { archive, filter, mark }
     }
 
-    /// The stretches of a segment that may have wanted rows, in order, by its index; `None` where
-    /// it has none.
+    /// The parts of a segment that may have matching rows, in order, by its index; `None` without
+    /// an index.
     fn stretches(&self, number: u64, segment: &Segment) -> io::Result<Option<Vec<Range<u64>>>> {
-        // One that is damaged is built again by the next question about invocations.
+        // The next query of invocations rebuilds a damaged index.
         let Ok(Some(index)) = self.archive.indexes.open_existing(number) else { return Ok(None) };
         let directory = &index.directory;
         let name = self.filter.function.as_ref().map(FunctionName::as_str);
@@ -224,8 +224,8 @@ impl<'a> Wanted<'a> {
         Ok(Some(wanted.map(|(number, block)| block.offset..end_of(number)).collect()))
     }
 
-    /// Whether rows of a time may have wanted lines. Those of a failed request are older than its
-    /// end.
+    /// Whether rows of a time range may have matching lines. Those of a failed request are older
+    /// than its end.
     fn reaches(&self, oldest_ms: i64, newest_ms: i64) -> bool {
         newest_ms >= self.filter.start_ms && (self.filter.failed || oldest_ms <= self.filter.end_ms)
     }
@@ -260,7 +260,7 @@ fn lines_of_request(segments: &Segments, extents: &Extents, id: &RequestId) -> R
         let Some(mut file) = segments.read(extent.segment).map_err(failed)? else { continue };
         let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
         for row in file.read(extent.offset, len).map_err(failed)?.split(|b| *b == b'\n') {
-            // Stretches hold rows of other requests too.
+            // Extents contain rows of other requests too.
             let Some(text) = std::str::from_utf8(row).ok().filter(|text| text.contains(id.as_str())) else { continue };
             let row = Row::decode(text.as_bytes()).filter(|row| row.request_id.as_ref() == Some(id));
             lines.extend(row.map(Row::into_lines).unwrap_or_default());

@@ -1,25 +1,25 @@
-//! Why a root file system cannot be made.
+//! Errors of creating root file systems.
 
 use types::Digest;
 
-/// Why a root file system cannot be made.
+/// An error of creating a root file system.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A layer went away.
+    /// A layer is missing.
     #[error("layer {diff_id} is not here")]
     MissingLayer {
-        /// Which one.
+        /// Its diff id.
         diff_id: Digest,
     },
-    /// A layer does not fit those below it.
+    /// A layer cannot be merged with those below it.
     #[error("layer {diff_id} cannot be put on those below it")]
     Layer {
-        /// Which one.
+        /// Its diff id.
         diff_id: Digest,
-        /// Why.
+        /// The cause.
         source: layer_index::Error,
     },
-    /// The content store refused or failed.
+    /// The content store failed.
     #[error(transparent)]
     Content(#[from] content_store::Error),
 }

@@ -1,8 +1,8 @@
-//! A tree of layers written out as plain files. Blocks.
+//! Writes a tree of layers as plain files. Blocks.
 //!
 //! The tree is already merged and every path in it is clean, so nothing is ever opened through a
-//! link: each directory is made here, and opened by its name from the one above it, or by a path
-//! that the kernel may follow no link of.
+//! link: each directory is created here, and opened by its name in its parent, or by a path for
+//! which the kernel follows no link.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -31,7 +31,7 @@ pub(crate) fn write(tree: &Tree, devices: &[PathBuf], root: &Path) -> Result<(),
 
 struct Writer<'a> {
     devices: Vec<File>,
-    /// The directory that is being filled and those above it, outermost first, by their paths.
+    /// The current directory and its ancestors, outermost first, by their paths.
     open: Vec<(Vec<u8>, OwnedFd)>,
     /// First path of each inode that has several.
     linked: HashMap<u64, Vec<u8>>,
@@ -76,13 +76,13 @@ impl Writer<'_> {
         set_named(dir, name, visit.meta, link).map_err(failed("set owner, mode and attributes of"))
     }
 
-    /// Closes directories until the one that `path` is in is the last; gives the name in it.
+    /// Closes directories until the parent of `path` is the last; returns the name in it.
     fn enter<'p>(&mut self, path: &'p [u8]) -> &'p [u8] {
         let (parent, name) = match path.iter().rposition(|b| *b == b'/') {
             Some(at) => (&path[..at], &path[at + 1..]),
             None => (&b""[..], path),
         };
-        // Directories come before what is in them, so the parent was opened and is still there.
+        // Directories come before their entries, so the parent was opened and is still open.
         while self.open.len() > 1 && self.open.last().is_some_and(|(open, _)| open != parent) {
             self.open.pop();
         }
@@ -123,7 +123,7 @@ impl Writer<'_> {
 
     fn finish(self) -> Result<(), layer_index::Error> {
         let (_, root) = &self.open[0];
-        // The innermost first: nothing is changed in a directory afterwards.
+        // The innermost first, because no directory changes afterwards.
         for (path, time) in self.times.iter().rev() {
             let set = inside(root, path).and_then(|(dir, name)| set_time(&dir, name, *time));
             set.map_err(|e| layer_index::Error::write("set the time of", path, e))?;
@@ -134,8 +134,8 @@ impl Writer<'_> {
     }
 }
 
-/// The directory that `path` is in, and its name there; no link on the way is followed, and none
-/// leads out of the root.
+/// The parent directory of `path`, and the name in it; no link is followed, and the path stays
+/// inside the root.
 fn inside<'p>(root: &OwnedFd, path: &'p [u8]) -> rustix::io::Result<(OwnedFd, &'p [u8])> {
     let (dir, name) = match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -153,7 +153,7 @@ fn copy(device: &File, offset: u64, size: u64, mut file: &File) -> std::io::Resu
     while at < end {
         let begin = match fs::seek(device, SeekFrom::Data(at)) {
             Ok(begin) => begin.min(end),
-            // Nothing but a hole follows.
+            // The rest is a hole.
             Err(Errno::NXIO) => break,
             Err(error) => return Err(error.into()),
         };
@@ -186,7 +186,7 @@ fn set_open(file: impl AsFd + Copy, meta: &Meta) -> rustix::io::Result<()> {
     fs::futimens(file, &timestamps(time(meta)))
 }
 
-/// As [`set_open`], for what is at `name`; a link itself rather than what it points to.
+/// As [`set_open`], for the file at `name`; a link is changed itself, not followed.
 fn set_named(dir: &OwnedFd, name: &[u8], meta: &Meta, link: bool) -> rustix::io::Result<()> {
     fs::chownat(dir, name, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)), AtFlags::SYMLINK_NOFOLLOW)?;
     if !link {
@@ -202,7 +202,7 @@ fn set_time(dir: &OwnedFd, name: &[u8], mtime: (i64, u32)) -> rustix::io::Result
     fs::utimensat(dir, name, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// A path that names `name` in `dir`; only calls that cannot take a descriptor use it.
+/// A path of `name` in `dir`, for calls that cannot take a descriptor.
 fn through_fd(dir: &OwnedFd, name: &[u8]) -> PathBuf {
     Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(OsStr::from_bytes(name))
 }

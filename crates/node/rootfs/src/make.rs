@@ -1,4 +1,4 @@
-//! Layers become a root file system: merged, and written as an EROFS image or as plain files.
+//! Creates a root file system from layers: merges them, and writes an EROFS image or plain files.
 //! Blocks.
 
 use std::collections::HashMap;
@@ -15,15 +15,15 @@ use crate::Error;
 use crate::method::Method;
 use crate::{files, owners};
 
-/// What making a root file system takes.
+/// Resources that creating a root file system takes.
 pub struct Needs {
-    /// Names in it, at most.
+    /// Upper bound of names in it.
     names: u64,
-    /// Bytes of memory, at most.
+    /// Upper bound of memory, in bytes.
     pub memory_bytes: u64,
 }
 
-/// What making the root file system of a stack takes; `None` when it is there, or when a layer is
+/// Resources for the root file system of a stack; `None` when it exists, or when a layer is
 /// missing.
 ///
 /// # Errors
@@ -38,12 +38,12 @@ pub fn needs(layers: &Layers, method: Method, stack: &[Digest]) -> Result<Option
         total += weight;
         list_bytes_max = list_bytes_max.max(list_bytes);
     }
-    // The list of one layer at a time, and the paths of its directories.
+    // One layer's list at a time, and the paths of its directories.
     let memory_bytes = total.merged_bytes().saturating_add(list_bytes_max.saturating_mul(2));
     Ok(Some(Needs { names: total.names(), memory_bytes }))
 }
 
-/// Why a layer could not be put on those below.
+/// A layer that could not be merged.
 enum Unapplied {
     Unread(content_store::Error),
     Unfit(erofs::Error),
@@ -55,7 +55,7 @@ impl From<erofs::Error> for Unapplied {
     }
 }
 
-/// Makes the root file system of a stack of layers, lowest first, unless it is there.
+/// Creates the root file system of a stack of layers, lowest first, unless it exists.
 ///
 /// # Errors
 /// All kinds.
@@ -84,13 +84,13 @@ pub fn name(method: Method, stack: &[Digest]) -> LayerName {
     if method.is_erofs() { LayerName::erofs(stack) } else { LayerName::files(stack) }
 }
 
-/// The name of a stack's root file system that was made before owners were folded, where one still
-/// has to do: plain files are all that is left of their layers.
+/// The name of a stack's root file system from before owners were folded, which is used where only
+/// plain files are left of its layers.
 pub fn unfolded_name(method: Method, stack: &[Digest]) -> Option<LayerName> {
     (!method.is_erofs()).then(|| LayerName::unfolded_files(stack))
 }
 
-/// An error of the whole is told as one of its topmost layer.
+/// Reports an error of the whole stack as one of its topmost layer.
 fn top(stack: &[Digest], error: layer_index::Error) -> Error {
     match stack.last() {
         Some(diff_id) => Error::Layer { diff_id: diff_id.clone(), source: error },
@@ -98,7 +98,7 @@ fn top(stack: &[Digest], error: layer_index::Error) -> Error {
     }
 }
 
-/// A stack of layers as one tree.
+/// A stack of layers, merged into one tree.
 struct Merged {
     tree: Tree,
     devices: Vec<DataFile>,
@@ -150,9 +150,9 @@ impl Merged {
         number
     }
 
-    /// The digest of what was written.
+    /// Writes the EROFS image and returns its digest.
     fn write_erofs(&self, draft: &Draft, stack: &[Digest]) -> Result<Digest, Error> {
-        // The table needs names; the mount goes by their order.
+        // The table needs names; mounting uses their order.
         let device = |(number, file): (usize, &DataFile)| Device { tag: number.to_string(), bytes: file.bytes };
         let devices: Vec<_> = self.devices.iter().enumerate().map(device).collect();
         let image =

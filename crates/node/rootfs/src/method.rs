@@ -1,31 +1,31 @@
-//! The ways in which a root file system can be made and mounted.
+//! Methods of creating and mounting root file systems.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the configuration asks for.
+/// The configured method.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RootfsMode {
-    /// The best that the kernel has, in the order of the others.
+    /// The first supported one of the others, in their order.
     #[default]
     Auto,
     /// EROFS on files (Linux 6.12).
     Erofs,
     /// EROFS on loop devices (Linux 5.19).
     ErofsLoop,
-    /// Plain files, written out for each image.
+    /// Plain files, written for each image.
     Files,
 }
 
-/// What is done.
+/// The method in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// EROFS straight from the files; mounted out of sight if the kernel can take copies of such a
-    /// mount (Linux 6.15).
+    /// EROFS directly on the files; a detached mount if the kernel can copy such a mount (Linux
+    /// 6.15).
     Erofs {
-        /// Whether no path leads to the mount.
+        /// Whether the mount is detached: no path leads to it.
         detached: bool,
     },
     /// EROFS, each file behind a loop device.

@@ -1,4 +1,4 @@
-//! Mounting root file systems, each once however many use it.
+//! Mounts root file systems, each once for all users.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -23,26 +23,26 @@ use crate::method::Method;
 /// Bytes of a sector of a loop device: the block size of the images.
 const SECTOR_BYTES: u32 = 512;
 
-/// A root file system that is there while this lives.
+/// A mounted root file system; unmounted when dropped.
 #[derive(Debug)]
 pub struct Mounted {
     path: PathBuf,
-    /// A mount that no path leads to.
+    /// A detached mount.
     _detached: Option<OwnedFd>,
-    /// Where it is mounted, to be unmounted at the end.
+    /// Its mount point, to be unmounted at the end.
     attached: Option<PathBuf>,
 }
 
 impl Mounted {
-    /// What can be mounted, or opened, as a directory of this process.
+    /// A path in this process for mounting or opening it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Mounts an EROFS image with its devices.
     pub(crate) fn erofs(method: Method, metadata: &Path, devices: &[PathBuf], mounts: &Path) -> io::Result<Self> {
-        // Descriptors, not paths: an option has at most 255 bytes, and a data directory may lie
-        // deep.
+        // Descriptors, not paths: an option has at most 255 bytes, and the path of a data directory
+        // may be longer.
         let open = |path: &Path| File::open(path);
         let files = std::iter::once(metadata).chain(devices.iter().map(PathBuf::as_path));
         let files = files.map(open).collect::<io::Result<Vec<_>>>()?;
@@ -87,8 +87,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Some(path) = &self.attached {
-            // What instances still use goes with the last of them; what cannot be removed is
-            // removed at the next start.
+            // Instances keep a detached mount until their end; the next start removes leftovers.
             let _ = unmount(path, UnmountFlags::DETACH);
             let _ = fs::remove_dir(path);
         }
@@ -99,13 +98,13 @@ fn fd_path(fd: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-/// Takes a copy of the mount at `path`, as each instance does, and lets it go.
+/// Copies the mount at `path` as each instance does, and drops the copy.
 pub(crate) fn copy(path: &Path) -> io::Result<()> {
     open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
     Ok(())
 }
 
-/// Unmounts what is below `mounts`, such as a crash leaves, and removes where it was.
+/// Unmounts leftovers of an earlier run below `mounts`, and removes the mount points.
 ///
 /// # Errors
 /// `Io`.
@@ -114,7 +113,7 @@ pub fn unmount_left(mounts: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(mounts).map_err(|e| failed("list", mounts, e))? {
         let path = entry.map_err(|e| failed("list", mounts, e))?.path();
         match unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-            // It was not mounted yet, or no more.
+            // It was not mounted yet, or no longer.
             Ok(()) | Err(Errno::INVAL) => {}
             Err(error) => return Err(failed("unmount", &path, error.into())),
         }
@@ -123,7 +122,7 @@ pub fn unmount_left(mounts: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is mounted now.
+/// The current mounts.
 pub struct Mounts {
     method: Method,
     dir: PathBuf,
@@ -131,24 +130,23 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// Mounts by `method`, below `dir` when they need a place.
+    /// Mounts by `method`, with mount points below `dir` if needed.
     pub fn new(method: Method, dir: PathBuf) -> Self {
         Self { method, dir, mounted: Mutex::default() }
     }
 
-    /// How they are mounted.
+    /// The method of mounting.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// Forgets what is mounted: it goes with the last that uses it, and what is asked for next is
-    /// mounted anew.
+    /// Drops all mounts: each ends with its last user, and later requests mount again.
     pub fn forget_all(&self) {
         self.mounted.lock().clear();
     }
 
-    /// The root file system that `layers` have under `name`, mounted if it is not yet. Blocks for
-    /// some microseconds.
+    /// The root file system `name` of `layers`, mounted if it is not yet. Blocks for some
+    /// microseconds.
     ///
     /// # Errors
     /// `Io`.

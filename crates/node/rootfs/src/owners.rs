@@ -1,7 +1,7 @@
-//! Owners that no instance has an id for become one that each has.
+//! Folds owners above the mapped ids into one id that every instance has.
 //!
-//! Layers keep their owners as they are; what is folded is each root file system that is made of
-//! them, whose name has a number for that (see `layers`).
+//! Layers keep their owners unchanged; root file systems created from them are folded, and their
+//! names carry the number of these rules (see `layers`).
 
 use erofs::Meta;
 use types::limits::{FOLDED_ID, MAPPED_ID_MAX};
@@ -11,11 +11,11 @@ const ACLS: [&[u8]; 2] = [b"system.posix_acl_access", b"system.posix_acl_default
 /// permissions and id.
 const ACL_HEADER_BYTES: usize = 4;
 const ACL_ENTRY_BYTES: usize = 8;
-/// Tags of entries that name a user or a group; the id of others means nothing.
+/// Tags of entries that name a user or a group; the id of other entries is unused.
 const ACL_USER: u16 = 0x02;
 const ACL_GROUP: u16 = 0x08;
 
-/// Folds owner, group, and those that access control lists name.
+/// Folds owner, group, and those in access control lists.
 pub(super) fn fold(meta: &mut Meta) {
     (meta.uid, meta.gid) = (folded(meta.uid), folded(meta.gid));
     for (_, acl) in meta.xattrs.iter_mut().filter(|(name, _)| ACLS.contains(&name.as_slice())) {
@@ -23,8 +23,8 @@ pub(super) fn fold(meta: &mut Meta) {
     }
 }
 
-/// What stands for an owner in an instance. The largest number is nobody's in Linux, and stays to
-/// be refused.
+/// The folded id of an owner. The largest number is invalid in Linux, and stays unchanged so that
+/// it is rejected.
 fn folded(id: u32) -> u32 {
     if id > MAPPED_ID_MAX && id != u32::MAX { FOLDED_ID } else { id }
 }

@@ -1,4 +1,4 @@
-//! Which way of making a root file system this kernel has, found out by trying.
+//! Probes which method of creating a root file system this kernel supports.
 
 use std::fs;
 use std::io;
@@ -9,11 +9,11 @@ use erofs::{Device, Entry, Extent, Kind, Limits, Meta, Tree};
 use crate::method::{Method, RootfsMode};
 use crate::mount::{self, Mounted};
 
-/// Finds the best method that works for files in `drafts`, with mounts below `mounts`. What is
-/// tried is taken away.
+/// Finds the best method that works for files in `drafts`, with mounts below `mounts`. Test files
+/// and mounts are removed.
 ///
 /// # Errors
-/// The kernel's, for the last thing that was tried, when a certain one is wanted and does not work.
+/// The kernel's, of the last trial, when a configured method does not work.
 pub fn choose(mode: RootfsMode, drafts: &Path, mounts: &Path) -> io::Result<Method> {
     let works = |method: Method| trial(method, drafts, mounts).map(|()| method);
     let on_files = || works(Method::Erofs { detached: true }).or_else(|_| works(Method::Erofs { detached: false }));
@@ -25,17 +25,17 @@ pub fn choose(mode: RootfsMode, drafts: &Path, mounts: &Path) -> io::Result<Meth
     }
 }
 
-/// What a root file system is made with on this machine.
+/// The method on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What will be used.
+    /// The method that will be used.
     pub found: String,
-    /// What to do for the best one; empty when it is there.
+    /// What the best method requires; empty when it is available.
     pub remedy: String,
 }
 
-/// Finds out what would be used for root file systems in `dir`, a directory that exists and can be
-/// written. What is tried is taken away.
+/// Finds the method for root file systems in `dir`, an existing writable directory. Test files and
+/// mounts are removed.
 ///
 /// # Errors
 /// The directory cannot be written.

@@ -10,7 +10,7 @@ mod together;
 use std::path::PathBuf;
 
 use e2e::tools::ProgramOutput;
-use e2e::{Platform, tools};
+use e2e::{Platform, images, tools};
 use serde_json::{Value, json};
 
 /// Writes a declaration, and returns its path.
@@ -273,11 +273,19 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     platform.stop().await
 }
 
+/// Pushes one folder, with its times, to both, so that they have the same image.
+async fn push_same(first: &Platform, second: &Platform) -> anyhow::Result<()> {
+    let folder = images::hello_folder()?;
+    for platform in [first, second] {
+        platform.push_folder(folder.path(), &["/hello"], "hello:v1").await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_export_makes_an_empty_installation_the_same() -> anyhow::Result<()> {
     let (first, second) = (Platform::start().await?, Platform::start().await?);
-    first.push_hello().await?;
-    second.push_hello().await?;
+    push_same(&first, &second).await?;
     let file = written(&first, "sampan.yaml", RELEASED)?;
     let made = run(&first, "deploy", &[&file]).await?;
     assert!(made.ok, "{}{}", made.stdout, made.stderr);
@@ -383,9 +391,7 @@ domains:
 async fn an_export_of_everything_is_the_same_on_a_second_installation() -> anyhow::Result<()> {
     let (first, second) = (Platform::start().await?, Platform::start().await?);
     let mut exports = Vec::new();
-    // At once, so that both have the same image.
-    first.push_hello().await?;
-    second.push_hello().await?;
+    push_same(&first, &second).await?;
     for platform in [&first, &second] {
         let value = written(platform, "value", "s3cr3t-word")?;
         tools::run_ok(&mut platform.cli(&["secret", "set", "db", "--file", &value])).await?;

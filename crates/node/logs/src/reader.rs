@@ -115,7 +115,7 @@ impl Reader {
                 ready = self.pipe(stream).readable() => ready,
                 // A prompt, or a progress bar: followers get it before its newline arrives.
                 () = tokio::time::sleep(self.sink.config.line_wait()), if has_begun => {
-                    self.close_line(&mut self.state.lock(), stream);
+                    self.show_begun_line(&mut self.state.lock(), stream);
                     continue;
                 }
             };
@@ -239,6 +239,13 @@ impl Reader {
         let State { owner, stdout, stderr, limiter, dropped, .. } = state;
         let splitter = if stream == Stream::Stderr { stderr } else { stdout };
         splitter.flush(|line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
+    }
+
+    /// Writes what there is of an incomplete line, as a line of its own.
+    fn show_begun_line(&self, state: &mut State, stream: Stream) {
+        let State { owner, stdout, stderr, limiter, dropped, .. } = state;
+        let splitter = if stream == Stream::Stderr { stderr } else { stdout };
+        splitter.flush_characters(|line| self.emit(owner.as_ref(), limiter, dropped, stream, line));
     }
 
     fn emit(

@@ -32,9 +32,16 @@ impl Splitter {
         }
     }
 
-    /// Whether a line has begun.
+    /// Whether a line has begun, with at least one whole character.
     pub(crate) fn has_begun(&self) -> bool {
-        !self.partial.is_empty()
+        self.partial.len() > unfinished_character(&self.partial)
+    }
+
+    /// Emits the begun line, except for a character at its end of which bytes are missing.
+    pub(crate) fn flush_characters(&mut self, mut emit: impl FnMut(&[u8])) {
+        let unfinished = self.partial.split_off(self.partial.len() - unfinished_character(&self.partial));
+        self.flush(&mut emit);
+        self.partial = unfinished;
     }
 
     /// Ends the line that has begun, if one has.
@@ -82,6 +89,19 @@ fn broken_character(line: &[u8], next: u8) -> usize {
     back.map_or(0, |i| if line[line.len() - 1 - i] >= 0b1100_0000 { i + 1 } else { 0 })
 }
 
+/// How many bytes at the end of `line` begin a UTF-8 character that is longer (RFC 3629, 3).
+fn unfinished_character(line: &[u8]) -> usize {
+    let tail = &line[line.len().saturating_sub(3)..];
+    let Some(back) = tail.iter().rev().position(|b| b & 0b1100_0000 != 0b1000_0000) else { return 0 };
+    let len = match tail[tail.len() - 1 - back] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return 0,
+    };
+    if back + 1 < len { back + 1 } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +134,28 @@ mod tests {
     fn a_split_keeps_characters_whole() {
         assert_eq!(split(5, &["aäöü".as_bytes()]), ["aäö", "ü"]);
         assert_eq!(split(4, &["aäöü".as_bytes()]), ["aä", "öü"]);
+    }
+
+    #[test]
+    fn a_pause_within_a_character_does_not_split_it() {
+        for text in ["é", "€", "𝄞"] {
+            for cut in 1..text.len() {
+                let (begun, rest) = text.as_bytes().split_at(cut);
+                let mut lines = Vec::new();
+                let mut splitter = Splitter::new(100);
+                splitter.push(&[b"x ", begun].concat(), |_| panic!("no line has ended"));
+                assert!(splitter.has_begun());
+                splitter.flush_characters(|line| lines.push(String::from_utf8_lossy(line).into_owned()));
+                assert!(!splitter.has_begun(), "nothing more can be shown yet");
+                splitter.push(&[rest, b" done\n"].concat(), |line| {
+                    lines.push(String::from_utf8_lossy(line).into_owned());
+                });
+                assert_eq!(lines, ["x ".to_owned(), format!("{text} done")]);
+            }
+        }
+        for whole in [&b"x"[..], b"\xc3\xa9", b"\xff", b"\x80\x80\x80", b"\xc0"] {
+            assert_eq!(unfinished_character(whole), 0, "{whole:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers between the two threads; the memory of a stream.
 const BUFFERS: usize = 4;
 const INPUT_BYTES: usize = 256 << 10;
+/// What zstd calls `ZSTD_error_frameParameter_windowTooLarge` (lib/common/error_private.c).
+const WINDOW_TOO_LARGE: &str = "requires too much memory";
 /// Bytes after which the kernel is asked to begin writing them to the disk, so that the sync at the
 /// end finds little.
 const WRITE_BACK_BYTES: u64 = 16 << 20;
@@ -127,12 +129,28 @@ impl Decoder {
                 // Reads concatenated frames, and refuses one that asks for a larger window.
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?;
                 decoder.window_log_max(self.zstd_window_bits).map_err(failed)?;
-                self.forward(decoder)
+                self.forward(decoder).map_err(|error| self.with_window(error))
             }
             Compression::Unknown(name) => {
                 let reason = format!("it is compressed with {name}; layers are plain, gzip or zstd");
                 Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)))
             }
+        }
+    }
+
+    /// Names the limit in the library's error about a window that is larger.
+    fn with_window(&self, error: Error) -> Error {
+        match &error {
+            Error::Read { source } if source.to_string().contains(WINDOW_TOO_LARGE) => {
+                let bits = self.zstd_window_bits;
+                let reason = format!(
+                    "its zstd window is larger than {} MiB; compress it with --long={bits} or less, as a layer of a \
+                     zstd media type",
+                    (1_u64 << bits) >> 20
+                );
+                Error::Read { source: Arc::new(io::Error::new(io::ErrorKind::InvalidData, reason)) }
+            }
+            _ => error,
         }
     }
 

@@ -50,6 +50,26 @@ impl Read for ByteByByte<'_> {
 }
 
 #[test]
+fn a_window_that_is_too_large_is_named_with_the_limit() {
+    let place = Place::new();
+    let tar = Tar::default().file("a", &"hello".repeat(1 << 20)).end();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("memory");
+    encoder.window_log(22).expect("valid");
+    std::io::Write::write_all(&mut encoder, &tar).expect("memory takes all");
+    let packed = encoder.finish().expect("memory takes all");
+    for (bits, fits) in [(22, true), (20, false)] {
+        let mut job = place.job(packed.clone());
+        job.limits.zstd_window_bits = bits;
+        let said = place.run(&format!("of-{bits}"), job).map_err(|error| match error {
+            Error::Read { source } => source.to_string(),
+            other => panic!("{other}"),
+        });
+        assert_eq!(said.is_ok(), fits, "{said:?}");
+        assert!(fits || said.is_err_and(|why| why.contains("larger than 1 MiB") && why.contains("--long=20")));
+    }
+}
+
+#[test]
 fn a_compression_that_no_layer_may_have_is_named() {
     let place = Place::new();
     for (name, start) in [("bzip2", &b"BZh91AY&SY"[..]), ("xz", b"\xfd7zXZ\0\0\x04")] {

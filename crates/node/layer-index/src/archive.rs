@@ -1,7 +1,7 @@
-//! Entries of a tar stream, read one after another with a bound on everything that is kept in
-//! memory. Field formats are the `tar` crate's to read; the framing is our own, since that crate
-//! reads extension headers of any length into memory, splits PAX records at newlines within values,
-//! and knows one of the four sparse formats.
+//! Reads entries of a tar stream one after another, with a limit on everything that is kept in
+//! memory. The `tar` crate parses header fields; framing is done here, since that crate reads
+//! extension headers of any length into memory, splits PAX records at newlines within values, and
+//! supports one of the four sparse formats.
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
@@ -18,7 +18,7 @@ const DEVICE_MINOR: std::ops::Range<usize> = 337..345;
 /// The archive.
 pub(crate) struct Archive {
     source: Stream,
-    /// Data bytes of the current entry that were not read yet, and the padding after them.
+    /// Unread data bytes of the current entry, and the padding after them.
     left: u64,
     padding: u64,
     extension_bytes_max: u64,
@@ -70,7 +70,7 @@ impl Archive {
                     let records = self.read_extension(size)?;
                     extensions.add_pax(&records).map_err(|reason| self.bad(reason))?;
                 }
-                // Defaults for all that follow: no tool puts anything there that would change a
+                // Defaults for all later entries: no tool writes values there that would change a
                 // file system.
                 EntryType::XGlobalHeader => self.begin_data(size),
                 // A volume label.
@@ -94,12 +94,12 @@ impl Archive {
         Ok(read)
     }
 
-    /// Where in the archive the data of the current entry begins, before any of it is read.
+    /// Offset of the current entry's data in the archive, before any of it is read.
     pub(crate) fn data_offset(&self) -> u64 {
         self.source.offset()
     }
 
-    /// Reads to the end of the stream and says what it was.
+    /// Reads to the end of the stream and returns its digest and length.
     pub(crate) fn finish(self) -> Result<Whole, Error> {
         self.source.finish()
     }
@@ -118,7 +118,8 @@ impl Archive {
         if self.source.skip(left)? < left {
             return Err(self.bad("it ends within an entry"));
         }
-        // `umoci insert` ends with the last byte of the last file, and other readers take that.
+        // Archives of `umoci insert` end with the last byte of the last file, which other readers
+        // accept.
         self.source.skip(std::mem::take(&mut self.padding))?;
         Ok(())
     }
@@ -228,8 +229,8 @@ impl Archive {
             let number = number.map(Option::unwrap_or_default);
             or_zero(&header.as_bytes()[place], number).map_err(|_| Error::entry(path, "has a malformed device number"))
         };
-        // Data after a link, directory or device would be ignored by every other reader, which take
-        // its size as zero.
+        // Every other reader would ignore data after a link, directory or device, because it takes
+        // their size as zero.
         match kind {
             // The format before POSIX marks directories by their name.
             EntryType::Regular | EntryType::Continuous if path.ends_with(b"/") => Ok(Kind::Directory),
@@ -263,7 +264,7 @@ impl Archive {
         SparseMap::new(segments, real_size, self.left).map(Some).map_err(|reason| self.bad(reason))
     }
 
-    /// Format 1.0: decimal lines in front of the data, filled up to a block.
+    /// Format 1.0: decimal lines before the data, padded to a block.
     fn read_sparse_map(&mut self) -> Result<Vec<Segment>, Error> {
         let mut block = Vec::new();
         let mut bytes_left = self.extension_bytes_max;

@@ -1,10 +1,10 @@
-//! What one image may still take up on disk, over all its layers.
+//! Remaining disk budget of one image, over all its layers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
 
-/// Counts down; shared by the threads that unpack layers of one image.
+/// Counts down; shared by the threads that index layers of one image.
 #[derive(Debug)]
 pub struct Budget {
     bytes_max: u64,
@@ -20,7 +20,7 @@ impl Budget {
         Self { bytes_max, entries_max, bytes_left, entries_left }
     }
 
-    /// Takes what is about to be made, before it is made.
+    /// Takes from the budget before something is created.
     ///
     /// # Errors
     /// `TooLarge`.
@@ -35,7 +35,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives back what was taken for a layer that is not used.
+    /// Returns what was taken for a layer that is not used.
     pub fn give_back(&self, bytes: u64, entries: u64) {
         self.bytes_left.fetch_add(bytes, Ordering::Relaxed);
         self.entries_left.fetch_add(entries, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Why a layer cannot be used, and what to do about it.
+//! Errors of layers, with remedies.
 
 use std::io;
 use std::sync::Arc;
@@ -6,74 +6,74 @@ use std::sync::Arc;
 use sys::disk::{is_failed, is_full};
 use types::Digest;
 
-/// What is wrong with a layer, or with the place where it is kept.
+/// An error of a layer, or of the place where it is stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The compressed stream cannot be read.
     #[error("its data cannot be read")]
     Read {
-        /// What the decoder or the disk says.
+        /// The error of the decoder or the disk.
         source: Arc<io::Error>,
     },
-    /// It is no tar archive.
+    /// It is not a tar archive.
     #[error("its tar archive is damaged at byte {offset}: {reason}")]
     Archive {
-        /// Byte of the uncompressed stream.
+        /// Offset in the uncompressed stream.
         offset: u64,
-        /// What is wrong there.
+        /// The problem at that offset.
         reason: &'static str,
     },
-    /// An entry does what none may.
+    /// An invalid entry.
     #[error("entry {entry:?} {reason}")]
     Entry {
-        /// Its path; bytes that are no text are replaced.
+        /// Its path; bytes that are not UTF-8 are replaced.
         entry: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
-    /// A hard link to a path that no entry may have.
+    /// A hard link to an invalid path.
     #[error("entry {entry:?} is a hard link to a path that {reason}")]
     LinkName {
         /// The link.
         entry: String,
-        /// What is wrong with the path.
+        /// The problem with the path.
         reason: &'static str,
     },
-    /// The layers do not make a root file system.
+    /// The layers cannot be merged into a root file system.
     #[error("it does not fit the layers below it")]
     Stack {
-        /// Why.
+        /// The cause.
         source: erofs::Error,
     },
-    /// The uncompressed content is not what the config says.
+    /// The uncompressed content does not have the config's digest.
     #[error("its content has digest {actual}, the config says {expected}")]
     DiffId {
-        /// By the config.
+        /// The digest in the config.
         expected: Digest,
-        /// As it is.
+        /// The actual digest.
         actual: Digest,
     },
-    /// More than a limit allows.
+    /// A limit was exceeded.
     #[error("it has more {what} than {limit} ([image] {key})")]
     TooLarge {
-        /// What is counted.
+        /// The counted quantity.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
         /// The key of the configuration.
         key: &'static str,
     },
-    /// The file system refuses.
+    /// A write to the file system failed.
     #[error("cannot {operation} {entry:?}")]
     Write {
-        /// What was tried, as a verb phrase.
+        /// The failed operation, as a verb phrase.
         operation: &'static str,
         /// The path of the entry.
         entry: String,
-        /// What the kernel says.
+        /// The kernel's error.
         source: Arc<io::Error>,
     },
-    /// Nobody waits for it any more.
+    /// The work was cancelled.
     #[error("it is no longer wanted")]
     Cancelled,
 }
@@ -88,7 +88,7 @@ impl Error {
         Self::Write { operation, entry: erofs::shown_path(path), source: Arc::new(source.into()) }
     }
 
-    /// The kernel's error, when it is that there is no room left.
+    /// The kernel's error, if the disk is full.
     pub fn disk_full(&self) -> Option<&Arc<io::Error>> {
         match self {
             Self::Write { source, .. } if is_full(source) => Some(source),
@@ -96,7 +96,7 @@ impl Error {
         }
     }
 
-    /// The kernel's error, when it is that the disk or its file system fails.
+    /// The kernel's error, if the disk or its file system failed.
     pub fn disk_failed(&self) -> Option<&Arc<io::Error>> {
         match self {
             Self::Read { source } | Self::Write { source, .. } if is_failed(source) => Some(source),
@@ -104,12 +104,12 @@ impl Error {
         }
     }
 
-    /// Whether a limit that the configuration sets is what it is over.
+    /// Whether a configurable limit was exceeded.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Stack { source: erofs::Error::TooLarge { .. } })
     }
 
-    /// What a user can do about it, as a sentence.
+    /// The remedy for a user, as a sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } | Self::Stack { source: erofs::Error::TooLarge { .. } } => {

@@ -1,5 +1,4 @@
-//! What the fuzz targets call: the readers of strangers' bytes. There with the feature `fuzzing`
-//! alone.
+//! Entry points of the fuzz targets: parsers of untrusted bytes. Only with the feature `fuzzing`.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,7 +6,7 @@ use std::thread;
 use crate::archive::Archive;
 use crate::{Error, Limits, path, pax, stream};
 
-/// Reads the entries of a layer, compressed or not, without keeping them, within small bounds.
+/// Reads the entries of a layer, compressed or not, without storing them, within small limits.
 pub fn layer(compressed: &[u8]) {
     let _ = list(compressed);
 }
@@ -37,7 +36,7 @@ fn list(compressed: &[u8]) -> Result<usize, Error> {
     })
 }
 
-/// Reads the records of one PAX header, which may be refused.
+/// Parses the records of one PAX header, which may be invalid.
 pub fn pax(bytes: &[u8]) {
     let _ = pax::Extensions::default().add_pax(bytes);
 }

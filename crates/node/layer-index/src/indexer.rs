@@ -1,5 +1,5 @@
-//! Entries of an archive become entries of a file system whose data stay in the archive. Owns what
-//! may be in an image and where its bytes are found.
+//! Converts entries of an archive to entries of a file system whose data stay in the archive. Owns
+//! the rules for entries of images and the place of their data.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -17,8 +17,8 @@ use crate::sparse::SparseMap;
 use crate::{Files, Limits};
 
 const COPY_BYTES: usize = 256 << 10;
-/// Pages of a file begin where pages of its device do, which spares the kernel from reading two for
-/// one.
+/// Aligns pages of a file with those of its device, so that the kernel reads one page instead of
+/// two.
 const SPARSE_ALIGN_BYTES: u64 = 4096;
 
 /// Number of the layer's tar among its devices.
@@ -34,7 +34,7 @@ pub(crate) struct Indexer {
     /// Bytes of names, targets and attributes so far.
     text_bytes: u64,
     list: Option<ListWriter>,
-    /// Bytes of the files, and entries, as they were taken from the budget.
+    /// Bytes of the files, and entries, as taken from the budget.
     pub bytes: u64,
     pub taken: u64,
 }
@@ -54,7 +54,7 @@ impl Indexer {
         Ok(Self { budget, limits, sparse, text_bytes: 0, list, bytes: 0, taken: 0 })
     }
 
-    /// Takes one entry; its data is still in `archive`.
+    /// Adds one entry; its data is still in `archive`.
     pub(crate) fn add(&mut self, entry: Entry, archive: &mut Archive) -> Result<(), Error> {
         let path = self.path(&entry.path)?;
         self.take(0, 1)?;
@@ -67,8 +67,8 @@ impl Indexer {
         Ok(())
     }
 
-    /// Makes the sparse files and the list durable; gives the length of the file that the former
-    /// are in, 0 when there is none, and what the latter weighs.
+    /// Makes the sparse files and the list durable; returns the length of the file of sparse files,
+    /// 0 if there is none, and the weight of the list.
     pub(crate) fn finish(&mut self) -> Result<(u64, Weight), Error> {
         if let Some(file) = &self.sparse.file {
             file.sync_data().map_err(|e| Error::write("sync", b"the layer's sparse files", e))?;
@@ -185,8 +185,8 @@ impl SparseFiles {
     }
 }
 
-/// Attributes that belong to an image. Overlayfs' own would let a layer redirect lookups; labels of
-/// a security module are for the machine they were made on.
+/// Whether an attribute is kept. Overlayfs' own would let a layer redirect lookups; labels of a
+/// security module belong to the machine they were set on.
 fn is_kept(name: &[u8]) -> bool {
     const KEPT: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
     let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");

@@ -1,7 +1,7 @@
-//! A layer's blob becomes a plain tar and an index of what is in it: [`index`] reads a tar stream,
-//! compressed or not, as it comes, and writes three files.
+//! Converts a layer's blob to a plain tar and an index: [`index`] reads a tar stream, compressed or
+//! not, as it arrives, and writes three files.
 //!
-//! Owns what an entry of a layer may be. All of it blocks; run it on a thread of its own.
+//! Owns the rules for entries of a layer. Every function blocks; run them on a thread of their own.
 #![forbid(unsafe_code)]
 
 mod archive;
@@ -36,18 +36,18 @@ pub use self::stream::STREAM_BYTES;
 
 /// One layer to index.
 pub struct Job<R> {
-    /// Its blob, as the registry has it. Read to its end, unless the work is cancelled or a limit
-    /// is reached.
+    /// Its blob, as in the registry. Read to its end, unless the work is cancelled or a limit is
+    /// reached.
     pub compressed: R,
-    /// Its bounds.
+    /// Its limits.
     pub limits: Limits,
-    /// What the image may still take, over all its layers.
+    /// Remaining budget of the image, over all its layers.
     pub budget: Arc<Budget>,
-    /// Ends the work when it becomes true.
+    /// Cancels the work when it becomes true.
     pub cancel: Arc<AtomicBool>,
 }
 
-/// Bounds of one layer.
+/// Limits of one layer.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Bytes of the uncompressed stream.
@@ -62,7 +62,7 @@ pub struct Limits {
     pub zstd_window_bits: u32,
 }
 
-/// Where a layer goes: files that do not exist yet.
+/// Paths of the files to create.
 pub struct Files<'a> {
     /// The uncompressed tar.
     pub tar: &'a Path,
@@ -72,29 +72,29 @@ pub struct Files<'a> {
     pub list: &'a Path,
 }
 
-/// What came out.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexed {
     /// Digest of the uncompressed stream.
     pub diff_id: Digest,
-    /// Length of its tar: that of the stream, and zeros up to a whole block.
+    /// Length of its tar: that of the stream, padded with zeros to a whole block.
     pub tar_bytes: u64,
-    /// Digest of its tar, where it is not that of the stream because there are such zeros.
+    /// Digest of its tar, if that is padded and thus differs from the stream.
     pub tar_digest: Option<Digest>,
-    /// Length of the file with the sparse files; 0 when there is none.
+    /// Length of the file of sparse files; 0 if there is none.
     pub sparse_bytes: u64,
     /// Bytes of the files in it.
     pub bytes: u64,
     /// Entries of the archive.
     pub entries: u64,
-    /// What putting it on other layers takes.
+    /// Cost of merging it with other layers.
     pub weight: Weight,
 }
 
 /// Indexes a layer; its files are durable on return.
 ///
 /// # Errors
-/// All kinds. The files hold a part then, for the caller to remove; the budget has all back.
+/// All kinds. The caller must remove the partial files then; everything is returned to the budget.
 pub fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, Error> {
     let file = File::create_new(files.tar).map_err(|e| Error::write("make", b"the layer's tar", e))?;
     let (decoder, stream) = stream::stream(Some(file), &job.limits, job.cancel.clone());
@@ -106,14 +106,14 @@ pub fn index<R: Read + Send>(job: Job<R>, files: &Files<'_>) -> Result<Indexed, 
         let decoding = decoding.map_err(|e| Error::write("start a thread for", b"the layer", e))?;
         let read = read_all(archive, &mut indexer);
         if matches!(read, Err(Error::TooLarge { .. } | Error::Write { .. })) {
-            // The rest would be read for its digest alone, which does not matter any more.
+            // The rest would be read for its digest alone, which no longer matters.
             job.cancel.store(true, Ordering::Relaxed);
         }
         let decoded = decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((decoded, read))
     })?;
     let finished = match (decoded, read) {
-        // A stream that breaks off also ends within an entry; the break is the cause.
+        // A truncated stream also ends within an entry; the read error is the cause.
         (Err(error @ Error::Read { .. }), Ok(_) | Err(Error::Archive { .. })) => Err(error),
         (_, read) => read.and_then(|end| indexer.finish().map(|made| (end, made))),
     };

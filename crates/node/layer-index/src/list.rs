@@ -1,5 +1,5 @@
-//! The list of a layer's entries, written while they come and read one after another, so that they
-//! are never in memory together.
+//! The list of a layer's entries, written as they arrive and read one after another, so that they
+//! are never all in memory.
 //!
 //! ```text
 //! number of entries    a varint of five bytes
@@ -12,19 +12,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Of the number of entries: seven bits a byte, all but the last with the eighth set, so that it
-/// need not be known before.
+/// Bytes of the number of entries: seven bits a byte, all but the last with the eighth set, so that
+/// it can be written at the end.
 const COUNT_BYTES: usize = 5;
-/// Of what is written at once.
+/// Size of the write buffer.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// How much memory putting a layer on others takes, in what it is made of: an upper bound, whatever
-/// the layers below have.
+/// Memory for merging a layer with others, by its components: an upper bound for any lower layers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
-    /// Names of what is no directory.
+    /// Names other than directories.
     pub files: u64,
-    /// Names of directories, those among them that no entry has but that are on the way to one.
+    /// Names of directories, including implied ones that have no entry but are on a path of one.
     pub directories: u64,
     /// Bytes of names, link targets and attributes.
     pub text_bytes: u64,
@@ -40,7 +39,7 @@ pub(crate) struct ListWriter {
 }
 
 impl ListWriter {
-    /// To a new file.
+    /// Creates a list in a new file.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(path)?);
         file.write_all(&[0; COUNT_BYTES])?;
@@ -75,7 +74,7 @@ impl ListWriter {
                 weight.files += 1;
                 weight.directories += parts.saturating_sub(1);
                 if let erofs::Kind::Symlink { target } = kind {
-                    // What it leads through is made when an entry comes by.
+                    // Missing directories of the target's path may be created.
                     weight.directories += target.split(|byte| *byte == b'/').count() as u64;
                     weight.text_bytes += target.len() as u64;
                 }
@@ -88,19 +87,19 @@ impl ListWriter {
     }
 }
 
-/// What an attribute takes beside its name and value, as bytes of text.
+/// Overhead of an attribute beside its name and value, counted as bytes of text.
 const XATTR_BYTES: u64 = 32;
 
 impl Weight {
-    /// Of an inode, its name and its place: in the tree (120 and 40 bytes, a name of its own in
-    /// 32), in the plan (48), in the image (64, an entry of a directory, what is left free).
+    /// Memory of an inode, its name and its place: in the tree (120 and 40 bytes, a name of its own
+    /// in 32), in the plan (48), in the image (64, an entry of a directory, unused space).
     const FILE_BYTES: u64 = 384;
-    /// A directory has a table of its own beside, and a part of the image to itself.
+    /// A directory also has a table and blocks of the image of its own.
     const DIRECTORY_BYTES: u64 = 768;
     /// Text is in the tree and in the image, where blocks stay partly empty for it.
     const TEXT_FACTOR: u64 = 3;
 
-    /// Of a layer from before weights were kept.
+    /// An estimate for a layer from before weights were stored.
     pub fn guess(entries: u64, index_bytes: u64) -> Self {
         Self { files: entries, directories: entries / 4, text_bytes: index_bytes }
     }
@@ -126,7 +125,7 @@ impl std::ops::AddAssign for Weight {
     }
 }
 
-/// Parts of a path that another does not begin with, and their bytes.
+/// Components of a path after its common prefix with another, and their bytes.
 fn beyond(last: &[u8], path: &[u8]) -> (u64, u64) {
     let mut before = last.split(|byte| *byte == b'/');
     let parts = path.split(|byte| *byte == b'/').skip_while(|part| before.next() == Some(part));
@@ -140,11 +139,11 @@ fn count(number: u64) -> [u8; COUNT_BYTES] {
     })
 }
 
-/// The entries of a list, or why it cannot be read.
+/// The entries of a list, or the error of its header.
 pub struct Entries<'a>(Result<(u64, &'a [u8]), postcard::Error>);
 
 impl<'a> Entries<'a> {
-    /// Those of a list that is in memory.
+    /// The entries of a list in memory.
     pub fn of(list: &'a [u8]) -> Self {
         Self(postcard::take_from_bytes(list))
     }
@@ -190,7 +189,7 @@ mod tests {
             let entries: Vec<_> = (0..count).map(|n| entry(&format!("d/{n}"), erofs::Kind::Fifo)).collect();
             let (bytes, _) = written(&entries);
             assert_eq!(Entries::of(&bytes).collect::<Result<Vec<_>, _>>().as_ref(), Ok(&entries));
-            // As earlier versions wrote and read it.
+            // The format of earlier versions.
             assert_eq!(postcard::from_bytes::<Vec<erofs::Entry>>(&bytes).as_ref(), Ok(&entries));
             let whole = postcard::to_stdvec(&entries).expect("plain data");
             assert_eq!(Entries::of(&whole).collect::<Result<Vec<_>, _>>().as_ref(), Ok(&entries));

@@ -1,34 +1,33 @@
-//! Which place an entry's name means: pure rules.
+//! The meaning of an entry's name: pure rules.
 //!
 //! Whiteouts: OCI image specification, layer.md.
 
 const NAME_BYTES_MAX: usize = 255;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// Notes that aufs kept for itself; they mean nothing in an image.
+/// Prefix of aufs' internal files; they are ignored in images.
 const AUFS: &[u8] = b".wh..wh.";
 
 /// A clean path below the layer's root: no empty, `.` or `..` component; empty for the root itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct EntryPath(Vec<u8>);
 
-/// What an entry's name asks for.
+/// Meaning of an entry's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The entry itself goes there.
+    /// The entry is created there.
     Entry(EntryPath),
-    /// Whatever lower layers have there is hidden.
+    /// The path is hidden in lower layers.
     Whiteout(EntryPath),
-    /// Whatever lower layers have in this directory is hidden.
+    /// The content of this directory is hidden in lower layers.
     Opaque(EntryPath),
-    /// Nothing.
+    /// The entry is ignored.
     Ignored,
 }
 
 impl EntryPath {
-    /// Reads a name, as an archive has it. Leading slashes are dropped, as GNU tar and the
-    /// container runtimes do: ko, kaniko and nix2container write entries and hard-link targets from
-    /// the root.
+    /// Parses a name of an archive. Leading slashes are dropped, as in GNU tar and the container
+    /// runtimes: ko, kaniko and nix2container write entries and hard-link targets from the root.
     pub(crate) fn parse(name: &[u8], len_max: usize) -> Result<Self, &'static str> {
         if name.len() > len_max {
             return Err("has a longer path than path_len_max of [image]");
@@ -70,7 +69,7 @@ impl EntryPath {
         self.0.is_empty()
     }
 
-    /// The directory it is in, and its name there; `None` for the root.
+    /// The parent directory, and the name in it; `None` for the root.
     pub(crate) fn split(&self) -> Option<(EntryPath, &[u8])> {
         if self.is_root() {
             return None;
@@ -96,7 +95,7 @@ impl EntryPath {
     }
 }
 
-/// Tells whiteouts from entries.
+/// Separates whiteouts from entries.
 pub(crate) fn place(path: EntryPath) -> Result<Place, &'static str> {
     let Some((dir, name)) = path.split() else { return Ok(Place::Entry(path)) };
     if dir.parts().any(|part| part.starts_with(WHITEOUT)) {

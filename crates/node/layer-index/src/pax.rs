@@ -1,9 +1,9 @@
-//! What extension headers say about the entry after them: PAX records (POSIX.1-2017, pax), GNU long
-//! names, and the three ways in which GNU tar writes sparse files into PAX records.
+//! Extension headers of the entry after them: PAX records (POSIX.1-2017, pax), GNU long names, and
+//! the three ways in which GNU tar writes sparse files into PAX records.
 
 use crate::sparse::Segment;
 
-/// All that the headers in front of an entry say.
+/// The values of all headers before an entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extensions {
     pub path: Option<Vec<u8>>,
@@ -21,7 +21,7 @@ pub(crate) struct Extensions {
 /// Records of a sparse file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SparseRecords {
-    /// `GNU.sparse.major`: from 1 on, the map is in front of the data.
+    /// `GNU.sparse.major`: from 1 on, the map precedes the data.
     pub map_in_data: bool,
     /// Size of the file with its holes.
     pub real_size: Option<u64>,
@@ -32,12 +32,12 @@ pub(crate) struct SparseRecords {
 }
 
 impl Extensions {
-    /// Whether there was any header that needs an entry after it.
+    /// Whether no header needs an entry after it.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Takes the records of one PAX header.
+    /// Adds the records of one PAX header.
     pub(crate) fn add_pax(&mut self, mut records: &[u8]) -> Result<(), &'static str> {
         while !records.is_empty() {
             // Some writers pad with NUL bytes.
@@ -48,7 +48,7 @@ impl Extensions {
             self.add_record(key, value)?;
             records = rest;
         }
-        // The name in the header of a sparse file is a made-up one.
+        // The name in the header of a sparse file is generated.
         if let Some(name) = self.sparse.name.take() {
             self.path = Some(name);
         }

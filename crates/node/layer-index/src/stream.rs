@@ -1,8 +1,8 @@
-//! A layer's uncompressed bytes: decoded on a thread of their own, and on their way to the reader
-//! hashed, counted, cut off at a limit, and copied to the layer's tar file.
+//! A layer's uncompressed bytes: decoded on a thread of their own; before the reader gets them they
+//! are hashed, counted, limited, and copied to the layer's tar file.
 //!
 //! Two threads share the work of one layer, since inflating costs about as much as hashing and
-//! writing what comes out.
+//! writing its output.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -20,10 +20,10 @@ use types::Digest;
 use crate::Error;
 use crate::Limits;
 
-/// What both ends and what is on its way to them take, beside the window of zstd: the buffers, one
-/// more at each end, what waits for the decoder, and its state.
+/// Memory of a stream beside the zstd window: the buffers, one more at each end, input chunks, and
+/// the decoder's state.
 pub const STREAM_BYTES: u64 = 16 << 20;
-/// Of one buffer between the two threads.
+/// Size of one buffer between the two threads.
 const BUFFER_BYTES: usize = 1 << 20;
 /// Buffers between the two threads; the memory of a stream.
 const BUFFERS: usize = 4;
@@ -43,20 +43,20 @@ pub(crate) struct Stream {
     at: usize,
     copy: Option<Copy>,
     hash: Sha256,
-    /// Bytes that were read, and that came.
+    /// Bytes read, and bytes received.
     offset: u64,
     received: u64,
     bytes_max: u64,
     cancel: Arc<AtomicBool>,
 }
 
-/// What a stream was.
+/// Digest and length of a decoded stream.
 pub(crate) struct Whole {
     pub digest: Digest,
-    /// Length of the copy: that of the stream, and zeros up to a whole block, without which a loop
-    /// device would not show its last bytes.
+    /// Length of the copy: that of the stream, padded with zeros to a whole block, without which a
+    /// loop device would not show its last bytes.
     pub copy_bytes: u64,
-    /// Of the copy, where it has such zeros.
+    /// Digest of the copy, if it is padded.
     pub padded_digest: Option<Digest>,
 }
 
@@ -75,7 +75,7 @@ struct Copy {
     pushed: u64,
 }
 
-/// Both ends of a stream that is copied to `copy` on its way.
+/// Creates both ends of a stream that is copied to `copy`.
 pub(crate) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool>) -> (Decoder, Stream) {
     let (full, received) = sync_channel(BUFFERS);
     let (empty, spare) = sync_channel(BUFFERS);
@@ -95,13 +95,13 @@ pub(crate) fn stream(copy: Option<File>, limits: &Limits, cancel: Arc<AtomicBool
 }
 
 impl Decoder {
-    /// Decodes all of `compressed`, to its end even when what is in it is damaged or wanted no
-    /// more, so that the digest of the whole can be told; only a cancelled stream ends early. The
-    /// first bytes decide how it is decoded, not the media type: registries and tools are known to
-    /// label plain and zstd layers as gzip, and every other reader looks at the bytes too.
+    /// Decodes all of `compressed`, to its end even when its content is damaged or no longer
+    /// needed, so that the digest of the whole is known; only a cancelled stream ends early. The
+    /// first bytes decide the compression, not the media type: some registries and tools label
+    /// plain and zstd layers as gzip, and every other reader checks the bytes too.
     pub(crate) fn run(self, mut compressed: impl Read) -> Result<(), Error> {
         let decoded = self.decode(&mut compressed);
-        // The reader learns that nothing more comes.
+        // Dropping `full` ends the reader.
         let Self { full, cancel, .. } = self;
         drop(full);
         let mut rest = vec![0; INPUT_BYTES];
@@ -118,7 +118,7 @@ impl Decoder {
     fn decode(&self, compressed: &mut impl Read) -> Result<(), Error> {
         let failed = |e| Error::Read { source: Arc::new(e) };
         let mut compressed = BufReader::with_capacity(INPUT_BYTES, compressed);
-        // The first piece of a download may be shorter than a magic number.
+        // The first chunk of a download may be shorter than a magic number.
         let mut magic = [0; Compression::MAGIC_BYTES];
         let len = fill(&mut compressed, &mut magic).map_err(|(_, error)| failed(error))?;
         let whole = io::Cursor::new(&magic[..len]).chain(compressed);
@@ -126,7 +126,7 @@ impl Decoder {
             Compression::None => self.forward(whole),
             Compression::Gzip => self.forward(MultiGzDecoder::new(whole)),
             Compression::Zstd => {
-                // Reads concatenated frames, and refuses one that asks for a larger window.
+                // Reads concatenated frames; fails on one that requires a larger window.
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?;
                 decoder.window_log_max(self.zstd_window_bits).map_err(failed)?;
                 self.forward(decoder).map_err(|error| self.with_window(error))
@@ -163,10 +163,10 @@ impl Decoder {
             buffer.resize(BUFFER_BYTES, 0);
             let filled = fill(&mut decoded, &mut buffer);
             let end = !matches!(filled, Ok(BUFFER_BYTES));
-            // What came before a failure is worth reading: it may be what is wrong.
+            // Bytes before a failure are passed on: they may contain the cause.
             let (len, result) = filled.map_or_else(|(len, error)| (len, Err(error)), |len| (len, Ok(())));
             buffer.truncate(len);
-            // A reader that has gone away has its own error to tell.
+            // A reader that has ended reports its own error.
             let wanted = len == 0 || self.full.send(buffer).is_ok();
             result.map_err(|e| Error::Read { source: Arc::new(e) })?;
             if end || !wanted {
@@ -176,7 +176,7 @@ impl Decoder {
     }
 }
 
-/// Fills a buffer as far as the stream goes; on an error also tells how far that was.
+/// Fills a buffer as far as the stream goes; an error includes the number of bytes read before it.
 fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<usize, (usize, io::Error)> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -205,7 +205,7 @@ impl Stream {
         Ok(len)
     }
 
-    /// Passes over `bytes`, or as many as there are; tells how many.
+    /// Skips up to `bytes`; returns how many were skipped.
     pub(crate) fn skip(&mut self, bytes: u64) -> Result<u64, Error> {
         let mut left = bytes;
         while left > 0 {
@@ -219,7 +219,7 @@ impl Stream {
         Ok(bytes - left)
     }
 
-    /// Reads what is left, makes the copy durable, and says what it was.
+    /// Reads the rest, makes the copy durable, and returns the digest and length.
     pub(crate) fn finish(mut self) -> Result<Whole, Error> {
         self.skip(u64::MAX)?;
         let digest = |hash: Sha256| Digest::from_sha256(&hash.finalize().into());
@@ -279,7 +279,7 @@ impl Copy {
         self.file.write_all(bytes).map_err(tar_error)?;
         self.written += bytes.len() as u64;
         if self.written - self.pushed >= WRITE_BACK_BYTES {
-            // Only a hint; the sync at the end is what counts.
+            // Only a hint; the final sync makes it durable.
             let _ = sys::file::start_write_back(self.file.as_fd(), self.pushed, self.written - self.pushed);
             self.pushed = self.written;
         }

@@ -1,4 +1,4 @@
-//! `[volumes]` and `[volumes.NAME]`, and what of them cannot be.
+//! `[volumes]` and `[volumes.NAME]`, and their validation.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -9,11 +9,11 @@ use types::mount::OWNER_DEFAULT;
 
 use crate::error::Error;
 
-/// Least size of a file system in memory.
+/// Minimum size of a file system in memory.
 const SIZE_MB_MIN: u64 = 1;
-/// Least size of an image: a file system and its journal.
+/// Minimum size of an image: a file system and its journal.
 const IMAGE_MB_MIN: u64 = 16;
-/// Most of both, 16 TB: the largest file that ext4 has.
+/// Maximum of both, 16 TB: the largest file that ext4 has.
 pub(crate) const SIZE_MB_MAX: u64 = 16 << 20;
 
 /// The volumes of an installation.
@@ -22,19 +22,19 @@ pub(crate) const SIZE_MB_MAX: u64 = 16 << 20;
 pub struct Config {
     /// Directories of this machine below which a directory can be a volume.
     pub roots: Vec<PathBuf>,
-    /// Least user and group on disk that functions may be on a volume, never 0.
+    /// Lowest user and group on disk that a function may have on a volume, never 0.
     pub user_id_min: u32,
-    /// Volumes at once.
+    /// Maximum number of volumes.
     pub volumes_max: usize,
-    /// Longest look at how much a volume holds, in milliseconds.
+    /// Time limit for measuring the usage of a volume, in milliseconds.
     pub usage_ms_max: u64,
-    /// Size of the `/tmp` on disk of one function at most, in MB. 0 is 10,240, or less where
+    /// Maximum size of the `/tmp` on disk of one function, in MB. 0 is 10,240, or less where
     /// `tmp_all_mb_max` is less.
     pub tmp_mb_max: u64,
-    /// The same of all instances together and of what is ready for them, in MB. 0 is half of what
-    /// is free in the data directory when the platform starts.
+    /// Maximum of all instances' and prewarmed disks together, in MB. 0 is half of the free space
+    /// of the data directory when the platform starts.
     pub tmp_all_mb_max: u64,
-    /// Disks for `/tmp` made ahead for each size that starts asked for of late.
+    /// Prewarmed disks for `/tmp` of each recently requested size.
     pub tmp_ready_max: usize,
     /// `[volumes.NAME]`.
     #[serde(flatten)]
@@ -56,7 +56,7 @@ impl Default for Config {
     }
 }
 
-/// What a volume is.
+/// Kind of a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -70,7 +70,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its word.
+    /// Its name in the settings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dir => "dir",
@@ -84,32 +84,32 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VolumeSettings {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// The directory of a `dir`, below one of `roots`; made where it is missing.
+    /// The directory of a `dir`, below one of `roots`; created if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Size of a `tmpfs` or an `image`, in MB; an image becomes larger with it, never smaller.
+    /// Size of a `tmpfs` or an `image`, in MB; an image grows with it, but never shrinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_mb: Option<u64>,
     /// Mode of a `tmpfs`, in octal, such as "1770".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Take ids on disk as the file system has them: for one without idmapped mounts, such as NFS,
-    /// whose server gives all files to one user (`all_squash`).
+    /// whose server maps all files to one user (`all_squash`).
     pub squash: bool,
-    /// Whether nothing can be changed in it by functions.
+    /// Whether functions may only read it.
     pub read_only: bool,
 }
 
 impl Config {
-    /// Memory of the file systems in memory among the volumes of the settings, in MB.
+    /// Memory of the `tmpfs` volumes of the settings, in MB.
     pub fn memory_mb(&self) -> u64 {
         let tmpfs = self.named.values().filter(|settings| settings.kind == Kind::Tmpfs);
         tmpfs.filter_map(|settings| settings.size_mb).fold(0, u64::saturating_add)
     }
 
-    /// Refuses what cannot be, by its key.
+    /// Rejects invalid settings, naming the key.
     ///
     /// # Errors
     /// [`Error::Setting`].
@@ -134,7 +134,7 @@ impl Config {
 }
 
 impl VolumeSettings {
-    /// Refuses what does not go together; `of` names it.
+    /// Rejects settings that contradict each other; `of` names the volume.
     pub(crate) fn check(&self, of: &str) -> Result<(), Error> {
         let refuse =
             |key: &str, problem: &str| Err(Error::Setting { key: format!("{of} {key}"), problem: problem.to_owned() });
@@ -163,14 +163,14 @@ impl VolumeSettings {
         }
     }
 
-    /// The mode of a file system of its own.
+    /// The mode of a `tmpfs`.
     pub(crate) fn mode_bits(&self) -> Option<u32> {
         let mode = self.mode.as_deref().unwrap_or("755");
         u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o1777)
     }
 }
 
-/// Whether a path is absolute and every part of it is a name.
+/// Whether a path is absolute and every component of it is a name.
 fn is_plain(path: &Path) -> bool {
     let mut parts = path.components();
     parts.next() == Some(Component::RootDir) && parts.all(|part| matches!(part, Component::Normal(_)))

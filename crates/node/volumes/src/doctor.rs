@@ -1,4 +1,4 @@
-//! What this machine can give of volumes, and what would help where it cannot.
+//! Checks which kinds of volumes this machine supports, and how to enable the others.
 
 use std::fs;
 use std::path::Path;
@@ -7,16 +7,16 @@ use crate::config::{Config, Kind};
 use crate::image::is_there;
 use crate::{open, probe};
 
-/// What was found.
+/// Result of the check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What works.
+    /// The supported kinds.
     pub found: String,
-    /// What does not, and what would help; empty where all works.
+    /// Missing kinds, and how to enable them; empty if all are supported.
     pub remedy: String,
 }
 
-/// Looks at directories in `dir`, at images, and at the directories that the settings name.
+/// Checks directories in `dir`, images, and the directories of the settings.
 pub fn doctor(dir: &Path, config: &Config) -> Found {
     let (mut found, mut remedies) = (Vec::new(), Vec::new());
     match open::volume(dir).and_then(|opened| probe::check(&opened, dir, false)) {
@@ -28,7 +28,7 @@ pub fn doctor(dir: &Path, config: &Config) -> Found {
         Err(remedy) => remedies.push(remedy),
     }
     for (name, settings) in config.named.iter().filter(|(_, settings)| settings.kind == Kind::Dir) {
-        // One that is missing is made when the platform starts.
+        // The platform creates missing ones when it starts.
         let Some(path) = settings.path.as_deref().filter(|path| path.exists()) else { continue };
         if let Err(error) = open::volume(path).and_then(|opened| probe::check(&opened, path, settings.squash)) {
             remedies.push(format!("[volumes.{name}]: {}", error.report()));
@@ -37,7 +37,7 @@ pub fn doctor(dir: &Path, config: &Config) -> Found {
     Found { found: found.join(", "), remedy: remedies.join("; ") }
 }
 
-/// Why there are no images.
+/// The reason why images are not supported.
 fn images() -> Result<(), String> {
     let missing: Vec<&str> =
         ["mkfs.ext4", "e2fsck", "resize2fs"].into_iter().filter(|program| !is_there(program)).collect();

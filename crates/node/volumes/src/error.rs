@@ -1,4 +1,4 @@
-//! Why a volume is not there, or cannot be used.
+//! Errors of volumes.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use types::VolumeName;
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting that cannot be.
+    /// An invalid setting.
     #[error("{key} cannot be: {problem}")]
     Setting {
         /// Its key.
         key: String,
-        /// What is wrong, and what would be right.
+        /// The problem, and valid values.
         problem: String,
     },
     /// There is no such volume.
@@ -25,31 +25,31 @@ pub enum Error {
         /// The name.
         name: VolumeName,
     },
-    /// There is one already.
+    /// The volume exists already.
     #[error("there is a volume {name} already; delete it first or take another name")]
     Exists {
         /// The name.
         name: VolumeName,
     },
-    /// Another command is at it.
+    /// Another command is changing the volume.
     #[error("the volume {name} is being made, grown or deleted; try again when that has ended")]
     Changing {
         /// The name.
         name: VolumeName,
     },
-    /// The operator's own.
+    /// The volume belongs to the settings.
     #[error("the volume {name} is one of the settings; remove [volumes.{name}] there and restart")]
     OfSettings {
         /// The name.
         name: VolumeName,
     },
-    /// There are too many.
+    /// The maximum number of volumes is reached.
     #[error("there are {volumes_max} volumes; raise [volumes] volumes_max")]
     TooMany {
         /// The limit.
         volumes_max: usize,
     },
-    /// A directory that is no volume's to be.
+    /// A directory that cannot be a volume.
     #[error(
         "{path} is not below a directory of [volumes] roots ({roots}); add the one that it is below",
         path = path.display()
@@ -60,62 +60,62 @@ pub enum Error {
         /// The roots.
         roots: String,
     },
-    /// There is no room for a file whose blocks are reserved.
+    /// The disk is too full for a file with reserved blocks.
     #[error(
         "{path} cannot be made: the disk has no {size_mb} MB for it; free some, or take a smaller size",
         path = path.display()
     )]
     DiskFull {
-        /// The file, or the directory that it was to be in.
+        /// The file, or its parent directory.
         path: PathBuf,
         /// Its size.
         size_mb: u64,
     },
-    /// Something on the way to a directory.
+    /// A directory whose path cannot be used.
     #[error("{path} cannot be a volume: {problem}", path = path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// What is wrong, and what would help.
+        /// The problem, and the remedy.
         problem: String,
     },
-    /// A volume that functions may only read.
+    /// A volume that is read-only for functions.
     #[error("the volume {name} is read-only; mount it with :ro")]
     ReadOnly {
         /// The name.
         name: VolumeName,
     },
-    /// A directory of a volume.
+    /// A directory in a volume cannot be used.
     #[error("the volume {name} has no directory {sub:?} that can be used: {problem}")]
     Sub {
         /// The volume.
         name: VolumeName,
         /// The directory in it.
         sub: String,
-        /// What is wrong, and what would help.
+        /// The problem, and the remedy.
         problem: String,
     },
-    /// The disk that `/tmp` of instances may take is taken.
+    /// The disk space for `/tmp` of instances is used up.
     #[error(
         "no /tmp of {size_mb} MB can be had now: instances have {used_mb} of {all_mb} MB; try again, or raise \
          [volumes] tmp_all_mb_max"
     )]
     TmpFull {
-        /// What was asked for.
+        /// The requested size.
         size_mb: u64,
-        /// What others have.
+        /// The size in use.
         used_mb: u64,
         /// The limit.
         all_mb: u64,
     },
-    /// A file of ours.
+    /// A file of the platform could not be used.
     #[error("cannot {operation} {path}", path = path.display())]
     Io {
-        /// What was being done.
+        /// The failed operation.
         operation: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -127,12 +127,12 @@ impl Error {
         move |source| Self::Io { operation, path, source }
     }
 
-    /// Whether it would not have failed with more disk, now or later.
+    /// Whether more disk space, now or later, would make it succeed.
     pub fn is_exhaustion(&self) -> bool {
         matches!(self, Self::DiskFull { .. } | Self::TmpFull { .. })
     }
 
-    /// The error with what the kernel said.
+    /// The error with the kernel's error.
     pub fn report(&self) -> String {
         match self {
             Self::Io { source, .. } => format!("{self}: {source}"),

@@ -1,4 +1,4 @@
-//! The public face: which volumes there are, and each as instances get it.
+//! The public handle: the list of volumes, and the directory of each for instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -25,7 +25,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) folders: Folders,
     pub(crate) known: Mutex<BTreeMap<VolumeName, Arc<Known>>>,
-    /// Those that are being made or grown.
+    /// Volumes that are being created or grown.
     pub(crate) changing: Mutex<BTreeSet<VolumeName>>,
     tmp_disks: TmpDisks,
 }
@@ -45,57 +45,57 @@ pub(crate) struct Known {
     is_local: bool,
 }
 
-/// Where it is.
+/// Where a volume is.
 pub(crate) enum Place {
     /// A directory, which is opened for each use.
     Directory(PathBuf),
     /// A file system of its own.
     Mounted { path: PathBuf, root: Arc<OwnedFd>, image: Option<Attached> },
-    /// Nowhere, and why.
+    /// Not available, and why.
     Missing(String),
 }
 
-/// Of an image that is mounted.
+/// A mounted image.
 #[derive(Clone)]
 pub(crate) struct Attached {
     /// Its block device.
     pub(crate) device: PathBuf,
-    /// Its size, which is more than its settings say where it cannot shrink.
+    /// Its size, which is larger than in its settings if it was larger before.
     pub(crate) size_mb: u64,
 }
 
-/// What is known of a volume.
+/// Description of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     /// Its name.
     pub name: VolumeName,
-    /// What it is.
+    /// Its settings.
     pub settings: VolumeSettings,
-    /// Whether it was made by command, not by the settings.
+    /// Whether it was created by command, not by the settings.
     pub made: bool,
     /// Its directory on this machine.
     pub path: Option<PathBuf>,
-    /// Why instances cannot have it now, and what would help.
+    /// The reason why instances cannot use it now, and the remedy.
     pub problem: Option<String>,
 }
 
-/// A directory for an instance.
+/// A directory to mount into an instance.
 #[derive(Debug)]
 pub struct Source {
     /// The directory.
     pub dir: Arc<OwnedFd>,
-    /// Whether nothing may be changed through it.
+    /// Whether the mount is read-only.
     pub read_only: bool,
-    /// User and group on disk that the function's are; nothing where ids are not mapped.
+    /// User and group on disk that map to the function's; `None` where ids are not mapped.
     pub owner: Option<(u32, u32)>,
 }
 
 impl Volumes {
-    /// Finds the volumes of the settings and those that were made. One that cannot be used is
-    /// listed with its problem; functions without it run.
+    /// Opens the volumes of the settings and those created by command. An unusable one is listed
+    /// with its problem; functions without it run.
     ///
     /// # Errors
-    /// Settings that cannot be, and what our own folders say.
+    /// Invalid settings, and errors of the platform's own folders.
     pub fn open(dir: &Path, config: Config) -> Result<Self, Error> {
         config.check()?;
         let folders = Folders::open(dir)?;
@@ -154,7 +154,7 @@ impl Volumes {
         let known = self.0.known.lock().get(name).cloned();
         let known = known.ok_or_else(|| Error::NotFound { name: name.clone() })?;
         let Place::Missing(_) = known.place else { return Ok(known) };
-        // It may be there by now; two that look at once would mount it twice.
+        // It may be available by now; the lock prevents mounting it twice.
         let _change = self.change(name)?;
         if let Some(found) = self.0.known.lock().get(name).filter(|found| !matches!(found.place, Place::Missing(_))) {
             return Ok(found.clone());
@@ -174,7 +174,7 @@ impl Volumes {
     /// The directory of a mount, as an instance gets it.
     ///
     /// # Errors
-    /// Why it cannot be had, with what would help.
+    /// Why it is not available, with the remedy.
     pub fn source(&self, mount: &Mount) -> Result<Source, Error> {
         let known = self.known(&mount.volume)?;
         let read_only = mount.read_only;
@@ -190,10 +190,10 @@ impl Volumes {
         Ok(Source { dir, read_only, owner })
     }
 
-    /// Refuses a mount that instances could not have, or not as it promises.
+    /// Rejects a mount that is not available to instances, or not with its options.
     ///
     /// # Errors
-    /// Why not, with what would help.
+    /// The reason, with the remedy.
     pub fn check(&self, mount: &Mount) -> Result<(), Error> {
         let source = self.source(mount)?;
         let known = self.known(&mount.volume)?;
@@ -230,10 +230,10 @@ impl Volumes {
         known.into_iter().map(shown).collect()
     }
 
-    /// How much a volume holds; blocks at most `[volumes] usage_ms_max`.
+    /// Usage of a volume; blocks at most `[volumes] usage_ms_max`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], and what the file system says.
+    /// [`Error::NotFound`], and the file system's error.
     pub fn usage(&self, name: &VolumeName) -> Result<Usage, Error> {
         let known = self.known(name)?;
         let root = known.root()?;
@@ -242,27 +242,28 @@ impl Volumes {
         usage::of(&root, longest).map_err(|errno| Error::io("look through", path)(errno.into()))
     }
 
-    /// Memory that file systems in memory may take, in MB.
+    /// Memory limit of all file systems in memory, in MB.
     pub fn memory_mb(&self) -> u64 {
         let known = self.0.known.lock();
         let tmpfs = known.values().filter(|known| known.settings.kind == Kind::Tmpfs);
         tmpfs.filter_map(|known| known.settings.size_mb).sum()
     }
 
-    /// A disk for the `/tmp` of one instance, if one of this size is ready; does not block.
+    /// A prewarmed disk for the `/tmp` of one instance, if one of this size is ready; does not
+    /// block.
     pub fn ready_tmp_disk(&self, size_mb: u64) -> Option<TmpDisk> {
         self.0.tmp_disks.take_ready(size_mb)
     }
 
-    /// A disk of a size for the `/tmp` of one instance; blocks while one is made.
+    /// A disk of a size for the `/tmp` of one instance; blocks while one is created.
     ///
     /// # Errors
-    /// [`Error::TmpFull`], and why none can be made.
+    /// [`Error::TmpFull`], and why none can be created.
     pub fn tmp_disk(&self, size_mb: u64) -> Result<TmpDisk, Error> {
         self.0.tmp_disks.take(size_mb)
     }
 
-    /// Unmounts what is mounted; what instances still use goes with the last of them.
+    /// Unmounts all volumes; running instances keep them until they end.
     pub fn close(&self) {
         self.0.tmp_disks.close();
         for known in std::mem::take(&mut *self.0.known.lock()).values() {

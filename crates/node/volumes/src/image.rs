@@ -1,10 +1,9 @@
-//! Volumes of a fixed size: a file with an ext4 file system in it, attached and mounted once for
-//! all instances. The file's blocks are reserved, so that what is written is never lost to a full
-//! disk.
+//! Volumes of a fixed size: a file with an ext4 file system, attached and mounted once for all
+//! instances. The file's blocks are reserved, so that written data is never lost to a full disk.
 //!
 //! ```text
 //! <dir>/images/NAME        the file
-//!   data/                  what instances get; beside it is the file system's lost+found
+//!   data/                  the directory for instances; beside it is the file system's lost+found
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -26,20 +25,20 @@ use crate::{mounts, open};
 
 /// Sectors of the devices and blocks of the file systems.
 pub const BLOCK_BYTES: u32 = 4_096;
-/// Options of mounts: tables of inodes that are not zeroed are not looked at, and zeroing them
-/// makes holes ([`keep_blocks`]).
+/// Mount options: inode tables that are not zeroed are never read, and zeroing them would punch
+/// holes ([`keep_blocks`]).
 pub const FLAGS: &[&str] = &["noinit_itable"];
-/// What instances get.
+/// The directory for instances.
 const DATA: &str = "data";
-/// Longest wait for the kernel to let go of a device of an earlier platform.
+/// Longest wait until the kernel releases a device of an earlier run.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 const RELEASE_LOOK: Duration = Duration::from_millis(20);
-/// Where programs are, beside the platform's `PATH`: a service may have a short one.
+/// Directories searched for programs, beside the platform's `PATH`: a service may have a short one.
 const PLACES: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
 
 /// A mounted image.
 pub struct Mounted {
-    /// What instances get.
+    /// The directory for instances.
     pub data: OwnedFd,
     /// Its block device.
     pub device: PathBuf,
@@ -47,7 +46,7 @@ pub struct Mounted {
     pub size_mb: u64,
 }
 
-/// Makes the file, unless it is there.
+/// Creates the file, unless it exists.
 pub fn make(file: &Path, size_mb: u64) -> Result<(), Error> {
     if file.exists() {
         return Ok(());
@@ -56,7 +55,7 @@ pub fn make(file: &Path, size_mb: u64) -> Result<(), Error> {
     let made = || {
         let new = File::create(&beside).map_err(Error::io("make", &beside))?;
         reserve(&new, &beside, size_mb)?;
-        // With what a file system needs to grow later.
+        // With the features that growing needs later.
         make_file_system(&[], &beside)?;
         new.sync_all().and_then(|()| fs::rename(&beside, file)).map_err(Error::io("make", file))
     };
@@ -65,7 +64,7 @@ pub fn make(file: &Path, size_mb: u64) -> Result<(), Error> {
     })
 }
 
-/// Mounts the file at `place`, and has it grow to its size.
+/// Mounts the file at `place`, after growing it to its size.
 pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> {
     mounts::unmount_left(place)?;
     let file = file.canonicalize().map_err(Error::io("find", file))?;
@@ -90,38 +89,38 @@ pub fn mount(file: &Path, place: &Path, size_mb: u64) -> Result<Mounted, Error> 
     keep_blocks(&path);
     let data = open::data(&root, DATA, OWNER_DEFAULT)
         .map_err(|errno| Error::io("make a directory in", &file)(errno.into()))?;
-    // The mount has the device from here on, which goes with it.
+    // From here on the mount keeps the device.
     drop(device);
     Ok(Mounted { data, device: path, size_mb })
 }
 
-/// Makes a mounted image larger. Returns whether it is; where the kernel lets the platform grow no
-/// mounted file system (without CAP_SYS_RESOURCE), it is when it is mounted next.
+/// Grows a mounted image. Returns whether that is done; where the kernel does not let the platform
+/// grow a mounted file system (without CAP_SYS_RESOURCE), it grows at its next mount.
 pub fn grow(file: &Path, device: &Path, size_mb: u64) -> Result<bool, Error> {
     let opened = OpenOptions::new().read(true).write(true).open(file).map_err(Error::io("open", file))?;
     let before = opened.metadata().map_err(Error::io("read", file))?.len();
-    // What a full disk gave of it is given back.
+    // Releases the blocks that a full disk provided before the failure.
     reserve(&opened, file, size_mb).inspect_err(|_| {
         opened.set_len(before).ok();
     })?;
     opened.sync_all().map_err(Error::io("sync", file))?;
     LoopDevice::see_size(device).map_err(Error::io("grow", device))?;
     match run("resize2fs", &[], device, None) {
-        // The kernel has given back blocks of what it zeroed.
+        // The kernel released blocks that it zeroed.
         Ok(()) => reserve(&opened, file, size_mb).map(|()| true),
         Err(Error::Unusable { problem, .. }) if problem.contains("Permission denied") => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Makes an empty file system, with nothing kept for root, who is not here.
+/// Creates an empty file system, without blocks reserved for root, which never uses it.
 pub fn make_file_system(options: &[&str], on: &Path) -> Result<(), Error> {
     let lazy = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
     run("mkfs.ext4", &[&["-q", "-F", "-b", "4096", "-m", "0", "-E", lazy], options].concat(), on, None)
 }
 
-/// Has a mounted file system write zeros where it wants them: by a loop device the kernel would
-/// make holes in the file instead, whose blocks were reserved.
+/// Makes a mounted file system write zeros itself: zeroing through a loop device would punch holes
+/// in the file, whose blocks are reserved.
 pub fn keep_blocks(device: &Path) {
     let Some(name) = device.file_name() else { return };
     let path = Path::new("/sys/fs/ext4").join(name).join("extent_max_zeroout_kb");
@@ -142,7 +141,7 @@ fn file_system_bytes(file: &File) -> io::Result<u64> {
     Ok((high << 32 | low) << (10 + log_block.min(6)))
 }
 
-/// Takes the blocks of a file of this size from the disk; it becomes no smaller.
+/// Reserves the blocks of a file of this size; it never shrinks.
 pub fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
     let bytes = size_mb << 20;
     fallocate(file, FallocateFlags::empty(), 0, bytes).map_err(|errno| match errno {
@@ -155,7 +154,7 @@ pub fn reserve(file: &File, path: &Path, size_mb: u64) -> Result<(), Error> {
     })
 }
 
-/// The same file twice would be two file systems that undo each other.
+/// Waits until the file is not attached: mounting it twice would corrupt its file system.
 fn wait_until_free(file: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + RELEASE_MAX;
     while let Some(device) = attached(file) {
@@ -168,8 +167,8 @@ fn wait_until_free(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits for programs that an earlier platform left at work on a file, and keeps others of ours
-/// from it as long as the file is open, in a block device too.
+/// Waits for programs of an earlier run that still use a file, and locks it against others of this
+/// platform as long as the file is open, also as a block device.
 fn lock(opened: &File, file: &Path) -> Result<(), Error> {
     let deadline = Instant::now() + RELEASE_MAX;
     loop {
@@ -192,14 +191,14 @@ fn attached(file: &Path) -> Option<String> {
     })
 }
 
-/// Whether a program is where [`run`] finds it.
+/// Whether [`run`] finds a program.
 pub fn is_there(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     std::env::split_paths(&format!("{path}:{PLACES}")).any(|dir| dir.join(program).is_file())
 }
 
-/// Runs a program of e2fsprogs on a file. It has the locked file, too, so that the lock is there as
-/// long as it runs, also without the platform.
+/// Runs a program of e2fsprogs on a file. It inherits the locked file, so that the lock is held as
+/// long as it runs, even after the platform ended.
 fn run(program: &str, args: &[&str], on: &Path, locked: Option<&File>) -> Result<(), Error> {
     let stdin = match locked {
         None => Stdio::null(),

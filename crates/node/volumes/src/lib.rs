@@ -1,7 +1,7 @@
-//! Volumes: directories that outlive instances and that several functions share, by name.
+//! Volumes: named directories that outlive instances and that several functions share.
 //!
-//! Owns which volumes there are, where each is on this machine, and whether instances can have it.
-//! The operator names them in the settings, or makes them by command; both are used alike.
+//! Owns the list of volumes, their places on this machine, and whether instances can use them. The
+//! operator defines them in the settings, or creates them by command; both kinds are used alike.
 //!
 //! # On disk
 //! ```text
@@ -12,8 +12,8 @@
 //! <dir>/tmp/template-MB          an empty file system for `/tmp` of instances
 //! <dir>/trash/…                 what was deleted and is being removed
 //! ```
-//! A directory of the machine is a volume only below `[volumes] roots`: whoever has the key pair
-//! makes volumes, and is not root of the machine by that.
+//! A directory of the machine is a volume only below `[volumes] roots`: the key pair allows
+//! creating volumes, but does not make its holder root on the machine.
 #![forbid(unsafe_code)]
 
 mod config;

@@ -1,5 +1,5 @@
-//! Making, growing and deleting volumes by command. Each step leaves what the next start of the
-//! platform completes or removes.
+//! Creating, growing and deleting volumes by command. The next start of the platform completes or
+//! rolls back an interrupted step.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::handle::{Attached, Inner, Known, Place, Volumes};
 use crate::{image, mounts, probe};
 
-/// A deletion under way: nothing new finds the volume. Dropped before it is finished, the volume is
-/// there again.
+/// A deletion in progress: the volume can no longer be found. Dropping it unfinished restores the
+/// volume.
 pub struct Deletion {
     volumes: Volumes,
     name: VolumeName,
@@ -31,7 +31,7 @@ impl Drop for Deletion {
     }
 }
 
-/// A change of a volume under way, beside which there is no other.
+/// Exclusive right to change a volume.
 pub(crate) struct Change(Volumes, VolumeName);
 
 impl Drop for Change {
@@ -41,7 +41,7 @@ impl Drop for Change {
 }
 
 impl Volumes {
-    /// Keeps other changes of a volume away while the value lives.
+    /// Locks a volume against other changes until the value is dropped.
     pub(crate) fn change(&self, name: &VolumeName) -> Result<Change, Error> {
         if self.0.changing.lock().insert(name.clone()) {
             return Ok(Change(self.clone(), name.clone()));
@@ -49,10 +49,10 @@ impl Volumes {
         Err(Error::Changing { name: name.clone() })
     }
 
-    /// Makes a volume.
+    /// Creates a volume.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::TooMany`], and what cannot be used as one.
+    /// [`Error::Exists`], [`Error::TooMany`], and unusable settings.
     pub fn create(&self, name: &VolumeName, settings: VolumeSettings) -> Result<(), Error> {
         settings.check("the volume's")?;
         let _change = self.change(name)?;
@@ -97,13 +97,13 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes an image volume that was made by command larger, while it is in use. Returns whether
-    /// it is by now; else it is from the next start of the platform on.
+    /// Grows an image volume that was created by command, while it is in use. Returns whether that
+    /// is done; otherwise it grows at the next start of the platform.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfSettings`], and why it cannot grow.
     pub fn grow(&self, name: &VolumeName, size_mb: u64) -> Result<bool, Error> {
-        // One that was missing may be there by now.
+        // A missing one may be available by now.
         self.known(name)?;
         let _change = self.change(name)?;
         let known = self.known(name)?;
@@ -133,7 +133,7 @@ impl Volumes {
         Ok(now)
     }
 
-    /// Begins to delete a volume that was made by command.
+    /// Begins to delete a volume that was created by command.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::OfSettings`].
@@ -150,15 +150,15 @@ impl Volumes {
 }
 
 impl Deletion {
-    /// A directory that the volume was given, and that stays.
+    /// A directory of the machine that the volume uses and that is not deleted.
     pub fn kept(&self) -> Option<&Path> {
         self.known.as_ref()?.settings.path.as_deref()
     }
 
-    /// Removes the volume with what it holds; a directory that it was given stays.
+    /// Removes the volume and its content; a directory of the machine stays.
     ///
     /// # Errors
-    /// What the file system says; the volume is there again then.
+    /// The file system's error; the volume is restored then.
     pub fn finish(mut self) -> Result<(), Error> {
         let folders = &self.volumes.0.folders;
         if let Some(Known { place: Place::Mounted { path, .. }, .. }) = self.known.as_deref() {
@@ -166,7 +166,7 @@ impl Deletion {
         }
         let trash = folders.discard(&self.name)?;
         self.known = None;
-        // What is left of it is removed by the next start.
+        // The next start removes leftovers.
         std::thread::spawn(move || fs::remove_dir_all(trash).ok());
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Volumes that were made by command, on disk.
+//! Volumes created by command, on disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Makes them below `dir`, and removes what was being deleted.
+    /// Creates them below `dir`, and removes volumes whose deletion was interrupted.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let folders = Self {
             made: dir.join("made"),
@@ -32,7 +32,7 @@ impl Folders {
         for folder in [&folders.made, &folders.mounts, &folders.images, &folders.trash] {
             fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         }
-        // Half of an image, which a crash left.
+        // Half-made images of an earlier run.
         for half in entries(&folders.images)?.into_iter().filter(|path| path.extension().is_some()) {
             fs::remove_file(&half).map_err(Error::io("remove", &half))?;
         }
@@ -43,27 +43,27 @@ impl Folders {
         Ok(folders)
     }
 
-    /// Where one that is a file system of its own is mounted.
+    /// Mount point of a volume with a file system of its own.
     pub fn mount_place(&self, name: &VolumeName) -> PathBuf {
         self.mounts.join(name.as_str())
     }
 
-    /// The file of one that is a file system of a fixed size.
+    /// The file of a volume of a fixed size.
     pub fn image(&self, name: &VolumeName) -> PathBuf {
         self.images.join(name.as_str())
     }
 
-    /// Every place where something may be mounted.
+    /// All possible mount points.
     pub fn mount_places(&self) -> Result<Vec<PathBuf>, Error> {
         entries(&self.mounts)
     }
 
-    /// The directory of one that has none of its own.
+    /// The directory of a volume without another one.
     pub fn data(&self, name: &VolumeName) -> PathBuf {
         self.made.join(name.as_str()).join(DATA)
     }
 
-    /// Those that were made.
+    /// The created volumes.
     pub fn records(&self) -> Result<Vec<(VolumeName, VolumeSettings)>, Error> {
         let mut found = Vec::new();
         for entry in entries(&self.made)? {
@@ -75,7 +75,7 @@ impl Folders {
                     let record = serde_json::from_slice(&bytes).map_err(io::Error::from);
                     found.push((name, record.map_err(Error::io("read", &path))?));
                 }
-                // It was not made to the end, or is being deleted.
+                // Its creation was interrupted, or it is being deleted.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     remove_file(&self.image(&name))?;
                     fs::remove_dir_all(&entry).map_err(Error::io("remove", &entry))?;
@@ -86,7 +86,7 @@ impl Folders {
         Ok(found)
     }
 
-    /// Makes the folder of one; what stops before [`Self::keep`] is removed by the next start.
+    /// Creates the folder of a volume; the next start removes it unless [`Self::keep`] follows.
     pub fn make(&self, name: &VolumeName) -> Result<PathBuf, Error> {
         let folder = self.made.join(name.as_str());
         match fs::create_dir(&folder) {
@@ -111,8 +111,8 @@ impl Folders {
         write().map_err(Error::io("write", path.clone()))
     }
 
-    /// Takes one out of those that are there; what it has is removed later, from where it is now.
-    /// Without its record it is deleted, whatever comes between.
+    /// Moves a volume to the trash, for removal later. Without its record it counts as deleted,
+    /// even if the platform stops in between.
     pub fn discard(&self, name: &VolumeName) -> Result<PathBuf, Error> {
         let (from, stamp) = (self.made.join(name.as_str()), std::time::SystemTime::now());
         let stamp = stamp.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -129,7 +129,7 @@ impl Folders {
     }
 }
 
-/// Removes a file that may be there.
+/// Removes a file if it exists.
 fn remove_file(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),

@@ -1,4 +1,4 @@
-//! File systems of volumes' own, mounted below our directory.
+//! Mounts of volumes with file systems of their own, below the platform's directory.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,8 @@ use rustix::mount::{
 
 use crate::error::Error;
 
-/// Mounts a new one of a kind at `place`, in the place of what a crash left there, and opens it.
+/// Mounts a new file system of a kind at `place`, replacing a leftover of an earlier run, and opens
+/// it.
 pub fn mount(kind: &str, place: &Path, options: &[(&str, String)], flags: &[&str]) -> Result<OwnedFd, Error> {
     unmount_left(place)?;
     fs::create_dir_all(place).map_err(Error::io("make", place))?;
@@ -26,7 +27,7 @@ pub fn mount(kind: &str, place: &Path, options: &[(&str, String)], flags: &[&str
     made().map_err(|errno| Error::io("mount a file system at", place)(errno.into()))
 }
 
-/// Makes a new one that is mounted nowhere, and goes with its descriptor.
+/// Creates a new file system as a detached mount, which ends with its descriptor.
 pub fn detached(kind: &str, options: &[(&str, &str)], flags: &[&str]) -> Result<OwnedFd, Errno> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
@@ -40,20 +41,19 @@ pub fn detached(kind: &str, options: &[(&str, &str)], flags: &[&str]) -> Result<
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// Unmounts what is at `place`, such as a crash leaves; what instances still use goes with the last
-/// of them.
+/// Unmounts a leftover of an earlier run at `place`; running instances keep it until they end.
 pub fn unmount_left(place: &Path) -> Result<(), Error> {
     match unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-        // Nothing is mounted there, or there is nothing.
+        // No mount there, or no such path.
         Ok(()) | Err(Errno::INVAL | Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::io("unmount", place)(errno.into())),
     }
 }
 
-/// Unmounts what is at `place` for good, and removes the place.
+/// Unmounts the file system at `place`, and removes the mount point.
 pub fn remove(place: &Path) -> Result<(), Error> {
     unmount_left(place)?;
-    // One that is still looked into, or that holds something, stays.
+    // A directory that is in use or not empty stays.
     fs::remove_dir(place).ok();
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! From names to directories: no link, no `..` and no other file system on the way leads elsewhere.
+//! Opens directories by name: no link, no `..` and no other file system on the path leads
+//! elsewhere.
 
 use std::fs;
 use std::io;
@@ -11,26 +12,26 @@ use types::Mount;
 
 use crate::error::Error;
 
-/// A directory, opened for its path alone.
+/// A directory, opened with `O_PATH`.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Ways within one directory and its file system.
+/// Paths within one directory and its file system.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_MAGICLINKS);
-/// Ways without any link.
+/// Paths without any link.
 const PLAIN: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Mode of directories that are made.
+/// Mode of created directories.
 const MADE_MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// Opens a volume's directory; no part of its path may be a link.
+/// Opens a volume's directory; no component of its path may be a link.
 pub fn volume(path: &Path) -> Result<OwnedFd, Error> {
     openat2(CWD, path, DIRECTORY, Mode::empty(), PLAIN).map_err(|errno| unusable(path, errno))
 }
 
-/// Finds the directory of a volume below one of the roots, and makes what is missing of it, the
-/// last part as this owner's. Returns its path without links of the root's.
+/// Finds the directory of a volume below one of the roots, and creates missing components, the last
+/// one for this owner. Returns its path without links of the root's.
 pub fn below_roots(path: &Path, roots: &[PathBuf], owner: u32) -> Result<PathBuf, Error> {
     let below = roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
-    // A file system that is mounted below a root is a root of its own: the nearest one counts.
+    // A file system that is mounted below a root is a root of its own: the nearest one is used.
     let Some((root, rest)) = below.max_by_key(|(root, _)| root.components().count()) else {
         let roots = match roots {
             [] => "none are set".to_owned(),
@@ -50,19 +51,19 @@ pub fn below_roots(path: &Path, roots: &[PathBuf], owner: u32) -> Result<PathBuf
         found => found,
     };
     let found = found.map_err(|errno| unusable(path, errno))?;
-    // A link on the way, which leads to somewhere in the root, has a path of its own. The path is
-    // that of what was found: looked up again it could be another directory, for functions may
-    // write to what is above it.
+    // The directory may have been found through a link inside the root, so its actual path is
+    // returned. Resolving the given path again could lead to another directory, because functions
+    // may write to directories above it.
     let own = path_of(&found).map_err(Error::io("find", path))?;
     if own.starts_with(&real) { Ok(own) } else { Err(unusable(path, Errno::XDEV)) }
 }
 
-/// Where an open directory is.
+/// Path of an open directory.
 fn path_of(dir: &OwnedFd) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
 }
 
-/// Opens a directory of a volume, and makes it where it is missing and may be.
+/// Opens a directory of a volume, and creates it if it is missing and may be created.
 pub fn sub(volume: &OwnedFd, mount: &Mount, may_make: bool) -> Result<OwnedFd, Error> {
     let found = match beneath(volume, &mount.sub) {
         Err(Errno::NOENT) if may_make => make(volume, &mount.sub, (mount.user_id, mount.group_id)),
@@ -75,13 +76,13 @@ fn beneath(dir: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     openat2(dir, path, DIRECTORY, Mode::empty(), BENEATH)
 }
 
-/// Makes what is missing of a path, the last part this owner's.
+/// Creates missing components of a path, the last one for this owner.
 fn make(top: &OwnedFd, path: &str, owner: (u32, u32)) -> Result<OwnedFd, Errno> {
     let mut at = openat2(top, ".", DIRECTORY, Mode::empty(), BENEATH)?;
     let mut so_far = String::new();
     for name in path.split('/') {
         so_far = if so_far.is_empty() { name.to_owned() } else { format!("{so_far}/{name}") };
-        // From the top again, so that a link to somewhere in it may be on the way.
+        // From the top again, so that the path may contain a link inside it.
         at = match beneath(top, &so_far) {
             Err(Errno::NOENT) => make_one(&at, name, owner)?,
             other => other?,
@@ -90,12 +91,12 @@ fn make(top: &OwnedFd, path: &str, owner: (u32, u32)) -> Result<OwnedFd, Errno> 
     Ok(at)
 }
 
-/// Makes a directory. Whoever may write beside it may put something else in its place: what is
-/// given away is only what can be nobody else's yet, an empty directory of root's without a mode.
+/// Creates a directory. A process with write access to the parent may replace it: ownership is only
+/// given to an empty directory of root without a mode, which cannot belong to another user yet.
 fn make_one(at: &OwnedFd, name: &str, (user, group): (u32, u32)) -> Result<OwnedFd, Errno> {
     match mkdirat(at, name, Mode::empty()) {
         Ok(()) => {}
-        // Another start has just made it.
+        // A concurrent start has created it.
         Err(Errno::EXIST) => return beneath(at, name),
         Err(errno) => return Err(errno),
     }
@@ -109,7 +110,7 @@ fn make_one(at: &OwnedFd, name: &str, (user, group): (u32, u32)) -> Result<Owned
     beneath(at, name)
 }
 
-/// Opens a directory that is ours in a file system, and makes it this owner's where it is missing.
+/// Opens the platform's directory in a file system, and creates it for this owner if it is missing.
 pub fn data(root: &OwnedFd, name: &str, owner: u32) -> Result<OwnedFd, Errno> {
     match beneath(root, name) {
         Err(Errno::NOENT) => make(root, name, (owner, owner)),
@@ -127,7 +128,7 @@ fn unusable(path: &Path, errno: Errno) -> Error {
     Error::Unusable { path: path.to_owned(), problem: of_way(errno) }
 }
 
-/// What stands in the way of a directory.
+/// Describes the obstacle on a directory's path.
 fn of_way(errno: Errno) -> String {
     match errno {
         Errno::NOENT => "it is not there; make the directory".to_owned(),

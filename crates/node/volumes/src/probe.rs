@@ -1,4 +1,4 @@
-//! Whether instances can have a directory: by an idmapped mount, or as it is.
+//! Probes how instances can mount a directory: by an idmapped mount, or as it is.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -10,9 +10,9 @@ use sys::namespace::{IdRange, UserNamespace};
 
 use crate::error::Error;
 
-/// Users and groups that an instance has on disk, from its own on.
+/// Number of users and groups that an instance has on disk, from its own on.
 pub const IDS: u32 = 65_536;
-/// An id that no one has, as the host's side of a map that is only tried.
+/// An unused id, as the host's side of a map for probing.
 const TRIED: u32 = 65_534;
 
 /// Names of file systems by their magic numbers (linux/magic.h, and the file systems' own).
@@ -58,7 +58,7 @@ pub fn check(dir: &OwnedFd, path: &Path, squash: bool) -> Result<(), Error> {
     }
 }
 
-/// A namespace to try with.
+/// A user namespace for probing.
 fn userns() -> Result<&'static OwnedFd, Error> {
     static MADE: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(made) = MADE.get() {

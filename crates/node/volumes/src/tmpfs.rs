@@ -9,11 +9,11 @@ use crate::config::VolumeSettings;
 use crate::error::Error;
 use crate::mounts;
 
-/// Files for each MB: as many as have a page each.
+/// Files for each MB: enough for files of one page each.
 const FILES_PER_MB: u64 = 256;
 const FILES_MIN: u64 = 1_024;
 
-/// Mounts one at `place`, and opens it.
+/// Mounts a tmpfs at `place`, and opens it.
 pub fn mount(place: &Path, settings: &VolumeSettings) -> Result<OwnedFd, Error> {
     let size_mb = settings.size_mb.unwrap_or_default();
     let mode = settings.mode_bits().unwrap_or(0o755);

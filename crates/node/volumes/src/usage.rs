@@ -1,4 +1,4 @@
-//! How much a volume holds.
+//! Measures the usage of a volume.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstatvfs, openat, statat};
 use rustix::io::Errno;
 
-/// Directories in one another that are looked into.
+/// Maximum depth of directories.
 const DEPTH_MAX: usize = 128;
 
-/// What is in a volume.
+/// Usage of a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes on disk.
     pub bytes: u64,
     /// Files and directories.
     pub files: u64,
-    /// Bytes of the file system that it is on, whatever is in it.
+    /// Total size of its file system, in bytes.
     pub size_bytes: u64,
-    /// Bytes that are free in the file system that it is on.
+    /// Free space of its file system, in bytes.
     pub free_bytes: u64,
-    /// Whether the look ended early, so that there is more.
+    /// Whether the measurement ended early, so that the usage is higher.
     pub cut_short: bool,
 }
 
-/// Adds up what is below a directory, within a time. What disappears meanwhile does not count; no
-/// link is followed, and no other file system entered.
+/// Adds up the files below a directory, within a time limit. Files that disappear meanwhile do not
+/// count; links are not followed, and other file systems not entered.
 pub fn of(dir: &OwnedFd, longest: Duration) -> Result<Usage, Errno> {
     let free = fstatvfs(dir)?;
     let bytes = |blocks: u64| blocks.saturating_mul(free.f_frsize);
@@ -56,7 +56,7 @@ fn add(dir: &OwnedFd, (device, deadline): (u64, Instant), depth: usize, usage: &
             && stat.st_dev == device
             && let Ok(below) = openat(dir, name, READ, Mode::empty())
         {
-            // What cannot be read is not counted.
+            // Unreadable directories do not count.
             add(&below, (device, deadline), depth + 1, usage).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! One disk: a file without a name with a copy of an empty file system, attached and mounted.
+//! One disk: an unnamed file with a copy of an empty file system, attached and mounted.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,10 +14,10 @@ use crate::mounts;
 
 /// Mode of `/tmp`.
 const MODE: Mode = Mode::from_raw_mode(0o1777);
-/// Without what a file system needs to outlive a crash or to grow; an inode for each 16 kB.
+/// Without features for crash recovery or growing; an inode for each 16 kB.
 const OPTIONS: &[&str] = &["-O", "^resize_inode,^has_journal", "-I", "256", "-i", "16384"];
 
-/// An empty file system of a size, made unless it is there.
+/// An empty file system of a size, created unless it exists.
 pub fn template(dir: &Path, size_mb: u64) -> Result<PathBuf, Error> {
     let path = dir.join(format!("template-{size_mb}"));
     if path.exists() {
@@ -36,13 +36,13 @@ pub fn template(dir: &Path, size_mb: u64) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// A new disk, as a detached mount.
+/// Creates a disk, as a detached mount.
 pub fn make(dir: &Path, template: &Path, size_mb: u64) -> Result<OwnedFd, Error> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let image = open(dir, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|errno| Error::io("make a file without a name in", dir)(errno.into()))?;
     let image = File::from(image);
-    // Blocks that are reserved and not written read as zeros, whatever was in them before.
+    // Reserved blocks that are not written read as zeros, whatever they contained before.
     reserve(&image, dir, size_mb)?;
     copy(template, &image).map_err(|errno| Error::io("copy", template)(errno.into()))?;
     let device = LoopDevice::attach_writable(image.as_fd(), BLOCK_BYTES);
@@ -56,12 +56,12 @@ pub fn make(dir: &Path, template: &Path, size_mb: u64) -> Result<OwnedFd, Error>
         chmodat(&mount, ".", MODE, AtFlags::empty())
     };
     opened().map_err(|errno| Error::io("prepare a disk for /tmp in", dir)(errno.into()))?;
-    // The mount has the device from here on, which goes with it.
+    // From here on the mount keeps the device.
     drop(device);
     Ok(mount)
 }
 
-/// Copies what is in a sparse file, and nothing of its holes.
+/// Copies the data of a sparse file, without its holes.
 fn copy(from: &Path, to: &File) -> Result<(), Errno> {
     let from =
         OpenOptions::new().read(true).open(from).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

@@ -1,13 +1,13 @@
-//! `/tmp` of instances on disk: a file system of a fixed size for each, made ahead for sizes that
-//! starts asked for of late, and gone with its instance.
+//! `/tmp` of instances on disk: a file system of a fixed size for each, prewarmed for recently
+//! requested sizes, and removed with its instance.
 //!
 //! ```text
 //! <dir>/tmp/template-MB    an empty file system of a size, made once in a run of the platform
 //! ```
-//! The image of an instance has no name on disk (O_TMPFILE): whatever ends the platform, the kernel
-//! frees it with its last mount. Its blocks are reserved, so that what is written is never lost to
-//! a full disk, and they read as zeros until they are written: no instance reads what a former one
-//! wrote.
+//! The image of an instance has no name on disk (O_TMPFILE): however the platform ends, the kernel
+//! frees it with its last mount. Its blocks are reserved, so that written data is never lost to a
+//! full disk, and they read as zeros until they are written: an instance never reads data of an
+//! earlier one.
 
 mod disk;
 
@@ -23,24 +23,24 @@ use rustix::fs::statvfs;
 use crate::config::Config;
 use crate::error::Error;
 
-/// Sizes for which disks are made ahead.
+/// Maximum number of sizes with prewarmed disks.
 const SIZES_MAX: usize = 4;
-/// The most of one function where the settings say nothing.
+/// Default maximum of one function.
 const ONE_MB_DEFAULT: u64 = 10_240;
 
-/// The most that can be had.
+/// Limits of disks for `/tmp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TmpLimits {
-    /// By one function, in MB.
+    /// Of one function, in MB.
     pub one_mb: u64,
-    /// The setting that bounds it.
+    /// The setting with that limit.
     pub one_setting: &'static str,
-    /// By all instances and what is ready for them, in MB.
+    /// Of all instances and prewarmed disks, in MB.
     pub all_mb: u64,
 }
 
 impl Config {
-    /// The most that can be had in a directory.
+    /// The limits in a directory.
     pub fn tmp_limits(&self, dir: &Path) -> TmpLimits {
         let free_mb = || statvfs(dir).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) >> 20);
         let all_mb = if self.tmp_all_mb_max == 0 { free_mb() / 2 } else { self.tmp_all_mb_max };
@@ -61,29 +61,29 @@ struct Inner {
     all_mb: u64,
     ready_max: usize,
     state: Mutex<State>,
-    /// The maker waits for it.
+    /// Wakes the maker.
     taken: Condvar,
-    /// Waits for the maker.
+    /// Wakes starts that wait for the maker.
     made: Condvar,
-    /// Templates are made one at a time.
+    /// Serializes the creation of templates.
     templates: Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Of all that are there.
+    /// Size of all disks.
     used_mb: u64,
     ready: Vec<TmpDisk>,
-    /// One is being made ahead.
+    /// Whether the maker is creating a disk.
     making: bool,
-    /// Sizes that were asked for, the latest first.
+    /// Requested sizes, the latest first.
     recent: VecDeque<u64>,
-    /// Whether there is a thread that makes disks ahead: there is none before one was asked for.
+    /// Whether the maker thread runs: it starts with the first request.
     has_maker: bool,
     stopping: bool,
 }
 
-/// A disk that nothing was written to.
+/// An unused disk.
 #[derive(Debug)]
 pub struct TmpDisk {
     /// Its detached mount, root's and open to everyone (mode 1777).
@@ -92,7 +92,7 @@ pub struct TmpDisk {
     pub lease: TmpLease,
 }
 
-/// A share of the disk, given back when dropped: to be kept as long as the disk is mounted.
+/// A share of the disk space, returned when dropped: keep it as long as the disk is mounted.
 pub struct TmpLease {
     size_mb: u64,
     of: Arc<Inner>,
@@ -111,7 +111,7 @@ impl Drop for TmpLease {
 }
 
 impl TmpDisks {
-    /// Removes what an earlier run has left in `dir`, and makes none yet.
+    /// Removes leftovers of an earlier run in `dir`, and creates no disk yet.
     pub(crate) fn open(dir: PathBuf, config: &Config) -> Result<Self, Error> {
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("empty", dir)(error)),
@@ -130,7 +130,7 @@ impl TmpDisks {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Starts what makes disks ahead; without it each start makes its own.
+    /// Starts the maker thread; without it each start creates its own disk.
     fn start_maker(&self) {
         let maker = self.clone();
         let made = thread::Builder::new().name("tmp-disks".to_owned()).spawn(move || maker.make_ahead());
@@ -139,7 +139,7 @@ impl TmpDisks {
         }
     }
 
-    /// A disk of a size: one that is ready, or a new one. Blocks.
+    /// A ready disk of a size, or a new one. Blocks.
     pub(crate) fn take(&self, size_mb: u64) -> Result<TmpDisk, Error> {
         match self.take_ready(size_mb) {
             Some(disk) => Ok(disk),
@@ -147,7 +147,7 @@ impl TmpDisks {
         }
     }
 
-    /// One that is ready, and has another one made in its place. Does not block.
+    /// A ready disk; the maker then replaces it. Does not block.
     pub(crate) fn take_ready(&self, size_mb: u64) -> Option<TmpDisk> {
         let (found, has_maker) = {
             let mut state = self.0.state.lock();
@@ -165,7 +165,7 @@ impl TmpDisks {
         found
     }
 
-    /// Gives up what is ready, and makes no more.
+    /// Drops ready disks, and stops creating them.
     pub(crate) fn close(&self) {
         let ready = {
             let mut state = self.0.state.lock();
@@ -176,7 +176,8 @@ impl TmpDisks {
         drop(ready);
     }
 
-    /// A share of the disk, for which others that are only ready go; `ahead` is the maker's.
+    /// Takes a share of the disk space, dropping ready disks of others if needed; `ahead` is set by
+    /// the maker.
     fn lease(&self, size_mb: u64, ahead: bool) -> Result<TmpLease, Error> {
         loop {
             let mut state = self.0.state.lock();
@@ -207,8 +208,7 @@ impl TmpDisks {
         Ok(TmpDisk { mount: disk::make(&self.0.dir, &template, size_mb)?, lease })
     }
 
-    /// Makes what is missing whenever one was taken, and gives up sizes that nothing asked for of
-    /// late.
+    /// Replaces taken disks, and drops ready ones of sizes that were not requested recently.
     fn make_ahead(&self) {
         loop {
             let (missing, gone) = {
@@ -229,7 +229,7 @@ impl TmpDisks {
             let Some(size_mb) = missing else { continue };
             if let Err(error) = self.make_one_ahead(size_mb) {
                 tracing::warn!(size_mb, error = error.report(), "cannot make a disk for /tmp ahead of its start");
-                // Until another start asks for one.
+                // Until another start requests one.
                 let mut state = self.0.state.lock();
                 if !state.stopping {
                     self.0.taken.wait(&mut state);
@@ -256,14 +256,14 @@ impl TmpDisks {
 }
 
 impl State {
-    /// A size of which too few are ready and for which there is room.
+    /// A size with too few ready disks and with space for another.
     fn missing(&self, ready_max: usize, all_mb: u64) -> Option<u64> {
         let ready = |size: u64| self.ready.iter().filter(|disk| disk.lease.size_mb == size).count();
         let has_room = |size: u64| self.used_mb.saturating_add(size) <= all_mb;
         self.recent.iter().copied().find(|size| ready(*size) < ready_max && has_room(*size))
     }
 
-    /// Those whose size is not among the recent ones.
+    /// Ready disks whose size is not among the recent ones.
     fn take_forgotten(&mut self) -> Vec<TmpDisk> {
         let Self { ready, recent, .. } = self;
         ready.extract_if(.., |disk| !recent.contains(&disk.lease.size_mb)).collect()

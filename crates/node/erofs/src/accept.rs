@@ -1,4 +1,4 @@
-//! What an entry must be so that both a file system and the format can hold it.
+//! Validates entries for the file system and the format.
 
 use crate::BLOCK_BYTES;
 use crate::entry::{Extent, Kind, Meta};
@@ -13,7 +13,7 @@ const MINOR_MAX: u32 = 0xf_ffff;
 const NOBODY: u32 = u32::MAX;
 const SECOND_NS: u32 = 1_000_000_000;
 
-/// The kind, with the number of the image's device in place of the layer's.
+/// The kind, with the number of the image's device instead of the layer's.
 pub(crate) fn kind(path: &[u8], kind: Kind, devices: &[u16]) -> Result<Kind, Error> {
     match &kind {
         Kind::File { size, data } => Ok(Kind::File { size: *size, data: extent(path, *size, *data, devices)? }),
@@ -55,7 +55,7 @@ fn target_is_sound(target: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// The metadata, without what cannot be kept.
+/// The metadata, without attributes that cannot be kept.
 pub(crate) fn meta(path: &[u8], kind: &Kind, mut meta: Meta) -> Result<Meta, Error> {
     if meta.mtime_ns >= SECOND_NS {
         return Err(Error::entry(path, "has a time with a billion nanoseconds or more"));

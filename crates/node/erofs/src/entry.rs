@@ -1,34 +1,34 @@
-//! The words: what a layer consists of.
+//! Entries of a layer, and their metadata.
 
 use serde::{Deserialize, Serialize};
 
 /// One entry of a layer, in the order of its archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Where it goes below the root: components joined by `/`, none of them empty, `.` or `..`;
-    /// empty for the root. For whiteouts the path that is hidden, for opaque marks the directory.
+    /// Path below the root: components joined by `/`, none of them empty, `.` or `..`; empty for
+    /// the root. For whiteouts the path that is hidden, for opaque marks the directory.
     pub path: Vec<u8>,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Owner, mode, time, attributes; without meaning for hard links, whiteouts and opaque marks.
+    /// Owner, mode, time, attributes; unused for hard links, whiteouts and opaque marks.
     pub meta: Meta,
 }
 
-/// What an entry is.
+/// Kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// A file of `size` bytes, which lie in one piece at `data`; `None` for an empty file.
+    /// A file of `size` bytes, which are contiguous at `data`; `None` for an empty file.
     File {
         /// Bytes.
         size: u64,
-        /// Where they are.
+        /// Place of the bytes.
         data: Option<Extent>,
     },
     /// A directory.
     Directory,
     /// A symbolic link.
     Symlink {
-        /// What it says; any bytes but NUL, not empty, at most 4095.
+        /// Its target; any bytes but NUL, not empty, at most 4095.
         target: Vec<u8>,
     },
     /// Another name of an entry of this layer or of one below.
@@ -57,22 +57,22 @@ pub enum Kind {
     Fifo,
     /// A socket.
     Socket,
-    /// Nothing is at the path any more, of what lower layers have there.
+    /// The path is hidden in lower layers.
     Whiteout,
-    /// Nothing is in the directory any more, of what lower layers have in it.
+    /// The content of the directory is hidden in lower layers.
     Opaque,
 }
 
-/// Where the bytes of a file are.
+/// Place of the bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// Which of the layer's own devices, from 0.
+    /// Index among the layer's own devices, from 0.
     pub device: u16,
     /// First byte, a multiple of [`BLOCK_BYTES`](crate::BLOCK_BYTES).
     pub offset: u64,
 }
 
-/// What every inode has.
+/// Metadata of every inode.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// Permissions, set-id and sticky bits: the low twelve.
@@ -85,7 +85,7 @@ pub struct Meta {
     pub mtime_s: i64,
     /// Nanoseconds beyond that, below a billion.
     pub mtime_ns: u32,
-    /// Names, with their name space, and values of extended attributes.
+    /// Names, including their namespace, and values of extended attributes.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -94,6 +94,6 @@ pub struct Meta {
 pub struct Device {
     /// Its name in the device table, at most 64 bytes.
     pub tag: String,
-    /// Its size; a last block that is not whole counts.
+    /// Its size; an incomplete last block counts.
     pub bytes: u64,
 }

@@ -1,6 +1,6 @@
-//! What can be wrong with layers and images.
+//! Errors of layers and images.
 
-/// What is wrong with a layer or an image. Paths are shown as text, shortened, with what is no text
+/// An error of a layer or an image. Paths are shown as text, shortened, with invalid UTF-8
 /// replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -10,10 +10,10 @@ pub enum Error {
     Entry {
         /// The entry.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
-    /// Symbolic links lead in circles, or nearly.
+    /// A path follows too many symbolic links, or a loop.
     #[error("the way to {path:?} leads over more than {max} symbolic links")]
     LinkHops {
         /// The entry.
@@ -26,25 +26,25 @@ pub enum Error {
         "the way to {path:?} and the ways to entries before it lead over more than {max} directories of symbolic links"
     )]
     LinkSteps {
-        /// The entry at which it became too much.
+        /// The entry at which the limit was exceeded.
         path: String,
         /// [`LINK_STEPS_MAX`](crate::LINK_STEPS_MAX).
         max: u64,
     },
-    /// An entry lies below something else than a directory.
+    /// The parent of an entry is not a directory.
     #[error("entry {path:?} lies below {parent:?}, which is not a directory")]
     ParentNotDirectory {
         /// The entry.
         path: String,
-        /// The leading part of its path that is in the way.
+        /// The leading part of its path that is not a directory.
         parent: String,
     },
-    /// A hard link to nothing.
+    /// A hard link whose target does not exist.
     #[error("entry {path:?} is a hard link to {target:?}, which does not exist")]
     HardLinkToNothing {
         /// The link.
         path: String,
-        /// What it should be another name of.
+        /// Its target.
         target: String,
     },
     /// A hard link to a directory.
@@ -52,10 +52,10 @@ pub enum Error {
     HardLinkToDirectory {
         /// The link.
         path: String,
-        /// What it should be another name of.
+        /// Its target.
         target: String,
     },
-    /// A device node that Linux cannot have.
+    /// A device number beyond Linux's range.
     #[error("entry {path:?} is device {major}:{minor}; numbers go up to 4095:1048575")]
     DeviceNumber {
         /// The entry.
@@ -74,7 +74,7 @@ pub enum Error {
         name: String,
         /// Bytes of its value.
         bytes: usize,
-        /// What EROFS can hold.
+        /// Maximum of EROFS.
         max: usize,
     },
     /// All extended attributes of one entry together are too long.
@@ -82,19 +82,19 @@ pub enum Error {
     XattrsTooLarge {
         /// The entry.
         path: String,
-        /// Bytes they take in an image.
+        /// Bytes of the attributes in an image.
         bytes: u64,
-        /// What EROFS can hold.
+        /// Maximum of EROFS.
         max: u64,
     },
-    /// A limit that the configuration can raise.
+    /// A configurable limit was exceeded.
     #[error("with entry {path:?} the image has more {what} than {limit} ([image] {key})")]
     TooLarge {
-        /// The entry at which it became too much.
+        /// The entry at which the limit was exceeded.
         path: String,
-        /// What is counted.
+        /// The counted quantity.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
         /// The key of the configuration.
         key: &'static str,
@@ -106,15 +106,15 @@ pub enum Error {
         path: String,
         /// The device, from 0.
         device: u16,
-        /// How many there are.
+        /// Number of devices.
         devices: usize,
     },
-    /// A file's data reach beyond their device.
+    /// A file's data extend beyond their device.
     #[error("the data of file {path:?} end after {end} blocks of device {device}, which has {blocks}")]
     OutsideDevice {
         /// The file.
         path: String,
-        /// Place in the image's device table, from 0.
+        /// Index in the image's device table, from 0.
         device: u16,
         /// Blocks from the start of the device to the end of the file.
         end: u64,
@@ -132,17 +132,17 @@ pub enum Error {
     /// More devices than an image can have.
     #[error("the image has {count} devices; {max} is the most")]
     TooManyDevices {
-        /// How many it has.
+        /// Number of devices.
         count: usize,
-        /// How many it could have.
+        /// Maximum number.
         max: usize,
     },
-    /// The metadata alone take more than EROFS can address.
+    /// The metadata exceed the addressable size of EROFS.
     #[error("the image has {blocks} blocks; {max} is the most")]
     ImageTooLarge {
-        /// What it would have.
+        /// Required blocks.
         blocks: u64,
-        /// What EROFS can address.
+        /// Maximum of EROFS.
         max: u64,
     },
 }
@@ -152,7 +152,7 @@ impl Error {
         Self::Entry { path: shown(path), reason }
     }
 
-    /// What a user can do about it, as a sentence.
+    /// The remedy for a user, as a sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "Use a smaller image, or raise the limit.",

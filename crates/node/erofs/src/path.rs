@@ -1,4 +1,4 @@
-//! Paths of entries: which are well formed, and their parts.
+//! Paths of entries: validation, and their components.
 
 /// Bytes of one name, by Linux and by EROFS.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
@@ -14,7 +14,7 @@ pub(crate) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Takes the part up to the next `/` off the front, however it looks; `None` at the end.
+/// Takes the part up to the next `/` off the front, even if it is invalid; `None` at the end.
 pub(crate) fn next_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     if rest.is_empty() {
         return None;
@@ -25,7 +25,7 @@ pub(crate) fn next_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
-/// Whether it is formed as `Entry::path` says; if not, what is wrong with it.
+/// Checks the form of `Entry::path`; returns the problem.
 pub(crate) fn check(path: &[u8]) -> Result<(), &'static str> {
     if path.is_empty() {
         return Ok(());

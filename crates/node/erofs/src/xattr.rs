@@ -1,10 +1,9 @@
-//! Extended attributes: which are kept, and how they lie behind an inode.
+//! Extended attributes: which are kept, and their layout after an inode.
 
 use crate::entry::{Kind, Meta};
 use crate::error::{Error, shown};
 
-/// The number that stands for a name space, and the text that it stands for; the rest of a name
-/// follows it.
+/// The number of a namespace, and its text; the rest of a name follows it.
 const PREFIXES: [(u8, &[u8]); 3] = [(1, b"user."), (4, b"trusted."), (6, b"security.")];
 const ACL_ACCESS: (u8, &[u8]) = (2, b"system.posix_acl_access");
 const ACL_DEFAULT: (u8, &[u8]) = (3, b"system.posix_acl_default");
@@ -18,15 +17,16 @@ const UNIT_BYTES: u64 = 4;
 /// Bytes of all attributes of an inode: their units are counted, from 1, in sixteen bits.
 const AREA_BYTES_MAX: u64 = HEADER_BYTES + (u16::MAX as u64 - 1) * UNIT_BYTES;
 
-/// Bytes of all names and values: what the limit counts.
+/// Bytes of all names and values, as counted by the limit.
 pub(crate) fn counted_bytes(meta: &Meta) -> u64 {
     meta.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
 }
 
-/// Leaves out what cannot be kept, sorts the rest by name; of several of one name the last stays.
+/// Removes attributes that cannot be kept, and sorts the rest by name; the last of several with one
+/// name stays.
 ///
 /// # Errors
-/// What is too long to be kept.
+/// An attribute that is too long.
 pub(crate) fn accept(path: &[u8], kind: &Kind, meta: &mut Meta) -> Result<(), Error> {
     if meta.xattrs.is_empty() {
         return Ok(());
@@ -51,9 +51,9 @@ pub(crate) fn accept(path: &[u8], kind: &Kind, meta: &mut Meta) -> Result<(), Er
     Ok(())
 }
 
-/// Not kept are: what overlayfs keeps for itself, since the overlay that lies on top would obey it;
-/// name spaces that EROFS has no number for; names that no system call can say; and what Linux
-/// gives to no inode of that kind.
+/// Whether an attribute is kept. Removed are overlayfs' own, which the overlay above would obey;
+/// namespaces without a number in EROFS; names that system calls cannot express; and attributes
+/// that Linux does not allow for inodes of that kind.
 fn is_kept(name: &[u8], kind: &Kind) -> bool {
     if name.len() > NAME_BYTES_MAX || name.contains(&0) {
         return false;
@@ -68,7 +68,7 @@ fn is_kept(name: &[u8], kind: &Kind) -> bool {
     }
 }
 
-/// Number of the name space, and what is left of the name.
+/// Number of the namespace, and the rest of the name.
 fn parts(name: &[u8]) -> Option<(u8, &[u8])> {
     for (index, whole) in [ACL_ACCESS, ACL_DEFAULT] {
         if name == whole {
@@ -78,7 +78,7 @@ fn parts(name: &[u8]) -> Option<(u8, &[u8])> {
     PREFIXES.iter().find_map(|(index, prefix)| Some((*index, name.strip_prefix(*prefix)?)))
 }
 
-/// Bytes behind the inode; 0 when it has no attributes.
+/// Bytes after the inode; 0 without attributes.
 pub(crate) fn area_bytes(meta: &Meta) -> u64 {
     if meta.xattrs.is_empty() {
         return 0;
@@ -90,7 +90,7 @@ pub(crate) fn area_bytes(meta: &Meta) -> u64 {
     HEADER_BYTES + bodies.sum::<u64>()
 }
 
-/// What the inode says of an area of `bytes`.
+/// The size of an area of `bytes`, as stored in the inode.
 pub(crate) fn area_units(bytes: u64) -> u16 {
     match bytes.checked_sub(HEADER_BYTES) {
         None => 0,

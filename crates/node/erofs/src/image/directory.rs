@@ -51,7 +51,7 @@ fn entry_bytes(name: &[u8]) -> usize {
     DIRENT_BYTES + name.len()
 }
 
-/// Whether a block of which `used` bytes are used has room for one more. Every name fits into an
+/// Whether a block with `used` bytes in use has room for one more name. Every name fits into an
 /// empty one.
 fn fits(used: usize, name: &[u8]) -> bool {
     used + entry_bytes(name) <= BLOCK

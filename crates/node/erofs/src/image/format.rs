@@ -6,16 +6,16 @@ use crate::entry::{Kind, Meta};
 
 pub(super) const SUPERBLOCK_AT: usize = 1024;
 pub(super) const SUPERBLOCK_BYTES: usize = 128;
-/// Where the checksum is in the superblock.
+/// Offset of the checksum in the superblock.
 pub(super) const CHECKSUM_AT: usize = 4;
-/// The checksum covers the block that the superblock starts, with zeros in its own place.
+/// The checksum covers the block that begins with the superblock, with its own bytes as zeros.
 pub(super) const CHECKSUM_COVERS_BYTES: usize = 512;
 pub(super) const SLOT_BYTES: usize = 128;
 pub(super) const TAG_BYTES_MAX: usize = 64;
-/// Right behind the superblock; the superblock says so in units of a slot.
+/// Directly after the superblock; the superblock stores it in units of a slot.
 pub(super) const TABLE_AT: usize = SUPERBLOCK_AT + SUPERBLOCK_BYTES;
 pub(super) const INODE_BYTES: usize = 64;
-/// Inodes start at multiples of this; their number is their position divided by it.
+/// Inodes start at multiples of this; an inode's number is its position divided by it.
 pub(super) const NID_BYTES: usize = 32;
 pub(super) const CHUNK_BYTES: usize = 8;
 pub(super) const CHUNK_INDEX_ALIGN: usize = 8;
@@ -32,14 +32,14 @@ const NEEDS_DEVICES: u32 = 8;
 const EXTENDED_INODE: u16 = 1;
 const CHUNK_INDEXES: u32 = 0x20;
 
-/// How the content of an inode is found.
+/// Storage of an inode's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// In blocks of its own.
     Plain = 0,
-    /// Right behind the inode.
+    /// Directly after the inode.
     Inline = 2,
-    /// In a device, by an index behind the inode.
+    /// In a device, by an index after the inode.
     Chunks = 4,
 }
 
@@ -57,8 +57,8 @@ impl<const N: usize> Record<N> {
     }
 }
 
-/// The superblock, with a checksum of zero. No time and no UUID are in it, so that equal trees make
-/// equal images.
+/// The superblock, with a checksum of zero. It contains no time and no UUID, so that equal trees
+/// give equal images.
 pub(super) fn superblock(root_nid: u16, inodes: u64, blocks: u32, devices: u16) -> [u8; SUPERBLOCK_BYTES] {
     let needs = if devices == 0 { NEEDS_CHUNKS } else { NEEDS_CHUNKS | NEEDS_DEVICES };
     let table = u16::try_from(TABLE_AT / SLOT_BYTES).expect("a small constant");
@@ -89,9 +89,9 @@ pub(super) struct Inode<'a> {
     pub kind: &'a Kind,
     pub meta: &'a Meta,
     pub size: u64,
-    /// The field that means something else for each layout and kind.
+    /// The field whose meaning depends on layout and kind.
     pub union: u32,
-    /// What 32-bit programs see as its number.
+    /// Inode number for 32-bit programs.
     pub ino: u32,
     pub links: u32,
 }
@@ -114,12 +114,12 @@ impl Inode<'_> {
     }
 }
 
-/// What a file's inode says of its chunks.
+/// The chunk format in a file's inode.
 pub(super) fn chunk_format(bits: u32) -> u32 {
     bits | CHUNK_INDEXES
 }
 
-/// A device number as Linux keeps it (`new_encode_dev`).
+/// A device number in Linux's encoding (`new_encode_dev`).
 pub(super) fn device_number(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | major << 8 | (minor & !0xff) << 12
 }

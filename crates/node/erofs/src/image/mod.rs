@@ -1,4 +1,4 @@
-//! Writing a tree as an image: first every inode gets its place, then all is written there.
+//! Writes a tree as an image: first every inode gets its place, then everything is written.
 
 mod checksum;
 mod directory;
@@ -14,11 +14,11 @@ use crate::xattr;
 use self::format::{CHUNK_BYTES, CHUNK_INDEX_ALIGN, INODE_BYTES, SUPERBLOCK_AT, TABLE_AT};
 use self::plan::{Content, Place, Plan};
 
-/// The image of a tree: mount it with `devices` in this order. The same tree and devices give the
-/// same bytes.
+/// The image of a tree, to be mounted with `devices` in this order. The same tree and devices give
+/// the same bytes.
 ///
 /// # Errors
-/// What the format cannot hold, by its path.
+/// The path of an entry that the format cannot hold, and why.
 pub fn write(tree: &Tree, devices: &[Device]) -> Result<Vec<u8>, Error> {
     let plan = Plan::new(tree, devices)?;
     let mut writer = Writer { tree, plan: &plan, image: vec![0; plan.image_bytes()?] };

@@ -1,4 +1,4 @@
-//! Where everything goes in an image.
+//! Layout of an image: the place of every inode and its content.
 
 use super::directory;
 use super::format::{
@@ -11,19 +11,19 @@ use crate::error::{Error, shown};
 use crate::tree::{InodeId, Tree, Visit};
 use crate::xattr;
 
-/// The root's number has sixteen bits and it lies behind the device table: 65535 * 32 bytes hold
-/// this many slots.
+/// Maximum number of devices: the root's number has sixteen bits and it lies after the device
+/// table; 65535 * 32 bytes hold this many slots.
 const DEVICES_MAX: usize = 16_000;
-/// The image ends at a multiple of this, so that no page of it is read in part.
+/// The image ends at a multiple of this, so that every page of it is complete.
 const PAGE_BYTES: u64 = 4096;
 
-/// The place of every inode, in the order in which a walk meets them.
+/// The place of every inode, in the order of a walk.
 pub(super) struct Plan {
     places: Vec<Place>,
-    /// By [`InodeId::index`]; 0, where the superblock's block is, for those that have no place.
+    /// By [`InodeId::index`]; 0, the superblock's block, for inodes without a place.
     nids: Vec<u64>,
     device_blocks: Vec<u32>,
-    /// Bytes that are given away.
+    /// Bytes allocated so far.
     end: u64,
 }
 
@@ -34,14 +34,14 @@ pub(super) struct Place {
     pub content: Content,
 }
 
-/// Where an inode's content is.
+/// Place of an inode's content.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content {
-    /// It has none.
+    /// No content.
     Nothing,
-    /// Behind the inode.
+    /// After the inode.
     Inline { size: u64 },
-    /// In blocks of the image from this one.
+    /// In blocks of the image, starting with this one.
     Plain { size: u64, block: u32 },
     /// In a device.
     Chunks { size: u64 },
@@ -63,7 +63,7 @@ impl Content {
         }
     }
 
-    /// The inode's field that says where the content is, or which device the inode stands for.
+    /// The inode's field with the place of the content, or the device number.
     pub(super) fn union(&self, kind: &Kind) -> u32 {
         match (self, kind) {
             (Self::Plain { block, .. }, _) => *block,
@@ -77,14 +77,14 @@ impl Content {
 }
 
 impl Place {
-    /// Byte of the image where the inode starts.
+    /// Offset of the inode in the image.
     pub(super) fn at(&self) -> usize {
         usize::try_from(self.nid).expect("the image fits into memory") * NID_BYTES
     }
 }
 
 /// Blocks of a chunk of a file of `size` bytes, as a power of two: one chunk for the whole file if
-/// there can be.
+/// possible.
 pub(super) fn chunk_bits(size: u64) -> u32 {
     size.div_ceil(BLOCK_BYTES).next_power_of_two().trailing_zeros().min(CHUNK_BITS_MAX)
 }
@@ -123,7 +123,7 @@ impl Plan {
         usize::try_from(block(bytes).map(|_| bytes)?).map_err(|_| too_large(bytes / BLOCK_BYTES))
     }
 
-    /// Gives an inode its place, the first time that a name of it is met.
+    /// Assigns an inode its place at its first name.
     fn place(&mut self, tree: &Tree, id: InodeId, visit: &Visit<'_>) -> Result<(), Error> {
         if self.nids[id.index()] != 0 {
             return Ok(());
@@ -156,7 +156,7 @@ impl Plan {
                 Content::Chunks { size } => head.next_multiple_of(CHUNK_INDEX_ALIGN as u64) + index_bytes(size),
                 Content::Nothing | Content::Plain { .. } => head,
             };
-        // Keeps sums far from their ends, whatever follows.
+        // Keeps later sums far from overflow.
         block(self.end)?;
         let nid = at / NID_BYTES as u64;
         self.nids[id.index()] = nid;
@@ -164,7 +164,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Puts plain content behind the inodes.
+    /// Places plain content after the inodes.
     fn place_blocks(&mut self) -> Result<(), Error> {
         let mut end = self.end;
         for place in &mut self.places {
@@ -203,10 +203,10 @@ fn index_bytes(size: u64) -> u64 {
     chunks * CHUNK_BYTES as u64
 }
 
-/// The block that starts at a multiple of its size, or the one that a byte is in.
+/// The block that contains a byte, or that starts there.
 fn block(byte: u64) -> Result<u32, Error> {
     let block = byte / BLOCK_BYTES;
-    // The last number stands for no block at all.
+    // The last number means "no block".
     u32::try_from(block).ok().filter(|block| *block != u32::MAX).ok_or_else(|| too_large(block))
 }
 

@@ -1,5 +1,5 @@
-//! The inodes of a tree and the names that lead to them. Keeps count of names and attributes, and
-//! frees what no name leads to any more.
+//! The inodes of a tree and their names. Counts names and attributes, and frees inodes without
+//! names.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -8,27 +8,27 @@ use crate::entry::{Kind, Meta};
 use crate::error::{Error, shown};
 use crate::xattr;
 
-/// Number of an inode, from 0. Numbers of inodes that are gone are given anew.
+/// Number of an inode, from 0. Numbers of freed inodes are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InodeId(u32);
 
-/// The root directory is there from the start and never goes.
+/// The root directory always exists.
 pub(crate) const ROOT: InodeId = InodeId(0);
 
-/// Fewer than there are numbers, so that neither numbers nor counts of links run out before the
-/// limit is reached.
+/// Below the number of ids, so that neither ids nor link counts overflow before the limit is
+/// reached.
 const NAMES_MAX: u64 = u32::MAX as u64 - 15;
 const THERE: &str = "only inodes that are there have names and numbers in use";
 
 #[derive(Debug)]
 pub(crate) struct Inode {
     pub meta: Meta,
-    /// Names that lead to it; for a directory 2 and those of the directories in it.
+    /// Number of its names; for a directory 2 and the number of its subdirectories.
     pub links: u32,
     body: Body,
 }
 
-/// Directories are told apart so that the many other inodes stay small.
+/// Directories have a separate variant so that the many other inodes stay small.
 #[derive(Debug)]
 enum Body {
     Directory(Box<Directory>),
@@ -43,7 +43,7 @@ struct Directory {
 
 #[derive(Debug)]
 pub(crate) struct Inodes {
-    /// `None` for numbers that are free.
+    /// `None` for free numbers.
     slots: Vec<Option<Inode>>,
     free: Vec<InodeId>,
     names: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Inodes {
 }
 
 impl InodeId {
-    /// As an index of a table with a place for each of [`Inodes::slots`].
+    /// Index in a table with an entry for each of [`Inodes::slots`].
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -71,7 +71,7 @@ impl Inode {
         }
     }
 
-    /// overlayfs takes it for a whiteout, so it counts as nothing.
+    /// Whether overlayfs takes it for a whiteout, so that it counts as absent.
     fn is_hidden(&self) -> bool {
         matches!(self.body, Body::Other(Kind::CharDevice { major: 0, minor: 0 }))
     }
@@ -85,12 +85,12 @@ impl Inodes {
         Self { slots: vec![Some(root)], free: Vec::new(), names: 0, xattr_bytes: 0, limits }
     }
 
-    /// Takes room for more inodes.
+    /// Reserves memory for more inodes.
     pub(crate) fn reserve(&mut self, inodes: usize) {
         self.slots.reserve_exact(inodes);
     }
 
-    /// How many numbers are or were in use; all are below.
+    /// Upper bound of all numbers in use.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -103,23 +103,22 @@ impl Inodes {
         self.directory(id).is_some()
     }
 
-    /// The directory that a directory is in; the root is in itself.
+    /// The parent of a directory; the root is its own.
     pub(crate) fn parent(&self, id: InodeId) -> Option<InodeId> {
         self.directory(id).map(|directory| directory.parent)
     }
 
-    /// What is at a name of a directory.
+    /// The inode of a name in a directory.
     pub(crate) fn lookup(&self, dir: InodeId, name: &[u8]) -> Option<InodeId> {
         self.directory(dir)?.names.get(name).copied()
     }
 
-    /// The names in a directory, in bytewise order, without those that are hidden; `None` if it is
-    /// no directory.
+    /// The visible names in a directory, in bytewise order; `None` if it is not a directory.
     pub(crate) fn names(&self, id: InodeId) -> Option<Names<'_>> {
         self.directory(id).map(|directory| Names { inodes: self, names: directory.names.iter() })
     }
 
-    /// A new inode, still without a name. `parent` is where a directory will be; `path` is for
+    /// Adds an inode without a name yet. `parent` is where a directory will be; `path` is for
     /// errors.
     pub(crate) fn add(&mut self, path: &[u8], parent: InodeId, kind: Kind, meta: Meta) -> Result<InodeId, Error> {
         self.count_xattrs(path, &meta)?;
@@ -146,7 +145,7 @@ impl Inodes {
         Ok(())
     }
 
-    /// Makes `name` of the directory `dir` lead to `id`; true when it replaced something.
+    /// Binds `name` in the directory `dir` to `id`; true when it replaced another inode.
     pub(crate) fn attach(&mut self, path: &[u8], dir: InodeId, name: &[u8], id: InodeId) -> Result<bool, Error> {
         let gains = if self.is_directory(id) { dir } else { id };
         self.get_mut(gains).links += 1;
@@ -162,7 +161,7 @@ impl Inodes {
         Ok(false)
     }
 
-    /// Removes a name, and what is below it; nothing if it is not there.
+    /// Removes a name and its subtree, if it exists.
     pub(crate) fn remove(&mut self, dir: InodeId, name: &[u8]) {
         if let Some(old) = self.directory_mut(dir).names.remove(name) {
             self.names -= 1;
@@ -170,7 +169,7 @@ impl Inodes {
         }
     }
 
-    /// Removes all names of a directory, and what is below them.
+    /// Removes all names of a directory and their subtrees.
     pub(crate) fn clear(&mut self, dir: InodeId) {
         let names = std::mem::take(&mut self.directory_mut(dir).names);
         self.names -= names.len() as u64;
@@ -179,13 +178,13 @@ impl Inodes {
         }
     }
 
-    /// `id` lost its name in `dir`.
+    /// Handles the loss of `id`'s name in `dir`.
     fn release(&mut self, dir: InodeId, id: InodeId) {
         if !self.is_directory(id) {
             return self.unlink(id);
         }
         self.get_mut(dir).links -= 1;
-        // Not by recursion: a hostile tree is deeper than a stack.
+        // Iterative: a hostile tree may be deeper than the stack allows.
         let mut doomed = vec![id];
         while let Some(id) = doomed.pop() {
             let Body::Directory(directory) = self.take(id).body else { continue };
@@ -196,7 +195,7 @@ impl Inodes {
         }
     }
 
-    /// Something that is no directory lost one of its names.
+    /// Removes one name of an inode that is not a directory.
     fn unlink(&mut self, id: InodeId) {
         let inode = self.get_mut(id);
         inode.links -= 1;
@@ -241,7 +240,7 @@ impl Inodes {
     }
 }
 
-/// Names in a directory that are not hidden.
+/// Visible names in a directory.
 pub(crate) struct Names<'a> {
     inodes: &'a Inodes,
     names: btree_map::Iter<'a, Box<[u8]>, InodeId>,

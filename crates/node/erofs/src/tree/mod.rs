@@ -1,4 +1,4 @@
-//! The root file system that layers make. Owns the rules by which one layer lies on another.
+//! The root file system of merged layers. Owns the rules of merging.
 
 mod inodes;
 mod resolve;
@@ -18,33 +18,33 @@ pub(crate) use self::inodes::{InodeId, ROOT};
 pub use self::resolve::{LINK_HOPS_MAX, LINK_STEPS_MAX};
 pub use self::walk::Visit;
 
-/// Bounds of a tree.
+/// Limits of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Names below the root, hard links and directories that no layer mentions among them; at most
-    /// 4294967280. Each inode has a name, so that this bounds the inodes too.
+    /// Names below the root, including hard links and directories that no layer mentions; at most
+    /// 4294967280. Each inode has a name, so that this limits the inodes too.
     pub entries_max: u64,
     /// Bytes of all names and values of extended attributes.
     pub xattr_bytes_max: u64,
 }
 
-/// The root file system that layers make.
+/// The root file system of merged layers.
 #[derive(Debug)]
 pub struct Tree {
     pub(crate) inodes: Inodes,
     resolver: Resolver,
-    /// Where the last entry went: its directory's path, which the next entry is likely to share.
+    /// Parent directory of the last entry, with its path, which the next entry is likely to share.
     last: Option<(Vec<u8>, InodeId)>,
 }
 
 impl Tree {
-    /// An empty root directory: 0755, root's, of 1970.
+    /// An empty root directory: mode 0755, owner root, time 1970.
     pub fn new(limits: Limits) -> Self {
         Self { inodes: Inodes::new(limits), resolver: Resolver::default(), last: None }
     }
 
-    /// Takes room for so many more inodes at once: growing bit by bit would take up to three times
-    /// as much for a while.
+    /// Reserves memory for a number of inodes at once: growing step by step would temporarily take
+    /// up to three times as much.
     pub fn reserve(&mut self, inodes: usize) {
         self.inodes.reserve(inodes);
     }
@@ -101,8 +101,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Does what the whiteouts and opaque marks among `entries` say to the layers that are already
-    /// there.
+    /// Applies the whiteouts and opaque marks among `entries` to the lower layers.
     fn hide<I, E>(&mut self, entries: &impl Fn() -> I) -> Result<(), E>
     where
         I: Iterator<Item = Result<Entry, E>>,
@@ -178,13 +177,13 @@ impl Tree {
 
     fn attach(&mut self, path: &[u8], parent: InodeId, name: &[u8], inode: InodeId) -> Result<(), Error> {
         if self.inodes.attach(path, parent, name, inode)? {
-            // What was replaced may have been on the way to the directory that is remembered.
+            // The replaced entry may have been on the path of the cached directory.
             self.last = None;
         }
         Ok(())
     }
 
-    /// The directory at `parent`, the directory part of an entry's path; made if it is not there.
+    /// The directory at `parent`, the directory part of an entry's path; created if missing.
     fn parent(&mut self, path: &[u8], parent: &[u8]) -> Result<InodeId, Error> {
         if let Some((last, found)) = &self.last
             && last == parent
@@ -216,7 +215,7 @@ impl Tree {
         Ok(parent)
     }
 
-    /// What a hard link at `path` is to share.
+    /// The inode that a hard link at `path` shares.
     fn target(&mut self, path: &[u8], target: &[u8]) -> Result<InodeId, Error> {
         path::check(target).map_err(|reason| Error::entry(target, reason))?;
         let Some((dir, name)) = path::split(target) else {

@@ -1,5 +1,5 @@
-//! From a path to a directory, through symbolic links that never lead out of the root. Must not
-//! change the tree.
+//! Resolves a path to a directory, through symbolic links that never lead out of the root.
+//! Read-only access to the tree.
 
 use std::collections::HashSet;
 
@@ -8,33 +8,32 @@ use crate::entry::Kind;
 use crate::error::{Error, shown};
 use crate::path;
 
-/// Symbolic links that one path may lead over, as Linux has it (`MAXSYMLINKS`).
+/// Symbolic links that one path may follow, as in Linux (`MAXSYMLINKS`).
 pub const LINK_HOPS_MAX: u32 = 40;
 
-/// Directories that all paths of an image together may lead over because a symbolic link says so. A
-/// real image has a few for each entry; a hostile one could have a hundred thousand and keep a
-/// thread busy for hours.
+/// Directory steps caused by symbolic links that all paths of an image together may take. A real
+/// image has a few for each entry; a hostile one could have a hundred thousand and keep a thread
+/// busy for hours.
 pub const LINK_STEPS_MAX: u64 = 16 << 20;
 
-/// Follows paths, and remembers how much work that was.
+/// Resolves paths, and counts the steps.
 #[derive(Debug, Default)]
 pub(crate) struct Resolver {
     steps: u64,
 }
 
-/// Where a path leads.
+/// Result of resolving a path.
 #[derive(Debug)]
 pub(crate) enum Way {
-    /// To this directory.
+    /// An existing directory.
     There(InodeId),
-    /// To a directory that can be made: these names below the last one that exists.
+    /// A directory that can be created: these names below the last one that exists.
     Missing { from: InodeId, names: Vec<Box<[u8]>> },
-    /// To nothing, since something on the way is no directory; it is where the path's first `by`
-    /// bytes lead.
+    /// A component is not a directory; it is at the path's first `by` bytes.
     Blocked { by: usize },
 }
 
-/// A path that leads over too many symbolic links.
+/// A path that follows too many symbolic links.
 #[derive(Debug)]
 pub(crate) enum Circle {
     Hops,
@@ -52,15 +51,14 @@ impl Circle {
 }
 
 impl Resolver {
-    /// Follows `path` from the root. A link in the place of one of `replaced` blocks the way.
+    /// Resolves `path` from the root. A link at one of the `replaced` paths blocks it.
     pub(crate) fn resolve(
         &mut self,
         inodes: &Inodes,
         path: &[u8],
         replaced: &HashSet<Box<[u8]>>,
     ) -> Result<Way, Circle> {
-        // What is still to be gone: the rest of the path, and of each link that is being followed;
-        // innermost last.
+        // Unresolved rests: of the path, and of each link that is being followed; innermost last.
         let mut rests = vec![path];
         let mut at = ROOT;
         let mut missing: Vec<&[u8]> = Vec::new();
@@ -111,8 +109,8 @@ impl Resolver {
     }
 }
 
-/// Goes the steps that need no lookup: to the same directory, to the one above, or below one that
-/// is missing.
+/// Takes the steps that need no lookup: to the same directory, to its parent, or below a missing
+/// one.
 fn step_in_place<'a>(inodes: &Inodes, name: &'a [u8], at: &mut InodeId, missing: &mut Vec<&'a [u8]>) -> bool {
     match name {
         b"" | b"." => true,

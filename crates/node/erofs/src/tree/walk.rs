@@ -1,36 +1,35 @@
-//! Showing a tree, name by name.
+//! Visits a tree, name by name.
 
 use super::Tree;
 use super::inodes::{InodeId, ROOT};
 use crate::entry::{Kind, Meta};
 
-/// One name of the tree, as [`Tree::walk`] shows it.
+/// One name of the tree, as passed by [`Tree::walk`].
 #[derive(Debug, Clone, Copy)]
 pub struct Visit<'a> {
     /// Path below the root, formed as [`Entry::path`](crate::Entry::path); empty for the root.
     pub path: &'a [u8],
     /// The inode's number; names with the same number are links to each other.
     pub inode: u64,
-    /// Names that the inode has (2 + subdirectories for a directory).
+    /// Number of the inode's names (2 + subdirectories for a directory).
     pub links: u32,
-    /// What it is: never a hard link, whiteout or opaque mark, nor a character device of numbers 0
-    /// and 0; `Extent::device` is the number in the image's device table, from 0.
+    /// Its kind: never a hard link, whiteout or opaque mark, nor a character device of numbers 0
+    /// and 0; `Extent::device` is the index in the image's device table, from 0.
     pub kind: &'a Kind,
-    /// Its metadata; attributes are sorted by name, each there once.
+    /// Its metadata; attributes are sorted by name, and names are unique.
     pub meta: &'a Meta,
 }
 
 impl Tree {
-    /// Shows every name, directories before what is in them, names of a directory in bytewise
-    /// order.
+    /// Visits every name, directories before their entries, names of a directory in bytewise order.
     ///
     /// # Errors
-    /// The first of `visit`.
+    /// The first error of `visit`.
     pub fn walk<E>(&self, mut visit: impl FnMut(Visit<'_>) -> Result<(), E>) -> Result<(), E> {
         self.walk_inodes(|_, shown| visit(shown))
     }
 
-    /// As [`Tree::walk`], with the number that this crate knows an inode by.
+    /// As [`Tree::walk`], with this crate's inode number.
     pub(crate) fn walk_inodes<E>(&self, mut visit: impl FnMut(InodeId, Visit<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut path = Vec::new();
         visit(ROOT, self.visit(ROOT, &path))?;

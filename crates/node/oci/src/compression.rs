@@ -1,29 +1,29 @@
-//! How a stream is compressed, by its first bytes.
+//! Detects the compression of a stream by its first bytes.
 
 /// The compression of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Nothing that is known.
+    /// None, or unknown.
     None,
     /// RFC 1952.
     Gzip,
     /// RFC 8878.
     Zstd,
-    /// One that no layer may have, by its name.
+    /// A compression that layers may not have, by its name.
     Unknown(&'static str),
 }
 
 impl Compression {
-    /// First bytes that are enough to tell.
+    /// Number of first bytes that detection needs.
     pub const MAGIC_BYTES: usize = 6;
 
-    /// Tells it from the first [`MAGIC_BYTES`](Self::MAGIC_BYTES) of a stream, or all of a shorter
-    /// one.
+    /// Detects it from the first [`MAGIC_BYTES`](Self::MAGIC_BYTES) of a stream, or all of a
+    /// shorter one.
     pub fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame (RFC 8878, 3.1.2), with which pzstd begins each part.
+            // A skippable frame (RFC 8878, 3.1.2), which precedes each part in pzstd's output.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41] => Self::Unknown("bzip2"),
             [0xfd, b'7', b'z', b'X', b'Z', 0] => Self::Unknown("xz"),

@@ -1,4 +1,4 @@
-//! An image's config: how to run it, and which uncompressed layers it has (OCI image specification
+//! An image's config: its run configuration and the diff ids of its layers (OCI image specification
 //! 1.1, config.md).
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use types::Digest;
 
 use crate::{Error, Platform, processor_level};
 
-/// From the image's config: what to run and how.
+/// Run configuration of an image's config.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunConfig {
     /// `user[:group]`, names or numbers; empty for root.
@@ -28,10 +28,10 @@ pub struct RunConfig {
     pub stop_signal: String,
 }
 
-/// An image's config, as far as it matters here.
+/// The parts of an image's config that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// What to run and how.
+    /// Run configuration.
     pub run: RunConfig,
     /// Digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<Digest>,
@@ -83,7 +83,7 @@ impl Words {
 }
 
 impl ImageConfig {
-    /// Reads an image's config, whose manifest names `layers` layers.
+    /// Parses an image's config, whose manifest has `layers` layers.
     ///
     /// # Errors
     /// `Invalid`, `Platform`.

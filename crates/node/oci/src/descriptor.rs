@@ -10,8 +10,8 @@ use types::Digest;
 use crate::Platform;
 use crate::media_type::is_foreign_layer;
 
-/// A descriptor as it is written. What not every reader needs is read when it is asked for, and
-/// cannot make the rest unreadable.
+/// A descriptor as written. Fields that few readers need are parsed on request, so that they cannot
+/// make the rest unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RawDescriptor {
@@ -26,7 +26,7 @@ pub struct RawDescriptor {
     annotations: Option<Value>,
 }
 
-/// A descriptor that was read.
+/// A parsed descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawDescriptor")]
 pub struct Descriptor {
@@ -36,14 +36,14 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
-    /// Of an entry of an index.
+    /// Set in entries of an index.
     pub platform: Option<Platform>,
-    /// Those that are texts.
+    /// Annotations whose values are texts.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {
-    /// One without platform and annotations.
+    /// A descriptor without platform and annotations.
     pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
         Self { media_type: media_type.into(), digest, size, platform: None, annotations: BTreeMap::new() }
     }

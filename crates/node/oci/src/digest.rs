@@ -1,4 +1,4 @@
-//! Digests that are computed here.
+//! Computes digests.
 
 use sha2::{Digest as _, Sha256};
 use types::Digest;
@@ -9,7 +9,7 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 }
 
 /// The chain id of the topmost layer, lowest diff id first (OCI image specification, config.md,
-/// "Layer ChainID"); that of no layers is the digest of nothing.
+/// "Layer ChainID"); without layers it is the digest of the empty string.
 pub fn chain_id(diff_ids: &[Digest]) -> Digest {
     let chain = |below: Option<Digest>, diff_id: &Digest| match below {
         None => diff_id.clone(),

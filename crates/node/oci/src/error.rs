@@ -1,24 +1,25 @@
-//! Why a manifest, an index or a config cannot be used, and what to do about it.
+//! Errors of manifests, indexes and configs, with remedies.
 
 use types::Digest;
 
 use crate::{Descriptor, PLATFORM, processor_level};
 
-/// Why a manifest, an index or a config cannot be used.
+/// An error of a manifest, an index or a config.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No JSON, or not of the shape the specification gives.
+    /// Invalid JSON, or a shape that violates the specification.
     #[error("its {document} is not valid: {reason}")]
     Invalid {
         /// `manifest` or `config`.
         document: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// Docker's schema 1, which has no digests of its own.
     #[error("its manifest has the retired Docker schema 1")]
     SchemaOne,
-    /// A layer that other registries keep, or that may not be distributed, and that is not here.
+    /// A layer that only other registries have, or that may not be distributed, and that is not
+    /// stored.
     #[error("layer {digest} is not distributed with the image ({media_type})")]
     Foreign {
         /// The layer.
@@ -34,7 +35,7 @@ pub enum Error {
         /// Its media type.
         media_type: String,
     },
-    /// An artifact that is no container image.
+    /// An artifact that is not a container image.
     #[error("it is not a container image: {what} has media type {media_type:?}")]
     NotAnImage {
         /// `config` or `layer` with its digest.
@@ -42,16 +43,16 @@ pub enum Error {
         /// The media type.
         media_type: String,
     },
-    /// Made for other machines.
+    /// An image for other platforms.
     #[error("it is not made for {PLATFORM} but for {}{}", has.join(", "), processor_note(has))]
     Platform {
-        /// The platforms that it is made for.
+        /// The image's platforms.
         has: Vec<String>,
     },
 }
 
 impl Error {
-    /// What a user can do about it, as a sentence.
+    /// The remedy for a user, as a sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "Build and push the image again.",
@@ -68,7 +69,7 @@ impl Error {
         }
     }
 
-    /// What it means that a non-distributable layer is nowhere.
+    /// The error of a non-distributable layer that was not found.
     pub fn foreign(layer: &Descriptor) -> Self {
         Self::Foreign { digest: layer.digest.clone(), media_type: layer.media_type.clone() }
     }
@@ -82,7 +83,7 @@ impl Error {
     }
 }
 
-/// Where only the variant does not fit: which one would.
+/// Names the variants that this processor runs, if only the variant does not match.
 fn processor_note(has: &[String]) -> String {
     let amd64 = has.iter().any(|name| name.starts_with(PLATFORM));
     if amd64 { format!(" (this processor runs variants up to v{})", processor_level()) } else { String::new() }

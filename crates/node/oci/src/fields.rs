@@ -1,4 +1,4 @@
-//! A manifest or an index as it is written, before anything is concluded from it.
+//! The fields of a manifest or an index as written, before interpretation.
 
 use std::collections::BTreeMap;
 
@@ -12,44 +12,44 @@ use crate::RawDescriptor;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fields {
-    /// 2 for all that is read here.
+    /// 2 for all supported documents.
     pub schema_version: u64,
-    /// What the document calls itself.
+    /// The document's own media type.
     pub media_type: Option<String>,
-    /// Of a manifest.
+    /// Only in a manifest.
     pub config: Option<RawDescriptor>,
-    /// Of a manifest, lowest first.
+    /// Only in a manifest, lowest first.
     pub layers: Option<Vec<RawDescriptor>>,
-    /// Of an index.
+    /// Only in an index.
     pub manifests: Option<Vec<RawDescriptor>>,
     artifact_type: Option<Value>,
     subject: Option<Value>,
     annotations: Option<Value>,
-    /// Of Docker's schema 1.
+    /// Only in Docker's schema 1.
     fs_layers: Option<IgnoredAny>,
 }
 
 impl Fields {
-    /// Reads the JSON; nothing but its shape is checked.
+    /// Parses the JSON; checks only its shape.
     ///
     /// # Errors
-    /// It is no JSON, or a field is not of the specification's shape.
+    /// Invalid JSON, or a field whose shape violates the specification.
     pub fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
 
-    /// What kind of artifact it says to be; an empty text says nothing.
+    /// The artifact type; an empty text counts as none.
     ///
     /// # Errors
-    /// It is no text.
+    /// It is not a text.
     pub fn artifact_type(&self) -> Result<Option<String>, serde_json::Error> {
         Ok(typed::<String>(self.artifact_type.as_ref())?.filter(|kind| !kind.is_empty()))
     }
 
-    /// The document that this one is about.
+    /// The document that this one refers to.
     ///
     /// # Errors
-    /// It is no descriptor.
+    /// It is not a descriptor.
     pub fn subject(&self) -> Result<Option<RawDescriptor>, serde_json::Error> {
         typed(self.subject.as_ref())
     }

@@ -1,15 +1,14 @@
 //! The documents of container images (OCI image specification 1.1, Docker image manifest version 2
 //! schema 2): manifests, indexes, configs, platforms and media types.
 //!
-//! One model for whoever pulls, stores, serves or pushes images. It reads with serde structures of
-//! its own rather than with `oci-spec`: that crate refuses a whole index for one entry without
-//! `mediaType`, `os` or `architecture`, which registries hold, and its errors name no field.
+//! One model for pulling, storing, serving and pushing images. It uses serde structures of its own
+//! rather than `oci-spec`: that crate rejects a whole index for one entry without `mediaType`, `os`
+//! or `architecture`, which exist in registries, and its errors name no field.
 //!
-//! - [`Fields::read`] gives a document as it is written, for a registry, which judges it by rules
-//!   of its own;
-//! - [`Document::read`] gives an index or a manifest that cannot be mistaken for the other, for a
+//! - [`Fields::read`] returns a document as written, for a registry, which applies its own rules;
+//! - [`Document::read`] returns an index or a manifest that cannot be mistaken for the other, for a
 //!   client that runs it;
-//! - [`references`] gives the digests that any document names, for garbage collection.
+//! - [`references`] returns the digests that any document names, for garbage collection.
 #![forbid(unsafe_code)]
 
 mod compression;

@@ -1,5 +1,5 @@
-//! Manifests and indexes (OCI image specification, manifest.md, image-index.md), and which of an
-//! index's entries this machine runs.
+//! Manifests and indexes (OCI image specification, manifest.md, image-index.md), and the selection
+//! of an index's entry for this machine.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::media_type::{
 };
 use crate::{Descriptor, Error, Fields, Platform, RawDescriptor, processor_level};
 
-/// What a manifest reference leads to.
+/// The document of a manifest reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Document {
     /// One image for several platforms.
@@ -29,14 +29,14 @@ pub struct Index {
 /// One image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Manifest {
-    /// How to run it.
+    /// Its config.
     pub config: Descriptor,
-    /// What it consists of, lowest first.
+    /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
 }
 
 impl Document {
-    /// Reads a manifest or an index. A document that could be read as both is refused, since two
+    /// Parses a manifest or an index. A document that could be read as both is rejected, since two
     /// readers could then see two images under one digest.
     ///
     /// # Errors
@@ -92,8 +92,8 @@ impl Index {
         self.fitting(processor_level()).first().copied().ok_or_else(|| self.for_others())
     }
 
-    /// The entries that a processor of this level runs, the highest variant first; of equal ones in
-    /// the index's order. Where there are none, those that say no platform (it is optional,
+    /// The entries that a processor of this level runs, the highest variant first; equal ones in
+    /// the index's order. Without any, the entries without a platform (it is optional,
     /// image-index.md): the image's config decides then.
     pub fn fitting(&self, processor: u8) -> Vec<&Descriptor> {
         let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| platform.fits(processor));
@@ -111,7 +111,7 @@ impl Index {
             .manifests
             .iter()
             .filter_map(|m| m.platform.as_ref())
-            // Build attestations hang under this name.
+            // Build attestations are listed under this name.
             .filter(|p| p.os != "unknown")
             .map(Platform::name)
             .collect();
@@ -125,7 +125,7 @@ impl Index {
 }
 
 impl Manifest {
-    /// Checks that everything in it is of a kind that can be run.
+    /// Checks that everything in it is of a kind that can run.
     ///
     /// # Errors
     /// `NotAnImage`, `Encrypted`.
@@ -143,7 +143,7 @@ impl Manifest {
         self.layers.iter().try_for_each(check_layer)
     }
 
-    /// As an OCI manifest's JSON, its fields in alphabetical order.
+    /// The OCI manifest's JSON, with its fields in alphabetical order.
     pub fn to_json(&self) -> Vec<u8> {
         let layers: Vec<_> = self.layers.iter().map(Descriptor::to_value).collect();
         let config = self.config.to_value();
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn layers_that_cannot_be_unpacked_are_refused_by_kind() {
         let with = |media_type: &str| checked(&manifest(CONFIGS[0], &[layer(media_type)]));
-        // Whether they can be had is found out when they are wanted.
+        // Their availability is checked when they are fetched.
         for (family, kinds) in [
             ("application/vnd.oci.image.layer.nondistributable.v1.tar", &["", "+gzip", "+zstd"][..]),
             ("application/vnd.docker.image.rootfs.foreign.diff.tar", &["", ".gzip"]),

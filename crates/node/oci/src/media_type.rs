@@ -19,7 +19,7 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 /// Docker's image config.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// `Accept` of a request for a manifest, most wanted first; schema 1 is not among them.
+/// `Accept` of a request for a manifest, in order of preference; without schema 1.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -34,7 +34,7 @@ pub(crate) const LAYERS: [&str; 6] = [
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
 ];
 
-/// What media types of non-distributable layers begin with; the rest names the compression.
+/// Prefixes of media types of non-distributable layers; the rest names the compression.
 const FOREIGN_LAYERS: [&str; 2] =
     ["application/vnd.docker.image.rootfs.foreign.diff.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
 

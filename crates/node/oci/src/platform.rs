@@ -1,23 +1,23 @@
-//! What an image is made for, and whether this machine's processor runs it.
+//! Platforms of images, and whether this machine's processor supports them.
 //!
 //! Variants of amd64 are the levels of the x86-64 psABI: `v1` is the baseline, each further one has
 //! more instructions.
 
 use serde::Deserialize;
 
-/// What runs here, without a variant.
+/// The platform of this machine, without a variant.
 pub const PLATFORM: &str = "linux/amd64";
 
-/// Instructions of each level above the baseline, as the processor's flags are named in Rust; a
-/// level has those of the levels below it too. LAHF/SAHF of level 2 has no name, and no processor
-/// with the others lacks it.
+/// Instructions of each level above the baseline, by their names in Rust; a level includes those of
+/// the levels below it. LAHF/SAHF of level 2 has no name, but every processor with the others has
+/// it.
 const LEVELS: [&[&str]; 3] = [
     &["cmpxchg16b", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"],
     &["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"],
     &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
 ];
 
-/// What a manifest or a config is made for.
+/// The platform of a manifest or a config.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Platform {
     /// `linux`; may be empty.
@@ -32,7 +32,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The level of amd64 that it needs, when it is for Linux on amd64 at all.
+    /// The level of amd64 that it needs; `None` for other platforms than Linux on amd64.
     pub fn level(&self) -> Option<u8> {
         let amd64 = matches!(self.architecture.to_ascii_lowercase().as_str(), "amd64" | "x86_64" | "x86-64");
         if !amd64 || !self.os.eq_ignore_ascii_case("linux") {
@@ -52,12 +52,12 @@ impl Platform {
         self.level().is_some_and(|level| level <= processor)
     }
 
-    /// Whether it says nothing.
+    /// Whether it is unspecified.
     pub fn is_empty(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
     }
 
-    /// What says nothing is for what the manifest is for, which is this machine.
+    /// Replaces unspecified fields by `linux` and `amd64`.
     pub fn or_default(mut self) -> Self {
         if self.os.is_empty() {
             "linux".clone_into(&mut self.os);
@@ -68,7 +68,7 @@ impl Platform {
         self
     }
 
-    /// As docker writes it: `linux/arm64/v8`.
+    /// Its name as in docker: `linux/arm64/v8`.
     pub fn name(&self) -> String {
         match self.variant.as_deref() {
             None | Some("") => format!("{}/{}", self.os, self.architecture),
@@ -82,13 +82,13 @@ pub fn processor_level() -> u8 {
     level(has)
 }
 
-/// The highest level whose instructions are all there, and those of the levels below it.
+/// The highest level whose instructions, and those of the levels below it, are all supported.
 fn level(has: impl Fn(&str) -> bool) -> u8 {
     let whole = LEVELS.iter().take_while(|flags| flags.iter().all(|flag| has(flag))).count();
     1 + u8::try_from(whole).expect("there are few levels")
 }
 
-/// Whether the processor has an instruction set of [`LEVELS`], and the kernel keeps its registers.
+/// Whether the processor has an instruction set of [`LEVELS`], and the kernel saves its registers.
 #[cfg(target_arch = "x86_64")]
 fn has(flag: &str) -> bool {
     macro_rules! detect {
@@ -125,7 +125,7 @@ mod tests {
             (upto(2), 3),
             (upto(3), 4),
             (without(3, "avx512vl"), 3),
-            // A gap below ends it, whatever is above.
+            // A gap in a lower level limits it, whatever is above.
             (without(3, "sse4.2"), 1),
         ];
         for (flags, expected) in cases {

@@ -1,10 +1,10 @@
-//! Which digests a stored document names.
+//! Digests that a stored document references.
 
 use serde::Deserialize;
 use types::Digest;
 
-/// Digests that a manifest or an index names, for the reference graph. Lenient: whatever was stored
-/// may be an artifact of a kind unknown here, and what it names must be kept all the same.
+/// Digests that a manifest or an index references, for garbage collection. Lenient: a stored
+/// document may be an artifact of an unknown kind, whose references must still be kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
     /// Further manifests or indexes.
@@ -15,7 +15,7 @@ pub struct References {
     pub blobs: Vec<Digest>,
 }
 
-/// Reads what a document names; nothing when it is no such document.
+/// Reads the references of a document; empty for anything else.
 pub fn references(bytes: &[u8]) -> References {
     #[derive(Deserialize)]
     struct Named {

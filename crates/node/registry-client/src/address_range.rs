@@ -1,4 +1,4 @@
-//! Ranges of addresses as settings name them. Pure.
+//! Address ranges of the settings. Pure.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,16 +14,17 @@ pub struct AddressRange {
     prefix_bits: u8,
 }
 
-/// Why a text is no range.
+/// An error of parsing a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no address or range of addresses such as 10.0.0.0/8")]
 pub struct InvalidAddressRange {
-    /// The refused text.
+    /// The rejected text.
     pub text: String,
 }
 
 impl AddressRange {
-    /// Whether it has the address; one that an IPv6 address only wraps is looked for as itself.
+    /// Whether it contains the address; an IPv4 address wrapped in an IPv6 one is compared as
+    /// itself.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.first, address.to_canonical()) {
             (IpAddr::V4(first), IpAddr::V4(address)) => {

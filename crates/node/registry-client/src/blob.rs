@@ -19,7 +19,7 @@ use crate::session::{Answer, Session};
 use crate::throughput::{Throughput, TooSlow};
 use crate::transport::failure_of;
 
-/// How a transfer ended.
+/// Result of a transfer attempt.
 enum Ended {
     /// All bytes were received.
     Whole,
@@ -31,13 +31,13 @@ enum Ended {
 
 /// The destination of a blob's bytes.
 pub trait Sink: Send {
-    /// Why bytes are refused.
+    /// The error of a rejected write.
     type Error: Send;
 
-    /// Number of bytes that it has.
+    /// Number of bytes received.
     fn offset(&self) -> u64;
 
-    /// Takes the next bytes.
+    /// Writes the next bytes.
     fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Discards all bytes.
@@ -48,7 +48,7 @@ pub trait Sink: Send {
     fn is_content_error(error: &Self::Error) -> bool;
 }
 
-/// Why a transfer failed.
+/// An error of a transfer.
 #[derive(Debug)]
 pub enum TransferError<E> {
     /// The registry or the connection to it.
@@ -68,7 +68,7 @@ impl<E> From<Error> for TransferError<E> {
 struct Checked<'a, S> {
     sink: &'a mut S,
     hash: Option<Sha256>,
-    /// Whether a mirror sent any of it.
+    /// Whether a mirror sent any of the bytes.
     mirrored: bool,
 }
 
@@ -86,18 +86,18 @@ impl<S: Sink> Checked<'_, S> {
         self.sink.restart().await.map_err(TransferError::Sink)
     }
 
-    /// Whether what a mirror sent is something else than `digest`.
+    /// Whether the bytes of a mirror have another digest than `digest`.
     fn is_wrong(&mut self, digest: &Digest) -> bool {
         let Some(hash) = self.hash.as_mut().filter(|_| self.mirrored) else { return false };
         Digest::from_sha256(&hash.finalize_reset().into()) != *digest
     }
 }
 
-/// Transfers a blob of `size` bytes. `received` shows the bytes that are here; the sink's owner
-/// checks their digest.
+/// Transfers a blob of `size` bytes. `received` counts the bytes; the sink's owner checks their
+/// digest.
 ///
 /// # Errors
-/// All that a registry can answer, and those of the sink.
+/// All errors of a registry, and those of the sink.
 pub async fn transfer<S: Sink>(
     session: &Session,
     sink: &mut S,
@@ -111,7 +111,7 @@ pub async fn transfer<S: Sink>(
     let outcome = attempt(session, &mut sink, image, digest, size, received).await;
     let lied = match &outcome {
         Ok(()) => sink.is_wrong(digest),
-        // A mirror may have sent something else: the registry itself decides.
+        // A mirror may have sent wrong bytes: the registry itself decides.
         Err(TransferError::Sink(error)) if S::is_content_error(error) => sink.mirrored,
         Err(TransferError::Registry(Error::SizeMismatch { .. })) => sink.mirrored,
         Err(_) => false,
@@ -134,14 +134,15 @@ async fn attempt<S: Sink>(
     received: &AtomicU64,
 ) -> Result<(), TransferError<S::Error>> {
     let mut tried = 0;
-    // The highest offset so far: bytes that are received again after a restart are no progress.
+    // The highest offset so far: bytes that are received again after a restart do not count as
+    // progress.
     let mut furthest = 0;
     let limit = session.throughput();
     let mut throughput = Throughput::new(limit, Instant::now());
     while sink.sink.offset() < size {
         let before = sink.sink.offset();
         let request = Request { offset: before, ..Request::get(Resource::Blob(digest.clone())) };
-        // A pause that the registry asks for before its response is given.
+        // A pause that the registry requests before its response is processed.
         let asked = Instant::now();
         let answer = session.send(&request).await;
         throughput.leave_out(asked.elapsed());
@@ -206,7 +207,7 @@ async fn receive<S: Sink>(
         }
         let begun = Instant::now();
         sink.write(bytes).await?;
-        // Time of the disk does not count against the registry.
+        // Time spent in the sink does not count against the registry.
         throughput.leave_out(begun.elapsed());
         received.store(sink.sink.offset(), Ordering::Relaxed);
         if sink.sink.offset() > size {
@@ -236,7 +237,7 @@ async fn continue_or_fail(
     Ok(())
 }
 
-/// Length of the whole blob by the headers of a full or partial response; `None` without any.
+/// Length of the whole blob from the headers of a full or partial response; `None` without them.
 fn total_bytes(response: &Response) -> Option<u64> {
     match response.status() {
         StatusCode::OK => response.content_length(),

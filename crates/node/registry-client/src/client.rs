@@ -20,8 +20,8 @@ use crate::Config;
 use crate::destination::{Destinations, Origin, RefusedDestination, Resolver};
 use crate::endpoint::Endpoint;
 
-/// Most cached clients; authorities change rarely, so beyond this they did, and all clients are
-/// rebuilt.
+/// Maximum number of cached clients; beyond it, which means that authorities have changed often,
+/// all are rebuilt.
 const CLIENTS_MAX: usize = 64;
 
 /// Builds clients at their first use, since that reads the system's certificates. Clones share
@@ -33,7 +33,7 @@ struct Shared {
     config: Config,
     destinations: Arc<Destinations>,
     made: Mutex<HashMap<Kind, Client>>,
-    /// Until when hosts that answered 429 get no requests.
+    /// Per host that answered 429, the time until which it gets no requests.
     pauses: Mutex<HashMap<String, Instant>>,
 }
 
@@ -45,7 +45,7 @@ struct Kind {
     target: Target,
 }
 
-/// What a client connects to.
+/// The destination of a client's connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     /// Registries and mirrors of the configuration or an image's name; redirects are returned to
@@ -91,7 +91,7 @@ impl Clients {
         *until = (now + pause).max(*until);
     }
 
-    /// The rest of an endpoint's pause.
+    /// The remaining pause of an endpoint.
     pub(crate) fn pause_left(&self, endpoint: &Endpoint) -> Option<Duration> {
         let until = *self.0.pauses.lock().get(&endpoint.base)?;
         until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
@@ -167,7 +167,7 @@ pub(crate) fn is_downgrade(from: &Url, to: &Url) -> bool {
     from.scheme() == "https" && to.scheme() != "https"
 }
 
-/// Why there is no response.
+/// Cause of a missing response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The server does not speak TLS.
@@ -176,11 +176,11 @@ pub(crate) enum Cause {
     NotHttp,
     /// TLS failed.
     Untrusted,
-    /// There was no connection.
+    /// No connection was established.
     Connect,
-    /// It broke, or a read timed out.
+    /// The connection broke, or a read timed out.
     Broken,
-    /// The request itself is wrong, or a redirect was not followed.
+    /// The request itself is invalid, or a redirect was not followed.
     Request,
 }
 
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// What a request to a server that answers every connection with `answer` ends in.
+    /// The cause of a failed request to a server that answers every connection with `answer`.
     async fn cause_of(scheme: &str, answer: &'static [u8]) -> Cause {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("{scheme}://{}", listener.local_addr().expect("bound"));
@@ -236,7 +236,7 @@ mod tests {
             loop {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 let mut request = [0; 4096];
-                // The client may be gone already; its error is what counts.
+                // The client may have closed already; its error is the result.
                 let _ = stream.read(&mut request).await;
                 let _ = stream.write_all(answer).await;
             }

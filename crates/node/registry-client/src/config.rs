@@ -9,37 +9,36 @@ pub struct Config {
     pub manifest_bytes_max: u64,
     /// Longest wait for a connection to a registry, in seconds.
     pub connect_timeout_s: u64,
-    /// Longest silence of a registry within an answer, in seconds.
+    /// Longest silence of a registry within a response, in seconds.
     pub read_idle_timeout_s: u64,
-    /// Retries of one request, or of a blob without a byte of progress between them.
+    /// Retries of one request, or of a blob without progress between them.
     pub retries_max: u32,
     /// First pause before a retry, in milliseconds; doubles with each.
     pub retry_pause_ms: u64,
-    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After asks for
-    /// more.
+    /// Longest pause before a retry, in milliseconds, unless a registry's Retry-After is longer.
     pub retry_pause_ms_max: u64,
-    /// Longest pause that a registry's Retry-After is given, in seconds; one that asks for more
-    /// fails the image.
+    /// Longest Retry-After of a registry that is honoured, in seconds; a longer one fails the
+    /// image.
     pub retry_after_s_max: u64,
-    /// Least bytes a second of a transfer, over `transfer_slow_s_max`; a slower one fails. Zero for
-    /// any.
+    /// Minimum rate of a transfer in bytes per second, over `transfer_slow_s_max`; a slower one
+    /// fails. Zero disables it.
     pub transfer_bytes_per_s_min: u64,
-    /// How long a transfer may be slower than that, in seconds.
+    /// Time for which a transfer may be below that rate, in seconds.
     pub transfer_slow_s_max: u64,
-    /// Redirects that one request follows.
+    /// Maximum number of redirects of one request.
     pub redirects_max: usize,
-    /// Addresses and ranges of them that registries may lead to, by redirects and by naming token
-    /// servers, though they are neither public nor the registry's own: a private registry's store
-    /// of blobs, for example.
+    /// Addresses and ranges that registries may refer to, by redirects and token servers, although
+    /// they are neither public nor the registry's own: a private registry's blob storage, for
+    /// example.
     pub redirects_allowed: Vec<AddressRange>,
-    /// Addresses that registries may not lead to though they are public: `denied` of `[network]`.
+    /// Public addresses that registries may not refer to: `denied` of `[network]`.
     pub redirects_denied: Vec<AddressRange>,
-    /// Registries (`host` or `host:port`) that are spoken to in plain HTTP. Loopback hosts always
+    /// Registries (`host` or `host:port`) that are accessed by plain HTTP. Loopback hosts always
     /// are.
     pub insecure_registries: Vec<String>,
-    /// Bytes of an answer that is read for its words: errors and tokens.
+    /// Bytes of a response that is parsed: errors and tokens.
     pub answer_bytes_max: u64,
-    /// Longest time of an upload without a byte taken or an answer, in seconds.
+    /// Longest time of an upload without a byte sent or a response, in seconds.
     pub push_stall_s_max: u64,
 }
 

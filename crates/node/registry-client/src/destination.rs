@@ -54,14 +54,14 @@ impl Origin {
 }
 
 impl Destinations {
-    /// Beyond public addresses, those in `allowed`; not those in `denied`. Proxies are those of the
-    /// environment.
+    /// Allows public addresses and those in `allowed`, without those in `denied`. Proxies are those
+    /// of the environment.
     pub fn new(allowed: Vec<AddressRange>, denied: Vec<AddressRange>) -> Self {
         Self { allowed, denied, proxies: proxies() }
     }
 
-    /// Where an answer came from, if that allows more than public addresses. Whatever comes by way
-    /// of a proxy came from an unknown address.
+    /// The address of a response, if it allows more than public addresses. A response through a
+    /// proxy has an unknown address.
     pub fn origin(&self, url: &Url, peer: Option<SocketAddr>) -> Option<Origin> {
         let peer = peer.filter(|peer| self.proxies.iter().all(|(_, port)| *port != peer.port()))?;
         let address = peer.ip().to_canonical();
@@ -69,10 +69,10 @@ impl Destinations {
         Some(Origin { host: url.host_str()?.to_owned(), address })
     }
 
-    /// Whether the address in a URL, where it has one in place of a name, may be connected to.
+    /// Checks the address in a URL, if it has one instead of a name.
     ///
     /// # Errors
-    /// It may not.
+    /// The address is not allowed.
     pub fn check(&self, origin: Option<&Origin>, url: &Url) -> Result<(), RefusedDestination> {
         let host = url.host_str().unwrap_or_default();
         match host.trim_start_matches('[').trim_end_matches(']').parse() {
@@ -91,7 +91,7 @@ impl Destinations {
         if is_origin { Ok(()) } else { Err(RefusedDestination { host: host.to_owned(), address, kind }) }
     }
 
-    /// What is wrong with an address; nothing with public and allowed ones.
+    /// Why an address is not allowed; `None` for public and allowed ones.
     fn kind(&self, address: IpAddr) -> Option<&'static str> {
         let within = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
         if within(&self.allowed) {
@@ -104,8 +104,7 @@ impl Destinations {
     }
 }
 
-/// What keeps an address from being one of the internet's (IANA's special-purpose registries, RFC
-/// 6890).
+/// Why an address is not a public one (IANA's special-purpose registries, RFC 6890).
 pub fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),
@@ -139,8 +138,8 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that a gateway on the way would connect to: mapped, compatible, NAT64 (RFC
-/// 6052) and 6to4 (RFC 3056).
+/// The IPv4 address that a gateway would connect to: mapped, compatible, NAT64 (RFC 6052) and 6to4
+/// (RFC 3056).
 fn wrapped_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {

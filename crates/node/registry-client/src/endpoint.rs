@@ -42,7 +42,7 @@ impl Endpoint {
     }
 }
 
-/// Whether a `host[:port]` is this machine.
+/// Whether a `host[:port]` is on this machine.
 pub(crate) fn is_loopback(registry: &str) -> bool {
     let host = match registry.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

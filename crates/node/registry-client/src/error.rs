@@ -7,7 +7,7 @@ use types::Digest;
 use crate::credentials::CredentialError;
 use crate::destination::RefusedDestination;
 
-/// Why a request to a registry failed. Cheap to clone, since callers that wait for the same
+/// An error of a request to a registry. Cheap to clone, since callers that wait for the same
 /// download share the error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -16,9 +16,9 @@ pub enum Error {
     Unreachable {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What the HTTP client says.
+        /// The HTTP client's error.
         source: Arc<reqwest::Error>,
     },
     /// A TLS request was answered without TLS.
@@ -26,7 +26,7 @@ pub enum Error {
     PlainHttp {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
     },
     /// A plain HTTP request was answered by a TLS server.
@@ -34,7 +34,7 @@ pub enum Error {
     NeedsTls {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
     },
     /// The certificate, or the TLS handshake, failed.
@@ -42,9 +42,9 @@ pub enum Error {
     Untrusted {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What the TLS library says.
+        /// The TLS library's error.
         source: Arc<reqwest::Error>,
     },
     /// 401 or 403 after authentication.
@@ -55,13 +55,13 @@ pub enum Error {
     AccessDenied {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
         /// HTTP status.
         status: u16,
-        /// Who gave the credentials that were sent; `None` when none were.
+        /// Provider of the credentials that were sent; `None` without any.
         provider: Option<String>,
-        /// The registry's own words, with a separator in front; may be empty.
+        /// The registry's message, after a separator; may be empty.
         detail: String,
     },
     /// 404.
@@ -69,25 +69,25 @@ pub enum Error {
     NotFound {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What was asked for, such as `manifest v1`.
+        /// The requested resource, such as `manifest v1`.
         what: String,
-        /// The registry's own words, with a separator in front; may be empty.
+        /// The registry's message, after a separator; may be empty.
         detail: String,
     },
-    /// Any other status, after retries where they may help.
+    /// Any other status, after retries of transient ones.
     #[error("registry {registry} answers HTTP {status} for image {image}{detail}{}", wanted_pause(*retry_after_s))]
     Refused {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
         /// HTTP status.
         status: u16,
-        /// The registry's own words, with a separator in front; may be empty.
+        /// The registry's message, after a separator; may be empty.
         detail: String,
-        /// When it asks to be asked again, in seconds.
+        /// Its Retry-After, in seconds.
         retry_after_s: Option<u64>,
     },
     /// The transfer is below the minimum throughput.
@@ -98,13 +98,13 @@ pub enum Error {
     TooSlow {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What came.
+        /// The measured rate.
         bytes_per_s: u64,
-        /// What must come.
+        /// The minimum rate.
         bytes_per_s_min: u64,
-        /// Over how long.
+        /// Time over which it was measured.
         over_s: u64,
     },
     /// An upload made no progress.
@@ -112,19 +112,19 @@ pub enum Error {
     Stalled {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// For how long.
+        /// Time without progress.
         over_s: u64,
     },
-    /// The registry breaks the distribution protocol.
+    /// The registry violates the distribution protocol.
     #[error("registry {registry} answers wrongly for image {image}: {what}")]
     Protocol {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What is wrong.
+        /// The violation.
         what: String,
     },
     /// A redirect, token server or upload location at an address that is not allowed.
@@ -132,59 +132,59 @@ pub enum Error {
     RedirectRefused {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// The address and why it is refused.
+        /// The address and why it is not allowed.
         destination: RefusedDestination,
     },
-    /// Credentials are configured but cannot be had.
+    /// Configured credentials are not available.
     #[error("no credentials for registry {registry} (image {image})")]
     Credentials {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// Why.
+        /// The cause.
         source: CredentialError,
     },
-    /// A manifest is larger than a limit allows.
+    /// A manifest exceeds the limit.
     #[error("image {image} has {actual} bytes in its manifest; the limit is {limit} ([image] manifest_bytes_max)")]
     ManifestTooLarge {
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// How many bytes there are.
+        /// Its length in bytes.
         actual: u64,
-        /// How many there may be.
+        /// The limit.
         limit: u64,
     },
-    /// A registry sends another number of bytes than the manifest says.
+    /// A registry sends another number of bytes than the manifest states.
     #[error("blob {digest} of image {image} has {actual} bytes or more, its manifest says {expected}")]
     SizeMismatch {
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
         /// The blob.
         digest: Digest,
-        /// Bytes by the manifest.
+        /// Bytes stated by the manifest.
         expected: u64,
-        /// Bytes that came.
+        /// Bytes received.
         actual: u64,
     },
-    /// A registry sends other content than it was asked for.
+    /// A registry sends content with another digest than requested.
     #[error("registry {registry} sends content with digest {actual} for {expected} of image {image}")]
     WrongContent {
         /// Host and port.
         registry: String,
-        /// The image as it was asked for.
+        /// The image as requested.
         image: String,
-        /// What was asked for.
+        /// The requested digest.
         expected: Digest,
-        /// What came.
+        /// The received digest.
         actual: Digest,
     },
 }
 
 impl Error {
-    /// A word to match on, the `ErrorCode` of a version's status reason.
+    /// The error code, the `ErrorCode` of a version's status reason.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } | Self::Refused { .. } | Self::Protocol { .. } | Self::Stalled { .. } => {
@@ -206,7 +206,7 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::TooSlow { .. } | Self::Stalled { .. })
     }
 
-    /// What a user can do about it, as sentences.
+    /// The remedy for a user, as sentences.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => {
@@ -257,7 +257,7 @@ impl Error {
         }
     }
 
-    /// What failed, on what, why, and what to do, in one line.
+    /// The failed operation, its subject, cause and remedy, in one line.
     pub fn report(&self) -> String {
         format!("{}. {}", types::error_chain(self), self.hint())
     }

@@ -13,11 +13,11 @@ use crate::throughput::{ThroughputMin, TooSlow};
 /// Registry and image that errors name.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
-    /// The registry, or the mirror that was asked in its place.
+    /// The registry, or the mirror that got the request instead.
     pub registry: String,
-    /// The image as it was asked for.
+    /// The image as requested.
     pub image: String,
-    /// Whether it was asked in plain HTTP.
+    /// Whether the request used plain HTTP.
     pub plain: bool,
 }
 
@@ -98,7 +98,7 @@ impl Subject {
     }
 }
 
-/// The registry's own words (distribution specification, "Error Codes"), bounded and made
+/// The registry's message (distribution specification, "Error Codes"), shortened and made
 /// printable.
 fn words(body: &[u8]) -> String {
     const WORDS_LEN_MAX: usize = 200;

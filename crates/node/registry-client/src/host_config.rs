@@ -1,5 +1,5 @@
 //! The configuration of a registry's host: its mirrors, its certificate authorities, and whether it
-//! has TLS.
+//! uses TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use types::image_ref::is_repository;
 
-/// How a registry is reached.
+/// How to connect to a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostConfig {
-    /// Where content is looked for before the registry itself, in this order.
+    /// Mirrors that are tried before the registry itself, in this order.
     pub mirrors: Vec<Mirror>,
     /// Certificate authorities (PEM) that are trusted for it, beside the system's.
     pub ca_pem: Option<Arc<str>>,
-    /// Whether it is spoken to in plain HTTP; `None` for what is usual: on a loopback address,
-    /// unless it has an authority of its own.
+    /// Whether to use plain HTTP; `None` for the default: on a loopback address without an
+    /// authority of its own.
     pub plain_http: Option<bool>,
 }
 
-/// A place that has the same content as a registry: `https://host[:port][/prefix]`, whose prefix
-/// stands before the repository, as in `https://harbor.example.com/dockerhub`.
+/// A server with the content of a registry: `https://host[:port][/prefix]`, whose prefix precedes
+/// the repository, as in `https://harbor.example.com/dockerhub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// Whether it is spoken to in plain HTTP.
+    /// Whether to use plain HTTP.
     pub plain_http: bool,
     /// `host[:port]`.
     pub host: String,
@@ -31,16 +31,16 @@ pub struct Mirror {
     pub prefix: String,
 }
 
-/// Why a text is no mirror.
+/// An error of parsing a mirror.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("mirror {text:?} is not http://HOST[:PORT][/PREFIX] or https://HOST[:PORT][/PREFIX]")]
 pub struct InvalidMirror {
-    /// The refused text.
+    /// The rejected text.
     pub text: String,
 }
 
 impl Mirror {
-    /// The repository on the mirror that is `repository` of the registry.
+    /// The name of `repository` on the mirror.
     pub fn repository(&self, repository: &str) -> String {
         if self.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", self.prefix) }
     }
@@ -58,7 +58,7 @@ impl FromStr for Mirror {
         };
         let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
-        // A user and a password in it would be shown wherever the mirror is named.
+        // A user and a password in it would appear in messages that name the mirror.
         let host_ok = !host.is_empty() && !host.contains(['@', '?', '#', ' ', '\\']);
         if !host_ok || !(prefix.is_empty() || is_repository(prefix)) {
             return Err(invalid());

@@ -25,7 +25,7 @@ pub async fn resolve(session: &Session, tag: &str) -> Option<Digest> {
 /// against the requested one, or else against the registry's header.
 ///
 /// # Errors
-/// All that a registry can answer.
+/// All errors of a registry.
 pub async fn fetch_manifest(
     session: &Session,
     image: &str,

@@ -15,7 +15,7 @@ use crate::transport::AskedPause;
 use crate::upstream::Upstream;
 use crate::{Config, Error};
 
-/// What is probed.
+/// The subject of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// The manifest of an image.
@@ -33,14 +33,14 @@ pub struct ProbedPlace {
     pub is_mirror: bool,
     /// Source of the credentials that were sent; `None` without any.
     pub provider: Option<String>,
-    /// The digest of the image's manifest; `None` where no image was asked for.
+    /// The digest of the image's manifest; `None` for a probe of a registry.
     pub outcome: Result<Option<Digest>, Error>,
 }
 
 /// Probes every host that a pull would use, in its order.
 ///
 /// # Errors
-/// Those that a pull fails with before its first request.
+/// Errors of a pull before its first request.
 pub async fn probe(
     config: &Config,
     credentials: &Arc<dyn Credentials>,
@@ -67,7 +67,7 @@ pub async fn probe(
     Ok(places)
 }
 
-/// The digest of a manifest, which is read as a pull reads it.
+/// The digest of a manifest, requested as in a pull.
 async fn find(upstream: &Upstream, reference: &str, bytes_max: u64) -> Result<Digest, Error> {
     let request =
         Request { accept: Some(oci::media_type::ACCEPT), ..Request::get(Resource::Manifest(reference.to_owned())) };

@@ -22,10 +22,10 @@ use crate::transport::{AskedPause, Transport};
 use crate::upstream::{Exchange, Upstream};
 use crate::{Config, Error};
 
-/// What the token of a push allows.
+/// Actions of a token for pushes.
 const ACTIONS: &str = "pull,push";
 /// Replaces the timeout of reads, which counts from the beginning of a request: an upload has no
-/// answer before its end. Uploads without progress end by `push_stall_s_max`.
+/// response before its end. Uploads without progress end after `push_stall_s_max`.
 const READ_TIMEOUT_S: u64 = 24 * 3600;
 
 /// One repository to push to.
@@ -35,7 +35,7 @@ pub struct PushSession {
     progressed: Progress,
 }
 
-/// When bytes were last sent.
+/// Time at which bytes were last sent.
 #[derive(Clone)]
 struct Progress(Arc<Mutex<Instant>>);
 
@@ -46,10 +46,10 @@ impl Progress {
 }
 
 impl PushSession {
-    /// Finds the registry and asks it whether it lets in; `is_direct` uses no proxy.
+    /// Resolves the registry and checks its authentication; `is_direct` uses no proxy.
     ///
     /// # Errors
-    /// All that a registry can answer.
+    /// All errors of a registry.
     pub async fn open(
         config: Config,
         credentials: &Arc<dyn Credentials>,
@@ -78,11 +78,11 @@ impl PushSession {
     /// Whether the repository has a blob.
     ///
     /// # Errors
-    /// All that a registry can answer but 404.
+    /// All errors of a registry but 404.
     pub async fn has_blob(&self, digest: &Digest) -> Result<bool, Error> {
         let resource = Resource::Blob(digest.clone());
         let url = self.url(&resource);
-        // A redirect leads to a blob that is there; its signature may be for GET alone.
+        // A redirect leads to an existing blob; its signature may be valid for GET only.
         let exchange =
             Exchange { target: Target::Named, retry: true, redirects: Redirects::Return, what: resource.name() };
         let build = |client: &Client, authorization: Option<&HeaderValue>| authorized(client.head(&url), authorization);
@@ -93,10 +93,10 @@ impl PushSession {
         }
     }
 
-    /// Sends a blob; `content` is its bytes, from the beginning at each call.
+    /// Sends a blob; each call of `content` returns its bytes from the beginning.
     ///
     /// # Errors
-    /// All that a registry can answer.
+    /// All errors of a registry.
     pub async fn send_blob<S>(&self, digest: &Digest, len: u64, content: impl Fn() -> S) -> Result<(), Error>
     where
         S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
@@ -122,11 +122,11 @@ impl PushSession {
             .parse()
             .is_ok_and(|base: Url| base.scheme() == url.scheme() && same_place(&base, &url));
         if is_own {
-            // Not tried again: the upload may have ended.
+            // Not retried: the upload may have been completed.
             let exchange = Exchange { target: Target::Named, retry: false, redirects: Redirects::Follow, what };
             return self.unless_stalled(self.upstream.exchange(exchange, build)).await.map(drop);
         }
-        // Another place gets no authorization of the registry.
+        // Another host gets no authorization of the registry.
         let (transport, by) = (self.upstream.transport(), self.upstream.transport().origin(&begun));
         let sent = transport.send(Target::Redirected { by }, false, Redirects::Follow, |client| build(client, None));
         let response = self.unless_stalled(sent).await?;
@@ -139,7 +139,7 @@ impl PushSession {
     /// Sends a manifest or an index, under a tag or its digest.
     ///
     /// # Errors
-    /// All that a registry can answer.
+    /// All errors of a registry.
     pub async fn send_manifest(&self, media_type: &str, bytes: &[u8], reference: &str) -> Result<(), Error> {
         let resource = Resource::Manifest(reference.to_owned());
         let url = self.url(&resource);
@@ -157,7 +157,7 @@ impl PushSession {
         self.upstream.url(resource)
     }
 
-    /// Where a registry wants the bytes of an upload that was begun.
+    /// The URL for the bytes of an upload that was begun.
     fn upload_url(&self, begun: &Response, digest: &Digest) -> Result<Url, Error> {
         let subject = &self.upstream.transport().subject;
         let location = begun.headers().get(LOCATION).and_then(|value| value.to_str().ok());
@@ -170,7 +170,7 @@ impl PushSession {
         Ok(url)
     }
 
-    /// The outcome, or an error when nothing was sent and nothing was answered for so long.
+    /// The result of the work, or an error after too long without bytes sent or a response.
     async fn unless_stalled<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.progressed.note();
         let mut work = std::pin::pin!(work);
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::credentials::Anonymous;
 
-    /// Reads one request, and gives its head.
+    /// Reads one request, and returns its head.
     async fn request(stream: &mut TcpStream) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

@@ -17,7 +17,7 @@ pub(crate) enum Redirects {
     Return,
 }
 
-/// Why there is no response.
+/// Reason for a missing response.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
     Http(reqwest::Error),

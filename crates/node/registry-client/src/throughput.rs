@@ -1,4 +1,4 @@
-//! The least throughput of a transfer, as of time and bytes; a slower one fails.
+//! Minimum throughput of a transfer, computed from time and bytes; a slower one fails.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use crate::Config;
 
-/// The least that must come.
+/// The minimum rate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ThroughputMin {
-    /// Bytes a second; zero for any.
+    /// Bytes per second; zero disables it.
     pub bytes_per_s_min: u64,
-    /// Over how long it is measured.
+    /// Interval of measurement.
     pub over: Duration,
 }
 
-/// What has come since the measuring began.
+/// Bytes received in the current interval.
 #[derive(Debug)]
 pub(crate) struct Throughput {
     limit: ThroughputMin,
@@ -23,7 +23,7 @@ pub(crate) struct Throughput {
     bytes: u64,
 }
 
-/// Fewer bytes came than must.
+/// The rate was below the minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSlow {
     pub bytes_per_s: u64,
@@ -41,12 +41,12 @@ impl Throughput {
         Self { limit, begun: now, bytes: 0 }
     }
 
-    /// When to look again at the latest.
+    /// Time of the next check at the latest.
     pub(crate) fn deadline(&self) -> Instant {
         self.begun + self.limit.over
     }
 
-    /// Counts what came; looks at it whenever the time is over.
+    /// Counts received bytes; checks the rate at the end of each interval.
     pub(crate) fn add(&mut self, bytes: usize, now: Instant) -> Result<(), TooSlow> {
         self.bytes += bytes as u64;
         if now < self.deadline() {
@@ -58,7 +58,7 @@ impl Throughput {
         if bytes_per_s < self.limit.bytes_per_s_min { Err(TooSlow { bytes_per_s }) } else { Ok(()) }
     }
 
-    /// Leaves out a time in which nothing was asked for.
+    /// Excludes a time in which no bytes were requested.
     pub(crate) fn leave_out(&mut self, time: Duration) {
         self.begun += time;
     }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(throughput.add(0, at(60)), Err(TooSlow { bytes_per_s: 99 }));
         let mut throughput = Throughput::new(LIMIT, begun);
         assert_eq!(throughput.add(6000, at(60)), Ok(()));
-        // Measured anew: what was fast before does not count.
+        // A new interval: the rate before it does not count.
         assert_eq!(throughput.add(10, at(119)), Ok(()));
         assert_eq!(throughput.add(10, at(120)), Err(TooSlow { bytes_per_s: 0 }));
     }

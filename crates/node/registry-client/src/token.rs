@@ -27,7 +27,7 @@ pub(crate) async fn authorization(
 ) -> Result<Option<HeaderValue>, Error> {
     match (challenge, &grant.credential) {
         (Challenge::Basic, credential) => Ok(credential.as_ref().and_then(auth::basic)),
-        // A token that is sent as it is cannot be exchanged.
+        // A fixed bearer token cannot be exchanged.
         (Challenge::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(auth::bearer(token)),
         (Challenge::Bearer { realm, service, scope }, _) => {
             let usual = || (!repository.is_empty()).then(|| format!("repository:{repository}:{actions}"));

@@ -46,7 +46,7 @@ impl AskedPause {
     }
 
     async fn wait(&self, pause: Duration, is_asked: bool) {
-        /// Also if the wait is cancelled.
+        /// Ends a pause, even if the wait is cancelled.
         struct Over<'a>(&'a AtomicU64);
         impl Drop for Over<'_> {
             fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl AskedPause {
 }
 
 impl Transport {
-    /// A transport; invalid settings of the endpoint are errors before anything is sent.
+    /// Creates a transport; invalid settings of the endpoint fail before any request.
     ///
     /// # Errors
     /// `Unreachable` where a certificate authority cannot be read.

@@ -43,8 +43,8 @@ struct Held {
     /// `None` before the first use.
     grant: Option<Grant>,
     authorization: Option<HeaderValue>,
-    /// Counts changes of the authorization, so that of concurrent refused requests only one renews
-    /// it.
+    /// Counts changes of the authorization, so that only one of several concurrent rejected
+    /// requests renews it.
     turn: u64,
 }
 

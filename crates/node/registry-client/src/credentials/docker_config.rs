@@ -1,4 +1,4 @@
-//! Credentials as `docker login` and `podman login` keep them: `auths`, `credHelpers` and
+//! Credentials in the format of `docker login` and `podman login`: `auths`, `credHelpers` and
 //! `credsStore` of a docker `config.json`, with the helper protocol of docker-credential-helpers.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// Reads a docker `config.json` anew for each image, so that a login is seen at once.
+/// Reads a docker `config.json` for each image, so that a new login takes effect at once.
 #[derive(Debug, Clone)]
 pub struct DockerConfig {
     path: PathBuf,
@@ -62,8 +62,7 @@ impl DockerConfig {
         Self { path: path.into(), helper_timeout }
     }
 
-    /// Uses the file that docker would: `$DOCKER_CONFIG/config.json`, else
-    /// `$HOME/.docker/config.json`.
+    /// Uses docker's file: `$DOCKER_CONFIG/config.json`, else `$HOME/.docker/config.json`.
     pub fn from_environment(helper_timeout: Duration) -> Self {
         let dir = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
@@ -109,8 +108,8 @@ async fn read(path: &Path) -> Result<Option<File>, CredentialError> {
     serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(e.to_string()))
 }
 
-/// The entry for a repository: podman writes paths as keys, and the longest that fits counts;
-/// docker writes hosts and URLs.
+/// The entry for a repository: podman writes paths as keys, of which the longest matching one is
+/// used; docker writes hosts and URLs.
 fn choose<'a>(auths: &'a HashMap<String, Auth>, registry: &str, repository: &str) -> Option<&'a Auth> {
     let wanted = format!("{registry}/{repository}");
     let fits = |key: &str| wanted == key || wanted.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'));
@@ -145,7 +144,7 @@ impl Auth {
             base64::engine::general_purpose::STANDARD.decode(auth.trim()).map_err(|_| "auth is not base64")?;
         let decoded = String::from_utf8(decoded).map_err(|_| "auth is not text")?;
         let (user, password) = decoded.split_once(':').ok_or("auth has no colon")?;
-        // Old versions of docker filled up with NUL bytes.
+        // Old versions of docker padded with NUL bytes.
         let password = password.trim_end_matches('\0');
         Ok(Some(Credential::Basic { user: user.to_owned(), password: password.to_owned() }))
     }
@@ -163,7 +162,7 @@ async fn run_helper(helper: &str, server: &str, timeout: Duration) -> Result<Opt
     let (success, output) = answer.map_err(|e| failed(e.to_string()))?;
     if !success {
         let words = String::from_utf8_lossy(&output);
-        // The protocol's only way to say that there is none.
+        // The protocol's only indication of a missing credential.
         let none = words.contains("credentials not found");
         return if none { Ok(None) } else { Err(failed(words.trim().chars().take(200).collect())) };
     }
@@ -184,7 +183,7 @@ async fn run(program: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
         .kill_on_drop(true)
         .spawn()?;
     let mut input = child.stdin.take().expect("the input was piped");
-    // A helper that needs no input may be gone already; its answer counts.
+    // A helper that needs no input may have exited already; its output is the result.
     let _ = input.write_all(server.as_bytes()).await;
     drop(input);
     let mut output = Vec::new();

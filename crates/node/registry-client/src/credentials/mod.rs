@@ -35,11 +35,11 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Why a configured credential is not available.
+/// An error of a configured credential that is not available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CredentialError {
-    /// What failed and on what, without any secret.
+    /// The failed operation and its subject, without any secret.
     pub message: String,
 }
 
@@ -59,7 +59,7 @@ pub struct CredentialRequest {
     pub repository: String,
     /// Names an enterprise registry, `tcr-…`.
     pub registry_id: Option<String>,
-    /// Whether the last credential was refused or has expired: cached ones must not be returned.
+    /// Whether the last credential was rejected or has expired: a cached one must not be returned.
     pub renew: bool,
 }
 

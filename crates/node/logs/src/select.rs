@@ -1,8 +1,8 @@
-//! Which invocations a page has: those in memory and those that the indexes of older segments name.
-//! Blocking; must not be called on a runtime's worker.
+//! Selects the invocations of a page: from memory and from the indexes of older segments. Blocking;
+//! must not be called on a runtime's worker.
 //!
-//! Groups of an index say how many ends they have and the bounds of what a page is ordered by. They
-//! are read the most promising first, and no further than one of theirs could still be on the page.
+//! Groups of an index have the number of ends and the bounds of the sort key. The most promising
+//! groups are read first, and only as long as one of their ends could still be on the page.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -20,10 +20,10 @@ use crate::row::Row;
 use crate::segment_index::{EndEntry, Group, Indexes, id_number};
 use crate::segments::{Form, SegmentFile, Segments};
 
-/// Entries of a group that are read at once, where a page needs less.
+/// Entries of a group that are read at once, even if a page needs fewer.
 const ENTRIES_AT_ONCE_MIN: usize = 64;
 
-/// A page, and how many match on all pages.
+/// A page, and the number of matches on all pages.
 pub(crate) struct Selection {
     pub(crate) total: usize,
     pub(crate) page: Vec<Place>,
@@ -84,10 +84,10 @@ pub(crate) fn find(archive: &Archive, id: &RequestId, start_ms: i64) -> Result<O
 }
 
 /// Closed segments up to `through` that have rows of `start_ms` or later, the newest first. An
-/// invocation ends after its beginning, so an end in an older one is not wanted.
+/// invocation ends after its beginning, so an end in an older one cannot match.
 fn closed(segments: &Segments, through: u64, start_ms: i64) -> impl Iterator<Item = u64> {
     let mut all = segments.all();
-    // The last one grows.
+    // The last one is active.
     all.pop();
     let wanted = all.into_iter().rev().filter(move |(number, segment)| {
         *number <= through && segment.newest_ms >= start_ms && segment.plain_bytes > 0
@@ -99,7 +99,7 @@ fn failed(segments: &Segments, number: u64, source: std::io::Error) -> Error {
     Error::ReadSegment { path: segments.path(number, Form::Plain), source }
 }
 
-/// One damaged segment does not keep the others from being read.
+/// Skips a damaged segment, so that the others can be read.
 fn skip_unreadable<T>(number: u64, read: Result<T, Error>) -> Result<Option<T>, Error> {
     match read {
         Ok(read) => Ok(Some(read)),
@@ -111,12 +111,12 @@ fn skip_unreadable<T>(number: u64, read: Result<T, Error>) -> Result<Option<T>, 
     }
 }
 
-/// The wanted part of a group.
+/// The matching part of a group.
 struct GroupPart {
     number: u64,
     name: Arc<str>,
     entries: Range<u32>,
-    /// As early in the order as any of it can be.
+    /// The earliest rank that any of its ends can have.
     best: Rank,
 }
 
@@ -150,10 +150,10 @@ fn best(group: &Group, name: Arc<str>, descending: bool) -> Rank {
     }
 }
 
-/// Where an invocation is described.
+/// Place of an invocation's description.
 pub(crate) enum Place {
     Memory(Arc<Entry>),
-    /// Its end row, of so many bytes.
+    /// Its end row, with its length in bytes.
     Row(Position, u32),
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn entry_at(file: &mut SegmentFile, segment: u64, offset: u64, len: u
         .and_then(|row| Entry::of_row(&row, &mut Callees::default(), Position { segment, offset }, u64::from(len))))
 }
 
-/// The first invocations in the order of a query, up to `room`.
+/// The first invocations in the order of a query, at most `room`.
 struct First<'a> {
     query: &'a Query,
     room: usize,
@@ -178,7 +178,7 @@ impl First<'_> {
         self.found.truncate(self.room);
     }
 
-    /// Whether one of this rank would be among them.
+    /// Whether an invocation of this rank could be among them.
     fn may_take(&self, rank: &Rank) -> bool {
         let last = self.found.last().filter(|_| self.found.len() >= self.room);
         last.is_none_or(|(last, _)| self.query.compare(rank, last) == Ordering::Less)
@@ -197,7 +197,7 @@ impl First<'_> {
             };
             left = if self.query.descending { left.start..numbers.start } else { numbers.end..left.end };
             let ranked: Vec<_> = index.entries(numbers)?.into_iter().map(|end| part.ranked(&end)).collect();
-            // Within a group entries are in the order of their starts.
+            // Entries of a group are in the order of their starts.
             let furthest = if self.query.descending { ranked.first() } else { ranked.last() };
             let enough = by_start && furthest.is_some_and(|(rank, _)| !self.may_take(rank));
             self.add(ranked);

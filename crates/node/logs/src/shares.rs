@@ -1,5 +1,5 @@
-//! The part of the queue to the writer that one function may fill, so that its flood drops its own
-//! lines and no other's.
+//! The share of the writer's queue that one function may fill, so that a flood drops only its own
+//! lines.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,18 +8,18 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use types::FunctionKey;
 
-/// What waits in the queue, by function.
+/// Queued bytes by function.
 #[derive(Debug, Default)]
 pub(crate) struct Shares(Mutex<HashMap<FunctionKey, Weak<AtomicUsize>>>);
 
-/// What waits of one function; all its instances have the same.
+/// Queued bytes of one function, shared by all its instances.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionShare {
     waiting_bytes: Arc<AtomicUsize>,
     bytes_max: usize,
 }
 
-/// The part of one line; given back when it is dropped.
+/// The share of one line; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct QueueShare {
     waiting_bytes: Arc<AtomicUsize>,
@@ -27,7 +27,7 @@ pub(crate) struct QueueShare {
 }
 
 impl Shares {
-    /// The share of a function; functions without instances are forgotten.
+    /// The share of a function; entries of functions without instances are dropped.
     pub(crate) fn of(&self, function: &FunctionKey, bytes_max: usize) -> FunctionShare {
         let mut shares = self.0.lock();
         if let Some(waiting_bytes) = shares.get(function).and_then(Weak::upgrade) {
@@ -41,10 +41,10 @@ impl Shares {
 }
 
 impl FunctionShare {
-    /// Takes a part; `None` when the function has used its own up.
+    /// Takes a part of the share; `None` when it is used up.
     pub(crate) fn take(&self, bytes: usize) -> Option<QueueShare> {
         let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Dropped at once, it gives back what does not fit.
+        // Dropping it at once returns bytes beyond the limit.
         let share = QueueShare { waiting_bytes: self.waiting_bytes.clone(), bytes };
         (before.saturating_add(bytes) <= self.bytes_max).then_some(share)
     }

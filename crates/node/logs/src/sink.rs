@@ -1,5 +1,5 @@
-//! Lines, beginnings and ends on their way in: to the memory of live invocations and the queue to
-//! the writer. Never waits.
+//! Passes lines, beginnings and ends to the memory of live invocations and to the queue of the
+//! writer. Never waits.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::record::{FIXED_BYTES, LineRecord, Record};
 use crate::run::{Begin, End};
 use crate::shares::FunctionShare;
 
-/// The way in; cheap to clone.
+/// The sink of records; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sink {
     pub(crate) live: Arc<Live>,
@@ -39,7 +39,7 @@ impl Sink {
     pub(crate) fn begin(&self, begin: Begin) -> Arc<Request> {
         let request = Arc::new(Request::new(begin, self.config.tail_bytes_max, true));
         self.live.insert(request.clone());
-        // A refusal is counted by the queue; the end, if it is taken, makes up for a lost
+        // The queue counts a rejected record; the end, if it is accepted, replaces a lost
         // beginning.
         if self.queue.send(Record::Begin(request.clone())).is_err() {
             request.begin_refused();
@@ -47,7 +47,7 @@ impl Sink {
         request
     }
 
-    /// The memory of a beginning without its record.
+    /// Adds a live request without a record.
     pub(crate) fn watch(&self, begin: Begin) {
         self.live.insert(Arc::new(Request::new(begin, self.config.tail_bytes_max, false)));
     }
@@ -55,7 +55,7 @@ impl Sink {
     pub(crate) fn platform(&self, request: &Arc<Request>, text: &str) {
         let text = cut(text, self.config.line_bytes_max);
         request.push(text);
-        // A refusal is counted by the queue.
+        // The queue counts a rejected record.
         let _ = self.queue.send(Record::Line(Box::new(LineRecord {
             time_ms: clock::now_ms(),
             function: request.begin.function.clone(),
@@ -75,7 +75,7 @@ impl Sink {
         }
         shorten(&mut end.ret_msg, self.config.ret_msg_bytes_max);
         let finish = request.finish(end, |end| {
-            // A refusal is counted by the queue.
+            // The queue counts a rejected record.
             let _ = self.queue.send(Record::End(request.clone(), end.text_bytes()));
         });
         match finish {
@@ -84,7 +84,7 @@ impl Sink {
         }
     }
 
-    /// A line of an instance, for `request` if it is known, else only by its id.
+    /// A line of an instance, for `request` if it is known, otherwise only by its id.
     pub(crate) fn output(
         &self,
         origin: &Origin,

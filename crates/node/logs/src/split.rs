@@ -1,4 +1,4 @@
-//! Bytes of a stream become lines. Pure: the result does not depend on how the bytes were cut into
+//! Splits a byte stream into lines. Pure: the result does not depend on how the bytes were cut into
 //! reads.
 
 /// Splits at newlines, and lines longer than `line_bytes_max` where that many bytes are reached.
@@ -15,7 +15,7 @@ impl Splitter {
         Self { partial: Vec::new(), line_bytes_max: line_bytes_max.max(4) }
     }
 
-    /// Takes bytes; calls `emit` for each line they complete, without its newline.
+    /// Adds bytes; calls `emit` for each completed line, without its newline.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut emit: impl FnMut(&[u8])) {
         while !bytes.is_empty() {
             let room = self.line_bytes_max - self.partial.len();
@@ -32,7 +32,7 @@ impl Splitter {
         }
     }
 
-    /// Whether a line has begun, with at least one whole character.
+    /// Whether there is an incomplete line.
     pub(crate) fn has_begun(&self) -> bool {
         self.partial.len() > unfinished_character(&self.partial)
     }
@@ -44,7 +44,7 @@ impl Splitter {
         self.partial = unfinished;
     }
 
-    /// Ends the line that has begun, if one has.
+    /// Ends the incomplete line, if any.
     pub(crate) fn flush(&mut self, mut emit: impl FnMut(&[u8])) {
         if !self.partial.is_empty() {
             self.emit_with(&[], &mut emit);
@@ -61,8 +61,8 @@ impl Splitter {
         }
     }
 
-    /// Emits a full line and keeps the character that its cut would have broken; returns what is
-    /// left of `bytes`.
+    /// Emits a full line and keeps the character that its cut would have broken; returns the rest
+    /// of `bytes`.
     fn emit_full<'a>(&mut self, bytes: &'a [u8], room: usize, emit: &mut impl FnMut(&[u8])) -> &'a [u8] {
         self.partial.extend_from_slice(&bytes[..room]);
         let line = std::mem::take(&mut self.partial);
@@ -78,8 +78,8 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// How many bytes at the end of `line` begin a UTF-8 character that `next` goes on with; 0 when
-/// nothing is broken or the bytes are no UTF-8 anyway.
+/// Number of bytes at the end of `line` that begin a UTF-8 character continued by `next`; 0 when
+/// none is broken or the bytes are not UTF-8.
 fn broken_character(line: &[u8], next: u8) -> usize {
     let continues = |b: u8| b & 0b1100_0000 == 0b1000_0000;
     if !continues(next) {

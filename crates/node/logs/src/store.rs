@@ -21,8 +21,8 @@ use crate::row::Row;
 use crate::segment_index::Indexes;
 use crate::segments::{Active, Retention, Segments};
 
-/// Segments whose ends may be in memory at once: the active one, and those that wait for their
-/// index.
+/// Maximum number of segments whose ends are in memory: the active one, and those without an index
+/// yet.
 const SEGMENTS_IN_MEMORY: usize = 4;
 
 /// Memory of a batch's rows that is kept for the next one.
@@ -34,12 +34,12 @@ pub(crate) struct Store {
     pub(crate) archive: Arc<Archive>,
     follow: broadcast::Sender<Arc<Line>>,
     retention: Retention,
-    /// Invocations that ended in the active segment, and how many may.
+    /// Number of invocations that ended in the active segment, and its maximum.
     ends_in_active: usize,
     ends_max: usize,
     /// Memory for the rows of the next batch.
     rows: String,
-    /// The last write failed; logged once, not at each batch.
+    /// Whether the last write failed; logged once, not at each batch.
     failing: bool,
 }
 
@@ -95,8 +95,8 @@ impl Store {
             (batch.rows, batch.ends)
         };
         self.ends_in_active += ends;
-        // When this fails, the index names places that later rows take; readers look at the id of
-        // each row they find.
+        // When this fails, the index has positions that later rows will take; readers check the id
+        // of each row they find.
         match self.active.append(rows.as_bytes(), now_ms) {
             Ok(()) => self.failing = false,
             Err(error) => self.report(&error, records.len()),
@@ -116,7 +116,7 @@ impl Store {
         }
         let rows = rows.lines().filter_map(|row| Row::decode(row.as_bytes()));
         for line in rows.flat_map(Row::into_lines) {
-            // Fails only when the last follower has just gone.
+            // Fails only when the last follower has just been dropped.
             let _ = self.follow.send(Arc::new(line));
         }
     }
@@ -133,7 +133,7 @@ impl Store {
         }
     }
 
-    /// What maintenance needs, which runs beside the writing.
+    /// The state for a run of maintenance, which is concurrent with writing.
     pub(crate) fn maintenance(&self) -> Maintenance {
         Maintenance { archive: self.archive.clone(), retention: self.retention, active: self.active.position().segment }
     }
@@ -143,16 +143,16 @@ impl Store {
 pub(crate) struct Maintenance {
     archive: Arc<Archive>,
     retention: Retention,
-    /// The segment that grows.
+    /// The active segment.
     active: u64,
 }
 
 impl Maintenance {
-    /// Removes, indexes and compresses.
+    /// Applies retention, builds indexes and compresses.
     pub(crate) fn run(&self) -> io::Result<()> {
-        // Room first: the rest needs some.
+        // Frees space first, which the other steps need.
         self.archive.segments.apply_retention(self.retention, self.active, clock::now_ms())?;
-        // Before compression, while the rows are at hand.
+        // Before compression, while the rows are in the page cache.
         if self.archive.indexes.build_missing(self.active) {
             self.archive.index.lock().forget_through(self.active.saturating_sub(1));
         }
@@ -166,7 +166,7 @@ fn rebuild(segments: &Segments, config: &Config) -> Index {
     let mut newest = BTreeMap::new();
     let mut unindexed_through = 0;
     for (number, segment) in segments.all().into_iter().rev() {
-        // The one that grows has no index of its own.
+        // The active one has no index of its own.
         if segment.plain_bytes > left && !newest.is_empty() {
             unindexed_through = number;
             break;

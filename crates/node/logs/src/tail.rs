@@ -1,4 +1,4 @@
-//! The end of a request's log in memory. Pure: text in, text out.
+//! The end of a request's log in memory. Pure.
 
 /// Keeps about the last `keep_bytes` of the lines pushed.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ impl Tail {
         Self { text: String::new(), keep_bytes }
     }
 
-    /// Appends one line. Old text goes in one move each time twice the wanted size is reached, so
-    /// that a push costs the same on average however long the log is.
+    /// Appends one line. Old text is removed in one move each time twice the kept size is reached,
+    /// so that the average cost of a push does not depend on the log's length.
     pub(crate) fn push(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
@@ -23,14 +23,14 @@ impl Tail {
         }
     }
 
-    /// The last `bytes` bytes, cut at the beginning of a line where one is.
+    /// The last `bytes` bytes, cut at the beginning of a line if possible.
     pub(crate) fn last(&self, bytes: usize) -> &str {
         &self.text[cut(&self.text, bytes.min(self.keep_bytes))..]
     }
 }
 
-/// Where the last `bytes` bytes of `text` begin: at the first line that begins within them, or
-/// within the last line (at a character) when that one alone is longer.
+/// The start of the last `bytes` bytes of `text`: the first line that begins within them, or a
+/// character within the last line when that alone is longer.
 fn cut(text: &str, bytes: usize) -> usize {
     if text.len() <= bytes {
         return 0;

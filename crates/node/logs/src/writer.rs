@@ -1,5 +1,5 @@
-//! The one task that writes: takes batches from the queue, hands them to the store, and has closed
-//! segments maintained.
+//! The task that writes: takes batches from the queue, passes them to the store, and starts
+//! maintenance of closed segments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::queue::Receiver;
 use crate::record::Record;
 use crate::store::Store;
 
-/// Bytes of records that are written at once; also how far a segment may grow over its size.
+/// Size of a batch of records; also the excess of a segment over its maximum size.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often age limits are looked at when nothing is written.
+/// Interval of checking age limits when nothing is written.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Commands of the handle.
@@ -36,12 +36,12 @@ pub(crate) struct Writer {
     maintenance: Option<JoinHandle<()>>,
 }
 
-/// What woke the writer.
+/// Reason for a wake-up of the writer.
 enum Wake {
     Due,
     Maintain,
     Command(Command),
-    /// All handles are gone.
+    /// All handles were dropped.
     Abandoned,
 }
 
@@ -59,12 +59,12 @@ impl Writer {
         Self { queue, commands, store: Arc::new(Mutex::new(store)), flush, maintain_every, maintenance: None }
     }
 
-    /// Runs until it is stopped or all handles are gone.
+    /// Runs until it is stopped or all handles are dropped.
     pub(crate) async fn run(mut self) {
         loop {
             let wake = self.wait().await;
             let mut maintain = self.write_queued().await;
-            // Fails only when the caller has stopped waiting.
+            // Fails only when the caller no longer waits.
             match wake {
                 Wake::Due => {}
                 Wake::Maintain => maintain = true,
@@ -131,7 +131,7 @@ impl Writer {
         }
     }
 
-    /// Compresses and removes segments beside the writing, one run at a time.
+    /// Compresses and removes segments concurrently with writing, one run at a time.
     fn start_maintenance(&mut self) {
         if self.maintenance.as_ref().is_none_or(JoinHandle::is_finished) {
             let store = self.store.clone();
@@ -147,13 +147,13 @@ impl Writer {
     async fn end(&mut self) {
         self.with_store(|store| store.sync()).await;
         if let Some(maintenance) = self.maintenance.take() {
-            // Its failure was reported where it happened.
+            // Its failure was logged where it occurred.
             let _ = maintenance.await;
         }
     }
 }
 
-/// The next records, about [`BATCH_BYTES`] of them, and what they take in bytes.
+/// The next records, about [`BATCH_BYTES`] of them, and their size in bytes.
 fn next_batch(records: &mut impl Iterator<Item = Record>) -> (Vec<Record>, usize) {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while bytes < BATCH_BYTES

@@ -1,4 +1,4 @@
-//! An index made from the rows of its segment. Pure but for reading them.
+//! Builds an index from the rows of its segment. Pure except for reading them.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,7 +29,7 @@ type GroupKey = (VersionName, String, Option<u16>);
 struct Builder {
     blocks: Vec<Block>,
     functions: Vec<Function>,
-    /// Places in `functions` by namespace and name, as one text.
+    /// Indexes in `functions` by namespace and name, as one text.
     by_name: HashMap<String, usize>,
 }
 
@@ -41,7 +41,7 @@ struct Function {
 }
 
 impl Builder {
-    /// Takes the rows of a block; returns their bytes.
+    /// Adds the rows of a block; returns their bytes.
     fn block(&mut self, offset: u64, rows: &[u8]) -> u64 {
         let mut block = Block { offset, oldest_ms: i64::MAX, newest_ms: i64::MIN };
         let mut at = offset;

@@ -1,4 +1,4 @@
-//! The bytes of an index, written whole and read in parts.
+//! The file format of an index, written whole and read in parts.
 
 use std::fs::File;
 use std::io;
@@ -61,7 +61,7 @@ impl EndEntry {
     }
 }
 
-/// `N` bytes from `at` on, which are there.
+/// `N` bytes from `at` on, which must exist.
 fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     std::array::from_fn(|n| bytes[at + n])
 }
@@ -75,7 +75,7 @@ pub(crate) struct SegmentIndex {
     reads: Arc<ReadCounters>,
 }
 
-/// Where its bytes are.
+/// Place of its bytes.
 enum Source {
     File(File),
     /// It could not be written.
@@ -100,7 +100,7 @@ impl Source {
 }
 
 impl SegmentIndex {
-    /// Opens an index; `directory` is given where it was read before.
+    /// Opens an index; `directory` is passed if it was read before.
     pub(super) fn of_file(file: File, directory: Option<Arc<Directory>>, reads: Arc<ReadCounters>) -> io::Result<Self> {
         let bytes = file.metadata()?.len();
         Self::open(Source::File(file), bytes, directory, reads)
@@ -153,7 +153,7 @@ impl SegmentIndex {
         Ok(bytes.as_chunks().0.iter().map(EndEntry::decode).collect())
     }
 
-    /// The entries of a group that began in a time, both ends included.
+    /// The entries of a group that began in a time range, both ends included.
     pub(crate) fn began_within(&self, group: &Group, start_ms: i64, end_ms: i64) -> io::Result<Range<u32>> {
         let end = group.first.saturating_add(group.count);
         let from =

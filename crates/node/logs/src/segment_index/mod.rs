@@ -30,7 +30,7 @@ pub(crate) use file::SegmentIndex;
 /// What an index has beside its entries.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Directory {
-    /// The stretches in which the segment is read: frames of its compressed form.
+    /// The units in which the segment is read: frames of its compressed form.
     pub(crate) blocks: Vec<Block>,
     pub(crate) functions: Vec<FunctionRows>,
     /// For each first byte of an id, how many entries have a smaller one; one more for the end.
@@ -41,12 +41,12 @@ pub(crate) struct Directory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Block {
     pub(crate) offset: u64,
-    /// Of its rows, Unix milliseconds.
+    /// Time of its oldest row, Unix milliseconds.
     pub(crate) oldest_ms: i64,
     pub(crate) newest_ms: i64,
 }
 
-/// Where the rows of one function are.
+/// The blocks with rows of one function.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FunctionRows {
     pub(crate) namespace: String,
@@ -115,17 +115,17 @@ pub(crate) fn id_number(id: &RequestId) -> u128 {
     digits.fold(0, |number, digit| number << 4 | u128::from(digit))
 }
 
-/// Run time as an entry has it.
+/// Run time in the unit of an entry.
 pub(crate) fn duration_us(duration_us: u64) -> u32 {
     u32::try_from(duration_us).unwrap_or(u32::MAX)
 }
 
-/// Memory as an entry has it.
+/// Memory in the unit of an entry.
 pub(crate) fn memory_kib(memory_bytes: u64) -> u32 {
     u32::try_from(memory_bytes >> 10).unwrap_or(u32::MAX)
 }
 
-/// The indexes of closed segments: opened, and built where they are missing.
+/// Opens the indexes of closed segments, and builds missing ones.
 #[derive(Debug)]
 pub(crate) struct Indexes {
     segments: Arc<Segments>,
@@ -135,7 +135,7 @@ pub(crate) struct Indexes {
 }
 
 impl Indexes {
-    /// Directories up to `directories_bytes_max` stay in memory.
+    /// Keeps directories up to `directories_bytes_max` in memory.
     pub(crate) fn new(segments: Arc<Segments>, directories_bytes_max: usize) -> Self {
         let directories = Directories { held: Mutex::default(), bytes_max: directories_bytes_max };
         Self { segments, directories, build: Mutex::default() }
@@ -207,7 +207,7 @@ impl Indexes {
                 Ok(())
             }
             Err(error) => {
-                // The next start removes it if this fails, too.
+                // If this fails too, the next start removes it.
                 let _ = fs::remove_file(&unfinished);
                 Err(error)
             }
@@ -215,7 +215,7 @@ impl Indexes {
     }
 }
 
-/// Directories read lately, by segment; the oldest segments' go first.
+/// Recently read directories, by segment; those of the oldest segments are dropped first.
 #[derive(Debug)]
 struct Directories {
     held: Mutex<Held>,

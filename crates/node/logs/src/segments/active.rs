@@ -15,16 +15,16 @@ pub(crate) struct Active {
     file: File,
     number: u64,
     bytes: u64,
-    /// When its first row was written, Unix milliseconds.
+    /// Time of its first row, Unix milliseconds.
     oldest_ms: Option<i64>,
     newest_ms: i64,
     rotation: Rotation,
-    /// A failed write left half a row behind that could not be cut off; nothing may follow it.
+    /// Whether a failed write left half a row that could not be truncated; nothing may follow it.
     torn: bool,
 }
 
 impl Active {
-    /// Goes on with the newest segment if it is plain, its torn last row trimmed, or begins the
+    /// Continues the newest segment if it is plain, after trimming a torn last row, or begins the
     /// next one.
     pub(crate) fn open(segments: Arc<Segments>, bytes_max: u64, age_ms_max: i64, now_ms: i64) -> io::Result<Self> {
         let rotation = Rotation { bytes_max, age_ms_max };
@@ -61,18 +61,18 @@ impl Active {
         super::remove_if_there(&segments.path(number, Form::Index))?;
         segments.set(number, Segment { plain_bytes: bytes, disk_bytes: bytes, index_bytes: 0, ..segment });
         let newest_ms = segment.newest_ms;
-        // The age of its first row is not known any more; counting from its last one closes it a
-        // little later.
+        // The time of its first row is unknown; counting from its last one closes it a little
+        // later.
         let oldest_ms = (bytes > 0).then_some(newest_ms);
         Ok(Self { segments, file, number, bytes, oldest_ms, newest_ms, rotation, torn: false })
     }
 
-    /// Where the next byte goes.
+    /// The position of the next byte.
     pub(crate) fn position(&self) -> Position {
         Position { segment: self.number, offset: self.bytes }
     }
 
-    /// Appends whole rows. After an error the segment is as it was before, or is closed by the next
+    /// Appends whole rows. After an error the segment is unchanged, or is closed by the next
     /// rotation.
     pub(crate) fn append(&mut self, rows: &[u8], now_ms: i64) -> io::Result<()> {
         if let Err(error) = self.file.write_all(rows) {
@@ -87,7 +87,7 @@ impl Active {
         Ok(())
     }
 
-    /// Closes the segment and begins the next if it is due or `full`; true if so.
+    /// Closes the segment and begins the next if it is due or `full`; returns whether it did.
     pub(crate) fn rotate_if_due(&mut self, now_ms: i64, full: bool) -> io::Result<bool> {
         let full = full && self.bytes > 0;
         if !full && !self.torn && !must_rotate(self.rotation, self.bytes, self.oldest_ms, now_ms) {
@@ -98,12 +98,12 @@ impl Active {
         self.file = next;
         self.number += 1;
         (self.bytes, self.oldest_ms, self.newest_ms, self.torn) = (0, None, now_ms, false);
-        // The last one of the list is the one that grows, also before its first row.
+        // The last one of the list is the active one, even before its first row.
         self.segments.set(self.number, self.summary());
         Ok(true)
     }
 
-    /// Hands everything written to the disk.
+    /// Syncs everything written.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

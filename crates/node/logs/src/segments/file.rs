@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::ReadCounters;
 use super::seekable::{self, Frame};
 
-/// How much is read at once, in bytes; a frame of a compressed segment holds as much.
+/// Bytes of one read; a frame of a compressed segment holds as many.
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// A segment open to read.
@@ -37,16 +37,16 @@ impl SegmentFile {
         Ok(Self { form: OpenForm::Zstd { file, frames, cached: None }, reads: Arc::default() })
     }
 
-    /// Counts what is read of it.
+    /// Counts reads of it.
     pub(super) fn counted(self, reads: Arc<ReadCounters>) -> Self {
         Self { reads, ..self }
     }
 
     /// Whole rows from `offset` (the beginning of one) on, about 256 KiB of them; nothing at the
-    /// end. A last row without its newline is not there yet.
+    /// end. A last row without its newline is not returned yet.
     pub(crate) fn rows_at(&mut self, offset: u64) -> io::Result<Vec<u8>> {
         if let OpenForm::Zstd { .. } = self.form {
-            // Frames end with a row, so what is left of a frame is whole rows.
+            // Frames end with a row, so the rest of a frame is whole rows.
             return Ok(self.frame_from(offset)?.to_vec());
         }
         let mut want = CHUNK_BYTES;
@@ -80,7 +80,7 @@ impl SegmentFile {
             if start == 0 {
                 return Ok((0, rows));
             }
-            // The first row may be cut; the newline of the last one says nothing.
+            // The first row may be cut; the newline of the last one is ignored.
             let inner = &rows[..rows.len().saturating_sub(1)];
             if let Some(newline) = inner.iter().position(|b| *b == b'\n') {
                 return Ok((start + newline as u64 + 1, rows[newline + 1..].to_vec()));
@@ -108,7 +108,7 @@ impl SegmentFile {
         Ok(bytes)
     }
 
-    /// What is left from `offset` on of the frame that holds it; nothing behind the last frame or
+    /// The rest, from `offset` on, of the frame that contains it; nothing after the last frame or
     /// in a plain file.
     fn frame_from(&mut self, offset: u64) -> io::Result<&[u8]> {
         let OpenForm::Zstd { file, frames, cached } = &mut self.form else { return Ok(&[]) };

@@ -1,5 +1,5 @@
-//! The segment files: which there are, how the active one grows, how closed ones are compressed,
-//! read and removed. Must not know what a row means; a row is a line of bytes.
+//! The segment files: their list, growth of the active one, compression, reading and removal of
+//! closed ones. A row is an opaque line of bytes here.
 
 mod active;
 mod file;
@@ -23,7 +23,7 @@ pub use reads::Reads;
 
 use crate::clock;
 
-/// What is known of a segment without opening it.
+/// Facts of a segment that need no access to its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Bytes before compression.
@@ -43,14 +43,14 @@ pub(crate) struct Segment {
 pub(crate) struct Segments {
     dir: PathBuf,
     list: Mutex<BTreeMap<u64, Segment>>,
-    /// What queries have read.
+    /// Counters of what queries have read.
     pub(crate) reads: Arc<ReadCounters>,
-    /// The logs are being shut down: long maintenance is left to the next start.
+    /// Whether the logs are being shut down: long maintenance is then left to the next start.
     stopping: AtomicBool,
 }
 
 impl Segments {
-    /// Opens the directory, makes it if needed, and clears what a crash left: half-compressed
+    /// Opens the directory, creates it if needed, and removes leftovers of a crash: half-compressed
     /// files, and plain files whose compressed form is complete.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
@@ -77,8 +77,7 @@ impl Segments {
                 Form::Zstd => match seekable::read_table(&file) {
                     Ok(frames) => frames.iter().map(|f| u64::from(f.plain_len)).sum(),
                     Err(error) => {
-                        // One unreadable file must not keep the platform from starting; it goes by
-                        // retention.
+                        // One unreadable file must not prevent the start; retention removes it.
                         tracing::error!(path = %entry.path().display(), %error, "a log segment is unreadable and is left out");
                         0
                     }
@@ -98,7 +97,7 @@ impl Segments {
             stopping: AtomicBool::new(false),
         };
         for (number, bytes) in indexes {
-            // One whose segment is gone was being removed.
+            // An index without a segment is left over from its removal.
             if !segments.set_index_bytes(number, bytes) {
                 remove_if_there(&segments.path(number, Form::Index))?;
             }
@@ -129,8 +128,8 @@ impl Segments {
 
     /// The same for maintenance.
     pub(crate) fn read_uncounted(&self, number: u64) -> io::Result<Option<SegmentFile>> {
-        // Compression replaces the plain file while queries run, so a file that is missing in one
-        // form is looked for in the other, and once more.
+        // Compression replaces the plain file during queries, so a file that is missing in one form
+        // is looked up in the other, and then once more.
         for form in [Form::Plain, Form::Zstd, Form::Plain] {
             match fs::File::open(self.path(number, form)) {
                 Ok(file) if form == Form::Zstd => return SegmentFile::compressed(file).map(Some),
@@ -151,14 +150,14 @@ impl Segments {
         self.list.lock().insert(number, segment);
     }
 
-    /// Notes that a segment has an index; false when there is no such segment.
+    /// Records that a segment has an index; false when there is no such segment.
     pub(crate) fn set_index_bytes(&self, number: u64, bytes: u64) -> bool {
         let mut list = self.list.lock();
         let segment = list.get_mut(&number);
         segment.map(|segment| segment.index_bytes = bytes).is_some()
     }
 
-    /// Leaves long maintenance to the next start.
+    /// Skips long maintenance from now on.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -184,8 +183,7 @@ impl Segments {
         let target = fs::File::create(&unfinished)?;
         let mut rows = SegmentFile::plain(source.try_clone()?);
         let done = seekable::compress(|offset| rows.rows_at(offset), &target).and_then(|()| {
-            // The file's time is the time of its last row; it must not become the time of
-            // compression.
+            // The file's time is the time of its last row; compression must not change it.
             target.set_modified(source.metadata()?.modified()?)?;
             target.sync_all()
         });
@@ -196,13 +194,13 @@ impl Segments {
         let disk_bytes = target.metadata()?.len();
         fs::rename(&unfinished, self.path(number, Form::Zstd))?;
         fs::File::open(&self.dir)?.sync_all()?;
-        // Its index may have come meanwhile.
+        // Its index may have been built meanwhile.
         let index_bytes = self.list.lock().get(&number).map_or(segment.index_bytes, |segment| segment.index_bytes);
         self.set(number, Segment { disk_bytes, index_bytes, compressed: true, ..segment });
         remove_if_there(&plain)
     }
 
-    /// Removes what is too old or too much.
+    /// Removes segments over the age or size limit.
     pub(crate) fn apply_retention(&self, limits: plan::Retention, active: u64, now_ms: i64) -> io::Result<()> {
         for number in plan::to_remove(&self.all(), limits, active, now_ms) {
             remove_if_there(&self.path(number, Form::Zstd))?;
@@ -216,7 +214,7 @@ impl Segments {
 
 pub(crate) use plan::Retention;
 
-/// How a segment lies on disk.
+/// Form of a segment's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Plain,
@@ -239,7 +237,7 @@ impl Form {
     }
 }
 
-/// Number and form from a file name; `None` for files that are not ours.
+/// Number and form from a file name; `None` for other files.
 fn parse_name(name: &str) -> Option<(u64, Form)> {
     let (number, suffix) = name.split_once('.')?;
     let forms = [Form::Plain, Form::Zstd, Form::Unfinished, Form::Index, Form::UnfinishedIndex];

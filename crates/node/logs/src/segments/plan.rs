@@ -1,8 +1,8 @@
-//! When a segment closes and which ones go. Pure: time and sizes are given.
+//! Rotation and retention of segments. Pure: time and sizes are parameters.
 
 use super::Segment;
 
-/// Limits of what is kept.
+/// Limits of retention.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
     pub(crate) age_ms_max: i64,
@@ -16,7 +16,7 @@ pub(crate) struct Rotation {
     pub(crate) age_ms_max: i64,
 }
 
-/// Whether the active segment should close: it has something in it, and is large or old enough.
+/// Whether the active segment must be closed: it is not empty, and large or old enough.
 pub(crate) fn must_rotate(limits: Rotation, bytes: u64, oldest_ms: Option<i64>, now_ms: i64) -> bool {
     let old = oldest_ms.is_some_and(|oldest| now_ms.saturating_sub(oldest) >= limits.age_ms_max);
     bytes > 0 && (bytes >= limits.bytes_max || old)

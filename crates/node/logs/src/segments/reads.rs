@@ -1,8 +1,8 @@
-//! What queries read of the log, counted.
+//! Counts what queries read of the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What queries have read since the logs were opened.
+/// Counters of reads since the logs were opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reads {
     /// Segments and indexes opened.
@@ -19,12 +19,12 @@ pub(crate) struct ReadCounters {
 }
 
 impl ReadCounters {
-    /// A segment or an index was opened.
+    /// Counts an opened segment or index.
     pub(crate) fn opened(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Bytes of an index, or of a segment's text, were read.
+    /// Counts bytes read of an index, or of a segment's text.
     pub(crate) fn took(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
-//! Closed segments: zstd frames of whole rows, and behind them a table that finds a frame by its
-//! offset before compression.
+//! Closed segments: zstd frames of whole rows, followed by a table that finds a frame by its offset
+//! before compression.
 //!
 //! The layout is that of the zstd project's seekable format (contrib/seekable_format, version
-//! 0.1.0, no checksums in the table): the table sits in a skippable frame, so any zstd decompressor
+//! 0.1.0, no checksums in the table): the table is in a skippable frame, so any zstd decompressor
 //! reads such a file as plain text.
 
 use std::fs::File;
@@ -19,15 +19,15 @@ const LEVEL: i32 = 3;
 /// One frame of a compressed segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Where it begins in the file.
+    /// Its offset in the file.
     pub(super) offset: u64,
     pub(super) len: u32,
-    /// Where its text begins in the segment.
+    /// Offset of its text in the segment.
     pub(super) plain_offset: u64,
     pub(super) plain_len: u32,
 }
 
-/// Writes rows to `target`, frame by frame, and the table. `rows_at` reads whole rows from an
+/// Writes rows to `target`, frame by frame, and the table. `rows_at` returns whole rows from an
 /// offset on, and nothing at the end.
 pub(super) fn compress(mut rows_at: impl FnMut(u64) -> io::Result<Vec<u8>>, mut target: &File) -> io::Result<()> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;

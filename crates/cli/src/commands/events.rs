@@ -14,8 +14,7 @@ use crate::args::events::{
 use crate::args::{Connection, Output};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::terminal;
-use crate::{output, print};
+use crate::{local_time, output, print, terminal};
 
 /// Pauses between looks at a state; each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -99,9 +98,13 @@ pub(super) fn check_whole(answer: &Value, kept: &str, id: &str) -> anyhow::Resul
 
 async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::Result<()> {
     let deadline = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.get()));
-    let mut pause = PAUSE_MIN;
+    let (mut pause, mut said) = (PAUSE_MIN, None);
     loop {
         let status = status(client, &args.id).await?;
+        if let Some(retry) = retry(&status).filter(|retry| format == Output::Text && said.as_ref() != Some(retry)) {
+            eprintln!("note: event {}{retry}", args.id);
+            said = Some(retry);
+        }
         if status["Status"] != "RUNNING" {
             show(&status, format)?;
             return outcome(&status, &args.id);
@@ -161,8 +164,17 @@ fn show(status: &Value, format: Output) -> anyhow::Result<()> {
     let runs = status.get("Attempts").and_then(Value::as_u64).filter(|runs| *runs > 1);
     let runs = runs.map(|runs| format!(" after {runs} runs")).unwrap_or_default();
     let why = status.get("ErrorMessage").and_then(Value::as_str).map(|why| format!(": {}", terminal::line(why)));
-    println!("{state}{code}{runs}{}", why.unwrap_or_default());
+    println!("{state}{code}{runs}{}{}", why.unwrap_or_default(), retry(status).unwrap_or_default());
     Ok(())
+}
+
+/// How the last run failed of an event that waits for its next one, and when that is.
+fn retry(status: &Value) -> Option<String> {
+    let retry = status.get("Retry")?;
+    let (code, next_ms) = (retry["StatusCode"].as_u64()?, retry["NextRunMs"].as_i64()?);
+    let why = retry["ErrorMessage"].as_str().map(|why| format!(": {}", terminal::line(why)));
+    let at = local_time::rfc3339_s(next_ms);
+    Some(format!(", waits for a retry at {at}; the last run failed ({code}){}", why.unwrap_or_default()))
 }
 
 /// An event that did not end well fails the command as an invocation does.

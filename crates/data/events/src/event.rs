@@ -147,6 +147,8 @@ pub struct EventStatus {
     pub result_bytes: Option<u64>,
     /// For a job image whose program ran to its end: its exit status.
     pub exit: Option<ExitStatus>,
+    /// Unix milliseconds from which a waiting event may run.
+    pub next_ms: Option<i64>,
 }
 
 /// Query for a page of states; times are Unix milliseconds, an interval's end excluded.

@@ -101,6 +101,9 @@ pub struct AsyncEventStatus {
     /// Ours: why it failed, or of a job image how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// Ours: the last run of an event that waits for the next one, if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Ours: exit code of a job image's program that ended by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -110,6 +113,19 @@ pub struct AsyncEventStatus {
     /// Ours: whether a job image's program was ended for its memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_memory: Option<bool>,
+}
+
+/// A failed run and the time of the next one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Retry {
+    /// Status of the failed run.
+    pub status_code: u16,
+    /// Its error or output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Unix milliseconds from which the next run may begin.
+    pub next_run_ms: i64,
 }
 
 /// `TerminateAsyncEvent`, and the platform's own `TerminateEvent`, which needs no function.

@@ -29,7 +29,7 @@ pub use concurrency::{InstanceConcurrencyConfig, MixNodeConfig, ProtocolParams, 
 pub use events::{
     AsyncEvent, AsyncEventStatus, AsyncTriggerConfig, FunctionEventInvokeConfigRequest, GetAsyncEventStatusAnswer,
     GetAsyncEventStatusRequest, GetFunctionEventInvokeConfigAnswer, ListAsyncEventsAnswer, ListAsyncEventsRequest,
-    RetryConfig, TerminateAsyncEventRequest, TimeInterval,
+    Retry, RetryConfig, TerminateAsyncEventRequest, TimeInterval,
 };
 pub use extras::{Extras, Mount, SecretFile};
 pub use function::{

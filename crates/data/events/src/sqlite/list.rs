@@ -12,10 +12,11 @@ use crate::event::{EventStatus, ListQuery};
 const ALL: &str = "SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, 0 AS state, last_status AS status, \
      attempt AS attempts, accepted_ms, NULL AS ended_ms, last_result AS result, \
-     NULL AS result_bytes, NULL AS exit_code, NULL AS exit_signal, NULL AS out_of_memory FROM events \
+     NULL AS result_bytes, NULL AS exit_code, NULL AS exit_signal, NULL AS out_of_memory, \
+     CASE WHEN state = 0 THEN due_ms END AS next_ms FROM events \
      UNION ALL SELECT request_id, namespace, function, function_id, \
      qualifier, invoke_type, state, status, attempts, accepted_ms, \
-     ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory FROM runs";
+     ended_ms, result, result_bytes, exit_code, exit_signal, out_of_memory, NULL FROM runs";
 
 /// The page, and the total number of matches.
 pub(crate) fn page(connection: &Connection, of: &ListQuery) -> Result<(u64, Vec<EventStatus>), Error> {
@@ -86,6 +87,7 @@ fn status(columns: &Row<'_>) -> rusqlite::Result<EventStatus> {
         result: columns.get(11)?,
         result_bytes: columns.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
         exit: exit(columns, 13)?,
+        next_ms: columns.get(16)?,
     })
 }
 

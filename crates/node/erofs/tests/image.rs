@@ -1,4 +1,4 @@
-//! The bytes of images, read back by a reader that shares nothing with the writer.
+//! The bytes of images, parsed by a reader that shares no code with the writer.
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/compare.rs"]

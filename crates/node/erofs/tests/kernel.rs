@@ -1,5 +1,5 @@
-//! Images as Linux reads them: mounted from files, as they are in use, and compared name by name
-//! with the tree. Needs root, and Linux 6.12 for mounts of files.
+//! Images as read by Linux: mounted from files, as in use, and compared name by name with the tree.
+//! Needs root, and Linux 6.12 for mounts of files.
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/entries.rs"]
@@ -29,18 +29,18 @@ const ACL: &[u8] =
 /// Version 2, permitted and effective `CAP_NET_BIND_SERVICE`.
 const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// An image and its devices as files, mounted where no path leads.
+/// An image and its devices as files, in a detached mount.
 struct Mounted {
     root: PathBuf,
     mount: OwnedFd,
-    /// Holds the files as long as the mount.
+    /// Keeps the files as long as the mount.
     _files: tempfile::TempDir,
 }
 
 impl Mounted {
     fn new(tree: &Tree, devices: &[Device], fill: impl Fn(usize, &File)) -> Self {
         let image = write(tree, devices).unwrap();
-        // Beside the build's products: a tmpfs cannot back a mount.
+        // In the build's directory: a tmpfs cannot back a mount.
         let files = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = files.path().join("image.erofs");
         std::fs::write(&path, image).unwrap();
@@ -61,7 +61,7 @@ impl Mounted {
     }
 
     fn path(&self, path: &[u8]) -> PathBuf {
-        // With a slash at its end, since the root itself is behind a link of proc.
+        // With a trailing slash, since the root itself is behind a link of proc.
         self.root.join(std::ffi::OsStr::from_bytes(path))
     }
 
@@ -74,7 +74,7 @@ impl Mounted {
     }
 }
 
-/// The byte at a place of a device.
+/// The byte at an offset of a device.
 fn pattern(device: usize, at: u64) -> u8 {
     let mixed = (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(device as u64);
     (mixed >> 32) as u8 | 1
@@ -86,7 +86,7 @@ fn patterned(device: usize, file: &File) {
     file.write_all_at(&content, 0).unwrap();
 }
 
-/// Compares every name of `tree` with what the kernel says, and every directory's names.
+/// Compares every name of `tree`, and every directory's names, with the mounted image.
 fn compare(tree: &Tree, mounted: &Mounted) {
     let mut children: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
     let mut numbers = BTreeMap::new();
@@ -110,7 +110,7 @@ fn compare(tree: &Tree, mounted: &Mounted) {
     }
 }
 
-/// Compares one name; gives the inode's number.
+/// Compares one name; returns the inode's number.
 fn compare_entry(visit: &Visit<'_>, mounted: &Mounted) -> u64 {
     let path = mounted.path(visit.path);
     let shown = String::from_utf8_lossy(visit.path);
@@ -214,7 +214,7 @@ fn base() -> Vec<Entry> {
         empty("emptied/a"),
     ];
     layer.push(Entry { path: b"odd/\xff\xfe\n".to_vec(), kind: Kind::Fifo, meta: meta(5) });
-    // Blocks of attributes of every length end at every place in a block.
+    // Attribute blocks of every length end at every offset in a block.
     layer.extend(
         (0..200).map(|n| with_xattrs(file(&format!("x/{n}"), 700, n), &[("user.n", &value[..n as usize * 7])])),
     );
@@ -255,12 +255,13 @@ fn privileged_whatever_layers_make_is_what_the_kernel_reads() {
             let layer = layer.into_iter().map(readable).collect();
             tree.apply(layer, &layers::places(n)).unwrap();
         }
-        // Twice the room, so that no file reaches beyond.
+        // Twice the space, so that no file exceeds its device.
         compare(&tree, &Mounted::new(&tree, &devices(count, 2 * layers::DEVICE_BLOCKS), patterned));
     });
 }
 
-/// Random bytes are no ACL and no capabilities, and the kernel shows none that it cannot read.
+/// Random bytes are not valid ACLs or capabilities, and the kernel hides those that it cannot
+/// parse.
 fn readable(mut entry: Entry) -> Entry {
     entry.meta.xattrs.retain(|(name, _)| !name.starts_with(b"system.") && name != b"security.capability");
     entry
@@ -285,7 +286,7 @@ fn privileged_a_file_beyond_a_tebibyte_is_read_across_its_chunks() {
     let mark = |at: u64| at.to_le_bytes();
     let marked = [0, 1 << 20, (1 << 40) - 8, 1 << 40, size - 8];
     let mounted = Mounted::new(&tree, &devices(1, size.div_ceil(BLOCK_BYTES) + first), |_, device| {
-        // Sparse but for the marks.
+        // Sparse except for the marks.
         marked.iter().for_each(|at| device.write_all_at(&mark(*at), start + at).unwrap());
     });
     let huge = File::open(mounted.path(b"huge")).unwrap();

@@ -1,4 +1,4 @@
-//! How layers lie on each other: rule by rule, and against a model on random layers.
+//! Merging of layers: rule by rule, and against a model on random layers.
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
 #[path = "support/entries.rs"]
@@ -20,7 +20,7 @@ fn list(tree: &Tree) -> BTreeMap<Vec<u8>, Item> {
     let mut inodes = Vec::new();
     let walked: Result<(), ()> = tree.walk(|visit| {
         let first = firsts.entry(visit.inode).or_insert_with(|| visit.path.to_vec());
-        // A walk goes by directories, a map by whole paths.
+        // A walk is ordered by directory, a map by whole paths.
         if visit.path < &first[..] {
             *first = visit.path.to_vec();
         }

@@ -75,7 +75,7 @@ fn nothing_that_a_former_instance_wrote_can_be_read() {
     drop((secret, former));
     for _ in 0..3 {
         let next = volumes.tmp_disk(32).expect("made");
-        // Blocks of the file system that were not written: whatever is on the disk below.
+        // Unwritten blocks of the file system must not expose the disk's old content.
         let mut raw = file(&next.mount, "raw");
         fallocate(&raw, FallocateFlags::empty(), 0, 24 * MB).expect("reserved");
         let mut bytes = Vec::new();
@@ -92,7 +92,7 @@ fn all_disks_together_have_a_bound_and_ready_ones_make_room() {
     let volumes = opened(&folder, 100);
     let first = volumes.tmp_disk(32).expect("made");
     until("the next is ready", || devices(folder.path()) == 2);
-    // 64 of 100 MB are used, half of it by what is only ready.
+    // 64 of 100 MB are used, half of it by ready disks.
     let second = volumes.tmp_disk(64).expect("there is room");
     let error = volumes.tmp_disk(16).expect_err("no room");
     assert!(matches!(error, Error::TmpFull { size_mb: 16, used_mb: 96, all_mb: 100 }), "{error}");
@@ -110,7 +110,7 @@ fn a_crash_leaves_nothing_of_a_disk() {
     let tmp = folder.path().join("volumes/tmp");
     let volumes = opened(&folder, 100);
     let disk = volumes.tmp_disk(32).expect("made");
-    // It has no name: the kernel frees it with its last mount, whoever ends.
+    // It has no name: the kernel frees it with its last mount, however the platform ends.
     let names: Vec<_> = std::fs::read_dir(&tmp).expect("listed").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["template-32"]);
     std::fs::write(tmp.join("template-64.new"), "half").expect("written");

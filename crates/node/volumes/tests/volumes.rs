@@ -79,7 +79,7 @@ fn a_volume_that_cannot_be_used_is_listed_with_its_problem_until_it_can() {
     volumes.check(&mount("ro:/d:ro")).expect("usable");
     fs::remove_file(&path).expect("removed");
     volumes.check(&mount("data:/d")).expect("it is there by now");
-    // Whoever can write beside it puts a link in its place.
+    // A process with write access to the parent replaces it by a link.
     fs::remove_dir(&path).expect("removed");
     symlink("/etc", &path).expect("made");
     let error = volumes.source(&mount("data:/d")).expect_err("not followed").to_string();
@@ -140,7 +140,7 @@ fn a_volume_in_memory_has_its_size_and_mode() {
     let place = folder.path().join("volumes/mounts/memory");
     let full = fs::write(place.join("file"), vec![7; 3 << 20]).expect_err("it is full");
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-    // What a crash leaves is in no one's way.
+    // Leftovers of a crash do not prevent reopening.
     let again = opened(&folder, &[]);
     assert!(again.list().is_empty() && !place.exists());
     volumes.close();
@@ -151,7 +151,7 @@ fn a_volume_in_memory_has_its_size_and_mode() {
     assert!(!place.exists(), "nothing of it is left");
 }
 
-/// Writes here and there into reserved blocks, which a file system may zero around what is written.
+/// Writes to scattered reserved blocks, around which a file system may write zeros.
 fn scatter(path: &Path) {
     use std::os::unix::fs::FileExt;
     let file = fs::File::create(path).expect("made");
@@ -179,12 +179,12 @@ fn an_image_has_its_size_and_grows_while_it_is_used() {
     assert!(volumes.grow(&name("disk"), 16).is_err());
     let error = volumes.grow(&name("disk"), (1 << 44) + 64).expect_err("in bytes it would be 64 MB").to_string();
     assert!(error.contains("more than 16777216 MB"), "{error}");
-    // Without CAP_SYS_RESOURCE the kernel grows no file system that is mounted.
+    // Without CAP_SYS_RESOURCE the kernel does not grow a mounted file system.
     let now = volumes.grow(&name("disk"), 48).expect("grown");
     if now {
         fill().expect("there is room");
     }
-    // Its blocks are the volume's, whatever is done in it.
+    // Its blocks stay reserved, whatever is written or deleted in it.
     scatter(&data.join("scattered"));
     let blocks = fs::metadata(folder.path().join("volumes/images/disk")).expect("there").blocks();
     assert!(blocks * 512 >= 48 << 20, "{blocks}");
@@ -193,7 +193,7 @@ fn an_image_has_its_size_and_grows_while_it_is_used() {
     assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
     assert_eq!(again.list()[0].settings.size_mb, Some(48));
     fill().expect("there is room");
-    // A crash leaves it mounted; it is attached once all the same.
+    // A crash leaves it mounted; it is still attached only once.
     drop((volumes, again));
     let after_a_crash = opened(&folder, &[]);
     assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
@@ -258,7 +258,7 @@ fn an_image_of_the_settings_grows_by_them_and_never_shrinks() {
         assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
         volumes.close();
     }
-    // Taken out of the settings it stays, and nothing by command takes its place.
+    // Removed from the settings it stays on disk, and a command cannot create another of its name.
     let without = opened(&folder, &[]);
     let error = without.create(&name("disk"), image(16)).expect_err("in the way").to_string();
     assert!(error.contains("volume that the settings had"), "{error}");
@@ -270,7 +270,7 @@ fn what_a_crash_leaves_of_making_growing_and_deleting_an_image_is_put_in_order()
     let folder = tempfile::tempdir().expect("a folder");
     let (made, images) = (folder.path().join("volumes/made"), folder.path().join("volumes/images"));
     drop(opened(&folder, &[]));
-    // While it was made: the image half, or whole without a record.
+    // A crash during creation: the image half-written, or complete without a record.
     fs::create_dir_all(made.join("half")).expect("made");
     fs::write(images.join("half.new"), "half").expect("written");
     fs::create_dir_all(made.join("whole")).expect("made");
@@ -278,7 +278,8 @@ fn what_a_crash_leaves_of_making_growing_and_deleting_an_image_is_put_in_order()
     let volumes = opened(&folder, &[]);
     assert!(volumes.list().is_empty());
     assert_eq!((fs::read_dir(&made).expect("there").count(), fs::read_dir(&images).expect("there").count()), (0, 0));
-    // While it grew: the file has grown, what is in it has not, and the record is the old one.
+    // A crash during growth: the file has grown, its file system has not, and the record is the old
+    // one.
     volumes.create(&name("disk"), image(16)).expect("made");
     let data = folder.path().join("volumes/mounts/disk/data");
     fs::write(data.join("kept"), "kept").expect("written");
@@ -290,7 +291,7 @@ fn what_a_crash_leaves_of_making_growing_and_deleting_an_image_is_put_in_order()
     assert_eq!(volumes.list()[0].settings.size_mb, Some(64));
     assert!(volumes.usage(&name("disk")).expect("read").size_bytes > 48 << 20);
     assert_eq!(fs::read_to_string(data.join("kept")).expect("there"), "kept");
-    // While it was deleted: without its record it is no more.
+    // A crash during deletion: without its record the volume counts as deleted.
     volumes.close();
     drop(volumes);
     fs::remove_file(made.join("disk/volume.json")).expect("removed");

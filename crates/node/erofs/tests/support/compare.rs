@@ -1,4 +1,4 @@
-//! An image against the tree it was made of, name by name.
+//! Compares an image with its tree, name by name.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::reader::{Content, Image, Node};
 /// A name of an image.
 type Seen = (Vec<u8>, Node);
 
-/// Panics unless `image` holds just what is in `tree`.
+/// Panics unless `image` has exactly the names of `tree`.
 pub fn compare(tree: &Tree, devices: &[Device], image: &[u8]) {
     let image = Image::open(image);
     let table = devices.iter().map(|device| {

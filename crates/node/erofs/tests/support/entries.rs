@@ -1,12 +1,12 @@
-//! Entries by hand, in a word each.
+//! Constructors of entries.
 #![allow(dead_code)] // Each test program uses some of them.
 
 use erofs::{BLOCK_BYTES, Device, Entry, Extent, Kind, Limits, Meta, Tree};
 
-/// Wide enough for every test that is not about limits.
+/// Sufficient for every test that is not about limits.
 pub const LIMITS: Limits = Limits { entries_max: 1_000_000, xattr_bytes_max: 64 << 20 };
 
-/// Metadata that tell one entry from another.
+/// Metadata that differ between entries.
 pub fn meta(uid: u32) -> Meta {
     Meta { mode: 0o640, uid, gid: uid + 1, mtime_s: i64::from(uid) * 1000 - 500, mtime_ns: 999_999_999, xattrs: vec![] }
 }
@@ -50,7 +50,7 @@ pub fn with_xattrs(mut entry: Entry, xattrs: &[(&str, &[u8])]) -> Entry {
     entry
 }
 
-/// A tree of layers that all have one device, that of their place.
+/// A tree of layers with one device each, at the layer's own index.
 pub fn tree(layers: impl IntoIterator<Item = Vec<Entry>>) -> Tree {
     let mut tree = Tree::new(LIMITS);
     for (n, layer) in layers.into_iter().enumerate() {

@@ -1,11 +1,11 @@
-//! Layers out of bytes: what fuzzing and property tests feed. Any bytes make some layers; most of
-//! them are sound. Must not know what is tested with them.
+//! Generates layers from bytes, for fuzzing and property tests. Any bytes give some layers; most of
+//! them are valid.
 
 use erofs::{BLOCK_BYTES, Entry, Extent, Kind, Meta};
 
-/// Blocks of every device. Some files reach beyond.
+/// Blocks of every device. Some files exceed them.
 pub const DEVICE_BLOCKS: u64 = 64;
-/// Devices of every layer. Some files are in one more.
+/// Devices of every layer. Some files use one more.
 pub const DEVICES_PER_LAYER: u16 = 2;
 
 const NAMES: [&[u8]; 8] = [b"a", b"b", b"c", b"!", b".a", b"..", b"\xff", &[b'n'; 255]];
@@ -22,7 +22,7 @@ const XATTRS: [&[u8]; 8] = [
     b"other.a",
 ];
 
-/// Bytes that are read from the front; zeros follow the last.
+/// Bytes that are consumed from the front, followed by zeros.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -32,7 +32,7 @@ impl Bytes<'_> {
         *first
     }
 
-    /// Mostly from the first of `choices`, so that paths meet.
+    /// Mostly from the first of `choices`, so that paths collide.
     fn of<'c>(&mut self, choices: &[&'c [u8]]) -> &'c [u8] {
         let byte = usize::from(self.next());
         let range = if byte < 200 { choices.len().min(3) } else { choices.len() };
@@ -96,7 +96,7 @@ pub fn layers(bytes: &[u8]) -> Vec<Vec<Entry>> {
     layers
 }
 
-/// Places of a layer's devices in the image's device table.
+/// Indexes of a layer's devices in the image's device table.
 pub fn places(layer: usize) -> Vec<u16> {
     let layer = u16::try_from(layer).expect("few layers");
     (0..DEVICES_PER_LAYER).map(|n| layer * DEVICES_PER_LAYER + n).collect()

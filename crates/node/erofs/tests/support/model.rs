@@ -1,5 +1,5 @@
-//! The rules of merging once more, as plainly as they can be put: a map from whole paths to inodes.
-//! Slow, and shares no code with the tree.
+//! A second, simple implementation of the merge rules: a map from whole paths to inodes. Slow, and
+//! without shared code with the tree.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -7,7 +7,7 @@ use erofs::{Entry, Extent, Kind, Meta};
 
 use super::layers;
 
-/// What is at a path.
+/// The file at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     pub kind: Kind,
@@ -28,8 +28,8 @@ pub struct Model {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused;
 
-/// A part of a path that is being followed, and how far the path itself goes with it, if it is of
-/// the path itself.
+/// A component that is being followed, and the path up to and including it, if it is of the path
+/// itself.
 type Part = (Vec<u8>, Option<Vec<u8>>);
 
 impl Model {
@@ -38,7 +38,7 @@ impl Model {
         Self { names: BTreeMap::from([(Vec::new(), 0)]), inodes: vec![root] }
     }
 
-    /// What can be seen, by path.
+    /// The visible files, by path.
     pub fn list(&self) -> BTreeMap<Vec<u8>, Item> {
         let shown = self.names.iter().map(|(path, inode)| {
             let (kind, meta) = self.inodes[*inode].clone();
@@ -114,8 +114,7 @@ impl Model {
         if self.inodes[inode].0 == Kind::Directory { Err(Refused) } else { Ok(inode) }
     }
 
-    /// Where a path leads, whether it exists or not; `None` if something that is no directory is in
-    /// the way.
+    /// The target of a path, whether it exists or not; `None` if a component is not a directory.
     fn follow(&self, path: &[u8], made: &HashSet<Vec<u8>>) -> Result<Option<Vec<u8>>, Refused> {
         let mut gone = Vec::new();
         let own = path.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(|part| {
@@ -155,7 +154,7 @@ impl Model {
         Ok(Some(at))
     }
 
-    /// Makes the directories up to `path` that are not there.
+    /// Creates the missing directories up to `path`.
     fn make(&mut self, path: &[u8]) -> Result<(), Refused> {
         let mut at = Vec::new();
         for part in path.split(|b| *b == b'/').filter(|part| !part.is_empty()) {
@@ -180,8 +179,8 @@ impl Model {
     }
 }
 
-/// The layers that `bytes` make, without the entries that cannot be applied, and the first of those
-/// with its layer.
+/// The layers generated from `bytes`, without the entries that cannot be applied, and the first of
+/// those with its layer.
 pub fn sound_layers(bytes: &[u8]) -> (Vec<Vec<Entry>>, Option<(usize, Entry)>) {
     let (mut model, mut refused) = (Model::new(), None);
     let mut sound = Vec::new();
@@ -191,8 +190,8 @@ pub fn sound_layers(bytes: &[u8]) -> (Vec<Vec<Entry>>, Option<(usize, Entry)>) {
             kept.push(entry);
             if model.clone().apply(&kept, &layers::places(n)).is_err() {
                 let entry = kept.pop().expect("just pushed");
-                // Only what is wrong by itself is told, not what other entries of its layer make
-                // wrong.
+                // Only entries that are invalid by themselves are reported, not those made invalid
+                // by others of the layer.
                 if refused.is_none() && kept.is_empty() {
                     refused = Some((n, entry));
                 }
@@ -217,7 +216,7 @@ fn sound(kind: &Kind, places: &[u16]) -> Result<Kind, Refused> {
     }
 }
 
-/// The metadata with the attributes that stay, by a table of those that `layers` makes.
+/// The metadata with the kept attributes, by a table of those that `layers` generates.
 fn kept(entry: &Entry) -> Meta {
     let (file, directory) = (matches!(entry.kind, Kind::File { .. }), entry.kind == Kind::Directory);
     let link = matches!(entry.kind, Kind::Symlink { .. });

@@ -1,5 +1,5 @@
-//! A reader of EROFS images, as small as it can be and by the kernel's own names, to check what the
-//! writer writes. It panics at what no image of ours may have. Must not share code with the writer.
+//! A minimal reader of EROFS images, with the kernel's names, to check the writer's output. It
+//! panics at anything that the writer never produces. Must not share code with the writer.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ const BLOCK: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     pub nid: u64,
-    /// With the type.
+    /// Including the type.
     pub mode: u16,
     pub uid: u32,
     pub gid: u32,
@@ -66,7 +66,7 @@ impl<'a> Image<'a> {
         Self { bytes, root: u16_at(sb, 14).into(), inodes: u64_at(sb, 16), devices: devices.collect() }
     }
 
-    /// Shows every name as `Tree::walk` does. Checks `.` and `..` on the way.
+    /// Visits every name as `Tree::walk` does. Checks `.` and `..` as well.
     pub fn walk(&self, mut visit: impl FnMut(&[u8], &Node)) {
         let mut path = Vec::new();
         let root = self.node(self.root, self.root);

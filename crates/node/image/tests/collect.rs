@@ -1,4 +1,4 @@
-//! Garbage collection: what someone needs stays, all else goes. Needs root, as mounting does.
+//! Garbage collection keeps reachable content and removes the rest. Needs root, as mounting does.
 
 mod support;
 
@@ -64,7 +64,7 @@ async fn what_a_lease_saw_stays_until_it_ends() {
     let lease = store.images.content().lease();
     let image = small("pushed");
     store.push(&image).await;
-    // Only looked at, as a client does that finds a blob and does not send it.
+    // A size query only, as of a client that finds a blob and does not send it.
     store.images.content().size(&digest(&before)).await.expect("readable");
     assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 0);
     drop(lease);
@@ -76,7 +76,7 @@ async fn fresh_content_stays_for_its_grace() {
     let store = store_with(image::Config { grace_s: 3600, ..config() }).await;
     store.push(&small("fresh")).await;
     assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 0);
-    // Also over a restart, where only the file system knows its age.
+    // Also after a restart, where only the file system has its age.
     let store = store.restart(image::Config { grace_s: 3600, ..config() }).await;
     assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 0);
     let store = store.restart(config()).await;
@@ -151,7 +151,7 @@ async fn a_damaged_manifest_neither_ends_the_collection_nor_loses_what_it_named(
     let mut left: Vec<_> = image.blobs().iter().map(|blob| digest(blob).hex().to_owned()).collect();
     left.sort();
     assert_eq!(store.list("blobs"), left, "the manifest was set aside");
-    // Pushed again, the image is whole.
+    // After another push the image is complete.
     store.images.content().put(&image.digest(), image.manifest_bytes()).await.expect("room");
     assert_eq!(store.images.collect_garbage().await.expect("collected").blobs, 0);
     store.images.content().unpin("a").await.expect("unpinned");
@@ -200,7 +200,7 @@ async fn collections_beside_preparations_take_nothing_that_is_needed() {
     futures_util::join!(collecting, preparing);
 }
 
-/// What happens to a store, over a few images that share layers.
+/// Operations on a store, over a few images that share layers.
 #[derive(Debug, Clone)]
 enum Event {
     Push(usize),
@@ -243,8 +243,8 @@ async fn play(events: Vec<Event>) {
             Event::Restart => store = store.restart(config()).await,
         }
         for i in pins.values() {
-            // What was there when it was pinned: all or, if blobs were collected before, at least
-            // the manifest.
+            // Content at the time of the pin: all of it or, if blobs were collected before, at
+            // least the manifest.
             assert!(store.list("blobs").contains(&images[*i].digest().hex().to_owned()));
         }
     }

@@ -1,4 +1,4 @@
-//! Damage on disk: it is found, set aside, and healed by a deploy or a push. Needs root, as
+//! Damage on disk is detected, quarantined, and repaired by a deploy or a push. Needs root, as
 //! mounting does.
 
 mod support;
@@ -12,7 +12,7 @@ use image::{Config, Error, ScrubReport};
 use support::registry::Registry;
 use support::{Store, TestImage, config, digest, image, layer, noise, store, store_with};
 
-/// Turns one bit of a file around, as a bad sector might.
+/// Flips one bit of a file, as a bad sector might.
 fn flip(path: &Path) {
     let file = fs::OpenOptions::new().read(true).write(true).open(path).expect("there");
     let middle = file.metadata().expect("readable").len() / 2;
@@ -147,7 +147,7 @@ async fn a_scrub_finds_damage_and_says_whose_it_is() {
         assert_eq!(finding.owners, ["test/owner"], "{finding:?}");
         assert!(finding.set_aside.as_ref().is_some_and(|place| place.exists()), "{finding:?}");
     }
-    // It is not served, also where it was mounted before.
+    // It is not served, even where it was mounted before.
     assert!(matches!(store.images.rootfs(&image.digest()).await, Err(Error::NotPrepared { .. })));
     assert!(!store.images.keep("test/owner", &image.digest()).await.expect("readable"));
     assert_eq!(scrub(&store).await.findings_total, 0);
@@ -167,7 +167,7 @@ async fn an_unclean_stop_has_sizes_checked_at_once_and_hashes_after() {
     let name = format!("t-{}", flipped.layers[0].diff_id.hex());
     flip(&store.dir.path().join("layers").join(&name).join("layer.tar"));
     let Store { images, dir } = store;
-    // As a kill leaves it: nothing says that it was closed.
+    // As after a kill: without the marker of a clean stop.
     images.shutdown().await;
     drop(images);
     fs::remove_file(dir.path().join("clean")).expect("a clean stop leaves it");
@@ -208,7 +208,7 @@ async fn what_is_set_aside_is_bounded() {
 #[tokio::test]
 async fn a_scrub_that_is_asked_for_while_one_runs_reads_all_that_is_there_then() {
     let (store, registry) = (store().await, Registry::start().await);
-    // Long enough that the first one runs when the second is asked for.
+    // Large enough that the first scrub still runs when the second is requested.
     let image = image(&[layer(&[("text", &noise(20_000_000, 7))])]);
     store.prepare(&registry.serve("v1", &image)).await.expect("a good image");
     let once = scrub(&store).await.bytes;

@@ -12,7 +12,7 @@ use support::registry::Registry;
 use support::{config, image, layer, list, noise, request};
 use types::RunStatus;
 
-/// A file system of a few megabytes, unmounted when it goes.
+/// A file system of a few megabytes, unmounted when dropped.
 struct SmallDisk {
     dir: tempfile::TempDir,
 }

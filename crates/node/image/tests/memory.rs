@@ -1,5 +1,5 @@
-//! Memory of indexing: images with many entries stay below what they took of the budget, and wait
-//! for it before they begin.
+//! Memory of indexing: images with many entries stay below their part of the budget, and wait for
+//! it before they begin.
 
 mod support;
 
@@ -18,13 +18,13 @@ fn peak_bytes() -> u64 {
     kib * 1024
 }
 
-/// Sets it to what is resident now.
+/// Resets it to the resident memory now.
 fn reset_peak() -> u64 {
     fs::write("/proc/self/clear_refs", "5").expect("tests run as root");
     peak_bytes()
 }
 
-/// A layer of `count` entries, by what `name` gives for each.
+/// A layer of `count` entries, with the names that `name` returns.
 fn many(count: usize, name: impl Fn(usize) -> String) -> Layer {
     let names: Vec<_> = (0..count).map(name).collect();
     layer(&names.iter().map(|name| (name.as_str(), "")).collect::<Vec<_>>())
@@ -43,7 +43,7 @@ fn with_memory(mib: u64) -> Config {
     Config { indexing_memory_bytes_max: mib * MIB, ..config() }
 }
 
-/// What the image is said to take when that is too much.
+/// The estimate in the error for an image over the limit.
 async fn estimate(image: &TestImage) -> u64 {
     let (_store, refused) = prepare(with_memory(80), image).await;
     let Err(image::Error::NeedsMemory { bytes, .. }) = refused else { panic!("not refused: {refused:?}") };

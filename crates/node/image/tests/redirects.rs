@@ -1,4 +1,5 @@
-//! Where registries may lead: redirects and token servers at other addresses of this machine.
+//! Destinations chosen by registries: redirects and token servers at other addresses of this
+//! machine.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Prepared images under a real overlayfs, in every way that root file systems are made. Needs root
-//! with CAP_SYS_ADMIN, and overlayfs, EROFS and loop devices in the kernel.
+//! Prepared images under a real overlayfs, with every method of creating root file systems. Needs
+//! root with CAP_SYS_ADMIN, and overlayfs, EROFS and loop devices in the kernel.
 
 mod support;
 
@@ -10,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use support::registry::Registry;
 use support::{Layer, config, digest, image, layer, store, store_with};
 
-/// A mounted root file system, unmounted when it goes.
+/// A mounted root file system, unmounted when dropped.
 struct Mounted {
     dir: tempfile::TempDir,
 }
@@ -62,8 +62,8 @@ fn stack() -> Vec<Layer> {
     ]);
     let middle = layer(&[("etc/.wh.old", ""), ("var/", ""), ("var/.wh..wh..opq", ""), ("var/c", "3")]);
     let top = layer(&[("bin/alias=>bin/tool", ""), ("etc/old", "new")]);
-    // The first layer again, as builders repeat empty ones: overlayfs would refuse its directory
-    // twice.
+    // The first layer again, as builders repeat empty ones: overlayfs would reject the same
+    // directory twice.
     let again = layer(&[("x", "x")]);
     vec![again.clone(), low, middle, top, again]
 }
@@ -114,7 +114,7 @@ async fn what_a_crash_left_mounted_is_unmounted_by_the_next_start() {
     let prepared = store.prepare(&registry.serve("v1", &image(&stack()))).await.expect("a good image");
     let rootfs = store.images.rootfs(&prepared.digest).await.expect("prepared");
     assert_eq!(store.list("mounts").len(), 1);
-    // A process that is killed drops nothing.
+    // A killed process runs no destructors.
     std::mem::forget(rootfs);
     let store = store.restart(with(RootfsMode::ErofsLoop)).await;
     assert_eq!(store.list("mounts"), Vec::<String>::new());
@@ -147,7 +147,7 @@ async fn images_share_the_layers_that_they_have_in_common() {
     assert_eq!(store.list("layers").len(), 5, "three layers and two root file systems");
 }
 
-/// A file of an owner that no instance has.
+/// A file of an owner without an id in instances.
 fn owned() -> Layer {
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o600);
@@ -181,7 +181,7 @@ async fn a_root_file_system_of_an_earlier_version_is_made_anew() {
     for (mode, new, old) in [(RootfsMode::Erofs, "e2-", "e-"), (RootfsMode::Files, "f2-", "f-")] {
         let store = store_with(with(mode)).await;
         let prepared = store.prepare(&registry.serve("v1", &image(&[owned()]))).await.expect("a good image");
-        // As that version left it.
+        // The state left by that version.
         let layers = store.dir.path().join("layers");
         let name = store.list("layers").into_iter().find(|name| name.starts_with(new)).expect("one of this version");
         let before = name.replacen(new, old, 1);
@@ -202,7 +202,7 @@ async fn the_variant_that_was_prepared_is_found_where_another_would_be_chosen_no
     let (store, registry) = (store().await, Registry::start().await);
     let (plain, better) = (image(&[layer(&[("plain", "1")])]), image(&[layer(&[("better", "2")])]));
     store.prepare(&registry.serve("plain", &plain)).await.expect("a good image");
-    // The own registry has all of both.
+    // The platform's registry has all of both.
     store.push(&better).await;
     let both = support::index(&[("linux", "amd64", &plain), ("linux", "amd64", &better)]);
     let mut both: serde_json::Value = serde_json::from_slice(&both).expect("JSON");

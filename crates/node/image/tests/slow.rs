@@ -1,4 +1,4 @@
-//! Registries that are slow or ask for patience: what they hold up, and how long.
+//! Registries that are slow or send Retry-After: which other work they delay, and how long.
 
 mod support;
 
@@ -16,12 +16,12 @@ fn blob_end(image: &TestImage) -> String {
     format!("blobs/{}", digest(&image.layers[0].blob))
 }
 
-/// Two registries together may hold all that transfers may, one layer each.
+/// Two registries together may use all transfer permits, one layer each.
 fn narrow() -> Config {
     Config { indexing_memory_bytes_max: 160 << 20, read_idle_timeout_s: 600, transfer_bytes_per_s_min: 0, ..config() }
 }
 
-/// Begins to prepare images that never come, until one of them is being sent.
+/// Starts to prepare images that never arrive, until one of them is being sent.
 async fn stuck(store: &Store, registry: &Registry, seed: u64, count: u64) -> Vec<tokio::task::JoinHandle<()>> {
     let (mut tasks, mut layers) = (Vec::new(), Vec::new());
     for n in 0..count {
@@ -102,7 +102,7 @@ async fn a_transfer_below_the_least_pace_fails_by_the_name_of_the_setting() {
 
 #[tokio::test]
 async fn a_pause_that_a_registry_asks_for_is_given_and_shown() {
-    // Without being asked it would try again after 50 ms at the latest.
+    // Without Retry-After it would retry after 50 ms at the latest.
     let (store, registry, image) = (store_with(config()).await, Registry::start().await, hello(4));
     let reference = registry.serve("v1", &image);
     registry.fail(&blob_end(&image), [Fault::Status(429, Some("1"))]);

@@ -1,5 +1,4 @@
-//! The content store: what is kept is whole and verified, what is pinned survives, what is
-//! half-made goes.
+//! The content store: content is complete and verified, pins survive, and drafts are removed.
 
 mod support;
 

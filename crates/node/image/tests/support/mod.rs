@@ -24,20 +24,20 @@ pub fn digest(bytes: &[u8]) -> Digest {
     Digest::from_sha256(&Sha256::digest(bytes).into())
 }
 
-/// One layer: its compressed form, and the digest of the other.
+/// One layer: its compressed form, and its diff id.
 #[derive(Clone)]
 pub struct Layer {
     pub blob: Bytes,
     pub diff_id: Digest,
 }
 
-/// Wraps bytes that are no layer as the blob of one.
+/// Wraps bytes that are not a layer as a layer's blob.
 pub fn layer_of(blob: &[u8], diff_id: &Digest) -> Layer {
     Layer { blob: Bytes::copy_from_slice(blob), diff_id: diff_id.clone() }
 }
 
-/// Makes a layer with these entries; a name that ends with `/` is a directory, one with `=>` a hard
-/// link.
+/// Creates a layer with these entries; a name that ends with `/` is a directory, one with `=>` a
+/// hard link.
 pub fn layer(entries: &[(&str, &str)]) -> Layer {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in entries {
@@ -66,7 +66,7 @@ pub fn layer(entries: &[(&str, &str)]) -> Layer {
     Layer { blob: gzip.finish().expect("memory takes all").into(), diff_id: digest(&tar) }
 }
 
-/// Text that does not compress, so that blobs have a size.
+/// Incompressible text, so that blobs have a size.
 pub fn noise(bytes: usize, seed: u64) -> String {
     let mut state = seed | 1;
     let mut next = || {
@@ -162,7 +162,7 @@ pub async fn store_with(config: Config) -> Store {
 }
 
 impl Store {
-    /// Drops all that is in memory, as a crash would.
+    /// Drops all state in memory, as a crash would.
     pub async fn restart(self, config: Config) -> Self {
         let Self { dir, images } = self;
         images.shutdown().await;
@@ -175,13 +175,12 @@ impl Store {
         self.images.prepare(request(image, "test/owner")).await
     }
 
-    /// Names of what is in a directory of the store.
+    /// Names of the entries of a directory of the store.
     pub fn list(&self, dir: &str) -> Vec<String> {
         list(&self.dir.path().join(dir))
     }
 
-    /// That nothing half-made is left. A thread whose work is no longer wanted ends, and cleans up,
-    /// a moment later.
+    /// Asserts that no drafts are left. A cancelled thread ends, and cleans up, a moment later.
     pub async fn assert_clean(&self) {
         let clean = async {
             while !self.list("drafts").is_empty() {
@@ -192,7 +191,7 @@ impl Store {
         assert!(waited.is_ok(), "{:?} stay", self.list("drafts"));
     }
 
-    /// Keeps an image as a push would.
+    /// Stores an image as a push would.
     pub async fn push(&self, image: &TestImage) {
         for blob in image.blobs().into_iter().chain([image.manifest_bytes()]) {
             self.images.content().put(&digest(&blob), blob).await.expect("room for it");
@@ -216,7 +215,7 @@ pub fn request(image: &str, owner: &str) -> PrepareRequest {
     }
 }
 
-/// A request whose progress is written down.
+/// A request whose progress reports are recorded.
 pub fn watched(image: &str) -> (PrepareRequest, Arc<Mutex<Vec<Progress>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = seen.clone();

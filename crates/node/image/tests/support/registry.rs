@@ -1,5 +1,4 @@
-//! A registry on a free port of loopback: serves what it is given, keeps a list of requests, and
-//! fails as it is told.
+//! A registry on a free loopback port: serves images, records requests, and injects faults.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -14,32 +13,32 @@ use futures_util::stream;
 
 use super::{MANIFEST, TestImage, digest};
 
-/// What happens to one request instead of the right thing.
+/// A fault in the response to one request.
 #[derive(Clone)]
 pub enum Fault {
     /// This status, with this `Retry-After`.
     Status(u16, Option<&'static str>),
-    /// The connection breaks after so many bytes of the body.
+    /// The connection breaks after this number of bytes of the body.
     Cut(usize),
-    /// These bytes, under the right name.
+    /// These bytes, under the requested name.
     Bytes(Bytes),
-    /// The right bytes, from the start, whatever range was asked for.
+    /// The right bytes from the start, ignoring the requested range.
     IgnoreRange,
     /// Headers, then nothing.
     Stall,
-    /// The right bytes, so many in each tenth of a second.
+    /// The right bytes, this many in each tenth of a second.
     Slow(usize),
-    /// To this URL.
+    /// A redirect to this URL.
     Redirect(String),
 }
 
-/// Who may pull.
+/// Required authentication for pulls.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Access {
     Anyone,
     /// User and password with each request.
     Basic(&'static str, &'static str),
-    /// A token, which this user and password, or anyone, get.
+    /// A token, which is issued to this user and password, or to anyone.
     Token(Option<(&'static str, &'static str)>),
 }
 
@@ -92,12 +91,12 @@ impl Registry {
         self.shelf.lock().expect("nobody panics").access = access;
     }
 
-    /// Sends for tokens to another server.
+    /// Uses the token server of another host.
     pub fn send_for_tokens_to(&self, realm: String) {
         self.shelf.lock().expect("nobody panics").realm = realm;
     }
 
-    /// Serves an image under a tag, and gives its reference.
+    /// Serves an image under a tag, and returns its reference.
     pub fn serve(&self, tag: &str, image: &TestImage) -> String {
         for blob in image.blobs() {
             self.blob(&blob);
@@ -240,7 +239,7 @@ fn serve(method: &Method, media_type: &str, bytes: &Bytes, range: &str, fault: O
         (&Method::HEAD, _) => Body::empty(),
         (_, Some(after)) => {
             let broken = std::io::Error::other("cut");
-            // The pause lets the first part out before the connection goes.
+            // The pause lets the first part be sent before the connection closes.
             let parts = stream::iter([Ok(rest.slice(..after.min(rest.len()))), Err(broken)]);
             Body::from_stream(futures_util::StreamExt::then(parts, |part| async {
                 tokio::task::yield_now().await;

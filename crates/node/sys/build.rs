@@ -1,11 +1,10 @@
-//! Makes the program of `init/init.rs`: static, from `core` alone, with the compiler that builds
-//! the crate.
+//! Compiles the program of `init/init.rs`: static, from `core` alone, with the crate's compiler.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// Small, at a fixed address, and with nothing linked in but itself.
+/// Small, at a fixed address, and without other objects.
 const FLAGS: &[&str] = &[
     "--edition=2024",
     "--crate-name=init",

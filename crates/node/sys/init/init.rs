@@ -1,14 +1,14 @@
-//! The first process of an instance whose function asks for one (`sampan:init`): it runs the
-//! image's program as its child, passes signals on to it, reaps whatever ends, and ends as the
-//! program does, with 128 and the signal's number where a signal ended it.
+//! The first process of an instance whose function requests an init (`sampan:init`): it runs the
+//! image's program as its child, forwards signals to it, reaps zombies, and exits with the
+//! program's status, or with 128 and the signal's number if a signal killed it.
 //!
-//! `init SCORE PROGRAM ARGUMENT…`; the score is what the kernel adds when it looks for memory
-//! (oom_score_adj). A program by name is looked up on `PATH`. It is no part of the crate:
-//! `build.rs` makes a static program of it that needs nothing of the image, 1 page of memory beside
-//! its stack, and system calls alone. Of the platform nothing else is in an instance.
+//! `init SCORE PROGRAM ARGUMENT…`; the score is the out-of-memory adjustment (oom_score_adj). A
+//! program by name is looked up on `PATH`. It is not part of the crate: `build.rs` compiles it to a
+//! static program that needs no file of the image, 1 page of memory beside its stack, and system
+//! calls alone. No other code of the platform runs in an instance.
 #![no_std]
 #![no_main]
-// A loop over a text is not to become a call of a C library's `strlen`.
+// Keeps the compiler from turning a loop over a text into a call of a C library's `strlen`.
 #![no_builtins]
 
 use core::arch::{asm, global_asm};
@@ -30,10 +30,10 @@ const SET_NAME: usize = 15;
 const ENOENT: isize = -2;
 const EACCES: isize = -13;
 const ENOTDIR: isize = -20;
-/// Signals that mean this process, not the one behind it: ILL, TRAP, ABRT, BUS, FPE, SEGV, TTIN,
+/// Signals for this process itself, which are not forwarded: ILL, TRAP, ABRT, BUS, FPE, SEGV, TTIN,
 /// TTOU, SYS (tini's list).
 const OWN_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 20 | 1 << 21 | 1 << 30;
-/// Bytes of the longest path that the kernel takes.
+/// Bytes of the longest path that the kernel accepts.
 const PATH_BYTES_MAX: usize = 4096;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\0";
 
@@ -49,8 +49,8 @@ compile_error!(
      with the stack that the kernel left, and `call`, one system call of four arguments (init/init.rs)"
 );
 
-// The kernel leaves the arguments where the stack begins (System V ABI for x86-64, 3.4.1; the same
-// on aarch64, AAPCS64).
+// The kernel places the arguments at the start of the stack (System V ABI for x86-64, 3.4.1; the
+// same on aarch64, AAPCS64).
 #[cfg(target_arch = "x86_64")]
 global_asm!(".globl _start", "_start:", "xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main);
 #[cfg(target_arch = "aarch64")]
@@ -59,7 +59,7 @@ global_asm!(".globl _start", "_start:", "mov x29, xzr", "mov x30, xzr", "mov x0,
 /// A system call of four arguments.
 ///
 /// # Safety
-/// The arguments must be what the call takes.
+/// The arguments must be valid for the call.
 #[cfg(target_arch = "x86_64")]
 unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
     let result;
@@ -74,7 +74,7 @@ unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
 /// A system call of four arguments.
 ///
 /// # Safety
-/// The arguments must be what the call takes.
+/// The arguments must be valid for the call.
 #[cfg(target_arch = "aarch64")]
 unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
     let result;
@@ -87,7 +87,7 @@ unsafe fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> isize {
 }
 
 /// # Safety
-/// `stack` must be where the kernel left the arguments.
+/// `stack` must point to the kernel's arguments.
 unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: the number of arguments, the arguments and a null, the environment and a null.
     let (arguments, environment) = unsafe {
@@ -103,8 +103,8 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
         set_score(*arguments.add(1));
         let blocked = !OWN_SIGNALS;
         call(NUMBERS.sigprocmask, SIG_BLOCK, &raw const blocked as usize, 0, 8);
-        // As fork(2) does: not every architecture has a call of its own for it. What the fifth
-        // argument is depends on flags that are not given.
+        // As fork(2) does: some architectures have no separate call for it. The fifth argument is
+        // unused without the flags that need it.
         match call(NUMBERS.clone, SIGCHLD, 0, 0, 0) {
             0 => run(arguments.add(2), environment),
             child if child > 0 => exit(serve(child, blocked)),
@@ -113,7 +113,7 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     }
 }
 
-/// What is started from here on has it, too.
+/// Sets the out-of-memory score, which later children inherit.
 ///
 /// # Safety
 /// `score` must be a terminated text.
@@ -128,14 +128,13 @@ unsafe fn set_score(score: *const u8) {
     }
 }
 
-/// Passes signals on, to the whole group of the child, until it has ended; gives what to end with.
-/// Once one was passed on that asks to end, whatever else runs has the time to end, too: behind a
-/// shell without a trap, the shell ends first.
+/// Forwards signals to the child's process group until the child has ended; returns the exit code.
+/// After a forwarded termination signal, it also waits for the other processes: behind a shell
+/// without a trap, the shell ends first.
 unsafe fn serve(child: isize, signals: u64) -> usize {
     let (mut status, mut is_asked) = (None, false);
     loop {
-        // SAFETY: the set is a local of eight bytes; nothing is to be told of the signal but its
-        // number.
+        // SAFETY: the set is a local of eight bytes; only the signal's number is requested.
         let signal = unsafe { call(NUMBERS.sigtimedwait, &raw const signals as usize, 0, 0, 8) };
         if signal == SIGCHLD as isize {
             // SAFETY: as for this function.
@@ -145,8 +144,8 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
             }
         } else if signal > 0 {
             is_asked |= matches!(signal, SIGINT | SIGQUIT | SIGTERM);
-            // SAFETY: the call takes numbers. A child that has not yet made its group is sent it
-            // alone.
+            // SAFETY: the call takes numbers. Before the child has created its group, the signal is
+            // sent to the child alone.
             unsafe {
                 if call(NUMBERS.kill, (-child) as usize, signal as usize, 0, 0) < 0 {
                     call(NUMBERS.kill, child as usize, signal as usize, 0, 0);
@@ -156,8 +155,8 @@ unsafe fn serve(child: isize, signals: u64) -> usize {
     }
 }
 
-/// Takes what has ended, all of it, and the child's status when it is among them; true when nothing
-/// is left.
+/// Reaps all ended processes, and stores the child's status if it is among them; true when no
+/// process is left.
 unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
     loop {
         let mut status = 0_u32;
@@ -173,7 +172,7 @@ unsafe fn reap(child: isize, ended: &mut Option<usize>) -> bool {
     }
 }
 
-/// Becomes the program.
+/// Executes the program.
 ///
 /// # Safety
 /// Both must be arrays of terminated texts that end in null.
@@ -197,14 +196,15 @@ unsafe fn run(arguments: *const *const u8, environment: *const *const u8) -> ! {
     }
 }
 
-/// Tries the program in each directory of `PATH`, as `execvp` does; gives the error that says most.
+/// Tries the program in each directory of `PATH`, as `execvp` does; returns the most informative
+/// error.
 ///
 /// # Safety
 /// As for [`run`].
 unsafe fn search(name: &[u8], arguments: *const *const u8, environment: *const *const u8) -> isize {
     let mut worst = ENOENT;
     let mut file = [const { MaybeUninit::<u8>::uninit() }; PATH_BYTES_MAX];
-    // SAFETY: PATH is a terminated text; what is written of `file` is within it, and ends in 0.
+    // SAFETY: PATH is a terminated text; writes to `file` stay within it, and end in 0.
     unsafe {
         let mut at = path(environment);
         loop {
@@ -240,7 +240,7 @@ unsafe fn search(name: &[u8], arguments: *const *const u8, environment: *const *
     }
 }
 
-/// The last `PATH` of an environment, which counts.
+/// The last `PATH` of an environment, which is the effective one.
 ///
 /// # Safety
 /// As for [`run`].

@@ -34,7 +34,7 @@ fn a_thread_is_home_again_after_it_was_in_another_network() {
     let made = made.expect("a network");
     assert_eq!(network(), before);
     let inside = namespace::in_network(made.as_fd(), home.as_fd(), || {
-        // Its loopback is up: a connection to nobody is refused, not unreachable.
+        // Its loopback is up: a connection to a closed port is refused, not unreachable.
         let refused = std::net::TcpStream::connect("127.0.0.1:9").expect_err("nobody listens").kind();
         Ok((interfaces(), refused))
     });
@@ -108,7 +108,7 @@ async fn the_end_of_a_process_is_seen_and_told() {
 #[tokio::test]
 async fn a_timer_waits_as_long_as_it_is_told_and_can_be_given_up() {
     let mut timer = Timer::new().expect("a timer");
-    // A wait that is given up leaves nothing for the next one to mistake for its own end.
+    // A cancelled wait leaves no expiration that the next one would take for its own.
     tokio::select! {
         biased;
         slept = timer.sleep(Duration::from_secs(60)) => panic!("{slept:?}"),
@@ -126,7 +126,7 @@ fn this_kernel_has_clone3() {
     assert!(sys::clone3_available());
 }
 
-/// Ends the test's cgroup directory also when the test fails.
+/// Removes the test's cgroup directory even when the test fails.
 struct Directory(PathBuf);
 
 impl Drop for Directory {
@@ -135,9 +135,9 @@ impl Drop for Directory {
     }
 }
 
-/// Names the cgroup directory of the process that [`a_process_that_listens`] is.
+/// Environment variable with the cgroup directory of [`a_process_that_listens`].
 const LISTENER: &str = "SAMPAN_TEST_LISTENER";
-/// More than the ring has room for at once.
+/// More than the ring buffer holds at once.
 const LISTENS: usize = 4000;
 
 /// Not a test of its own: the next one runs it in another process, which joins a cgroup and listens

@@ -11,7 +11,8 @@ use types::{Namespace, RunStatus};
 
 /// Calls of the busy function; each is two records.
 const CALLS: i64 = 100_000;
-/// What a page of twenty may read at most: its directory and entries, and a few blocks of 256 KiB.
+/// Maximum of bytes read for a page of twenty: the index's directory and entries, and a few blocks
+/// of 256 KiB.
 const PAGE_BYTES_MAX: u64 = 2 << 20;
 const PAGE_FILES_MAX: u64 = 30;
 
@@ -23,7 +24,7 @@ fn lines_of(name: &str) -> Filter {
     Filter { function: Some(name.parse().unwrap()), ..Filter::all(Namespace::default_namespace()) }
 }
 
-/// Files opened and bytes read by a question.
+/// Files opened and bytes read by a query.
 async fn reads<T>(logs: &Logs, question: impl Future<Output = T>) -> (T, u64, u64) {
     let before = logs.reads();
     let answer = question.await;
@@ -31,7 +32,8 @@ async fn reads<T>(logs: &Logs, question: impl Future<Output = T>) -> (T, u64, u6
     (answer, after.files_opened - before.files_opened, after.bytes - before.bytes)
 }
 
-/// A log of a busy function over many segments, with a quiet one and a failure at its beginning.
+/// A log of a busy function over many segments, with another function and a failure at its
+/// beginning.
 async fn long_log(dir: &std::path::Path) -> (Logs, types::RequestId) {
     let config = Config { segment_bytes_max: 8 << 20, queue_bytes_max: 256 << 20, ..Config::default() };
     let logs = open(dir, config.clone()).await;
@@ -45,17 +47,17 @@ async fn long_log(dir: &std::path::Path) -> (Logs, types::RequestId) {
     for start_ms in 1..CALLS {
         invoke(&logs, &busy, start_ms);
         if start_ms % 2_000 == 0 {
-            // Writes what is queued.
+            // Writes the queued records.
             logs.lines(lines_of("none"), None, 0).await.unwrap();
         }
     }
-    // Shutting down waits for indexes of what closed; the next start makes those that are left.
+    // The shutdown waits for indexes of closed segments; the next start builds missing ones.
     logs.shutdown().await;
     drop(instance);
     (open(dir, config).await, failed)
 }
 
-/// Waits until maintenance has indexed every segment but the one that grows.
+/// Waits until maintenance has indexed every segment but the active one.
 async fn all_indexed(dir: &std::path::Path) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     loop {
@@ -76,7 +78,7 @@ async fn all_indexed(dir: &std::path::Path) {
 async fn a_page_of_a_log_of_two_hundred_thousand_records_reads_what_it_needs() {
     let dir = tempfile::tempdir().unwrap();
     let (logs, failed) = long_log(dir.path()).await;
-    // The first question may find segments whose index is not there yet.
+    // The first query may find segments without an index yet.
     let page = logs.invocations(of("busy")).await.unwrap();
     assert_eq!((page.total, page.invocations[0].start_ms), (CALLS as usize, CALLS - 1));
     all_indexed(dir.path()).await;
@@ -110,7 +112,8 @@ async fn a_page_of_a_log_of_two_hundred_thousand_records_reads_what_it_needs() {
     for (what, filter, wanted) in lines {
         let (page, files, bytes) = reads(&logs, logs.newest_lines(filter, 20)).await;
         assert_eq!(page.unwrap().lines.len(), wanted, "{what}");
-        // What grows has no index: it is read as a whole, and is at most a segment.
+        // The active segment has no index: it is read as a whole, and has at most the size of one
+        // segment.
         assert!(bytes < PAGE_BYTES_MAX + (9 << 20) && files < PAGE_FILES_MAX, "{what}: {files} files, {bytes} bytes");
     }
     logs.shutdown().await;
@@ -130,7 +133,7 @@ async fn indexes_that_are_lost_or_damaged_are_made_again() {
     }
     let before = logs.invocations(everything()).await.unwrap();
     logs.shutdown().await;
-    // Those that maintenance had no time for are made when they are needed.
+    // Indexes that maintenance had no time for are built on demand.
     let logs = open(dir.path(), config.clone()).await;
     assert_eq!(logs.invocations(everything()).await.unwrap(), before);
     logs.shutdown().await;

@@ -16,7 +16,7 @@ use logs::{Config, Filter};
 use support::{Instance, function, open};
 use types::Namespace;
 
-/// Writes short lines until it is stopped; what was written so far is counted.
+/// Writes short lines until it is stopped, and counts the bytes.
 struct Flood {
     written: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ impl Flood {
         let (counted, stopped) = (written.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
             let lines = b"y\n".repeat(2_048);
-            // Fails when the reader has let go.
+            // Fails when the reader has closed the pipe.
             while !stopped.load(Ordering::Relaxed) && pipe.write_all(&lines).is_ok() {
                 counted.fetch_add(lines.len() as u64, Ordering::Relaxed);
             }
@@ -57,7 +57,7 @@ async fn a_flood_is_read_at_a_multiple_of_its_rate_and_no_faster() {
     let instance = Instance::attach(&logs, &function("flood"));
     let started = Instant::now();
     let flood = Flood::into(instance.stdout.try_clone().unwrap());
-    // Until some pauses are over; two bytes a line.
+    // Until some pauses have passed; two bytes a line.
     let line_bytes = 2;
     while flood.written() < u64::from(LINES_PER_S * FACTOR * line_bytes) * 3 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -65,7 +65,7 @@ async fn a_flood_is_read_at_a_multiple_of_its_rate_and_no_faster() {
     }
     let (written, seconds) = (flood.written(), started.elapsed().as_secs_f64());
     let read_max = f64::from(line_bytes) * (f64::from(LINES_PER_S) + f64::from(LINES_PER_S * FACTOR) * seconds);
-    // What lies in the pipe, and what was read in one turn.
+    // Content of the pipe, and of one read.
     let unread = f64::from((64_u32 << 10) + (16 << 10) + 4_096);
     assert!((written as f64) < read_max + unread, "{written} bytes in {seconds} s");
     flood.stop.store(true, Ordering::Relaxed);
@@ -79,7 +79,7 @@ async fn a_flood_is_read_at_a_multiple_of_its_rate_and_no_faster() {
 async fn a_flood_drops_no_line_of_another_function() {
     const LINES: usize = 300;
     let dir = tempfile::tempdir().unwrap();
-    // Nothing but the queue holds the flood.
+    // Only the queue limits the flood.
     let config = Config {
         instance_lines_per_s: u32::MAX,
         instance_lines_burst: u32::MAX,

@@ -1,4 +1,4 @@
-//! The newest lines, from the end of the log back.
+//! The newest lines, read from the end of the log backwards.
 // A test stops at the first thing that is not as it should be; not every test file uses all that is
 // shared.
 #![allow(clippy::unwrap_used, dead_code)]
@@ -35,7 +35,7 @@ async fn the_newest_lines_come_from_all_segments_in_the_order_written() {
     for round in 0..30 {
         print(&logs, &mut instance, round * 10..(round + 1) * 10).await;
         invoke(&logs, &other, 1);
-        // Reading writes what is queued, and with that segments close.
+        // The query writes the queued records, which closes segments.
         logs.newest_lines(of("hello"), 1).await.unwrap();
     }
     let page = logs.newest_lines(of("hello"), 250).await.unwrap();

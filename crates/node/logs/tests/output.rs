@@ -1,5 +1,4 @@
-//! Output of instances: which request a line belongs to, when it has been read, and what a flood
-//! does.
+//! Output of instances: assignment of lines to requests, the time of reading, and floods.
 // A test stops at the first thing that is not as it should be; not every test file uses all that is
 // shared.
 #![allow(clippy::unwrap_used, dead_code)]
@@ -127,8 +126,8 @@ async fn the_last_output_of_an_instance_is_read_and_its_reader_ends() {
     logs.assign(&instance.id, Some(&request));
     instance.print("Segmentation fault");
     drop(instance);
-    // Ends only when the reader's task has, so it also shows that the task does not outlive the
-    // instance.
+    // Ends only with the reader's task, so that the test also shows that the task does not outlive
+    // the instance.
     let reading = logs.clone();
     logs.shutdown().await;
     assert_eq!(reading.tail(&request, 4096), "Segmentation fault\n");

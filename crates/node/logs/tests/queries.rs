@@ -1,4 +1,4 @@
-//! Questions about invocations and lines.
+//! Queries of invocations and lines.
 // A test stops at the first thing that is not as it should be; not every test file uses all that is
 // shared.
 #![allow(clippy::unwrap_used, dead_code)]

@@ -1,4 +1,4 @@
-//! What is on disk: rotation, retention, restarts, and files that others can read.
+//! Files on disk: rotation, retention, restarts, and their public format.
 // A test stops at the first thing that is not as it should be; not every test file uses all that is
 // shared.
 #![allow(clippy::unwrap_used, dead_code)]
@@ -44,7 +44,7 @@ async fn segments_close_are_compressed_and_still_answer() {
         }
     }
     let before = all(&logs).await;
-    // Shutting down waits for compression.
+    // The shutdown waits for compression.
     logs.shutdown().await;
     let mut files = segment_files(dir.path());
     files.retain(|file| file.extension().is_some_and(|e| e != "idx"));
@@ -119,7 +119,7 @@ async fn old_segments_go_by_age_at_the_next_maintenance() {
     let first = &segment_files(dir.path())[0];
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 60 * 60);
     std::fs::File::options().append(true).open(first).unwrap().set_modified(old).unwrap();
-    // The first record closes the old segment, and with that retention is looked at.
+    // The first record closes the old segment, which applies retention.
     let logs = open(dir.path(), Config::default()).await;
     invoke(&logs, &function, 2);
     all(&logs).await;
@@ -140,7 +140,7 @@ async fn a_killed_platform_leaves_interrupted_invocations_and_a_readable_log() {
     logs.platform(&running, "START");
     let page = all(&logs).await;
     assert!(!page.invocations[0].finished && page.invocations[0].log == "START\n");
-    // What a kill leaves: all that was written, and half of what was being written.
+    // The state after a kill: complete rows, and half of the last one.
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("segments")).unwrap();
     let active = &segment_files(dir.path())[0];

@@ -1,5 +1,5 @@
-//! What the tests of the public handle share: a log in its own directory, invocations in one call,
-//! and an instance's end of the pipes.
+//! Fixtures of the public handle's tests: a log in its own directory, invocations in one call, and
+//! an instance's end of the pipes.
 
 use std::fs::File;
 use std::io::Write;
@@ -78,7 +78,7 @@ pub fn invoke(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> Req
     id
 }
 
-/// The same of a web request, of which no answer is kept.
+/// The same for a web request, whose response is not recorded.
 pub fn invoke_web(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
     let id = RequestId::random();
     begin_with(logs, function, start_ms, &id, true);

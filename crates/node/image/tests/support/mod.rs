@@ -1,5 +1,5 @@
-//! Images made in memory, a store in a temporary directory, and a registry in this process that
-//! fails as it is told.
+//! Fixtures: images made in memory, a store in a temporary directory, and a registry in this
+//! process with injected faults.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 pub mod registry;

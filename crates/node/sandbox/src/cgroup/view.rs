@@ -1,8 +1,8 @@
-//! The view of an instance on its cgroups at `/sys/fs/cgroup`: its own directories, read-only.
+//! An instance's view of its cgroups at `/sys/fs/cgroup`: its own directories, read-only.
 //!
 //! Programs size themselves by it (HotSpot, V8, .NET, Go). Version 2 is the instance's directory
-//! itself. Version 1 has one directory for each hierarchy, with the names that the machine has, in
-//! a tmpfs, by which .NET tells the versions apart:
+//! itself. Version 1 has one directory for each hierarchy, with the machine's names, in a tmpfs, by
+//! which .NET detects the version:
 //! ```text
 //! cpu -> cpu,cpuacct    cpuacct -> cpu,cpuacct    cpu,cpuacct/    cpuset/    memory/    pids/
 //! ```

@@ -49,42 +49,42 @@ impl Tree {
         self.inodes.reserve(inodes);
     }
 
-    /// Puts a layer on top. `devices[n]` is the place in the image's device table, from 0, of the
+    /// Merges a layer on top. `devices[n]` is the index in the image's device table, from 0, of the
     /// layer's device n.
     ///
-    /// The outcome is what unpacking the layers one after the other into a directory gives:
+    /// The result equals that of unpacking the layers one after the other into a directory:
     ///
-    /// - Whiteouts and opaque marks hit what lower layers have, never what this layer has, wherever
-    ///   they stand in it.
-    /// - A directory over a directory changes its metadata and keeps what is in it. Everything else
-    ///   replaces what is at its path, with all that is below. Of entries with one path the last
+    /// - Whiteouts and opaque marks hide entries of lower layers, never of this layer, at any
+    ///   position in it.
+    /// - A directory over a directory replaces its metadata and keeps its content. Any other entry
+    ///   replaces the entry at its path and its subtree. Of several entries with one path the last
     ///   stays.
-    /// - Directories on the way to an entry are made, 0755 and root's and of 1970, where they are
-    ///   missing. Symbolic links on the way are followed, at most [`LINK_HOPS_MAX`] and never out
-    ///   of the root. For a whiteout or opaque mark a link on the way is not followed where this
-    ///   layer has a directory in its place: the mark is about what is in that directory, not about
-    ///   what the link led to.
-    /// - A hard link shares the inode of what is at its target's path then, whose metadata stay as
-    ///   they are.
-    /// - A character device of numbers 0 and 0 counts as nothing at its path: [`walk`](Self::walk)
-    ///   and [`write`](crate::write()) leave it and hard links to it out. overlayfs, which every
-    ///   instance's file system is, would take it for a whiteout and show the same; and images
-    ///   copied from an overlay's upper directory have many.
-    /// - Extended attributes are left out that overlayfs keeps for itself (`trusted.overlay.*`,
-    ///   `user.overlay.*`), whose name space EROFS cannot write, or that Linux gives to no inode of
-    ///   that kind.
+    /// - Missing directories of an entry's path are created with mode 0755, owner root and time
+    ///   1970. Symbolic links in the path are followed, at most [`LINK_HOPS_MAX`] and never out of
+    ///   the root. For a whiteout or opaque mark a link in the path is not followed where this
+    ///   layer has a directory in its place: the mark applies to the content of that directory, not
+    ///   of the link's target.
+    /// - A hard link shares the inode that its target's path has then, whose metadata do not
+    ///   change.
+    /// - A character device of numbers 0 and 0 counts as absent: [`walk`](Self::walk) and
+    ///   [`write`](crate::write()) omit it and hard links to it. overlayfs, which every instance's
+    ///   file system is, would take it for a whiteout and show the same; and images copied from an
+    ///   overlay's upper directory have many.
+    /// - Extended attributes are omitted if they are overlayfs' own (`trusted.overlay.*`,
+    ///   `user.overlay.*`), if EROFS cannot store their namespace, or if Linux does not allow them
+    ///   for inodes of that kind.
     ///
     /// # Errors
-    /// What is wrong with which entry; the tree cannot be used then.
+    /// The invalid entry and its problem; the tree cannot be used then.
     pub fn apply(&mut self, entries: Vec<Entry>, devices: &[u16]) -> Result<(), Error> {
         self.apply_each(|| entries.iter().cloned().map(Ok), devices)
     }
 
-    /// As [`Tree::apply`], of entries that need not be in memory together: `entries` begins with
-    /// the first each time that it is called.
+    /// As [`Tree::apply`], for entries that need not all be in memory: each call of `entries`
+    /// starts with the first.
     ///
     /// # Errors
-    /// What is wrong with which entry, or what `entries` gives; the tree cannot be used then.
+    /// The invalid entry and its problem, or an error of `entries`; the tree cannot be used then.
     pub fn apply_each<I, E>(&mut self, entries: impl Fn() -> I, devices: &[u16]) -> Result<(), E>
     where
         I: Iterator<Item = Result<Entry, E>>,

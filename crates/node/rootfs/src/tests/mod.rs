@@ -1,5 +1,5 @@
-//! Layers with every kind of entry, and with every trick, indexed, put together, and written out to
-//! temporary directories. They need root, for owners and devices, and say so when it is missing.
+//! Layers with every kind of entry, valid and hostile, are indexed, merged, and written to
+//! temporary directories. They need root, for owners and devices, and report when it is missing.
 
 use std::fs;
 use std::io::Write;
@@ -75,7 +75,7 @@ impl Tar {
     }
 }
 
-/// A header whose name is taken as it is, however wrong.
+/// A header whose name is not validated.
 fn header(kind: EntryType, name: &str, mode: u32, size: usize) -> Header {
     let mut header = Header::new_gnu();
     header.as_gnu_mut().expect("a GNU header").name[..name.len()].copy_from_slice(name.as_bytes());
@@ -95,7 +95,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes all")
 }
 
-/// Where layers are indexed, and what they make is written out.
+/// Directory for indexing layers and writing the results.
 struct Place {
     dir: TempDir,
 }
@@ -131,7 +131,7 @@ impl Place {
         index(job, &Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") })
     }
 
-    /// Indexes layers, lowest first, and writes what they make to `name`; gives what was found in
+    /// Indexes layers, lowest first, and writes the merged result to `name`; returns the index of
     /// the topmost.
     fn stack(&self, name: &str, layers: Vec<Tar>) -> Result<Indexed, Error> {
         let mut tree = erofs::Tree::new(erofs::Limits { entries_max: 1000, xattr_bytes_max: 1 << 20 });

@@ -1,4 +1,4 @@
-//! Streams of layers: how they are compressed, and damaged ones.
+//! Streams of layers: compressions, and damaged streams.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ fn every_compression_is_read_also_in_several_parts() {
         let header = [&[0x50 | kind, 0x2a, 0x4d, 0x18][..], &u32::try_from(len).expect("small").to_le_bytes()].concat();
         [header, vec![b'x'; len]].concat()
     };
-    // As pzstd writes them: the length of each frame is in a skippable one before it.
+    // As written by pzstd: the length of each frame is in a skippable one before it.
     let parallel = [skippable(0, 4), zstd(front), skippable(0, 4), zstd(back)].concat();
     let forms = [
         tar.clone(),
@@ -30,7 +30,7 @@ fn every_compression_is_read_also_in_several_parts() {
         let indexed = place.run(&name, place.job(form.clone())).expect("valid");
         assert_eq!((indexed.diff_id, indexed.tar_bytes), (digest(&tar), tar.len() as u64));
         assert_eq!(fs::read(place.path(&format!("{name}.tar"))).expect("a tar"), tar, "the tar is kept as it is");
-        // A download may come in pieces that are shorter than a magic number.
+        // A download may arrive in chunks that are shorter than a magic number.
         let path = |kind: &str| place.path(&format!("{name}-bytes.{kind}"));
         let files = Files { tar: &path("tar"), sparse: &path("sparse"), list: &path("list") };
         let Job { limits, budget, cancel, .. } = place.job(Vec::new());
@@ -39,7 +39,7 @@ fn every_compression_is_read_also_in_several_parts() {
     }
 }
 
-/// Gives one byte at a time.
+/// Returns one byte per read.
 struct ByteByByte<'a>(&'a [u8]);
 
 impl Read for ByteByByte<'_> {
@@ -84,7 +84,7 @@ fn a_compression_that_no_layer_may_have_is_named() {
 fn an_archive_may_end_with_the_last_byte_of_its_last_file() {
     let place = Place::new();
     let tar = Tar::default().file("a", "hello").end();
-    // The header and the data; some of their padding; all of it and no end of the archive.
+    // The header and the data; part of their padding; all of it without the end of the archive.
     for len in [512 + 5, 512 + 100, 1024] {
         let name = format!("cut-{len}");
         let indexed = place.run(&name, place.job(tar[..len].to_vec())).expect("whole files");

@@ -11,16 +11,16 @@
 //!                                                                                |--> index
 //!                                                                                +--> followers
 //! ```
-//! No caller waits for the disk: the queue is bounded in bytes, and what does not fit is dropped,
-//! counted, and reported in the log. Readers read several times as fast as lines are kept
-//! (`instance_read_factor`); what an instance writes beyond waits in its pipe, and the instance
-//! with it: a flood costs the platform little and other functions nothing.
+//! No caller waits for the disk: the queue is bounded in bytes, and lines that do not fit are
+//! dropped, counted, and reported in the log. Readers read several times as fast as lines are kept
+//! (`instance_read_factor`); the excess stays in the pipe, which blocks the instance: a flood costs
+//! the platform little and other functions nothing.
 //!
 //! # The record of an invocation
-//! A beginning puts one pointer into the queue. An end that comes before the writer has taken it
-//! joins it there, so that a short request is one entry; one that carries texts, or is behind lines
-//! of output, is an entry of its own. START, END and Report are made from the record: by the
-//! writer, with the rows of a batch, and by [`Logs::tail`].
+//! A beginning puts one pointer into the queue. An end that is recorded before the writer has taken
+//! the beginning joins it there, so that a short request is one entry; an end that has texts, or
+//! follows lines of output, is an entry of its own. START, END and Report are formatted from the
+//! record: by the writer, with the rows of a batch, and by [`Logs::tail`].
 //!
 //! # On disk
 //! ```text
@@ -30,12 +30,12 @@
 //! <dir>/segments/0000000007.tmp          being compressed; removed by the next start (idx.tmp too)
 //! ```
 //! Field names are the contract's (`SCF_RequestId`, `SCF_Message`, …; see `row.rs`), so that log
-//! shippers can follow the files. Closed segments go when they are older than `retention_days`, or
-//! oldest first when all together are larger than `disk_bytes_max`.
+//! shippers can follow the files. Closed segments are removed when they are older than
+//! `retention_days`, or oldest first when all together are larger than `disk_bytes_max`.
 //!
 //! # What a crash loses
-//! The writer hands its batches to the kernel each `flush_ms`, so a killed Sampan loses at most
-//! that much of the log; what was written stays. Files are synced when a segment closes and on
+//! The writer passes its batches to the kernel each `flush_ms`, so a killed Sampan loses at most
+//! that much of the log; written rows stay. Files are synced when a segment closes and on
 //! shutdown only: a power cut may lose what the kernel had not written back (typically the last 30
 //! seconds). A torn last line is trimmed at the next start, and invocations without an end are
 //! recorded as interrupted.

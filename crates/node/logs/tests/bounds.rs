@@ -1,4 +1,4 @@
-//! What a question reads of a long log: as much as its page needs.
+//! Queries read only the parts of a long log that their page needs.
 // A test stops at the first thing that is not as it should be; not every test file uses all that is
 // shared.
 #![allow(clippy::unwrap_used, dead_code)]

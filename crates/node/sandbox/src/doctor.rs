@@ -62,7 +62,7 @@ pub struct Check {
     pub name: &'static str,
     /// Result.
     pub status: CheckStatus,
-    /// What was found.
+    /// Details of the result.
     pub found: String,
     /// The substitute, or what to do; empty when nothing is missing.
     pub remedy: String,

@@ -220,7 +220,7 @@ fn run(
 fn explain(failure: init::Failure, program: String, working_dir: String) -> Error {
     let init::Failure { step, source } = failure;
     let reason = match (step, source.raw_os_error()) {
-        // The image's files are there and cannot be read.
+        // The image's files exist but cannot be read.
         (Step::WorkingDir | Step::Execute, Some(libc::EIO | libc::EUCLEAN)) => {
             return Error::path("read", program)(source);
         }

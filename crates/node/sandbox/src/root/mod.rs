@@ -125,7 +125,7 @@ pub(crate) struct Facts {
     pub identity: Identity,
     /// Places of the platform's files of `/etc`.
     pub etc: Etc,
-    /// What `/tmp` is.
+    /// Kind of `/tmp`.
     pub tmp: Tmp,
     /// Directories to create.
     pub dirs: Vec<Dir>,

@@ -142,11 +142,14 @@ impl Run<'_> {
         let look = Run { mode: Mode::Compare, prune: false, quiet: true, ..*self };
         let Outcomes { list, first, .. } = look.pass().await;
         let others: Vec<String> = list.iter().filter_map(Outcome::difference).collect();
-        if others.is_empty() && first.is_none() {
-            return None;
+        if others.is_empty() {
+            let failed = |failure: Failure| {
+                let message = format!("it is deployed, and could not be compared once more: {failure}");
+                Failure::new(failure.exit(), message, "Look at `sampan diff -f`, and deploy again.")
+            };
+            return first.map(failed);
         }
-        let others = if others.is_empty() { first?.to_string() } else { others.join("; ") };
-        let message = format!("something else changed what was deployed: {others}");
+        let message = format!("something else changed what was deployed: {}", others.join("; "));
         Some(Failure::new(Exit::Failed, message, "Deploy again when the other change is over."))
     }
 

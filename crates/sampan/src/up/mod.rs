@@ -28,6 +28,7 @@ mod volumes;
 mod wiring;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -71,23 +72,52 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let drain = Duration::from_secs(settings.drain_s);
     let file = credentials::path(&settings.data_dir);
     // Before anything runs, so that no signal is lost.
-    let mut signals = signals::Signals::listen()?;
+    let signals = signals::Signals::listen()?;
     let listening = wiring::Listening { control, plain: gateway, tls };
     let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, listening).await?;
-    match format {
-        Output::Json => output::json(&json!({
-            "control": control_url, "gateway": gateway_url, "gateway_tls": tls_url,
-            "credentials": file.display().to_string(), "cgroup": platform.cgroup_name(),
-        }))?,
-        Output::Text => {
-            println!("control: {control_url}");
-            println!("gateway: {gateway_url}");
-            if let Some(tls_url) = &tls_url {
-                println!("gateway (TLS): {tls_url}");
+    let urls = Urls { control: control_url, gateway: gateway_url, gateway_tls: tls_url };
+    urls.announce(&file, platform.cgroup_name(), format)?;
+    run_to_end(platform, signals, drain, grace, format).await
+}
+
+/// The addresses of the platform.
+struct Urls {
+    control: String,
+    gateway: String,
+    gateway_tls: Option<String>,
+}
+
+impl Urls {
+    /// Prints them, with the file of credentials.
+    fn announce(&self, credentials: &Path, cgroup: &str, format: Output) -> anyhow::Result<()> {
+        let Self { control, gateway, gateway_tls } = self;
+        match format {
+            Output::Json => output::json(&json!({
+                "control": control, "gateway": gateway, "gateway_tls": gateway_tls,
+                "credentials": credentials.display().to_string(), "cgroup": cgroup,
+            }))?,
+            Output::Text => {
+                println!("control: {control}");
+                println!("gateway: {gateway}");
+                if let Some(gateway_tls) = gateway_tls {
+                    println!("gateway (TLS): {gateway_tls}");
+                }
+                println!("credentials: {}", credentials.display());
             }
-            println!("credentials: {}", file.display());
         }
+        Ok(())
     }
+}
+
+/// Runs until a signal, waits for runs of events, and stops the platform; a second signal ends each
+/// of these waits.
+async fn run_to_end(
+    platform: wiring::RunningPlatform,
+    mut signals: signals::Signals,
+    drain: Duration,
+    grace: Duration,
+    format: Output,
+) -> anyhow::Result<()> {
     tokio::select! {
         _ = signals.end_asked(|| platform.reload()) => {}
         fatal = supervisor::fatal() => return Err(end_after(fatal, platform, grace).await),

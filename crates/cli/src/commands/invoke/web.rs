@@ -109,8 +109,8 @@ fn wants_signature(status: StatusCode, headers: &HeaderMap) -> bool {
         && headers.get(WWW_AUTHENTICATE).is_some_and(|scheme| scheme == "TC3-HMAC-SHA256")
 }
 
-/// Whether to print the body of an answer through [`terminal::escaped`]: always on a terminal, and
-/// text anywhere. Binary content for a file or a program is unchanged.
+/// Whether to print the body of an answer through [`crate::terminal::escaped`]: always on a
+/// terminal, and text anywhere. Binary content for a file or a program is unchanged.
 fn is_escaped(raw: bool, headers: &HeaderMap) -> bool {
     !raw && (std::io::stdout().is_terminal() || is_text(headers))
 }

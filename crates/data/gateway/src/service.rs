@@ -161,7 +161,7 @@ impl Client {
             forward::prepare(&mut parts, located.prefix_len, &self.peer).map_err(RequestError::Path)?;
             let body = RequestBody::new(body, self.context.stall);
             let body_bytes_max = admitted.body_bytes_max;
-            let event_depth = self.event_depth();
+            let event_depth = self.event_depth().await;
             let called = Called { id, function, trigger, sent, parts, body, body_bytes_max, event_depth };
             return Ok((calls.receive(called).await?, admitted));
         }
@@ -207,7 +207,7 @@ impl Client {
         let payload = match (asynchronous, sent) {
             (Some(calls), Some(sent)) => {
                 let (body_bytes_max, open) = (bytes_max, access.is_open());
-                let event_depth = self.event_depth();
+                let event_depth = self.event_depth().await;
                 return calls.accept(Arrived { id, found, sent, parts, body, body_bytes_max, event_depth, open }).await;
             }
             (_, Some(sent)) => {
@@ -218,7 +218,7 @@ impl Client {
         };
         let invoker = &self.context.invoker;
         let call = match ResolvedCall::of_request(&found.function, found.qualifier, id, &parts.headers) {
-            Ok(call) => call.at_depth(depth).in_event(self.event_depth()),
+            Ok(call) => call.at_depth(depth).in_event(self.event_depth().await),
             Err(unresolved) => return Ok(unresolved.into_response(id)),
         };
         if call.protocol() == Protocol::Event {
@@ -248,8 +248,8 @@ impl Client {
     }
 
     /// Depth of the event in whose run an instance makes this call.
-    fn event_depth(&self) -> Option<u32> {
-        self.context.invoker.event_depth(self.peer.as_instance()?)
+    async fn event_depth(&self) -> Option<u32> {
+        self.context.invoker.event_depth(self.peer.as_instance()?).await
     }
 
     /// The limit of a buffered body.

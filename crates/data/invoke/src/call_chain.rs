@@ -1,17 +1,49 @@
 //! Depth of the open calls of instances that were called by another instance, by address. Calls
 //! from outside have depth 0 and are not recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use types::InstanceId;
+
+/// Longest wait of a caller for starts in flight, which usually take 2 ms.
+const STARTS_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The open calls of all instances that have calls from others.
 #[derive(Debug, Default)]
 pub(crate) struct CallChains {
     callees: Mutex<HashMap<IpAddr, Callee>>,
+    /// Addresses of instances that have had a request, and how many such instances there are.
+    known: Mutex<HashMap<IpAddr, u32>>,
+    starts: Mutex<Starts>,
+    start_ended: Notify,
+}
+
+/// An instance whose start has ended, at an address, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct KnownInstance {
+    chains: Arc<CallChains>,
+    address: IpAddr,
+}
+
+/// Starts of instances that run at once and make calls before their start has returned, as job
+/// images do: their address is not known meanwhile.
+#[derive(Debug, Default)]
+struct Starts {
+    next: u64,
+    in_flight: BTreeSet<u64>,
+}
+
+/// A start in flight, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    chains: Arc<CallChains>,
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -42,6 +74,43 @@ impl CallChains {
         self.callees.lock().get(&address).and_then(|callee| callee.depths.iter().max()).copied()
     }
 
+    /// The same. For an instance that has had no request yet, waits until the starts in flight have
+    /// recorded their calls, one of which may be its own.
+    pub async fn deepest_after_starts(&self, address: IpAddr) -> Option<u32> {
+        let deepest = self.deepest(address);
+        if deepest.is_some() || self.known.lock().contains_key(&address) {
+            return deepest;
+        }
+        let last = self.starts.lock().in_flight.last().copied()?;
+        let ended = async {
+            loop {
+                let next_end = self.start_ended.notified();
+                if self.starts.lock().in_flight.first().is_none_or(|first| *first > last) {
+                    return;
+                }
+                next_end.await;
+            }
+        };
+        // After that the call counts as one of no run.
+        timeout(STARTS_WAIT_MAX, ended).await.ok();
+        self.deepest(address)
+    }
+
+    /// Notes that the instance at an address has a request.
+    pub fn know(self: &Arc<Self>, address: IpAddr) -> KnownInstance {
+        *self.known.lock().entry(address).or_default() += 1;
+        KnownInstance { chains: Arc::clone(self), address }
+    }
+
+    /// Notes a start that records its call before the result is dropped.
+    pub fn begin_start(self: &Arc<Self>) -> Starting {
+        let mut starts = self.starts.lock();
+        let number = starts.next;
+        starts.next += 1;
+        starts.in_flight.insert(number);
+        Starting { chains: Arc::clone(self), number }
+    }
+
     /// Records a call of this depth to an instance.
     pub fn enter(self: &Arc<Self>, address: IpAddr, instance: &InstanceId, depth: u32) -> OpenCall {
         let mut callees = self.callees.lock();
@@ -65,6 +134,24 @@ impl CallChains {
     }
 }
 
+impl Drop for KnownInstance {
+    fn drop(&mut self) {
+        let mut known = self.chains.known.lock();
+        let Some(count) = known.get_mut(&self.address) else { return };
+        *count -= 1;
+        if *count == 0 {
+            known.remove(&self.address);
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.chains.starts.lock().in_flight.remove(&self.number);
+        self.chains.start_ended.notify_waiters();
+    }
+}
+
 impl Drop for OpenCall {
     fn drop(&mut self) {
         let mut callees = self.chains.callees.lock();
@@ -81,6 +168,31 @@ impl Drop for OpenCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_caller_waits_for_the_starts_before_its_call() {
+        let (chains, id) = (Arc::<CallChains>::default(), InstanceId::random());
+        let (a, b) = (IpAddr::from([10, 222, 0, 3]), IpAddr::from([10, 222, 0, 4]));
+        assert_eq!(chains.deepest_after_starts(a).await, None, "nothing starts");
+        let starting = chains.begin_start();
+        let known = chains.know(b);
+        assert_eq!(chains.deepest_after_starts(b).await, None, "it has started");
+        let asking = Arc::clone(&chains);
+        let asked = tokio::spawn(async move { asking.deepest_after_starts(a).await });
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished());
+        // One that begins later is not waited for.
+        let later = chains.begin_start();
+        let call = chains.enter(a, &id, 9);
+        assert_eq!(chains.deepest_after_starts(a).await, Some(9), "known at once");
+        drop(starting);
+        assert_eq!(asked.await.expect("it ends"), Some(9));
+        drop(known);
+        assert!(chains.known.lock().is_empty());
+        assert_eq!(chains.deepest_after_starts(b).await, None, "after a second");
+        drop((later, call));
+        assert!(chains.starts.lock().in_flight.is_empty());
+    }
 
     #[test]
     fn a_call_is_one_deeper_than_the_deepest_open_call_of_its_caller() {

@@ -223,8 +223,8 @@ impl Invoker {
 
     /// The number of events that led to the run that the instance at an address serves, or to the
     /// call of another instance in such a run; the maximum, where there are several.
-    pub fn event_depth(&self, caller: IpAddr) -> Option<u32> {
-        self.context.event_chains.deepest(caller)
+    pub async fn event_depth(&self, caller: IpAddr) -> Option<u32> {
+        self.context.event_chains.deepest_after_starts(caller).await
     }
 
     /// Writes to the log of the instance at an address that one of its calls was refused for its

@@ -200,7 +200,10 @@ impl Invocation {
 
     /// Starts an instance of a job image with this event, and waits for its end.
     pub async fn run_job(&mut self, input: &Bytes) -> Result<ExitStatus, Failure> {
+        // Its program may call the gateway before the start has returned.
+        let starting = self.context.event_chains.begin_start();
         self.lease_unless_canceled(Wanted::Job(input)).await?;
+        drop(starting);
         let run = self.run();
         let ended = async {
             tokio::select! {
@@ -249,6 +252,7 @@ impl Invocation {
         let enter = |chains: &Arc<CallChains>, depth| Some(chains.enter(address?, &run.lease.id, depth));
         let chained = (depth > 0).then(|| enter(&self.context.chains, depth)).flatten();
         let in_event = event_depth.and_then(|depth| enter(&self.context.event_chains, depth));
+        run.lease.slot.know(&self.context.event_chains, &run.lease.process);
         if run.alone {
             logs.assign(&run.lease.id, Some(&self.request));
         } else if cold.is_some() {

@@ -12,6 +12,7 @@ use types::{CatalogVersion, FunctionKey};
 use super::h2_connection::H2Connection;
 use super::idle_connections::IdleConnections;
 use crate::call::Installation;
+use crate::call_chain::{CallChains, KnownInstance};
 use crate::headers::VersionHeaders;
 use crate::metering::{OutFlow, Successes};
 
@@ -24,6 +25,8 @@ pub(crate) struct UpstreamState {
     headers: OnceLock<VersionHeaders>,
     out_flow: OnceLock<Arc<OutFlow>>,
     successes: OnceLock<Successes>,
+    /// Its address among those of instances that have had a request; `None` without a link.
+    known: OnceLock<Option<KnownInstance>>,
     /// When the instance's peak memory was last read, and its value.
     peak: Mutex<Option<(Instant, u64)>>,
 }
@@ -55,6 +58,11 @@ impl UpstreamState {
             Some((read_at, bytes)) if now.saturating_duration_since(read_at) < PEAK_AGE_MAX => bytes,
             _ => peak.insert((now, process.memory_peak_bytes())).1,
         }
+    }
+
+    /// Notes once that the instance has a request, for the calls that it makes.
+    pub fn know(&self, chains: &Arc<CallChains>, process: &Arc<dyn Process>) {
+        self.known.get_or_init(|| process.address().map(|address| chains.know(address)));
     }
 
     /// The metric series of successful runs of the instance's version.

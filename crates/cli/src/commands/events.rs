@@ -168,13 +168,13 @@ fn show(status: &Value, format: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How the last run failed of an event that waits for its next one, and when that is.
+/// Time of the next try of a waiting event, and why the last one failed or found no room.
 fn retry(status: &Value) -> Option<String> {
     let retry = status.get("Retry")?;
     let (code, next_ms) = (retry["StatusCode"].as_u64()?, retry["NextRunMs"].as_i64()?);
     let why = retry["ErrorMessage"].as_str().map(|why| format!(": {}", terminal::line(why)));
     let at = local_time::rfc3339_s(next_ms);
-    Some(format!(", waits for a retry at {at}; the last run failed ({code}){}", why.unwrap_or_default()))
+    Some(format!(", to be tried again at {at} ({code}{})", why.unwrap_or_default()))
 }
 
 /// An event that did not end well fails the command as an invocation does.

@@ -101,7 +101,7 @@ pub struct AsyncEventStatus {
     /// Ours: why it failed, or of a job image how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// Ours: the last run of an event that waits for the next one, if it had any.
+    /// Ours: the last try of an event that waits for the next one, if it had any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Ours: exit code of a job image's program that ended by itself.
@@ -115,16 +115,16 @@ pub struct AsyncEventStatus {
     pub out_of_memory: Option<bool>,
 }
 
-/// A failed run and the time of the next one.
+/// The last try of a waiting event, a failed run or one without room, and the time of the next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Retry {
-    /// Status of the failed run.
+    /// Status of the last try.
     pub status_code: u16,
     /// Its error or output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// Unix milliseconds from which the next run may begin.
+    /// Unix milliseconds of the next try.
     pub next_run_ms: i64,
 }
 

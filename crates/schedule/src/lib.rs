@@ -82,7 +82,7 @@ pub enum InvalidSchedule {
     Field {
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
 }
@@ -174,7 +174,7 @@ impl Schedule {
     /// Reads the expression of a timer, which may have the older form of five fields.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn parse_timer(text: &str) -> Result<Self, InvalidSchedule> {
         match text.split_ascii_whitespace().count() {
             FIELDS_OLD if text.len() <= EXPRESSION_BYTES_MAX => format!("0 {text} *").parse(),

@@ -26,7 +26,7 @@ pub struct BackedUpImage {
     pub version: VersionName,
     /// The reference that it was deployed from.
     pub uri: String,
-    /// What that was resolved to.
+    /// The digest that the reference was resolved to.
     pub image: PinnedImage,
 }
 
@@ -48,7 +48,7 @@ pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error>
         Err(error) => Err(error),
     };
     if finished.is_err() {
-        // What is half-written is no backup. The error that is returned says why there is none.
+        // A partial file is removed: it is not a backup. The returned error has the cause.
         let _ = fs::remove_file(to);
     }
     finished

@@ -69,7 +69,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What reservations must leave of a quota.
+    /// Part of a quota that reservations must leave free.
     pub(crate) fn shared_mb_min(&self, quota_mb: u64) -> u64 {
         self.shared_mb_min.min(quota_mb / 10)
     }

@@ -149,7 +149,7 @@ fn make_file(path: &Path) -> Result<(), Error> {
         .map_err(|source| Error::CreateFile { path: path.to_owned(), source })
 }
 
-/// What a failure before anything could be read means.
+/// The error for a failure of the first read.
 pub(crate) fn open_error(path: &Path, source: sqlx::Error) -> Error {
     let path = PathBuf::from(path);
     let undecodable = matches!(source, sqlx::Error::ColumnDecode { .. });

@@ -1,4 +1,4 @@
-//! What is left to do for versions and deleted functions, and how it ended: the part of the
+//! Pending preparations and deletions and their outcomes: the part of the
 //! store that `deploy` uses.
 
 use types::{FunctionId, PinnedImage, Status, StatusReason, VersionKey, VersionName, VersionRecord};
@@ -21,7 +21,7 @@ impl Store {
         sql::versions::in_states(&mut read, &state::PENDING).await.during("read", "versions to prepare")
     }
 
-    /// What is to be prepared; `None` when this generation is not awaited any more.
+    /// The spec to prepare; `None` when the generation is obsolete.
     ///
     /// # Errors
     /// Those of the database.

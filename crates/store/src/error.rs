@@ -1,4 +1,4 @@
-//! What can fail in the store.
+//! Errors of the store.
 
 mod statement;
 
@@ -156,9 +156,9 @@ pub enum Error {
         key: FunctionKey,
         /// The version.
         version: VersionName,
-        /// What was asked for, in MB.
+        /// The requested value, in MB.
         wanted_mb: u64,
-        /// What there is, in MB.
+        /// The available memory, in MB.
         room_mb: u64,
         /// The function has a quota of its own.
         reserved: bool,
@@ -171,9 +171,9 @@ pub enum Error {
     ReservedTooMuch {
         /// The function.
         key: FunctionKey,
-        /// What it was to get, in MB.
+        /// The requested memory, in MB.
         wanted_mb: u64,
-        /// What it could get, in MB.
+        /// The available memory, in MB.
         free_mb: u64,
     },
     /// No such version or alias.
@@ -209,7 +209,7 @@ pub enum Error {
     TriggerNotFound {
         /// The function.
         key: FunctionKey,
-        /// What was named.
+        /// The given name.
         name: TriggerName,
     },
     /// The function has a trigger of that name.
@@ -217,7 +217,7 @@ pub enum Error {
     TriggerExists {
         /// The function.
         key: FunctionKey,
-        /// What was named.
+        /// The given name.
         name: TriggerName,
     },
     /// The function has as many triggers of a kind as may be.
@@ -238,7 +238,7 @@ pub enum Error {
     DomainTooLarge {
         /// Its host name.
         domain: String,
-        /// What it has.
+        /// The current state.
         bytes: usize,
         /// The limit.
         bytes_max: usize,
@@ -248,7 +248,7 @@ pub enum Error {
         "a quota of {quota_mb} MB is more than the {quota_mb_max} MB of the configuration; raise [pool] memory_mb_max"
     )]
     QuotaTooLarge {
-        /// What was asked for.
+        /// The requested value.
         quota_mb: u64,
         /// The limit.
         quota_mb_max: u64,
@@ -259,9 +259,9 @@ pub enum Error {
          quota or [store] shared_mb_min must be left for all others; take reservations back first"
     )]
     QuotaTooSmall {
-        /// What was asked for.
+        /// The requested value.
         quota_mb: u64,
-        /// What functions have reserved.
+        /// Reservations of all functions.
         reserved_mb: u64,
     },
     /// As many functions in the namespace as may be.
@@ -301,14 +301,14 @@ pub enum Error {
         /// The least that is free.
         next: u64,
     },
-    /// What should be published is no longer what the client saw.
+    /// The revision to publish changed after the client read it.
     #[error("function {key} was changed or published since revision {seen}: it has revision {found} now")]
     RevisionChanged {
         /// Its namespace and name.
         key: FunctionKey,
-        /// What the client saw.
+        /// The revision that the client read.
         seen: String,
-        /// What there is.
+        /// The current revision.
         found: String,
     },
     /// No such version.
@@ -389,7 +389,7 @@ pub enum Error {
     SpecTooLarge {
         /// Its namespace and name.
         key: FunctionKey,
-        /// What it has.
+        /// The current state.
         bytes: usize,
         /// The limit.
         bytes_max: usize,
@@ -461,23 +461,23 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The value found.
         source: sqlx::Error,
     },
     /// No space for a write.
     #[error("cannot {operation} {subject}: the disk of the data directory is full; free some space and try again")]
     DiskFull {
-        /// What was tried.
+        /// The failed operation.
         operation: &'static str,
         /// On what.
         subject: String,
-        /// What the database says.
+        /// The database's error.
         source: sqlx::Error,
     },
     /// A statement failed.
     #[error("cannot {operation} {subject} in the database")]
     Query {
-        /// What was tried.
+        /// The failed operation.
         operation: &'static str,
         /// On what.
         subject: String,

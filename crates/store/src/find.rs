@@ -18,7 +18,7 @@ pub(crate) async fn require_namespace(db: &mut SqliteConnection, namespace: &Nam
     }
 }
 
-/// What has this name; `None` when the name is free in a namespace that is there.
+/// The function of this name; `None` when the namespace exists and the name is free.
 pub(crate) async fn find_holder(db: &mut SqliteConnection, key: &FunctionKey) -> Result<Option<Holder>, Error> {
     let holder = sql::functions::holder(db, key).await.during("read function", key)?;
     if holder.is_none() {

@@ -1,4 +1,4 @@
-//! The handle: opening the store, the catalog, the notices, and progress. What reads and writes
+//! The handle: opening the store, the catalog, the notices, and progress. Reads and writes
 //! records is in `namespaces`, `functions` and `deploying`.
 
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Store {
     /// the file (0600), the schema, the namespace `default`.
     ///
     /// # Errors
-    /// What keeps the file from being used, each its own variant: [`Error::CreateFolder`],
+    /// Causes for which the file cannot be used, each its own variant: [`Error::CreateFolder`],
     /// [`Error::CreateFile`], [`Error::Open`], [`Error::Damaged`], [`Error::Newer`],
     /// [`Error::Migrate`].
     pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {

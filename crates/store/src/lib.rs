@@ -1,4 +1,4 @@
-//! What Sampan remembers: namespaces, functions, their versions and aliases, in SQL; and the
+//! Durable state in SQL: namespaces, functions, their versions and aliases; and the
 //! [`types::Catalog`] snapshot made from them.
 //!
 //! Owns the database and every statement sent to it, the states a version goes through, and the

@@ -49,7 +49,7 @@ mod tests {
         assert!(FILES.is_sorted(), "migrations run in this order");
     }
 
-    /// What databases hold that earlier versions made, with `sqlx::migrate!`.
+    /// The bookkeeping of databases of earlier versions, by `sqlx::migrate!`.
     #[test]
     fn a_database_of_an_earlier_version_knows_its_migrations() {
         let first = MIGRATIONS.iter().next().expect("there is one");

@@ -19,7 +19,7 @@ struct Step {
     text: Option<Arc<str>>,
 }
 
-/// What a write means for the texts, once it is committed.
+/// Effect of a committed write on the texts.
 #[derive(Debug)]
 pub(crate) enum Note {
     /// This version is pending at this generation.

@@ -1,4 +1,4 @@
-//! What goes in and out of the store beside the records of `types`.
+//! Arguments and results of the store that are not records of `types`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct NewFunction {
     pub spec: VersionSpec,
 }
 
-/// What becomes of `$LATEST`.
+/// A change of `$LATEST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The configuration that it shall have.
@@ -76,7 +76,7 @@ pub struct NewAlias {
     pub description: String,
 }
 
-/// What becomes of an alias.
+/// A change of an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliasChange {
     /// Where it shall lead; the versions must exist.
@@ -88,7 +88,7 @@ pub struct AliasChange {
 /// A function with all its versions and aliases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionWithVersions {
-    /// What holds for all versions.
+    /// Settings shared by all versions.
     pub record: FunctionRecord,
     /// `$LATEST` first, then the published ones by number.
     pub versions: Vec<VersionRecord>,
@@ -130,13 +130,13 @@ impl FunctionWithVersions {
 /// A line of a list of functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedFunction {
-    /// What holds for all versions.
+    /// Settings shared by all versions.
     pub record: FunctionRecord,
     /// `$LATEST`.
     pub latest: VersionRecord,
 }
 
-/// What a list of functions is ordered by; functions of one time are ordered by name.
+/// Sort key of a list of functions; equal times are sorted by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OrderBy {
     /// When they were made.

@@ -166,7 +166,7 @@ fn uses(specs: Vec<(FunctionKey, VersionName, VersionSpec)>) -> Vec<SecretUser> 
     for (function, version, spec) in specs {
         for uses in secret_use::of_version(&spec) {
             let user = SecretUser { function: function.clone(), version, uses };
-            // What is asked for and what is served is mostly the same.
+            // The desired and the serving state are mostly equal.
             if !users.contains(&user) {
                 users.push(user);
             }

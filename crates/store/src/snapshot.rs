@@ -25,7 +25,7 @@ pub(crate) enum Edit {
     Secret(SecretKey, Option<Arc<SecretRecord>>),
 }
 
-/// What can be called of a function.
+/// Callable versions of a function.
 pub(crate) fn entry(function: FunctionWithVersions) -> CatalogFunction {
     let status = function.latest().status;
     let record = Arc::new(function.record);

@@ -89,12 +89,12 @@ pub(crate) fn failed(old: VersionRecord, generation: u64, reason: StatusReason, 
     Some(VersionRecord { status, serving, reasons: vec![reason], modified_ms: now_ms, ..old })
 }
 
-/// What `$LATEST` serves, when that can be published.
+/// The serving state of `$LATEST`, if it can be published.
 pub(crate) fn publishable(latest: &VersionRecord) -> Option<&Serving> {
     latest.serving.as_ref().filter(|_| latest.status == Status::Active)
 }
 
-/// What a function serves, as a version of its own.
+/// The serving state of a function as a separate version.
 pub(crate) fn published(
     function_id: FunctionId,
     number: u32,
@@ -183,7 +183,7 @@ mod tests {
             let mut version = made("lam-aaaaaaaa".parse().unwrap(), spec(), 0);
             for event in &events {
                 let Some(next) = after(&version, event) else { continue };
-                // What is served is only ever replaced by the end of the newest preparation.
+                // Only the end of the newest preparation replaces the serving state.
                 if next.serving != version.serving {
                     let serving = next.serving.as_ref().map(|serving| serving.generation);
                     prop_assert_eq!(serving, Some(next.generation));

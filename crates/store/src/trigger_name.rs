@@ -1,4 +1,4 @@
-//! What names a trigger of a function.
+//! The key of a trigger within a function.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use types::{Qualifier, Trigger};
 
 use crate::record::FunctionWithVersions;
 
-/// What names a trigger of a function.
+/// The key of a trigger within a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerName {
     /// Its kind.

@@ -19,7 +19,7 @@ use crate::write::{Write, detached};
 pub struct NewTrigger {
     /// The function.
     pub key: FunctionKey,
-    /// What names it.
+    /// Its key.
     pub name: TriggerName,
     /// See [`Trigger`].
     pub desc: Map<String, Value>,
@@ -33,10 +33,10 @@ pub struct NewTrigger {
     pub description: String,
 }
 
-/// What becomes of a trigger; what is `None` stays as it is.
+/// A change of a trigger; `None` keeps a field.
 #[derive(Debug, Clone, Default)]
 pub struct TriggerChange {
-    /// What its kind needs, and the options.
+    /// Settings of its type, and the options.
     pub desc: Option<(Map<String, Value>, TriggerOptions)>,
     /// Whether it makes events.
     pub enabled: Option<bool>,

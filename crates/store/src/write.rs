@@ -58,7 +58,7 @@ impl Write {
         self.edits.push(edit);
     }
 
-    /// What the write means for texts of progress.
+    /// Effect of the write on texts of progress.
     pub(crate) fn note(&mut self, note: Note) {
         self.notes.push(note);
     }

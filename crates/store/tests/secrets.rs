@@ -105,7 +105,7 @@ async fn what_a_function_has_is_not_deleted_and_its_users_are_named() {
     assert!(error.contains("default/pinned:$LATEST;"), "{error}");
     let error = store.delete_secret(secret("db"), Some(2)).await.unwrap_err().to_string();
     assert!(error.contains("default/web:$LATEST;"), "who follows has the newest: {error}");
-    // What is served counts, too, until the change is prepared.
+    // The serving state counts as well until the change is prepared.
     change(&store, "pinned", "none").await.unwrap();
     assert!(store.delete_secret(secret("db"), Some(1)).await.is_err());
     activate(&store, "pinned").await;

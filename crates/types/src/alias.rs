@@ -35,7 +35,7 @@ pub enum When {
         /// Name of the header as it was given, in letters of any case, without the
         /// `invoke.headers.` that the API puts before it.
         name: String,
-        /// What its value must be.
+        /// Condition on its value.
         value: HeaderValue,
     },
 }
@@ -57,7 +57,7 @@ impl Weight {
     }
 }
 
-/// What the value of a header must be.
+/// Condition on the value of a header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HeaderValue {
     /// This text.
@@ -81,7 +81,7 @@ impl HeaderValue {
     }
 }
 
-/// What a call brings along for the choice between two versions.
+/// Facts of a call for the choice between two versions.
 #[derive(Clone, Copy)]
 pub struct RouteBy<'a> {
     /// Where the call falls among [`WEIGHT_PARTS`]; the same call falls at the same place each time

@@ -36,12 +36,12 @@ pub struct Catalog {
     pub domains: Arc<BTreeMap<String, Arc<CustomDomain>>>,
     /// Secrets, their values sealed.
     pub secrets: Arc<BTreeMap<SecretKey, Arc<SecretRecord>>>,
-    /// What the newest revisions changed, this one included.
+    /// Changes of the newest revisions, this one included.
     pub changes: ChangeHistory,
 }
 
 impl Catalog {
-    /// What the revisions after `seen` changed, up to this one; `None` when that is not known any
+    /// Changes of the revisions after `seen`, up to this one; `None` when they are not known any
     /// more, so that everything may have changed.
     pub fn changes_since(&self, seen: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
         self.changes.since(seen, self.revision)

@@ -1,4 +1,4 @@
-//! What the newest snapshots of the catalog changed: enough for a reader to look at those functions
+//! Changes of the newest snapshots of the catalog: enough for a reader to look at those functions
 //! alone, and bounded, so that a reader who lags behind has to look at everything.
 
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::ids::{FunctionId, FunctionKey, VersionKey};
 
-/// What one revision of the catalog changed.
+/// Changes of one revision of the catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeSet {
     /// Functions whose entry is another one, or gone.

@@ -27,7 +27,7 @@ pub struct CatalogVersion {
 /// A function with what can be called of it.
 #[derive(Debug)]
 pub struct CatalogFunction {
-    /// What holds for all versions.
+    /// Settings shared by all versions.
     pub record: Arc<FunctionRecord>,
     /// State of `$LATEST`, for a clear answer when it is not callable.
     pub status: Status,

@@ -1,4 +1,4 @@
-//! What its owner wants of a function's instances beside what requests ask for: quota, instances
+//! Settings of a function's instances apart from the demand of requests: quota, instances
 //! kept ready, sessions (contract 4.8).
 
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{FunctionName, Namespace, Qualifier};
 
-/// What a custom domain is reached by.
+/// Protocols of a custom domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DomainProtocol {
     /// Plain HTTP only.
@@ -23,7 +23,7 @@ pub enum DomainProtocol {
 pub struct CustomDomain {
     /// The host name, in lower case; no wildcard.
     pub domain: String,
-    /// What it is reached by.
+    /// Its protocols.
     pub protocol: DomainProtocol,
     /// Its paths; the most specific one that matches counts.
     pub endpoints: Vec<DomainEndpoint>,
@@ -39,7 +39,7 @@ pub struct CustomDomain {
     pub modified_ms: i64,
 }
 
-/// What a path leads to.
+/// Target of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainEndpoint {
     /// `/`, `/*`, `/a`, `/a/b` or `/a/*`.
@@ -61,6 +61,6 @@ pub struct PathRewrite {
     pub path: String,
     /// Whether a `*` stands for the rest of the path; otherwise the path must be equal.
     pub wildcard: bool,
-    /// What it becomes; `$` stands for what `*` matched.
+    /// The new path; `$` stands for the text matched by `*`.
     pub rewrite: String,
 }

@@ -13,7 +13,7 @@ pub struct ErrorCode {
     pub http_status: u16,
     /// Whether the same request may succeed later without a change.
     pub retryable: bool,
-    /// What to do about it, as a sentence in the words of the command line, which alone shows it:
+    /// Remedy, as a sentence in the words of the command line, which alone shows it:
     /// answers of the API have none. Empty when the message says all.
     pub hint: &'static str,
 }
@@ -206,14 +206,14 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error as a client sees it: code and message. What only the operator may see goes to the
+/// An error as a client sees it: code and message. Details for the operator alone go to the
 /// platform log instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
     /// The row of the table.
     pub code: ErrorCode,
-    /// What failed, on what.
+    /// The failed operation and its subject.
     pub message: String,
 }
 

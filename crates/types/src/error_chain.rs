@@ -1,4 +1,4 @@
-//! What errors say together with their causes.
+//! Texts of errors with their causes.
 
 use std::error::Error;
 use std::iter::successors;

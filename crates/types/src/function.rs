@@ -1,4 +1,4 @@
-//! What a function is: its configuration, its versions, and the state each version is in.
+//! Functions: configuration, versions, and the state of each version.
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ impl Status {
 pub struct StatusReason {
     /// A word to match on, such as `PullImageFailed`.
     pub error_code: String,
-    /// What failed, on what, and what to do.
+    /// The failed operation, its subject and the remedy.
     pub error_message: String,
 }
 
@@ -167,7 +167,7 @@ pub struct VersionSpec {
     /// `OnSuccess`, `OnFailure` and `DeadLetterConfig` by the queue of events. Others are not, by
     /// instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
-    /// What it asks for beyond the reference's API.
+    /// Settings beyond the reference's API.
     #[serde(default, skip_serializing_if = "Extras::is_empty")]
     pub extras: Extras,
 }
@@ -214,13 +214,13 @@ pub struct FunctionRecord {
 /// An image pinned to its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedImage {
-    /// What the reference resolved to when it was deployed (an index or a manifest).
+    /// Digest of the index or manifest that the reference resolved to at the deploy.
     pub digest: Digest,
     /// Compressed bytes of all layers and the config.
     pub size_bytes: u64,
 }
 
-/// What a version serves now. It stays as it is while a change is prepared or after one failed.
+/// Serving state of a version; unchanged while a change is prepared and after one failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// Number of the change that made it; instances of another generation are drained.
@@ -245,12 +245,12 @@ pub struct VersionRecord {
     /// Counts changes of this version from 1; a preparation that ends reports the generation it
     /// worked on, and is ignored when a newer change has come since.
     pub generation: u64,
-    /// What its owner asked for last.
+    /// The state that its owner requested last.
     pub desired: VersionSpec,
     /// True when the last change names an image anew, so that its tag must be resolved again; false
     /// keeps the digest.
     pub resolve: bool,
-    /// What is served; `None` until the first preparation succeeded.
+    /// The serving state; `None` until the first preparation succeeded.
     pub serving: Option<Serving>,
     /// When it was made, Unix milliseconds.
     pub added_ms: i64,

@@ -43,7 +43,7 @@ pub struct InvalidImageRef {
 }
 
 impl ImageRef {
-    /// What to ask the registry for: the digest, else the tag.
+    /// The reference to request from a registry: the digest, else the tag.
     pub fn reference(&self) -> &str {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.as_str(),

@@ -1,4 +1,4 @@
-//! What every plane says of an instance's process: how it ended, and what it sent and received.
+//! Facts about an instance's process for all planes: its exit status and network counters.
 
 /// How an instance ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What an instance of a job image is started with: its event, and variables of its run.
+//! Inputs of an instance of a job image: its event, and variables of its run.
 
 use std::fmt;
 use std::str::FromStr;

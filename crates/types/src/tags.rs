@@ -30,7 +30,7 @@ pub struct InvalidTag {
     pub tag: &'static str,
     /// Its value.
     pub value: String,
-    /// What it can be.
+    /// Allowed values.
     pub expected: String,
 }
 

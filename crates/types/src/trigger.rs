@@ -16,9 +16,9 @@ pub struct Trigger {
     pub name: String,
     /// The version or alias that gets its events.
     pub qualifier: Qualifier,
-    /// What its kind needs, in the words of `TriggerDesc`.
+    /// Settings of its type, as in `TriggerDesc`.
     pub desc: Map<String, Value>,
-    /// What every kind has.
+    /// Settings of every type.
     pub options: TriggerOptions,
     /// Whether it makes events.
     pub enabled: bool,

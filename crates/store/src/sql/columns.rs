@@ -50,7 +50,7 @@ pub(crate) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::
     serde_json::from_str(row.try_get(column)?).map_err(|error| undecodable(column, error))
 }
 
-/// What is kept ready of the versions in these rows, which are one function's.
+/// Provisioned concurrency of the versions in these rows, all of one function.
 pub(crate) fn provisioned(rows: &[SqliteRow]) -> sqlx::Result<BTreeMap<VersionName, Arc<ProvisionedSpec>>> {
     let mut all = BTreeMap::new();
     for row in rows {
@@ -59,7 +59,7 @@ pub(crate) fn provisioned(rows: &[SqliteRow]) -> sqlx::Result<BTreeMap<VersionNa
     Ok(all)
 }
 
-/// What is kept ready of the version in this row.
+/// Provisioned concurrency of the version in this row.
 pub(crate) fn provisioned_version(row: &SqliteRow) -> sqlx::Result<Option<(VersionName, Arc<ProvisionedSpec>)>> {
     match row.try_get::<Option<&str>, _>("provisioned")? {
         Some(_) => Ok(Some((version_name(row)?, Arc::new(json(row, "provisioned")?)))),
@@ -67,7 +67,7 @@ pub(crate) fn provisioned_version(row: &SqliteRow) -> sqlx::Result<Option<(Versi
     }
 }
 
-/// What of the quota belongs to a function.
+/// Reservation of a function.
 pub(crate) fn reserved_mb(row: &SqliteRow) -> sqlx::Result<Option<u64>> {
     Ok(row.try_get::<Option<i64>, _>("reserved_mb")?.map(i64::cast_unsigned))
 }

@@ -5,7 +5,7 @@ use types::{FunctionId, FunctionKey, FunctionRecord, Namespace};
 
 use super::columns;
 
-/// What has the name of a function.
+/// Owner of a function's name.
 pub(crate) struct Holder {
     pub(crate) id: FunctionId,
     pub(crate) deleting: bool,

@@ -15,7 +15,7 @@ pub(crate) async fn set_total(db: &mut SqliteConnection, quota_mb: u64) -> sqlx:
     Ok(())
 }
 
-/// What functions other than this one have reserved together, in MB; those that are being deleted
+/// Reservations of all functions but this one, in MB; functions that are being deleted
 /// have nothing any more.
 pub(crate) async fn reserved_by_others(db: &mut SqliteConnection, id: Option<&FunctionId>) -> sqlx::Result<u64> {
     let sum: i64 = sqlx::query_scalar(

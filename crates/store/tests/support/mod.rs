@@ -1,5 +1,5 @@
-//! What the tests of the public handle share: a store in its own directory, and functions to put in
-//! it.
+//! Fixtures of the tests of the public handle: a store in its own directory, and functions to put
+//! in it.
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::path::PathBuf;

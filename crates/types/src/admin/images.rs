@@ -63,7 +63,7 @@ pub struct Image {
     pub changed_ms: u64,
 }
 
-/// What a prune removed, or would remove.
+/// Content that a prune removed or would remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     /// Whether nothing was removed.
@@ -104,7 +104,7 @@ pub struct Found {
     pub kind: String,
     /// Digest or file name.
     pub name: String,
-    /// What is wrong with it.
+    /// The damage.
     pub reason: String,
     /// Where it was moved; nothing where it was left in place.
     pub set_aside: Option<String>,

@@ -54,7 +54,7 @@ pub enum Command {
     },
 }
 
-/// What was done to a secret.
+/// An operation on a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {

@@ -19,7 +19,7 @@ pub enum Command {
     Create {
         /// Its name.
         name: VolumeName,
-        /// What it is, by the keys of `[volumes.NAME]`.
+        /// Its settings, by the keys of `[volumes.NAME]`.
         settings: serde_json::Value,
     },
     /// Deletes one that no function mounts.
@@ -93,7 +93,7 @@ pub struct Volume {
     pub mounted_by: Vec<String>,
 }
 
-/// What a volume holds.
+/// Usage of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Bytes on disk.

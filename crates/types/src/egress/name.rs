@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::limits::HOST_LEN_MAX;
 
-/// What stands before the domain of a name with any labels below it.
+/// Prefix of a name that covers all labels below its domain.
 const ANY_BELOW: &str = "*.";
 /// Longest label of a name (RFC 1035, 2.3.4).
 const LABEL_LEN_MAX: usize = 63;

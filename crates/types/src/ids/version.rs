@@ -71,7 +71,7 @@ pub struct VersionKey {
     pub generation: u64,
 }
 
-/// What a caller may name behind a function: a version, or an alias that points to one.
+/// Qualifier of a call: a version, or an alias that points to one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Qualifier {

@@ -6,13 +6,13 @@ use serde::Serialize;
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetAccountAnswer {
-    /// What is used.
+    /// Current usage.
     pub account_usage: UsageInfo,
-    /// What may be used.
+    /// Limits of usage.
     pub account_limit: LimitsInfo,
 }
 
-/// What is used.
+/// Current usage.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UsageInfo {
@@ -28,7 +28,7 @@ pub struct UsageInfo {
     pub user_concurrency_mem_limit: u64,
 }
 
-/// What a namespace uses.
+/// Usage of a namespace.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct NamespaceUsage {
@@ -46,7 +46,7 @@ pub struct NamespaceUsage {
     pub total_allocated_provisioned_mem: u64,
 }
 
-/// What may be used.
+/// Limits of usage.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LimitsInfo {

@@ -104,7 +104,7 @@ pub struct GetFunctionAnswer {
     pub namespace: String,
     pub r#type: &'static str,
     pub runtime: &'static str,
-    /// What isolates its instances; beside what the reference has.
+    /// Extension: the runtime of its instances.
     pub runtime_class: String,
     pub status: &'static str,
     pub status_desc: String,
@@ -123,7 +123,7 @@ pub struct GetFunctionAnswer {
     pub qualifier: String,
     pub environment: Environment,
     pub image_config: ImageConfig,
-    /// What calls get after a change has failed; beside what the reference has.
+    /// Extension: the serving state after a failed change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serving: Option<ServingSettings>,
     pub triggers: Vec<Value>,

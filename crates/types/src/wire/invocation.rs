@@ -56,7 +56,7 @@ pub struct InvokeAnswer {
 pub struct RunResult {
     /// End of the log when `LogType` is `Tail`.
     pub log: String,
-    /// What the function answered, or the JSON object of a failed run.
+    /// The function's response, or the JSON object of a failed run.
     pub ret_msg: String,
     /// Why it failed; empty on success.
     pub err_msg: String,
@@ -114,11 +114,11 @@ pub struct GetFunctionLogsRequest {
     pub start_time: Option<String>,
     /// Begun at this time or earlier, local time.
     pub end_time: Option<String>,
-    /// What is searched for: runs, or what instances print outside requests.
+    /// Subject of the search: runs, or output outside requests.
     pub search_context: Option<LogSearchRequest>,
 }
 
-/// What `GetFunctionLogs` searches for.
+/// Search of `GetFunctionLogs`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LogSearchRequest {
@@ -155,7 +155,7 @@ pub struct LogSearchContext {
     pub offset: String,
     /// How many.
     pub limit: u32,
-    /// What was searched for.
+    /// The search.
     pub keyword: String,
     /// Kind of log.
     pub r#type: String,
@@ -167,7 +167,7 @@ pub struct LogSearchContext {
 pub struct FunctionLog {
     /// The function.
     pub function_name: String,
-    /// What the caller got.
+    /// The response to the caller.
     pub ret_msg: String,
     /// Id of the run.
     pub request_id: String,
@@ -225,7 +225,7 @@ pub struct GetRequestStatusAnswer {
 pub struct RequestStatus {
     /// The function.
     pub function_name: String,
-    /// What the caller got.
+    /// The response to the caller.
     pub ret_msg: String,
     /// Id of the run.
     pub request_id: String,

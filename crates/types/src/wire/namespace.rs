@@ -52,7 +52,7 @@ pub struct ListNamespacesRequest {
 pub struct SearchKey {
     /// `Namespace` or `Description`.
     pub key: Option<String>,
-    /// What it contains.
+    /// Its content.
     pub value: Option<String>,
 }
 

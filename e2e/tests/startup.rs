@@ -251,7 +251,8 @@ async fn a_second_signal_ends_the_platform_at_once() -> anyhow::Result<()> {
     begun(&platform).await?;
     let status = platform.terminate_twice().await?;
     assert_eq!(status.code(), Some(128 + 15), "{status}");
-    assert!(answer.await?.is_err(), "it was cut off");
+    // Its instance ends first, so that the failure may still reach the caller.
+    assert!(answer.await?.map_or(true, |answer| !answer.status().is_success()), "it was cut off");
     let cgroup = platform.cgroup_name();
     wait::until("the instances end", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) }).await?;
     let platform = platform.restart().await?;

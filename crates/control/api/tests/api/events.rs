@@ -60,8 +60,12 @@ async fn a_run_that_fails_in_the_function_goes_on_running_until_its_retries_are_
         }
     });
     first_run.await.expect("a first run ends");
-    let waiting = status(&platform, &id).await;
-    assert_eq!(waiting, json!({"Status": "RUNNING", "StatusCode": 0, "InvokeRequestId": id, "Attempts": 1}));
+    let mut waiting = status(&platform, &id).await;
+    let retry = waiting["Retry"].take();
+    assert_eq!((&retry["StatusCode"], &retry["ErrorMessage"]), (&json!(430), &json!("boom")), "{retry}");
+    assert!(retry["NextRunMs"].as_i64().is_some_and(|at| at > jiff::Timestamp::now().as_millisecond()), "{retry}");
+    let expected = json!({"Status": "RUNNING", "StatusCode": 0, "InvokeRequestId": id, "Attempts": 1, "Retry": null});
+    assert_eq!(waiting, expected);
     platform.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Standard output and standard error of all commands: `println!` and `eprintln!` of this crate
 //! shadow the library's, which panic when the reader of a pipe has closed it (`sampan config | head
 //! -1`). Lines go through [`terminal::escaped`], because any may quote a function, an image or a
-//! registry; [`bytes`] do not.
+//! registry; [`bytes()`] do not.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -18,7 +18,7 @@ const READER_GONE: i32 = 141;
 
 static OUTLIVES_READER: AtomicBool = AtomicBool::new(false);
 
-/// Prints a line, as [`line`] does.
+/// Prints a line, as [`line!`] does.
 #[macro_export]
 macro_rules! println {
     ($($arg:tt)+) => { $crate::print::line(format_args!($($arg)+)) };

@@ -21,7 +21,7 @@ impl Events {
     }
 
     /// Accepts an event with a source key: one whose key is stored already is not accepted again.
-    /// Keys are kept for [`Config::dedup_s`], per function.
+    /// Keys are kept for `Config::dedup_s`, per function.
     ///
     /// # Errors
     /// Those of [`Events::accept`].

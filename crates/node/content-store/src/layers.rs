@@ -139,12 +139,12 @@ impl Layers {
         self.dir(name).join(ROOT)
     }
 
-    /// Path of a device of [`RootfsFacts`].
+    /// Path of a device of [`RootfsFacts`](crate::RootfsFacts).
     pub fn device(&self, name: &str) -> PathBuf {
         self.layout.layers().join(name)
     }
 
-    /// The name of a layer's tar, or of its sparse files, in [`RootfsFacts`].
+    /// The name of a layer's tar, or of its sparse files, in `RootfsFacts`.
     pub fn device_name(name: &LayerName, sparse: bool) -> String {
         format!("{}/{}", name.as_str(), if sparse { SPARSE } else { TAR })
     }

@@ -18,7 +18,7 @@ const DISCARDED: u32 = 1 << 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Listen {
-    /// Cookie of its network namespace; see [`network_cookie`].
+    /// Cookie of its network namespace; see `network_cookie`.
     pub network: u64,
     port: u64,
 }

@@ -31,8 +31,7 @@ pub(crate) struct KnownInstance {
     address: IpAddr,
 }
 
-/// Starts of instances that run at once and make calls before their start has returned, as job
-/// images do: their address is not known meanwhile.
+/// Starts of job images: their program may call the gateway before the start returns its address.
 #[derive(Debug, Default)]
 struct Starts {
     next: u64,
@@ -74,8 +73,8 @@ impl CallChains {
         self.callees.lock().get(&address).and_then(|callee| callee.depths.iter().max()).copied()
     }
 
-    /// The same. For an instance that has had no request yet, waits until the starts in flight have
-    /// recorded their calls, one of which may be its own.
+    /// The deepest open call of the instance at an address. If the start of that instance has not
+    /// returned, waits until the starts in flight have entered their calls.
     pub async fn deepest_after_starts(&self, address: IpAddr) -> Option<u32> {
         let deepest = self.deepest(address);
         if deepest.is_some() || self.known.lock().contains_key(&address) {
@@ -91,18 +90,18 @@ impl CallChains {
                 next_end.await;
             }
         };
-        // After that the call counts as one of no run.
+        // A call that waited in vain counts as one outside of any run.
         timeout(STARTS_WAIT_MAX, ended).await.ok();
         self.deepest(address)
     }
 
-    /// Notes that the instance at an address has a request.
+    /// Records that the start of the instance at an address has returned.
     pub fn know(self: &Arc<Self>, address: IpAddr) -> KnownInstance {
         *self.known.lock().entry(address).or_default() += 1;
         KnownInstance { chains: Arc::clone(self), address }
     }
 
-    /// Notes a start that records its call before the result is dropped.
+    /// Records a start, which enters its call before the result is dropped.
     pub fn begin_start(self: &Arc<Self>) -> Starting {
         let mut starts = self.starts.lock();
         let number = starts.next;

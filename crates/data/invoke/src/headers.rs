@@ -13,6 +13,8 @@ use crate::call::Installation;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-scf-request-id");
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("x-scf-status");
 pub(crate) const TRIGGER_SRC: HeaderName = HeaderName::from_static("x-scf-trigger-src");
+/// Of HTTP/1.0 and servers that announce their timeout (RFC 2068, 19.7.1).
+pub(crate) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const MEMORY: HeaderName = HeaderName::from_static("x-scf-memory");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-scf-timeout");
 const VERSION: HeaderName = HeaderName::from_static("x-scf-version");
@@ -26,7 +28,7 @@ const RESERVED_PREFIX: &[u8] = b"x-scf-";
 /// Hop-by-hop headers, besides those that `Connection` names.
 static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
+    KEEP_ALIVE,
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,

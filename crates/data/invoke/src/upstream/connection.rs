@@ -25,7 +25,7 @@ use super::inline_waker::InlineWaker;
 use super::socket::Socket;
 use crate::config::Config;
 use crate::framing;
-use crate::headers::Stamp;
+use crate::headers::{KEEP_ALIVE, Stamp};
 use crate::request_body::RequestBody;
 
 type Driven = Pin<Box<http1::Connection<EarlyResponse<Socket>, RequestBody>>>;
@@ -176,7 +176,7 @@ impl Connection {
         if let Some(extra) = socket.take_extra_headers() {
             response.headers_mut().extend(extra);
         }
-        *announced = response.headers().get("keep-alive").and_then(timeout);
+        *announced = response.headers().get(&KEEP_ALIVE).and_then(timeout);
         let status = response.status();
         *reusable =
             framing::of_response(&method, status, response.headers_mut()).map_err(|error| unusable(error.into()))?;

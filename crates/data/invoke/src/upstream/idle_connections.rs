@@ -1,6 +1,6 @@
 //! Idle connections, for as long as their server is likely to keep them open: not across a
 //! suspension of the instance, after which its timers fire at once, and not after a long silence
-//! (RFC 9112, 9.5).
+//! (RFC 9112, 9.5), whose length is learned from the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connection::Connection;
 
-/// The idle connections of one instance, the one used last at the end.
+/// The idle connections of one instance, the most recently used at the end.
 pub(crate) struct IdleConnections {
     list: Mutex<Vec<Idle>>,
     /// Whether the sweep has it in its list.
@@ -21,11 +21,12 @@ pub(crate) struct IdleConnections {
     open: Arc<()>,
     /// Whether the server was observed to serve one connection at a time.
     only_one: AtomicBool,
-    /// Microseconds after which the server may have closed an idle connection, by what it did.
+    /// Microseconds for which connections are used idle: half the shortest idle time after which
+    /// the server closed one or announced to do so.
     unused_us_max: AtomicU64,
 }
 
-/// An idle connection, and how long it was that.
+/// A connection taken for a request, and the time that it was idle.
 pub(crate) struct Taken {
     pub connection: Connection,
     pub idle: Duration,
@@ -53,10 +54,10 @@ struct Idle {
 }
 
 impl IdleConnections {
-    /// The connection used last that is still open: one that is younger than `unused_max`, of an
-    /// instance that was suspended `suspensions` times, and that its server has not closed. Those
-    /// of other workers are left to them while the instance may have more than it has: one for each
-    /// of the `concurrency` requests that it serves at once.
+    /// Takes the most recently used connection that is still open: younger than `unused_max`, of an
+    /// instance that was suspended `suspensions` times, and not closed by its server. Those of
+    /// other workers are left to them while the instance may have more connections than it has: one
+    /// for each of its `concurrency` requests.
     pub fn take(&self, suspensions: u64, unused_max: Duration, concurrency: u32) -> Option<Taken> {
         let now = Instant::now();
         let any = self.only_one.load(Ordering::Relaxed) || self.open() >= concurrency as usize;
@@ -75,14 +76,14 @@ impl IdleConnections {
         }
     }
 
-    /// Notes that the server closes connections that were idle for as long. From then on they are
-    /// used for half that time: what is sent while the server closes may be lost.
+    /// Records that the server closes connections after this idle time. Half of it is used from
+    /// then on, because a request that crosses the close is lost.
     pub fn closed_after(&self, idle: Duration) {
         let half = u64::try_from((idle / 2).as_micros()).unwrap_or(u64::MAX);
         self.unused_us_max.fetch_min(half, Ordering::Relaxed);
     }
 
-    /// Counts a connection as open for as long as it has this.
+    /// Counts a connection as open while it holds the result.
     pub fn count(&self) -> Arc<()> {
         Arc::clone(&self.open)
     }

@@ -16,7 +16,12 @@ use crate::failure::{Exit, Failure};
 /// environment and of `--vars` files.
 pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
     if paths.iter().chain(vars).filter(|path| path.as_os_str() == STDIN).count() > 1 {
-        return Err(Failure::new(Exit::Usage, "standard input is named more than once", "").into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "standard input is named more than once",
+            "Give `-` once, and files for the rest.",
+        )
+        .into());
     }
     let mut given = BTreeMap::new();
     for path in vars {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::yaml::error::Error;
-use super::yaml::load::FILE_BYTES_MAX;
+use super::yaml::load::{FILE_BYTES_MAX, SPLIT};
 use super::yaml::place::Place;
 use crate::failure::{Exit, Failure};
 
@@ -26,7 +26,7 @@ pub fn read(path: &Path) -> anyhow::Result<(String, String)> {
         Failure::new(exit, format!("cannot read {name}: {error}"), hint)
     })?;
     if bytes.len() > FILE_BYTES_MAX {
-        return Err(Failure::new(Exit::Usage, format!("{name} has more than {FILE_BYTES_MAX} bytes"), "").into());
+        return Err(Failure::new(Exit::Usage, format!("{name} has more than {FILE_BYTES_MAX} bytes"), SPLIT).into());
     }
     let text = String::from_utf8(bytes).map_err(|error| Failure::from(not_utf8(&name, &error)))?;
     Ok((name, text))

@@ -25,11 +25,11 @@ use crate::client::{Client, is_away};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// What is done about what differs.
+/// Treatment of differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Deploy,
-    /// Nothing: it is told.
+    /// Reports differences and changes nothing.
     Compare,
 }
 
@@ -40,23 +40,23 @@ pub struct Run<'a> {
     pub format: Output,
     pub wait_timeout: Duration,
     pub mode: Mode,
-    /// Whether what the project made and no longer declares goes.
+    /// Whether items that the project made and no longer declares are removed.
     pub prune: bool,
     /// Whether lines about items are left out.
     pub quiet: bool,
 }
 
-/// What became of the items so far.
+/// Outcomes of the items so far.
 #[derive(Default)]
 pub struct Outcomes {
     pub list: Vec<Outcome>,
     first: Option<Failure>,
-    /// The platform cannot be reached: nothing more is begun.
+    /// The platform cannot be reached; remaining items are not begun.
     away: bool,
 }
 
 impl Outcomes {
-    /// Adds the outcome of a step that began then, and tells it; whether it succeeded.
+    /// Adds and reports the outcome of a step that began at `started`; whether it succeeded.
     fn add(&mut self, run: &Run<'_>, item: Item, started: Instant, done: anyhow::Result<Change>) -> bool {
         let away = done.as_ref().err().is_some_and(is_away);
         if away && std::mem::replace(&mut self.away, true) {
@@ -95,7 +95,7 @@ impl Run<'_> {
         self.conclude(outcomes, changed)
     }
 
-    /// Goes through everything; what fails does not keep what does not need it from being done.
+    /// Goes through all items; a failed one stops only the items that depend on it.
     async fn pass(&self) -> Outcomes {
         let mut outcomes = Outcomes::default();
         let mut failed = Vec::new();
@@ -137,7 +137,7 @@ impl Run<'_> {
         }
     }
 
-    /// What is no longer as it was deployed a moment ago: another deploy, or a user, changed it.
+    /// The failure for items that another deploy or a user changed while this deploy ran.
     async fn changed_meanwhile(&self) -> Option<Failure> {
         let look = Run { mode: Mode::Compare, prune: false, quiet: true, ..*self };
         let Outcomes { list, first, .. } = look.pass().await;

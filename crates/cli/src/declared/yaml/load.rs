@@ -16,6 +16,8 @@ pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const NODES_MAX: usize = 200_000;
 /// Bytes of texts that the aliases of a document repeat.
 const REPEATED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Remedy for a file that is too large.
+pub const SPLIT: &str = "Split it into several projects, each with a file of its own.";
 /// Levels of a document.
 const DEPTH_MAX: usize = 64;
 
@@ -28,7 +30,7 @@ pub fn load(file: &str, text: &str) -> Result<Node, Error> {
     let file: Arc<str> = file.into();
     let start = Place { file: file.clone(), line: 1, column: 1 };
     if text.len() > FILE_BYTES_MAX {
-        return Err(Error::new(start, format!("the file has more than {FILE_BYTES_MAX} bytes"), ""));
+        return Err(Error::new(start, format!("the file has more than {FILE_BYTES_MAX} bytes"), SPLIT));
     }
     let mut loader =
         Loader { file, events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, repeated_bytes: 0 };
@@ -115,7 +117,7 @@ impl<'a> Loader<'a> {
     fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Error> {
         self.nodes += nodes;
         if self.nodes > NODES_MAX {
-            return Err(Error::new(place.clone(), format!("the file has more than {NODES_MAX} values"), ""));
+            return Err(Error::new(place.clone(), format!("the file has more than {NODES_MAX} values"), SPLIT));
         }
         Ok(())
     }

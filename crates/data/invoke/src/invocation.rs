@@ -1,5 +1,5 @@
 //! An invocation from its beginning to the last line of its log: its instance, its record, and its
-//! outcome. One that is dropped unfinished ends as canceled: its caller went away.
+//! outcome. One that is dropped unfinished ends as canceled, because its caller disconnected.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::record::{Closing, Record};
 use crate::request_body::RequestBody;
 use crate::resolve::ResolvedCall;
 use crate::run::Run;
-use crate::upstream::{Connection, Stopped, UpstreamError, UpstreamState, guarded};
+use crate::upstream::{Connection, InFlight, Stopped, UpstreamError, UpstreamState, guarded};
 
 /// An invocation that has begun.
 pub(crate) struct Invocation {
@@ -50,6 +50,8 @@ struct Open {
     in_event: Option<OpenCall>,
     /// Its cancellation, where it can be cancelled.
     cancellation: Option<Cancellation>,
+    /// Its caller has disconnected.
+    abandoned: bool,
 }
 
 /// How an invocation ends.
@@ -60,6 +62,8 @@ pub(crate) enum Ending {
     Canceled(Cancellation),
     /// The connection broke while the response streamed; the reason is determined afterwards.
     Broken(String),
+    /// The caller disconnected; the server may still work on the request.
+    Abandoned,
 }
 
 fn record_begin(request: &RequestId, call: &ResolvedCall, retry_num: u32) -> Begin {
@@ -113,7 +117,8 @@ impl Invocation {
         record: Record,
         cancellation: Option<Cancellation>,
     ) -> Self {
-        let open = Some(Open { record, call, run: None, chained: None, in_event: None, cancellation });
+        let open =
+            Some(Open { record, call, run: None, chained: None, in_event: None, cancellation, abandoned: false });
         Self { context: Arc::clone(context), request, open }
     }
 
@@ -144,7 +149,13 @@ impl Invocation {
     /// reached it.
     pub async fn dispatch<T, F>(&mut self, mut request: Request<RequestBody>, send: F) -> Result<T, Failure>
     where
-        F: AsyncFn(&Instance<UpstreamState>, Request<RequestBody>, Stamp<'_>, &Config) -> Result<T, UpstreamError>,
+        F: AsyncFn(
+            &Instance<UpstreamState>,
+            Request<RequestBody>,
+            Stamp<'_>,
+            &Config,
+            &InFlight,
+        ) -> Result<T, UpstreamError>,
     {
         let mut replacements_left = 1;
         loop {
@@ -152,7 +163,7 @@ impl Invocation {
             let (run, config) = (self.run(), &self.context.config);
             let of_version = run.lease.slot.headers(&run.lease.version, &self.context.platform);
             let stamp = Stamp { of_version, request: &self.request };
-            let work = send(&run.lease, request, stamp, config);
+            let work = send(&run.lease, request, stamp, config, &run.in_flight);
             let work = guarded(&run.lease, run.deadline(), config.exit_wait_max(), work);
             match run.until_canceled(self.cancellation(), work).await {
                 Ok(received) => return Ok(received),
@@ -286,6 +297,7 @@ impl Invocation {
             return;
         }
         let mut closing = Box::pin(async move {
+            open.abandoned = matches!(ending, Ending::Abandoned);
             let failure = open.failure_of(ending, context.config.exit_wait_max()).await;
             open.end(&context, failure.as_ref().map_or(Ok(()), Err), None, at).await;
         });
@@ -297,7 +309,7 @@ impl Invocation {
 
 impl Drop for Invocation {
     fn drop(&mut self) {
-        self.end(Ending::Failed(Failure::caller_gone()));
+        self.end(Ending::Abandoned);
     }
 }
 
@@ -306,6 +318,7 @@ impl Open {
         match (ending, &mut self.run) {
             (Ending::Success, _) => None,
             (Ending::Failed(failure), _) => Some(failure),
+            (Ending::Abandoned, _) => Some(Failure::caller_gone()),
             (Ending::Canceled(cancellation), run) => {
                 if let Some(run) = run {
                     run.end_canceled(&cancellation).await;
@@ -372,12 +385,18 @@ impl Open {
             context.logs.assign(&run.lease.id, None);
         }
         cancellation.iter().for_each(Cancellation::set_ended);
-        Summary {
+        let summary = Summary {
             duration: closing.duration.unwrap_or_default(),
             bill_duration_ms: closing.bill_ms(),
             memory_bytes: closing.peak_bytes,
             cold: self.run.as_ref().and_then(|run| run.lease.cold()),
+        };
+        if let Some(run) = self.run
+            && self.abandoned
+        {
+            hold_until_released(context, run, (self.chained, self.in_event));
         }
+        summary
     }
 
     fn count(&self, closing: &Closing<'_>) {
@@ -388,4 +407,15 @@ impl Open {
             _ => metering::invocation(&self.call.version, closing.status(), closing.duration),
         }
     }
+}
+
+/// Keeps the lease and the open calls of a run while the server works on its abandoned request: an
+/// instance that looked idle would be frozen in the middle of it, or get a request that waits.
+fn hold_until_released(context: &Context, run: Run, calls: (Option<OpenCall>, Option<OpenCall>)) {
+    let Some(abandoned) = run.in_flight.abandon() else { return };
+    let leaving = context.leaving.clone();
+    context.tasks.spawn(async move {
+        leaving.run_until_cancelled(run.until_released(abandoned)).await;
+        drop((run, calls));
+    });
 }

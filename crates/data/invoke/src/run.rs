@@ -6,12 +6,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use pool::{ExitStatus, Lease};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use types::RunStatus;
 
 use crate::cancellation::Cancellation;
 use crate::failure::Failure;
-use crate::upstream::{Stopped, UpstreamError, UpstreamState};
+use crate::upstream::{Abandoned, InFlight, Stopped, UpstreamError, UpstreamState};
 
 /// A lease while a request runs on it.
 pub(crate) struct Run {
@@ -20,13 +20,14 @@ pub(crate) struct Run {
     /// The instance serves one request at a time: its output is this request's, and it is killed
     /// when this request hangs.
     pub alone: bool,
+    pub in_flight: InFlight,
 }
 
 impl Run {
     /// A run that starts now.
     pub fn new(lease: Lease<UpstreamState>) -> Self {
         let alone = lease.version.spec.max_concurrency(lease.version.function.kind) == 1;
-        Self { lease, started: Instant::now(), alone }
+        Self { lease, started: Instant::now(), alone, in_flight: InFlight::default() }
     }
 
     pub fn deadline(&self) -> Instant {
@@ -75,6 +76,23 @@ impl Run {
             _ = ended => return,
         }
         self.lease.process.ended().await;
+    }
+
+    /// Waits until the server has released an abandoned request, for at most the time limit of the
+    /// run; an instance that serves it alone hangs then, and is killed.
+    pub async fn until_released(&self, abandoned: Abandoned) {
+        let ended = self.lease.process.ended();
+        tokio::select! {
+            biased;
+            // An error is a connection that the server has reset.
+            _ = abandoned.until_released() => {}
+            _ = ended => {}
+            () = sleep_until(self.deadline()) => {
+                if self.alone {
+                    self.lease.kill();
+                }
+            }
+        }
     }
 
     /// Retires an instance that hangs or has ended, so that it gets no further request. One that

@@ -110,6 +110,11 @@ impl Connection {
         polled
     }
 
+    /// Its socket.
+    pub fn socket(&self) -> Socket {
+        self.socket.clone()
+    }
+
     /// Whether neither side has closed it, as far as the kernel knows, and its last response is
     /// complete.
     pub fn is_open(&self) -> bool {

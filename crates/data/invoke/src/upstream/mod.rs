@@ -15,6 +15,7 @@ mod guard;
 mod h2_connection;
 mod head_writer;
 mod idle_connections;
+mod in_flight;
 mod inline_waker;
 #[cfg(test)]
 mod inline_waker_tests;
@@ -33,6 +34,7 @@ pub(crate) use connection::Connection;
 pub(crate) use error::{ResponseError, UpstreamError};
 pub(crate) use guard::{Stopped, guarded};
 pub(crate) use idle_connections::IdleSweep;
+pub(crate) use in_flight::{Abandoned, InFlight};
 pub(crate) use interim::InterimResponses;
 pub(crate) use send::{poll_frame, read_whole, send};
 pub(crate) use send_h2::send_h2;

@@ -17,6 +17,7 @@ use super::connect::connect;
 use super::connection::Connection;
 use super::error::{ResponseError, UpstreamError};
 use super::idle_connections::Taken;
+use super::in_flight::InFlight;
 use super::retry::Retry;
 use super::state::UpstreamState;
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub(crate) async fn send(
     mut request: Request<RequestBody>,
     stamp: Stamp<'_>,
     config: &Config,
+    in_flight: &InFlight,
 ) -> Result<Received, UpstreamError> {
     let mut delivered = None;
     let concurrency = concurrency(instance);
@@ -51,6 +53,7 @@ pub(crate) async fn send(
             continue;
         }
         let retry = Retry::of(&request);
+        in_flight.begin(&connection);
         let failed = match connection.send(request, stamp).await {
             Ok(response) => return Ok((connection, response)),
             Err(failed) => failed,
@@ -67,7 +70,7 @@ pub(crate) async fn send(
             (None, _) => return Err(failed.error.into_upstream(config)),
         }
     }
-    send_over_new(instance, request, stamp, delivered, config).await
+    send_over_new(instance, request, stamp, delivered, config, in_flight).await
 }
 
 /// Sends a request over a new connection. `delivered` is the failure of an earlier connection that
@@ -78,6 +81,7 @@ async fn send_over_new(
     stamp: Stamp<'_>,
     delivered: Option<ResponseError>,
     config: &Config,
+    in_flight: &InFlight,
 ) -> Result<Received, UpstreamError> {
     let mut connections_left = NEW_CONNECTIONS_MAX;
     loop {
@@ -91,6 +95,7 @@ async fn send_over_new(
             }
         };
         connections_left -= 1;
+        in_flight.begin(&new);
         let failed = match received_or_close_idle(instance, new.send(request, stamp), config).await {
             Ok(response) => return Ok((new, response)),
             Err(failed) => failed,

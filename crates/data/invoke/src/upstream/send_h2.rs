@@ -9,18 +9,21 @@ use pool::Instance;
 use super::client;
 use super::connect::open_stream;
 use super::error::{ResponseError, UpstreamError};
+use super::in_flight::InFlight;
 use super::state::UpstreamState;
 use crate::config::Config;
 use crate::framing;
 use crate::headers::Stamp;
 use crate::request_body::RequestBody;
 
-/// Sends a request and waits for the response head.
+/// Sends a request and waits for the response head. An abandoned one ends with a reset of its
+/// stream (RFC 9113, 6.4), so its connection is not recorded.
 pub(crate) async fn send_h2(
     instance: &Instance<UpstreamState>,
     mut request: Request<RequestBody>,
     stamp: Stamp<'_>,
     config: &Config,
+    _: &InFlight,
 ) -> Result<Response<Incoming>, UpstreamError> {
     stamp.insert(request.headers_mut());
     let method = request.method().clone();

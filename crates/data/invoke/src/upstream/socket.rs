@@ -81,6 +81,11 @@ impl Socket {
         Ok(())
     }
 
+    /// A second descriptor of the connection, which no runtime polls yet.
+    pub fn duplicate(&self) -> io::Result<std::net::TcpStream> {
+        Ok(self.0.lock().stream.inner().as_fd().try_clone_to_owned()?.into())
+    }
+
     /// Whether a request can be sent: the server has neither closed the connection nor sent data
     /// without a request. Peeks at the socket, as the runtime may not have polled it yet.
     pub fn is_silent(&self) -> bool {

@@ -120,7 +120,7 @@ mod tests {
         match over.ending(15, 3) {
             Ending::Success => Some(200),
             Ending::Failed(failure) => Some(failure.status.code()),
-            Ending::Broken(_) | Ending::Canceled(_) => None,
+            Ending::Broken(_) | Ending::Canceled(_) | Ending::Abandoned => None,
         }
     }
 

@@ -35,7 +35,9 @@ use crate::headers::Stamp;
 use crate::invocation::{Ending, Invocation};
 use crate::limit::Limit;
 use crate::request_body::RequestBody;
-use crate::upstream::{self, InterimResponses, ResponseError, Socket, UpstreamError, UpstreamState, open_stream};
+use crate::upstream::{
+    self, InFlight, InterimResponses, ResponseError, Socket, UpstreamError, UpstreamState, open_stream,
+};
 use crate::web_request::origin_form;
 use crate::web_response::check_headers;
 use crate::{framing, headers};
@@ -124,6 +126,7 @@ async fn switch(
     mut request: Request<RequestBody>,
     stamp: Stamp<'_>,
     config: &Config,
+    _: &InFlight,
 ) -> Result<Switch, UpstreamError> {
     stamp.insert(request.headers_mut());
     let stream = match open_stream(instance, config.connect_max()).await {

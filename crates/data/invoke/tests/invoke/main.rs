@@ -1,5 +1,6 @@
 //! Invocations through the public handle, over instances that are HTTP servers in the test itself.
 
+mod abandoned;
 mod asynchronous;
 mod cancellation;
 mod event;

@@ -56,6 +56,8 @@ pub struct Server {
     pub freezes: AtomicUsize,
     /// Requests whose connection is dropped without an answer.
     pub drops_left: AtomicUsize,
+    /// New connections are served on when their client has closed its half.
+    pub ignores_disconnects: AtomicBool,
     open: Mutex<Vec<JoinHandle<()>>>,
     stdout: Mutex<std::fs::File>,
 }
@@ -71,6 +73,7 @@ impl Server {
             attempts_lost: AtomicUsize::new(0),
             freezes: AtomicUsize::new(0),
             drops_left: AtomicUsize::new(0),
+            ignores_disconnects: AtomicBool::new(false),
             open: Mutex::default(),
             stdout: Mutex::new(stdout.into()),
         });
@@ -96,9 +99,11 @@ impl Server {
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let mut connection = hyper::server::conn::http1::Builder::new();
+        connection.half_close(self.ignores_disconnects.load(Ordering::SeqCst));
         let service = service_fn(move |request| Arc::clone(&self).answer(request));
         // A connection that is dropped on purpose ends with an error.
-        drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        drop(connection.serve_connection(TokioIo::new(stream), service).await);
     }
 
     /// Closes every connection, idle or not, as a restart of the server within the instance would.
@@ -234,6 +239,10 @@ impl Server {
                 Ok(response)
             }
             "/hang" => self.hang().await,
+            "/until-stopped" => {
+                self.fate.stopped.cancelled().await;
+                Ok(text(StatusCode::OK, "late".to_owned()))
+            }
             "/exit" => self.end(1, false).await,
             _ => Ok(text(StatusCode::OK, "hello".to_owned())),
         }

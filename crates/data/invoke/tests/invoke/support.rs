@@ -323,6 +323,20 @@ impl Bench {
         self.call(target(EVENT), call).await.expect("an event function is there")
     }
 
+    /// Sends a request whose caller disconnects before the response.
+    pub async fn abandon(&self, function: Function, path: &str) -> RequestId {
+        let (id, before) = (RequestId::random(), self.requests());
+        tokio::select! {
+            _ = self.get_as(id.clone(), function, path) => panic!("{path} was answered"),
+            () = until("the request has arrived", || self.requests() > before) => {}
+        }
+        id
+    }
+
+    fn requests(&self) -> usize {
+        self.launch.servers.lock().iter().map(|server| server.requests.load(Ordering::SeqCst)).sum()
+    }
+
     pub async fn get(&self, function: Function, path: &str) -> Response<Body> {
         self.get_as(RequestId::random(), function, path).await
     }

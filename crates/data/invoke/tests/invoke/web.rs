@@ -1,7 +1,6 @@
 //! Web functions.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -221,10 +220,10 @@ async fn a_caller_that_goes_away_is_a_499_and_frees_the_instance() {
     let response = bench.get_as(id.clone(), WEB, "/endless").await;
     drop(response);
     assert!(bench.log(&id).await.contains("\"statusCode\":499"));
-    let id = RequestId::random();
-    let waiting = tokio::time::timeout(Duration::from_millis(50), bench.get_as(id.clone(), WEB, "/hang")).await;
-    assert!(waiting.is_err());
+    until("the server has ended the response", || bench.server(0).open() == 0).await;
+    let id = bench.abandon(WEB, "/hang").await;
     assert!(bench.log(&id).await.contains("\"statusCode\":499"));
+    until("the server has dropped the request", || bench.server(0).open() == 0).await;
     assert_eq!(text(bench.get(WEB, "/").await).await, "hello");
     assert_eq!(bench.started(), 1);
 }

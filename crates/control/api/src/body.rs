@@ -1,5 +1,5 @@
-//! Reading the body of a request: as much as its head has earned, memory taken as bytes arrive. A
-//! declared length reserves nothing.
+//! Reads request bodies within limits that depend on the authentication of the head. Memory is
+//! allocated as bytes arrive; a declared length reserves nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use types::{ApiError, ErrorCode};
 
 use crate::config::Config;
 
-/// The unit in which room for bodies is counted, and what a call counts for at least.
+/// Unit of the byte quotas for bodies, and the minimum that a call counts for.
 const HELD_UNIT_BYTES: usize = 64 << 10;
 
-/// Rooms for the bodies of all calls under way.
+/// Byte quotas for the bodies of all calls in flight.
 pub(crate) struct Rooms {
     signed: Room,
     unsigned: Room,
@@ -43,7 +43,7 @@ impl Rooms {
 }
 
 impl Rooms {
-    /// Moves a body whose signature was found right to the others of its kind.
+    /// Charges a body with a verified signature to the quota of signed bodies.
     pub(crate) fn vouch(&self, bytes: usize) -> Result<Held, ApiError> {
         let mut held = self.signed.enter()?;
         self.signed.grow(&mut held, bytes)?;
@@ -57,7 +57,7 @@ impl Room {
         Ok(Held(units))
     }
 
-    /// Takes what `bytes` need beyond what is held already.
+    /// Acquires the units that `bytes` need beyond those of `held`.
     fn grow(&self, held: &mut Held, bytes: usize) -> Result<(), ApiError> {
         let missing = bytes.div_ceil(HELD_UNIT_BYTES).saturating_sub(held.0.num_permits());
         if missing > 0 {
@@ -74,17 +74,17 @@ impl Room {
     }
 }
 
-/// The room that a body takes, until it is dropped.
+/// The units of a body; released on drop.
 pub(crate) struct Held(OwnedSemaphorePermit);
 
-/// How much a request's head vouches for its body.
+/// Authentication of a body by the request's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Vouched {
-    /// The head names a key that exists, and a time that counts.
+    /// The head names an existing key and a time within the clock window.
     ByHead,
     /// The signature is in the body.
     ByItself,
-    /// Nothing of the body is used.
+    /// The body is not used.
     Unused,
 }
 
@@ -112,8 +112,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads a body. One that is too long is read to its end or to a second limit and thrown away: a
-/// client that is cut off while it sends sees a broken connection in place of the error.
+/// Reads a body. One over its limit is discarded up to a second limit: a client that is cut off
+/// while it sends would see a broken connection instead of the error.
 async fn collect(
     mut body: Body,
     vouched: Vouched,
@@ -154,14 +154,14 @@ async fn collect(
     }
 }
 
-/// Throws away what a refused client is sending at this moment, so that it is there to read the
-/// answer. Keeps nothing of it, and waits for nothing that does not come.
+/// Discards what a refused client is still sending, so that the client reads the answer. Buffers
+/// nothing and ends at the first pause.
 pub(crate) async fn discard(parts: &Parts, mut body: Body, rooms: &Rooms, config: &Config) {
-    // A client that asks first sends nothing when it is not told to go on.
+    // A client that sent `Expect` waits for the interim answer before its body.
     if body.is_end_stream() || parts.headers.contains_key(EXPECT) {
         return;
     }
-    // These wait beside unsigned bodies, so that both together are few.
+    // Shares the quota of unsigned bodies, which bounds both together.
     let Ok(_held) = rooms.unsigned.enter() else { return };
     let pause = Duration::from_millis(config.discard_pause_ms_max);
     let read = async {

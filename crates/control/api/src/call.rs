@@ -1,7 +1,7 @@
-//! A call: which action with which parameters, out of a request whose signature was checked.
+//! A call: action and parameters of a request, after verification of its signature.
 //!
-//! Owns the two ways in which a call is written, headers and a body (TC3) or parameters alone
-//! (older signatures). Pure.
+//! Parses both forms of a call: headers and a body (TC3), or parameters alone (older signatures).
+//! Pure.
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -14,7 +14,7 @@ use types::{ApiError, ErrorCode};
 use crate::body::Vouched;
 use crate::params::{Params, Tree, parse_form};
 
-/// Parameters that older signatures carry beside the action's own.
+/// Common parameters of the older signatures; all others are the action's.
 const COMMON: [&str; 11] = [
     "Action",
     "Version",
@@ -29,20 +29,20 @@ const COMMON: [&str; 11] = [
     "RequestClient",
 ];
 
-/// One authentic call.
+/// An authenticated call.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub action: String,
-    /// The host that was called, without a scheme.
+    /// Host and port of the request, without a scheme.
     pub host: String,
     pub params: Params,
 }
 
 impl Call {
-    /// Checks what a request's head says of its signature, before its body is there.
+    /// Checks the head's part of the signature, before the body is read.
     ///
     /// # Errors
-    /// `AuthFailure.…` where nothing that could follow would be taken.
+    /// `AuthFailure.…` when no body could make the request valid.
     pub(crate) fn check_head(parts: &Parts, secrets: &Secrets, clock: Clock) -> Result<Vouched, ApiError> {
         if parts.headers.contains_key(AUTHORIZATION) {
             tc3::check_head(&parts.headers, secrets, clock).map_err(refused)?;
@@ -55,11 +55,11 @@ impl Call {
         }
     }
 
-    /// Checks who sent the request and reads what it calls.
+    /// Authenticates the request and reads its action and parameters.
     ///
     /// # Errors
-    /// `AuthFailure.…` first, so that strangers learn nothing else; then what the common parameters
-    /// lack.
+    /// `AuthFailure.…` first, so that an unauthenticated client gets no other error; then missing
+    /// common parameters.
     pub(crate) fn read(parts: &Parts, body: Bytes, secrets: &Secrets, clock: Clock) -> Result<Self, ApiError> {
         let host = host(parts)?;
         let received = Received { parts, host: &host, body };
@@ -132,7 +132,7 @@ fn flat(pairs: Vec<(String, String)>) -> Result<Params, ApiError> {
     Ok(Params::Flat(Tree::of_pairs(&pairs)?))
 }
 
-/// The host that a client called: the header as it is, which may hold a scheme, or the authority of
+/// The request's host: the unchanged `Host` header, which may contain a scheme, or the authority of
 /// HTTP/2.
 fn host(parts: &Parts) -> Result<String, ApiError> {
     match parts.headers.get(HOST) {

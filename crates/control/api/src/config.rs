@@ -1,4 +1,4 @@
-//! Limits of the API, as the `[api]` table of the configuration has them.
+//! Limits of the API: table `[api]` of the configuration.
 
 use std::time::Duration;
 
@@ -13,41 +13,39 @@ use types::UtcOffset;
 pub struct Config {
     /// Offset from UTC of the times in requests and answers, such as `+08:00`.
     pub utc_offset: UtcOffset,
-    /// How far the time of a signature may be from the server's, in seconds.
+    /// Largest difference between the time of a signature and the server's, in seconds.
     pub clock_window_s: u64,
-    /// Bytes of a request's body.
+    /// Longest body of a request, in bytes.
     pub body_bytes_max: usize,
-    /// Bytes of the body of a request with an older signature (HmacSHA1, HmacSHA256).
+    /// Longest body of a request with an older signature (HmacSHA1, HmacSHA256), in bytes.
     pub v1_body_bytes_max: usize,
-    /// Bytes of the query of a GET.
+    /// Longest query of a GET, in bytes.
     pub query_bytes_max: usize,
-    /// Longest time in which a body must have arrived, in milliseconds.
+    /// Timeout of receiving a body, in milliseconds.
     pub body_wait_ms_max: u64,
-    /// The same for a body whose signature is in it (HmacSHA1, HmacSHA256), which anyone may begin
-    /// to send.
+    /// The same for a body that contains its signature (HmacSHA1, HmacSHA256), which
+    /// unauthenticated clients can send.
     pub unsigned_body_wait_ms_max: u64,
-    /// Bytes of a body over its limit that are read and thrown away, so that the client is there to
-    /// read the answer.
+    /// Bytes of an oversized body that are read and discarded, so that the client reads the answer.
     pub discarded_bytes_max: usize,
-    /// Longest time for which the body of a refused request is read and thrown away, in
-    /// milliseconds.
+    /// Longest time for discarding the body of a refused request, in milliseconds.
     pub discard_ms_max: u64,
     /// Longest pause in such a body, in milliseconds.
     pub discard_pause_ms_max: u64,
-    /// Bytes of the bodies of all calls under way together, as far as they arrived; further calls
-    /// are refused. A call counts for 64 KiB at least, so this bounds their number too.
+    /// Bytes of the received bodies of all calls in flight; further calls are refused. A call
+    /// counts for at least 64 KiB, so this also bounds the number of calls.
     pub held_bytes_max: usize,
-    /// The same for bodies whose signature is in them, until it was checked.
+    /// The same for bodies that contain their signature, until it is verified.
     pub unsigned_held_bytes_max: usize,
-    /// Longest that `Invoke` and `InvokeFunction` wait for an answer, in seconds; the run goes on.
+    /// Longest wait of `Invoke` and `InvokeFunction` for a result, in seconds; the run continues.
     pub invoke_wait_s_max: u64,
-    /// Bytes of all environment variables of a function, names and values.
+    /// Bytes of all environment variables of a function, names and values together.
     pub environment_bytes_max: usize,
-    /// Endpoints of a custom domain.
+    /// Most endpoints of a custom domain.
     pub domain_endpoints_max: usize,
-    /// Rules that rewrite the paths of an endpoint.
+    /// Most path rewrite rules of an endpoint.
     pub endpoint_rewrites_max: usize,
-    /// Entries of a list in one answer.
+    /// Most entries of a list in one answer.
     pub page_len_max: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What handlers work with.
+//! State shared by the handlers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,41 +12,41 @@ use types::{ApiError, Bounds, ErrorCode, EventInvokeConfig, FunctionId, Function
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// Certificates and runtimes of this installation, which the API shows and validates names against.
+/// Properties of this installation that the API shows and validates against.
 #[derive(Debug, Clone, Default)]
 pub struct HostEnvironment {
-    /// Names of the certificates that the gateway has for custom domains.
+    /// Names of the gateway's certificates for custom domains.
     pub certificates: Arc<BTreeSet<String>>,
-    /// Runtime of functions without the tag.
+    /// Runtime of functions without the runtime tag.
     pub runtime: String,
-    /// Other runtimes that the tag may name.
+    /// Other runtimes that the tag may select.
     pub runtimes_allowed: Vec<String>,
     /// The tag that selects a runtime.
     pub runtime_tag: &'static str,
-    /// Where the gateway is called.
+    /// Address of the gateway for callers.
     pub gateway: GatewayAddress,
-    /// The most that one function may ask for.
+    /// Upper limits of one function's settings.
     pub bounds: Bounds,
-    /// What no function reaches, with the setting that says so.
+    /// Ranges that are denied to all functions, each with the setting that denies it.
     pub egress_denied: Arc<[(IpRange, &'static str)]>,
-    /// Why instances have no IPv6; nothing where they have it.
+    /// The reason why instances have no IPv6; `None` if they have it.
     pub ipv6_off: Option<&'static str>,
-    /// What checks the volumes that a function asks for; nothing where there are none.
+    /// Checks the volumes that a function requests; `None` without volumes.
     pub volumes: Option<Arc<dyn CheckMount>>,
 }
 
-/// Whether instances can have a volume. Blocks: its file system may be another machine's.
+/// Checks whether instances can mount a volume. Blocks: the file system may be remote.
 pub trait CheckMount: fmt::Debug + Send + Sync {
-    /// Why they cannot, and what would help.
+    /// Returns an error with the reason and the remedy.
     fn check(&self, mount: &Mount) -> Result<(), String>;
 }
 
-/// Where the gateway is called: what URLs of functions begin with.
+/// Address of the gateway for callers: the base of function URLs.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayAddress {
-    /// Where it listens; `None` where there is no gateway.
+    /// Its listener; `None` without a gateway.
     pub listening: Option<SocketAddr>,
-    /// The setting `gateway.public_url`, without a slash at its end.
+    /// The setting `gateway.public_url`, without a trailing slash.
     pub public_url: Option<String>,
 }
 
@@ -73,7 +73,7 @@ impl HostEnvironment {
     }
 }
 
-/// Everything below the API.
+/// The components that handlers use.
 pub(crate) struct Context {
     pub store: store::Store,
     pub logs: logs::Logs,
@@ -87,13 +87,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A Unix time in milliseconds as answers write it.
+    /// Formats a Unix time in milliseconds as answers do.
     pub fn local_time(&self, unix_ms: i64) -> String {
         self.config.utc_offset.format(unix_ms)
     }
 
-    /// Refuses a namespace that is not there, by the catalog: reading what runs must not wait for
-    /// the database.
+    /// Refuses a namespace that is not in the catalog: queries of runs must not wait for the
+    /// database.
     pub fn require_namespace(&self, namespace: &Namespace) -> Result<(), Failure> {
         if self.store.catalog().load().namespaces.contains(namespace) {
             return Ok(());
@@ -101,26 +101,26 @@ impl Context {
         Err(store::Error::NamespaceNotFound { namespace: namespace.clone() }.into())
     }
 
-    /// The id of a function, by the catalog.
+    /// The id of a function in the catalog.
     pub fn function_id(&self, key: &FunctionKey) -> Result<FunctionId, Failure> {
         self.require_namespace(&key.namespace)?;
         let id = self.store.catalog().load().functions.get(key).map(|function| function.record.id.clone());
         id.ok_or_else(|| store::Error::FunctionNotFound { key: key.clone() }.into())
     }
 
-    /// How events of a function are retried and given up, by the catalog.
+    /// Retries and maximum age of a function's events, from the catalog.
     pub fn event_invoke(&self, key: &FunctionKey) -> EventInvokeConfig {
         let catalog = self.store.catalog().load_full();
         catalog.functions.get(key).map(|function| function.event_invoke).unwrap_or_default()
     }
 
-    /// Refuses a function that is not there, by the catalog.
+    /// Refuses a function that is not in the catalog.
     pub fn require_function(&self, key: &FunctionKey) -> Result<(), Failure> {
         self.function_id(key).map(drop)
     }
 }
 
-/// The server's time, Unix milliseconds.
+/// The server's time in Unix milliseconds.
 pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -1,5 +1,5 @@
-//! The form of every answer (contract 1.4): HTTP 200, `application/json`, and one object
-//! `Response`. Pure.
+//! Format of every answer (contract 1.4): HTTP 200, `application/json`, and one object `Response`.
+//! Pure.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use types::{ApiError, RequestId};
 pub(crate) struct Answer(Map<String, Value>);
 
 impl Answer {
-    /// An answer that says nothing but that it worked.
+    /// A successful answer without fields.
     pub(crate) fn empty() -> Self {
         Self::default()
     }
@@ -40,7 +40,7 @@ pub(crate) fn respond(outcome: Result<Answer, ApiError>, request_id: &RequestId)
     fields.insert("RequestId".to_owned(), request_id.as_str().into());
     let body = Value::Object(Map::from_iter([("Response".to_owned(), Value::Object(fields))]));
     let mut response = Response::new(Body::from(body.to_string()));
-    // Exactly this text: behind a charset the Python SDK and tccli do not look for errors.
+    // No charset parameter: with one the Python SDK and tccli do not look for errors.
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -1,13 +1,13 @@
-//! Why a call failed: what its client may know, and what goes to the platform log alone.
+//! Errors of calls: the client's part, and the part that only the platform log gets.
 //!
-//! Owns which code an error of the parts below becomes.
+//! Maps errors of the components below to API error codes.
 
 use types::{ApiError, ErrorCode, error_chain};
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Something that the client or the operator can correct.
+    /// An error that the client or the operator can correct.
     #[error(transparent)]
     Client(#[from] ApiError),
     /// An internal error; its causes go to the platform log.
@@ -15,12 +15,12 @@ pub(crate) enum Failure {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The codes of one action for what the store refuses.
+/// Error codes of one action for refusals of the store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreCodes {
     /// The function's state forbids it.
     pub wrong_status: ErrorCode,
-    /// The function's name is taken.
+    /// The function's name is in use.
     pub function_exists: ErrorCode,
     /// The function has no such version.
     pub version_not_found: ErrorCode,
@@ -132,7 +132,7 @@ impl From<types::catalog::Lookup> for Failure {
 }
 
 impl Failure {
-    /// The error that the client gets; the causes are logged here, once, with the id of the call.
+    /// Converts to the client's error, and logs the causes once, with the id of the call.
     pub(crate) fn into_client_error(self, action: &str, request_id: &types::RequestId) -> ApiError {
         match self {
             Self::Client(error) => error,

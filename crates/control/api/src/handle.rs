@@ -1,4 +1,4 @@
-//! The public face: the API as a router.
+//! The public handle: the API as a router.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::config::Config;
 use crate::context::{Context, HostEnvironment, Installation};
 use crate::server::{self, Server};
 
-/// The cloud API over the parts below; cheap to clone.
+/// The cloud API; cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Server>);
 
-/// The parts below the API.
+/// The components below the API.
 pub struct Parts {
     /// Functions, versions, namespaces.
     pub store: store::Store,
@@ -31,7 +31,7 @@ pub struct Parts {
 }
 
 impl Api {
-    /// An API over these parts.
+    /// Creates an API over these components.
     pub fn new(
         parts: Parts,
         secrets: Secrets,
@@ -45,7 +45,8 @@ impl Api {
         Self(Arc::new(Server { context, secrets, rooms }))
     }
 
-    /// Serves `/` and [`EXTENSIONS_PATH`], every method. Other paths are free for others.
+    /// Routes `/` and [`EXTENSIONS_PATH`], with every method. Other paths are left to other
+    /// routers.
     pub fn router(&self) -> Router {
         let router = Router::new().route("/", any(server::serve));
         router.route(EXTENSIONS_PATH, any(server::serve_extension)).with_state(Arc::clone(&self.0))

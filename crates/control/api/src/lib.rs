@@ -1,15 +1,14 @@
-//! The cloud API 3.0 (product `scf`, version 2018-04-16): what the official SDKs and command-line
-//! client speak.
+//! The cloud API 3.0 (product `scf`, version 2018-04-16), as called by the official SDKs and the
+//! command-line client.
 //!
-//! Owns the way from an HTTP request to an answer: signature, parameters, one handler for each
-//! action, and the text of every error that a client sees. Handlers write to the store; `deploy`
-//! prepares what they ask for. Beside it stands the registries' administrative endpoint
-//! (`registries_admin`).
+//! Owns the path of an HTTP request to its answer: signature, parameters, one handler per action,
+//! and the text of every client error. Handlers write to the store; `deploy` prepares the requested
+//! state. The registries' administrative endpoint (`registries_admin`) is here too.
 //!
 //! ```text
 //! HTTP ─> server ─> signature ─> params ─> actions ─> store | invoke | logs
-//!            ^                               │ validate: what a request asks for, or what is wrong with it
-//!            └────────── envelope <──────────┘ render:   what the answer says
+//!            ^                               │ validate: request fields to typed values
+//!            └────────── envelope <──────────┘ render:   records to answers
 //! ```
 //! Pure, and tested as tables: `params`, `validate`, `render`, and the crate `signature`.
 #![forbid(unsafe_code)]

@@ -18,20 +18,20 @@ use jiff::Timestamp;
 use signature::{Clock, Rejection, Secrets, tc3};
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
 
-/// Carries out a command.
+/// Executes a command.
 pub type Run = Arc<dyn Fn(Command) -> BoxFuture<'static, Result<Reply, Refused>> + Send + Sync>;
 
-/// What the endpoint is made of.
+/// Settings of the endpoint.
 pub struct Endpoint {
-    /// Carries out the commands.
+    /// Executes the commands.
     pub run: Run,
-    /// The key pair that signs them.
+    /// Key pair of the signatures.
     pub secrets: Secrets,
     /// Largest difference between the clocks of client and server, in seconds.
     pub clock_window_s: u64,
-    /// Bytes of a request's body at most.
+    /// Longest body of a request, in bytes.
     pub body_bytes_max: usize,
-    /// Time within which it must have arrived.
+    /// Timeout of receiving the body.
     pub body_timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ fn unauthorized(rejection: Rejection) -> Refused {
 
 impl Endpoint {
     async fn answer(&self, parts: &Parts, body: Body) -> Result<Reply, Refused> {
-        // The body is read only of requests whose head names the key pair.
+        // Bodies are read only if the head names the key pair.
         tc3::check_head(&parts.headers, &self.secrets, self.clock()).map_err(unauthorized)?;
         if parts.headers.get("x-tc-action").is_none_or(|action| action != ACTION) {
             return Err(refused(StatusCode::BAD_REQUEST, format!("the request is not for the action {ACTION}")));

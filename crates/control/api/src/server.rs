@@ -1,4 +1,4 @@
-//! One HTTP request to one answer. Checks in this order: method, head of the signature, room, size,
+//! Handles one HTTP request. Order of checks: method, head of the signature, byte quota, size,
 //! signature, version, action.
 
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::envelope::{Answer, respond};
 
-/// What answers share.
+/// State shared by requests.
 pub(crate) struct Server {
     pub context: Context,
     pub secrets: Secrets,
-    /// Room for the bodies of calls under way.
+    /// Byte quotas for the bodies of calls in flight.
     pub rooms: Rooms,
 }
 
-/// Answers one request for an action of the cloud API.
+/// Handles a request for an action of the cloud API.
 pub(crate) async fn serve(State(server): State<Arc<Server>>, request: Request) -> Response {
     answer_with(&server, request, actions::find).await
 }
 
-/// Answers one request for an action that the cloud API does not have.
+/// Handles a request for an extension.
 pub(crate) async fn serve_extension(State(server): State<Arc<Server>>, request: Request) -> Response {
     answer_with(&server, request, actions::find_extension).await
 }
@@ -74,7 +74,7 @@ async fn answer(
     };
     let chain_depth = invoke::chain_depth(&parts.headers)
         .map_err(|error| ApiError::new(ErrorCode::INVALID_VALUE, error.to_string()))?;
-    // Held until the call has ended: what was parsed from the body is about as large.
+    // Held until the end of the call: the parsed parameters are about as large as the body.
     let (body, mut held) = body::read(body, vouched, &server.rooms, config).await?;
     let bytes = body.len();
     let call = Call::read(parts, body, &server.secrets, clock(config))?;

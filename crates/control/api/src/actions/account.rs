@@ -1,4 +1,4 @@
-//! `GetAccount`: what is used, and the limits in force.
+//! `GetAccount`: current usage and effective limits.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::envelope::Answer;
 use crate::params::Params;
 
-/// Saved test events of a function (contract 3), told although there are none yet; so are the next
-/// two.
+/// Saved test events of a function (contract 3). Reported although there are no test events yet; so
+/// are the next two limits.
 const TEST_EVENTS_MAX: u32 = 20;
 /// Retries of an asynchronous event.
 const RETRIES_MAX: u32 = 2;

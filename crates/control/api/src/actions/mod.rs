@@ -1,7 +1,7 @@
-//! Every action of the API and what answers it: a handler, or the words that say why there is none.
+//! Every action of the API with its handler, or the reason why it has none.
 //!
-//! Handlers are thin: `validate` reads what is asked for, the store, the invoker or the logs do it,
-//! `render` says what came of it.
+//! Handlers are thin: `validate` parses the request, the store, the invoker or the logs execute it,
+//! `render` builds the answer.
 
 mod account;
 mod aliases;
@@ -28,14 +28,14 @@ pub(crate) type Outcome = Result<Answer, Failure>;
 /// A handler with its future boxed, so that all fit in one table.
 type Run = for<'a> fn(&'a Context, Params, Caller) -> BoxFuture<'a, Outcome>;
 
-/// What handlers need of a call beside its parameters.
+/// Properties of a call that handlers need beside its parameters.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// The id of the call, and of the run where it is one.
+    /// Request id of the call; also the run's id if the call starts one.
     pub id: RequestId,
-    /// The host that was called, with its port.
+    /// Host and port of the request.
     pub host: String,
-    /// Events that have led to the call: none, or one more than the run that made it says.
+    /// Length of the event chain that led to the call: 0, or one more than that of the calling run.
     pub chain_depth: u32,
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct Caller {
 pub(crate) struct Action {
     /// Its name.
     pub name: &'static str,
-    /// What answers it.
+    /// Its handler.
     pub run: Run,
 }
 
-/// The actions that are answered.
+/// Actions with a handler.
 const HANDLED: [Action; 46] = [
     Action { name: "CreateFunction", run: |cx, params, _| Box::pin(functions::create::run(cx, params)) },
     Action { name: "GetFunction", run: |cx, params, caller| Box::pin(functions::get::run(cx, params, caller)) },
@@ -125,8 +125,8 @@ const HANDLED: [Action; 46] = [
     Action { name: "GetAccount", run: |cx, params, _| Box::pin(account::run(cx, params)) },
 ];
 
-/// Actions that the cloud API does not have, at a path of their own: they take nothing from its
-/// names.
+/// Extensions: actions that the cloud API does not have, at a separate path so that names cannot
+/// collide.
 const EXTENSIONS: [Action; 6] = [
     Action { name: "GetLogLines", run: |cx, params, _| Box::pin(invocations::log_lines::run(cx, params)) },
     Action { name: "GetInvocationResult", run: |cx, params, _| Box::pin(invocations::result::run(cx, params)) },
@@ -136,7 +136,7 @@ const EXTENSIONS: [Action; 6] = [
     Action { name: "GetTriggerTimes", run: |cx, params, _| Box::pin(triggers::times(cx, params)) },
 ];
 
-/// Finds an action that the cloud API does not have.
+/// Finds an extension.
 ///
 /// # Errors
 /// `InvalidAction` for all others.
@@ -151,8 +151,8 @@ pub(crate) fn find_extension(name: &str) -> Result<Action, ApiError> {
 /// Finds an action.
 ///
 /// # Errors
-/// `UnsupportedOperation` for one that is not answered here, with what to use in its place;
-/// `InvalidAction` for what is no action of the API.
+/// `UnsupportedOperation` for an action of the cloud API without a handler, with the alternative;
+/// `InvalidAction` for unknown actions.
 pub(crate) fn find(name: &str) -> Result<Action, ApiError> {
     if let Some(action) = HANDLED.iter().find(|action| action.name == name) {
         return Ok(*action);

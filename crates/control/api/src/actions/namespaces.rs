@@ -15,10 +15,10 @@ use crate::envelope::Answer;
 use crate::params::Params;
 use crate::validate::{filled, invalid, paging, quoted, required, scalars};
 
-/// Of every namespace; the cloud's other kinds are those of its other products.
+/// Type of every namespace; the other types of the cloud belong to other products.
 const TYPE: &str = "default";
 
-/// What a list can be ordered by.
+/// Sort keys of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OrderBy {
     Modified,

@@ -1,4 +1,4 @@
-//! The actions of the API that are not answered, each with what serves its purpose here. Pure.
+//! Actions of the API without a handler, each with its alternative. Pure.
 
 const LAYERS: &str = "layers belong to functions made of code packages; put what a layer holds into the image";
 
@@ -11,7 +11,7 @@ const ACTIONS: [(&str, &str); 6] = [
     ("ListLayerVersions", LAYERS),
 ];
 
-/// What to use in place of an action; `None` for what is no such action.
+/// The alternative to an action; `None` for unknown names.
 pub(super) fn instead_of(name: &str) -> Option<&'static str> {
     ACTIONS.iter().find(|(action, _)| *action == name).map(|(_, instead)| *instead)
 }

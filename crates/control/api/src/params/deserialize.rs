@@ -1,5 +1,5 @@
-//! Reads a [`Tree`] as typed data: texts become the numbers, truth values and texts that the reader
-//! wants, and fields with numbers for names become a list where one is wanted. Pure.
+//! Deserializes a [`Tree`]: texts become the requested numbers, booleans and strings; fields with
+//! numeric names become a list where one is requested. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::forward_to_deserialize_any;
 
 use super::tree::Tree;
 
-/// Why a tree is not what its reader wants.
+/// Why a tree does not deserialize.
 #[derive(Debug)]
 pub(super) struct Error(String);
 
@@ -28,7 +28,7 @@ impl de::Error for Error {
     }
 }
 
-/// A place in the tree.
+/// A node of the tree.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'t>(&'t Tree);
 
@@ -50,7 +50,7 @@ impl<'t> Node<'t> {
         text.parse().map_err(|_| Error(format!("{:?} is not {wanted}", shortened(text))))
     }
 
-    /// The items in the order of their numbers.
+    /// The items, ordered by number.
     fn items(self) -> Result<Vec<Node<'t>>, Error> {
         let Tree::Fields(fields) = self.0 else {
             return Err(Error("a list is expected; write its items as Name.0, Name.1, …".to_owned()));
@@ -66,7 +66,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// As much of a client's text as an error repeats.
+/// A client's text, truncated for an error.
 fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

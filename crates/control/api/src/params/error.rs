@@ -1,15 +1,14 @@
-//! The text of an error about one parameter. Pure.
+//! Messages of errors about one parameter. Pure.
 
 use serde_path_to_error::{Path, Segment};
 use types::{ApiError, ErrorCode};
 
-/// As much of a client's text as an error repeats, in characters.
+/// Longest quotation of a client's text in an error, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// An `InvalidParameter` that begins with the field's path, written as the API writes it
-/// (`A.B.0.C`).
+/// An `InvalidParameter` that begins with the field's path in the API's notation (`A.B.0.C`).
 pub(super) fn describe(path: &Path, problem: &str) -> ApiError {
-    // serde_json tells a position in the body too, which says less than the path.
+    // serde_json appends a position in the body, which is less useful than the path.
     let problem = in_words(problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem));
     let segments: Vec<String> = path
         .iter()
@@ -24,15 +23,15 @@ pub(super) fn describe(path: &Path, problem: &str) -> ApiError {
     ApiError::new(ErrorCode::INVALID_PARAMETER, message)
 }
 
-/// Serde's words for a wrong type, `invalid type: sequence, expected struct Code`, in those of the
-/// API.
+/// Translates serde's names of types (`invalid type: sequence, expected struct Code`) into the
+/// API's.
 fn in_words(problem: &str) -> String {
     let Some((found, expected)) = problem.rsplit_once(", expected ") else { return shortened(problem) };
     let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
     let found = match found {
         "sequence" => "a list",
         "map" => "an object",
-        // Serde takes a list for the fields of an object in order, and counts them.
+        // Serde reads a list as the fields of a struct in order, and reports a wrong length.
         found if found.starts_with("invalid length") => "a list",
         found => found,
     };

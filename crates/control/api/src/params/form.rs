@@ -4,8 +4,7 @@
 use percent_encoding::percent_decode;
 use types::{ApiError, ErrorCode};
 
-/// Parameters of one call at most. Nesting costs a name for each level, so this bounds the tree as
-/// well.
+/// Most parameters of one call. Each level of nesting needs a name, so this bounds the tree too.
 const PARAMETERS_MAX: usize = 10_000;
 
 /// The decoded pairs in the order given; a piece without `=` is a name with an empty value.

@@ -1,7 +1,7 @@
-//! The parameters of a call, from the body or the query to a typed request.
+//! Parameters of a call: from the body or the query to a typed request.
 //!
-//! Owns the three forms in which parameters come (JSON, form, query) and the errors that name a
-//! wrong field by its path. Pure.
+//! Parses the three encodings of parameters (JSON, form, query); errors name a field by its path.
+//! Pure.
 
 mod deserialize;
 mod error;
@@ -16,20 +16,20 @@ use error::describe;
 pub(crate) use form::parse as parse_form;
 pub(crate) use tree::Tree;
 
-/// The parameters of one call, not yet read.
+/// Unparsed parameters of one call.
 #[derive(Debug)]
 pub(crate) enum Params {
-    /// A JSON object; no bytes are the empty object.
+    /// A JSON object; an empty body is an empty object.
     Json(Bytes),
-    /// `A.B.0.C=v` pairs, whose values are all texts.
+    /// `A.B.0.C=v` pairs; all values are texts.
     Flat(Tree),
 }
 
 impl Params {
-    /// Reads the request. Fields that it does not know are ignored.
+    /// Deserializes the request. Unknown fields are ignored.
     ///
     /// # Errors
-    /// `InvalidParameter` names the field by its path, what it holds and what it should hold.
+    /// `InvalidParameter` with the field's path, its value and the expected type.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         match self {
             Self::Json(body) if body.iter().all(u8::is_ascii_whitespace) => read_json(b"{}"),

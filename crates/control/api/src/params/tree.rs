@@ -7,8 +7,8 @@ use types::{ApiError, ErrorCode};
 /// Deepest nesting; the API's deepest field has six levels.
 const DEPTH_MAX: usize = 16;
 
-/// A parameter: a text, or something with fields. Whether it is an object or a list is decided by
-/// whoever reads it.
+/// A parameter: a text, or named fields. The type that is deserialized decides between object and
+/// list.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tree {
     /// A value.

@@ -1,4 +1,4 @@
-//! An alias as answers show it (contract 3).
+//! Aliases in answers (contract 3).
 
 use serde::Serialize;
 use types::AliasRecord;
@@ -31,7 +31,7 @@ pub(crate) fn shown(alias: &AliasRecord, offset: UtcOffset) -> Alias {
     }
 }
 
-/// Both lists are there, also when they are empty.
+/// Both lists are present even if empty.
 fn routing_config(additional: Option<&Additional>) -> RoutingConfig {
     let mut config =
         RoutingConfig { additional_version_weights: Some(Vec::new()), addtion_version_matchs: Some(Vec::new()) };

@@ -1,4 +1,4 @@
-//! A function and its versions as answers show them (contract 2.1 and 3).
+//! Functions and versions in answers (contract 2.1 and 3).
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,20 +12,20 @@ use crate::validate::code::RUNTIME;
 use crate::validate::mounts;
 use types::UtcOffset;
 
-/// A version with what is known about it beside its record.
+/// A version with state from outside its record.
 pub(crate) struct Shown<'a> {
     /// The function.
     pub function: &'a FunctionRecord,
     /// The version.
     pub version: &'a VersionRecord,
-    /// How far its preparation has come.
+    /// Progress of its preparation.
     pub progress: Option<&'a str>,
-    /// How times are written.
+    /// Offset of times in answers.
     pub offset: UtcOffset,
 }
 
 impl Shown<'_> {
-    /// A line of a list; `catalog` is what can be called of the function, if anything can.
+    /// An entry of a list; `catalog` is the callable state of the function, if any.
     pub(crate) fn entry(&self, catalog: Option<&CatalogFunction>) -> Function {
         let Self { function, version, .. } = self;
         Function {
@@ -48,7 +48,7 @@ impl Shown<'_> {
         }
     }
 
-    /// Everything, called by `qualifier`.
+    /// All fields, for a request with `qualifier`.
     pub(crate) fn details(&self, qualifier: String, runtime_class: &str, triggers: Vec<Value>) -> GetFunctionAnswer {
         let Self { function, version, .. } = self;
         let spec = &version.desired;
@@ -110,8 +110,7 @@ impl Shown<'_> {
         }
     }
 
-    /// What is served, where that is not what the version's fields say because the last change
-    /// failed.
+    /// The serving configuration, if a failed change makes it differ from the version's fields.
     fn serving(&self) -> Option<ServingSettings> {
         let served = self.version.serving.as_ref().filter(|_| self.version.status == Status::UpdateFailed)?;
         let version = VersionRecord { desired: served.spec.clone(), status: Status::Active, ..self.version.clone() };
@@ -131,7 +130,7 @@ impl Shown<'_> {
         })
     }
 
-    /// While a change is prepared, how far it has come.
+    /// Progress of a change that is being prepared.
     fn status_desc(&self) -> String {
         match self.version.status {
             Status::Creating | Status::Updating => self.progress.unwrap_or_default().to_owned(),
@@ -150,7 +149,7 @@ impl Shown<'_> {
 
     fn image_config(&self) -> ImageConfig {
         let image = &self.version.desired.image;
-        // What is prepared may resolve to something else; only what is served has a digest.
+        // The image being prepared may resolve to another digest; only the serving one is known.
         let settled = matches!(self.version.status, Status::Active | Status::Publishing);
         let served = self.version.serving.as_ref().filter(|_| settled);
         let image_type = match image.image_type {
@@ -188,7 +187,7 @@ impl Shown<'_> {
         self.carried(name).cloned().unwrap_or_else(unset)
     }
 
-    /// A text within an object that is kept with the version.
+    /// A text in a stored API object.
     fn within(&self, name: &str, pointer: &str, unset: &str) -> String {
         let found = self.carried(name).and_then(|object| object.pointer(pointer)).and_then(Value::as_str);
         found.filter(|text| !text.is_empty()).unwrap_or(unset).to_owned()
@@ -209,8 +208,8 @@ impl Shown<'_> {
     }
 }
 
-/// The words as a text that blanks separate; empty when they were given as a list, which a text
-/// cannot hold.
+/// The words as a text separated by blanks; empty for a list, because a text cannot represent all
+/// words.
 fn text(words: Option<&CommandWords>) -> String {
     match words {
         Some(CommandWords::Text(text)) => text.clone(),
@@ -218,7 +217,7 @@ fn text(words: Option<&CommandWords>) -> String {
     }
 }
 
-/// The words as a list; empty when they were given as a text.
+/// The words as a list; empty for a text.
 fn list(words: Option<&CommandWords>) -> Vec<String> {
     match words {
         Some(CommandWords::List(words)) => words.clone(),
@@ -226,7 +225,7 @@ fn list(words: Option<&CommandWords>) -> Vec<String> {
     }
 }
 
-/// The reference as its owner gave it, with the digest that it was resolved to.
+/// The reference in the owner's form, with the digest that it resolved to.
 pub(crate) fn pinned_uri(image: &ImageSpec, digest: &Digest) -> String {
     if image.uri.contains('@') { image.uri.clone() } else { format!("{}@{digest}", image.uri) }
 }

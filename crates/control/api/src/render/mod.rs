@@ -1,4 +1,4 @@
-//! What answers say of the records below: functions, aliases, and runs. Pure.
+//! Converts internal records (functions, aliases, runs) to answers. Pure.
 
 pub(crate) mod alias;
 pub(crate) mod function;

@@ -1,4 +1,4 @@
-//! A run as answers show it: as the result of a call, in the logs, and as a state (contract 3).
+//! Runs in answers: as the result of a call, in the logs, and as a state (contract 3).
 
 use events::{EventStatus, RunState};
 use invoke::EventResult;
@@ -8,10 +8,10 @@ use types::{FunctionKey, InstanceId, RunStatus};
 
 use types::UtcOffset;
 
-/// Bytes of the MB in which `GetRequestStatus` gives memory.
+/// Bytes of a MB in the memory usage of `GetRequestStatus`.
 const MB: f64 = 1_048_576.0;
 
-/// The result of a call; `log` is the end of its log where that was asked for.
+/// Result of a call; `log` is the requested tail of its log.
 pub(crate) fn result(run: EventResult, log: String) -> RunResult {
     RunResult {
         log,
@@ -25,8 +25,8 @@ pub(crate) fn result(run: EventResult, log: String) -> RunResult {
     }
 }
 
-/// The result of an asynchronous event that has ended, without what its run used; `None` when it is
-/// no longer kept.
+/// Result of a finished asynchronous event, without the run's usage; `None` when it is no longer
+/// retained.
 pub(crate) fn event_result(event: EventStatus) -> Option<RunResult> {
     let text = event.result?;
     let status = event.status.unwrap_or(RunStatus::InternalError);
@@ -39,7 +39,7 @@ pub(crate) fn event_result(event: EventStatus) -> Option<RunResult> {
     Some(RunResult { ret_msg, err_msg, invoke_result, ..RunResult::accepted(&event.request_id) })
 }
 
-/// The same with what the run used, where the log has it.
+/// Adds the run's usage, if the log has it.
 pub(crate) fn with_usage(result: RunResult, run: Option<Invocation>) -> RunResult {
     let Some(run) = run else { return result };
     let duration = run.duration_us as f64 / 1000.0;
@@ -65,8 +65,8 @@ pub(crate) fn log(run: Invocation, offset: UtcOffset) -> FunctionLog {
     }
 }
 
-/// What an instance printed outside requests, in the shape of a run that is over; its lines are
-/// added to it.
+/// Output of an instance outside requests, in the form of a finished run; the caller appends the
+/// lines.
 pub(crate) fn instance(function: &FunctionKey, id: &InstanceId, first_ms: i64, offset: UtcOffset) -> FunctionLog {
     FunctionLog {
         function_name: function.name.to_string(),

@@ -1,5 +1,5 @@
-//! Names of aliases, and where they lead: a version, and at most one beside it with a weight or a
-//! rule (contract 4.10).
+//! Names and routes of aliases: a version, and optionally a second one with a weight or a rule
+//! (contract 4.10).
 
 use serde::{Deserialize, Serialize};
 use types::alias::{Additional, HeaderValue, Weight, When};
@@ -7,20 +7,20 @@ use types::{ApiError, ErrorCode, Qualifier, Route, VersionName};
 
 use super::{filled, invalid, quoted, required};
 
-/// What every key of a rule begins with.
+/// Prefix of every rule's key.
 pub(crate) const KEY_PREFIX: &str = "invoke.headers.";
-/// Bytes of a rule's expression at most.
+/// Longest expression of a rule, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 1024;
-/// Bytes of the name of a header at most.
+/// Longest name of a header, in bytes.
 const HEADER_NAME_BYTES_MAX: usize = 256;
 
 /// `RoutingConfig`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct RoutingConfig {
-    /// A share of the calls; at most one entry.
+    /// Routes a share of the calls; at most one entry.
     pub additional_version_weights: Option<Vec<VersionWeight>>,
-    /// Calls with a header (so spelled); at most one entry.
+    /// Routes calls with a header (the API's spelling); at most one entry.
     pub addtion_version_matchs: Option<Vec<VersionMatch>>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct VersionMatch {
     pub expression: Option<String>,
 }
 
-/// The name of an alias that is there.
+/// The name of an existing alias.
 pub(crate) fn name(text: &str) -> Result<&str, ApiError> {
     match text.parse() {
         Ok(Qualifier::Alias(_)) => Ok(text),
@@ -131,8 +131,8 @@ fn is_header_name(text: &str) -> bool {
     text.len() <= HEADER_NAME_BYTES_MAX && http::HeaderName::from_bytes(text.as_bytes()).is_ok()
 }
 
-/// `(a,b)` without its ends, or `[a,b]` with them; `None` for anything else, and for what no
-/// integer is in.
+/// Parses `(a,b)` with excluded bounds or `[a,b]` with included ones; `None` for other texts and
+/// for ranges without an integer.
 fn range(expression: &str) -> Option<HeaderValue> {
     let expression = expression.trim();
     let closed = expression.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -1,4 +1,4 @@
-//! What is asked of asynchronous events.
+//! Requests about asynchronous events.
 
 use events::{InvokeType, RunState};
 use types::limits::{EVENT_RETRIES_MAX, EVENT_TTL_S_MAX, EVENT_TTL_S_MIN};
@@ -10,7 +10,7 @@ use types::UtcOffset;
 
 /// `InvokeRequestId`.
 pub(crate) fn request_id(text: &str) -> Result<RequestId, ApiError> {
-    // Ids are looked up as they are written, in lower case.
+    // Stored ids are in lower case, and lookups compare exactly.
     text.to_ascii_lowercase().parse().map_err(|_| {
         let problem = format!("{} is not the id of an event, which is a UUID", quoted(text));
         invalid(ErrorCode::INVALID_VALUE, "InvokeRequestId", problem)
@@ -39,7 +39,7 @@ fn one_of<T: Copy, const N: usize>(
     })
 }
 
-/// `Orderby`: whether by end instead of start.
+/// `Orderby`: true for the end time, false for the start time.
 pub(crate) fn by_end(given: Option<&str>) -> Result<bool, ApiError> {
     match filled(given) {
         None | Some("StartTime") => Ok(false),
@@ -51,7 +51,7 @@ pub(crate) fn by_end(given: Option<&str>) -> Result<bool, ApiError> {
     }
 }
 
-/// A time interval in Unix milliseconds, its end excluded.
+/// A time interval in Unix milliseconds; the end is excluded.
 pub(crate) fn interval(
     field: &str,
     given: Option<&TimeInterval>,
@@ -73,7 +73,7 @@ pub(crate) fn interval(
     Ok(Some(interval))
 }
 
-/// What an update changes of how events are retried and given up.
+/// An update of a function's retries and maximum event age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConfigChange {
     retries_max: Option<u32>,
@@ -81,7 +81,7 @@ pub(crate) struct ConfigChange {
 }
 
 impl ConfigChange {
-    /// What it leaves out stays.
+    /// Omitted fields are unchanged.
     pub(crate) fn applied_to(self, config: EventInvokeConfig) -> EventInvokeConfig {
         let Self { retries_max, ttl_s } = self;
         EventInvokeConfig {
@@ -119,7 +119,7 @@ pub(crate) fn config(given: &AsyncTriggerConfig) -> Result<ConfigChange, ApiErro
     })
 }
 
-/// `AsyncTriggerConfig` as answers show it.
+/// `AsyncTriggerConfig` in answers.
 pub(crate) fn shown_config(config: EventInvokeConfig) -> AsyncTriggerConfig {
     AsyncTriggerConfig {
         retry_config: Some(vec![RetryConfig { retry_num: Some(config.retries_max.into()) }]),

@@ -1,4 +1,4 @@
-//! `Code`: the image of a function, and the refusal of everything that belongs to code packages.
+//! `Code`: parses the image of a function, and refuses all fields of code packages.
 
 use types::limits::{IMAGE_PORT, JOB_PORT};
 use types::wire::{Code, ImageConfig, LayerVersionSimple};
@@ -6,10 +6,10 @@ use types::{ApiError, ErrorCode, FunctionKind, ImageRef, ImageSpec, ImageType};
 
 use super::{command_line, filled, invalid, quoted, required, scalars};
 
-/// The runtime of every function here.
+/// Runtime of every function on this platform.
 pub(crate) const RUNTIME: &str = "CustomImage";
 
-/// The image that `Code` names.
+/// Parses the image in `Code`.
 pub(crate) fn image(code: Option<&Code>) -> Result<ImageSpec, ApiError> {
     let missing = || ApiError::new(ErrorCode::MISSING_PARAMETER_CODE, "Code: it is required; give Code.ImageConfig");
     let code = code.ok_or_else(missing)?;
@@ -29,7 +29,7 @@ fn package_fields(code: &Code) -> [(&'static str, Option<&str>); 7] {
     ]
 }
 
-/// Refuses fields that hand over a code package.
+/// Refuses fields that contain a code package.
 pub(crate) fn refuse_package(fields: &[(&'static str, Option<&str>)]) -> Result<(), ApiError> {
     match fields.iter().find(|(_, value)| filled(*value).is_some()) {
         None => Ok(()),
@@ -40,7 +40,7 @@ pub(crate) fn refuse_package(fields: &[(&'static str, Option<&str>)]) -> Result<
     }
 }
 
-/// Refuses what only functions made of code packages have.
+/// Refuses settings that only functions with code packages have.
 pub(crate) fn refuse_code_settings(
     runtime: Option<&str>,
     layers: Option<&[LayerVersionSimple]>,
@@ -72,7 +72,7 @@ fn image_config(config: &ImageConfig) -> Result<ImageSpec, ApiError> {
         let problem = "images of type enterprise need the id of their registry, tcr-…";
         return Err(invalid(ErrorCode::INVALID_VALUE_REGISTRY_ID, "Code.ImageConfig.RegistryId", problem));
     }
-    // EntryPoint is the older name of Command.
+    // `EntryPoint` is the older name of `Command`.
     let command = filled(config.command.as_deref()).or(filled(config.entry_point.as_deref()));
     let command = command_line::given("Command", command, config.command_list.as_deref())?;
     let args = command_line::given("Args", filled(config.args.as_deref()), config.args_list.as_deref())?;
@@ -87,7 +87,7 @@ fn image_config(config: &ImageConfig) -> Result<ImageSpec, ApiError> {
     })
 }
 
-/// Refuses a job image in a web function, which needs a server.
+/// Refuses a job image in a web function, which requires a server.
 pub(crate) fn check_kind(image: &ImageSpec, kind: FunctionKind) -> Result<(), ApiError> {
     if image.is_job() && kind == FunctionKind::Http {
         let problem = "a job image (-1) has no server, and this is a web function; make an event function (Type Event)";

@@ -1,16 +1,16 @@
-//! `Command` and `Args` of an image, each as a text that blanks separate or as a list of words
-//! (`CommandList`, `ArgsList`).
+//! `Command` and `Args` of an image: a text separated by blanks, or a list of words (`CommandList`,
+//! `ArgsList`).
 
 use types::{ApiError, CommandWords, ErrorCode};
 
 use super::invalid;
 
-/// Bytes of `Command` or of `Args` at most, and of all words of a list together.
+/// Longest `Command` or `Args`, in bytes; for a list all words together.
 const BYTES_MAX: usize = 4096;
-/// The field whose first word is a program.
+/// Field whose first word is a program.
 const COMMAND: &str = "Command";
 
-/// The words of a field, `Command` or `Args`, given as a text or as a list.
+/// Parses `Command` or `Args`, given as a text or as a list.
 pub(crate) fn given(
     field: &'static str,
     text: Option<&str>,

@@ -1,4 +1,4 @@
-//! Several requests in one instance, and the protocol of web functions.
+//! Concurrency of instances, and protocols of web functions.
 
 use types::limits::MAX_CONCURRENCY_MAX;
 use types::wire::{InstanceConcurrencyConfig, ProtocolParams};
@@ -6,16 +6,16 @@ use types::{ApiError, ConcurrencySpec, ErrorCode, FunctionKind};
 
 use super::{filled, invalid, quoted, sessions};
 
-/// What `Type` may say: any instance with a free place serves a request.
+/// Value of `Type`: any instance with a free slot serves a request.
 const REQUESTS: &str = "Request-Based";
-/// The same: requests of a session go to one instance.
+/// Value of `Type`: one instance serves all requests of a session.
 const SESSIONS: &str = "Session-Based";
-/// The one protocol beside plain HTTP.
+/// The only protocol beside plain HTTP.
 const WEBSOCKET: &str = "WS";
-/// Longest silence on a WebSocket connection, in seconds.
+/// Longest idle timeout of a WebSocket connection, in seconds.
 const IDLE_TIMEOUT_S_MAX: u64 = 1800;
 
-/// `InstanceConcurrencyConfig`; `None` is one request at a time.
+/// `InstanceConcurrencyConfig`; `None` means one request at a time.
 pub(crate) fn instance_concurrency(
     kind: FunctionKind,
     config: &InstanceConcurrencyConfig,
@@ -43,7 +43,7 @@ pub(crate) fn instance_concurrency(
             return Err(invalid(ErrorCode::INVALID_VALUE_CONCURRENCY_CONFIG, &field("Type"), problem));
         }
     };
-    // Sessions limit an instance already.
+    // The number of sessions limits an instance already.
     let default = session.is_some().then(|| u64::from(MAX_CONCURRENCY_MAX));
     let given = super::required(&field("MaxConcurrency"), config.max_concurrency.or(default))?;
     let max_concurrency = u32::try_from(given).ok().filter(|n| (1..=MAX_CONCURRENCY_MAX).contains(n));
@@ -56,7 +56,7 @@ pub(crate) fn instance_concurrency(
     Ok(Some(ConcurrencySpec { max_concurrency, session, as_given }))
 }
 
-/// `ProtocolType`, fixed at creation.
+/// `ProtocolType`; immutable after creation.
 pub(crate) fn protocol(kind: FunctionKind, given: Option<&str>) -> Result<Option<String>, ApiError> {
     let wrong = |problem: String| Err(invalid(ErrorCode::INVALID_VALUE_PROTOCOL_TYPE, "ProtocolType", problem));
     match (filled(given), kind) {
@@ -69,7 +69,7 @@ pub(crate) fn protocol(kind: FunctionKind, given: Option<&str>) -> Result<Option
     }
 }
 
-/// `ProtocolParams`, which must fit the protocol.
+/// `ProtocolParams`; they must match the protocol.
 pub(crate) fn protocol_params(protocol: Option<&str>, params: &ProtocolParams) -> Result<(), ApiError> {
     let Some(ws) = &params.ws_params else { return Ok(()) };
     if protocol != Some(WEBSOCKET) {

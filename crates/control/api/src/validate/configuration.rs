@@ -1,4 +1,4 @@
-//! A version's configuration: the defaults, and what given settings make of one.
+//! Configuration of a version: defaults, and the result of an update.
 
 use serde_json::{Map, Value};
 use types::limits::{INIT_TIMEOUT_S_DEFAULT, MEMORY_MB_DEFAULT, TIMEOUT_S_DEFAULT};
@@ -11,7 +11,7 @@ use crate::context::HostEnvironment;
 /// The contract's object for volumes.
 const CFS: &str = "CfsConfig";
 
-/// The configuration of an image of which nothing else is said.
+/// Default configuration of an image.
 pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
     VersionSpec {
         image,
@@ -26,7 +26,7 @@ pub(crate) fn default_for(image: ImageSpec) -> VersionSpec {
     }
 }
 
-/// What a function is for good, on which its settings depend.
+/// Immutable properties of a function that constrain its settings.
 #[derive(Clone, Copy)]
 pub(crate) struct Fixed<'a> {
     pub kind: FunctionKind,
@@ -40,7 +40,7 @@ impl<'a> From<&'a FunctionRecord> for Fixed<'a> {
     }
 }
 
-/// What is our own, with the volumes that the contract's object asks for.
+/// Applies `Sampan` and the volumes of `CfsConfig`.
 fn with_cfs(
     given: &Given,
     carried: &mut Map<String, Value>,
@@ -51,7 +51,7 @@ fn with_cfs(
     let extras = extras::apply(given.extras.as_ref(), base, bounds)?;
     let Some(cfs) = &given.cfs else { return Ok(extras) };
     let value = serde_json::to_value(cfs).expect("texts always serialize");
-    // An earlier release kept it without acting on it, and tools send it again.
+    // An earlier release stored the object without effect, and tools send it back.
     if carried.get(CFS) == Some(&value) && !cfs.cfs_ins_list.is_empty() {
         return Ok(extras);
     }
@@ -65,7 +65,7 @@ fn with_cfs(
     Ok(Extras { mounts, ..extras })
 }
 
-/// The configuration with what was given in place of what it had; what was not given stays.
+/// Applies the given settings to a configuration; omitted settings are unchanged.
 pub(crate) fn apply(
     given: &Given,
     Fixed { kind, protocol, async_run }: Fixed<'_>,
@@ -79,7 +79,7 @@ pub(crate) fn apply(
     for (name, value) in given.carried()? {
         given::refuse_without_effect(name, &value, carried.get(name))?;
         destinations::check(name, &value)?;
-        // An empty text takes a setting away.
+        // An empty text removes a setting.
         if value == Value::String(String::new()) {
             carried.remove(name);
         } else {
@@ -206,7 +206,7 @@ mod tests {
             ..empty()
         };
         assert!(applied(nothing).is_ok());
-        // What an earlier release stored stays as it is, is accepted again, and can be taken away.
+        // A value stored by an earlier release is kept, accepted again, and removable.
         let mut stored = base();
         stored.carried.insert("VpcConfig".to_owned(), serde_json::to_value(vpc()).expect("serializes"));
         let change = |request: UpdateFunctionConfigurationRequest| {

@@ -1,4 +1,4 @@
-//! `CreateFunction`: from the request to the function that it asks for.
+//! `CreateFunction`: converts the request to a new function.
 
 use store::NewFunction;
 use types::tags::check;
@@ -10,10 +10,10 @@ use super::given::Given;
 use super::{code, concurrency, configuration, filled, invalid, names, quoted, scalars};
 use crate::context::HostEnvironment;
 
-/// Labels of one function at most.
+/// Most tags of one function.
 const TAGS_MAX: usize = 50;
 
-/// The function that a request asks for.
+/// Converts a request to a new function.
 pub(crate) fn new_function(request: CreateFunctionRequest, host: &HostEnvironment) -> Result<NewFunction, ApiError> {
     let namespace = names::namespace("Namespace", request.namespace.as_deref())?;
     let key = names::new_function("FunctionName", request.function_name.as_deref(), namespace)?;
@@ -42,7 +42,7 @@ fn kind(given: Option<&str>) -> Result<FunctionKind, ApiError> {
     }
 }
 
-/// `AsyncRunEnable`: whether every call answers with its id at once.
+/// `AsyncRunEnable`: whether every call returns only its id.
 fn async_run(given: Option<&str>, kind: FunctionKind) -> Result<bool, ApiError> {
     let wanted = scalars::switch("AsyncRunEnable", given, ErrorCode::INVALID_VALUE_ASYNC_RUN_ENABLE)?;
     if wanted && kind == FunctionKind::Http {

@@ -1,4 +1,4 @@
-//! Where the ends of a function's events go. Pure.
+//! Destinations of a function's finished events. Pure.
 
 use events::Destination;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use types::{ApiError, ErrorCode};
 
 use super::invalid;
 
-/// The destination that a setting names; `None` for other settings, and for an empty one.
+/// The destination in a setting; `None` for other settings and for an empty one.
 pub(crate) fn target(name: &str, value: &Value) -> Result<Option<Destination>, ApiError> {
     let text = match name {
         "OnSuccess" | "OnFailure" => value.as_str().unwrap_or_default().to_owned(),
@@ -24,7 +24,7 @@ pub(crate) fn target(name: &str, value: &Value) -> Result<Option<Destination>, A
     text.parse().map(Some).map_err(|error: events::NotADestination| invalid(code, name, error.to_string()))
 }
 
-/// Refuses a setting that names no destination.
+/// Refuses a destination setting that cannot be parsed.
 pub(crate) fn check(name: &str, value: &Value) -> Result<(), ApiError> {
     target(name, value).map(drop)
 }

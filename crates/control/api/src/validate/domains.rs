@@ -1,4 +1,4 @@
-//! Custom domains: the host name, what it is reached by, and where its paths lead (contract 2.8).
+//! Custom domains: host name, protocol and certificate, and targets of paths (contract 2.8).
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::config::Config;
 /// Characters of a host name, and of one of its labels (RFC 1035 section 2.3.4).
 const NAME_LEN_MAX: usize = 253;
 const LABEL_LEN_MAX: usize = 63;
-/// The API's name of the object that is kept for answers alone.
+/// API name of the object that is stored only for answers.
 pub(crate) const WAF: &str = "WafConfig";
-/// How a path is rewritten.
+/// Rewrite type with a wildcard.
 const WILDCARD: &str = "WildcardRules";
 const EXACT: &str = "ExactRules";
 
@@ -55,7 +55,7 @@ pub(crate) struct WafConf {
     pub waf_instance_id: Option<String>,
 }
 
-/// What a request gives of a domain; what is `None` was not given.
+/// Fields of a domain in a request; `None` for omitted ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     pub protocol: Option<String>,
@@ -65,11 +65,11 @@ pub(crate) struct Given {
     pub tags: Option<Vec<Tag>>,
 }
 
-/// What a domain is checked against beside itself.
+/// Limits and certificates that a domain is validated against.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits<'a> {
     pub config: &'a Config,
-    /// Names of the certificates that the gateway has.
+    /// Names of the gateway's certificates.
     pub certificates: &'a BTreeSet<String>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn name(text: Option<&str>) -> Result<String, ApiError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // What ends in a number is an address.
+    // A host with a numeric last label is an address.
     let ends = name.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()));
     if name.len() <= NAME_LEN_MAX && name.contains('.') && ends && name.split('.').all(label) {
         return Ok(name);
@@ -97,7 +97,7 @@ pub(crate) fn name(text: Option<&str>) -> Result<String, ApiError> {
     Err(invalid(ErrorCode::INVALID_VALUE_DOMAIN, "Domain", problem))
 }
 
-/// A domain to be made.
+/// A new domain.
 pub(crate) fn new(name: String, given: &Given, limits: Limits<'_>) -> Result<CustomDomain, ApiError> {
     required("Protocol", filled(given.protocol.as_deref()))?;
     required("EndpointsConfig", given.endpoints.as_ref())?;
@@ -114,7 +114,7 @@ pub(crate) fn new(name: String, given: &Given, limits: Limits<'_>) -> Result<Cus
     changed(&empty, given, limits)
 }
 
-/// The domain with what was given in place of what it had; what was not given stays.
+/// Applies the given fields to a domain; omitted fields are unchanged.
 pub(crate) fn changed(old: &CustomDomain, given: &Given, limits: Limits<'_>) -> Result<CustomDomain, ApiError> {
     let mut domain = old.clone();
     if let Some(text) = filled(given.protocol.as_deref()) {
@@ -150,7 +150,7 @@ fn protocol(text: &str) -> Result<DomainProtocol, ApiError> {
     }
 }
 
-/// The word of the API for a protocol.
+/// The API's name of a protocol.
 pub(crate) fn protocol_word(protocol: DomainProtocol) -> &'static str {
     match protocol {
         DomainProtocol::Http => "HTTP",
@@ -159,7 +159,7 @@ pub(crate) fn protocol_word(protocol: DomainProtocol) -> &'static str {
     }
 }
 
-/// A certificate is there for TLS, and is one that the gateway has.
+/// Refuses TLS without a certificate, and a certificate that the gateway does not have.
 fn check_certificate(domain: &CustomDomain, known: &BTreeSet<String>) -> Result<(), ApiError> {
     const FIELD: &str = "CertConfig.CertificateId";
     match &domain.certificate {
@@ -179,7 +179,7 @@ fn check_certificate(domain: &CustomDomain, known: &BTreeSet<String>) -> Result<
     }
 }
 
-/// There is no such firewall here, and who asks for one must not think that there is.
+/// Refuses to enable the firewall: this platform has none.
 fn firewall(waf: &WafConf) -> Result<(), ApiError> {
     match filled(waf.waf_open.as_deref()) {
         None | Some("CLOSE") => Ok(()),
@@ -254,7 +254,7 @@ fn rewrite(given: &PathRewriteRule, field: &dyn Fn(&str) -> String) -> Result<Pa
     Ok(PathRewrite { path, wildcard, rewrite })
 }
 
-/// The API's shape of an endpoint.
+/// An endpoint in answers.
 pub(crate) fn shown(endpoint: &DomainEndpoint) -> EndpointsConf {
     let rule = |rewrite: &PathRewrite| PathRewriteRule {
         path: Some(rewrite.path.clone()),

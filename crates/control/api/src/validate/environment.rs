@@ -7,16 +7,15 @@ use types::{ApiError, ErrorCode, secret_ref};
 
 use super::{invalid, quoted};
 
-/// Beginnings of names that the platform keeps for itself; the third is how the official document
-/// spells it.
+/// Reserved prefixes of names; the third is the official documentation's spelling.
 const PROTECTED: [&str; 4] = ["SCF_", "QCLOUD_", "TENCENTCLOUD_", "TECENTCLOUD_"];
 
-/// Bytes of a variable's name and value: Linux bounds both with `=` and the final NUL to 32 pages
-/// (execve(2), `MAX_ARG_STRLEN`).
+/// Longest name and value of a variable, in bytes: Linux limits both with `=` and the final NUL to
+/// 32 pages (execve(2), `MAX_ARG_STRLEN`).
 const VARIABLE_BYTES_MAX: usize = 131_070;
 
-/// The variables in the order given.
-/// They and their names have at most `bytes_max` bytes, and each fits what Linux takes.
+/// Validates the variables and keeps their order. Names and values have at most `bytes_max` bytes
+/// together, and each variable is within Linux's limit.
 pub(crate) fn variables(environment: &Environment, bytes_max: usize) -> Result<Vec<(String, String)>, ApiError> {
     let mut seen = HashSet::new();
     for (index, variable) in environment.variables.iter().enumerate() {

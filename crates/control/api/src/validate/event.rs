@@ -1,4 +1,4 @@
-//! The event of a call, and what is asked of its answer.
+//! The event of a call, and options for its answer.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use types::{ApiError, CatalogVersion, ErrorCode};
 use super::aliases::KEY_PREFIX;
 use super::{filled, invalid, quoted};
 
-/// The event when a call names none.
+/// The event of a call without one.
 const EMPTY_EVENT: &str = "{}";
 
-/// The event that a field holds, of at most so many bytes.
+/// Validates the event in a field, of at most `bytes_max` bytes.
 pub(crate) fn payload(field: &str, given: Option<String>, bytes_max: usize) -> Result<Bytes, ApiError> {
     let Some(text) = given.filter(|text| !text.is_empty()) else {
         return Ok(Bytes::from_static(EMPTY_EVENT.as_bytes()));
@@ -29,7 +29,7 @@ pub(crate) fn payload(field: &str, given: Option<String>, bytes_max: usize) -> R
     Ok(Bytes::from(text))
 }
 
-/// Refuses an asynchronous event that its version could not be given.
+/// Refuses an asynchronous event that is too large for its version.
 pub(crate) fn check_size(what: &str, payload: &[u8], version: &CatalogVersion) -> Result<(), ApiError> {
     let (bytes_max, why) = match version.spec.image.is_job() {
         true => (JOB_EVENT_BYTES_MAX, " in a job image, whose instances have it in a variable"),
@@ -42,7 +42,7 @@ pub(crate) fn check_size(what: &str, payload: &[u8], version: &CatalogVersion) -
     Ok(())
 }
 
-/// `LogType`: whether the end of the log is wanted.
+/// `LogType`: whether the answer includes the tail of the log.
 pub(crate) fn wants_tail(given: Option<&str>) -> Result<bool, ApiError> {
     match filled(given) {
         None | Some("None") => Ok(false),
@@ -54,12 +54,12 @@ pub(crate) fn wants_tail(given: Option<&str>) -> Result<bool, ApiError> {
     }
 }
 
-/// Whether a call waits for the end of its run.
+/// Whether a call waits for its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvocationType {
-    /// It does.
+    /// Waits for the result.
     RequestResponse,
-    /// It is answered once the event is durable.
+    /// Is answered as soon as the event is durable.
     Event,
 }
 
@@ -75,8 +75,8 @@ pub(crate) fn invocation_type(given: Option<&str>) -> Result<InvocationType, Api
     }
 }
 
-/// `RoutingKey`, which rules of an alias look at: a JSON object of texts, whose names may begin as
-/// the keys of rules do.
+/// `RoutingKey`, matched by rules of an alias: a JSON object of texts. Names may have the prefix of
+/// rule keys.
 pub(crate) fn routing_key(given: Option<&str>) -> Result<RoutingKey, ApiError> {
     let Some(text) = filled(given) else { return Ok(RoutingKey::default()) };
     let wrong = |problem: String| invalid(ErrorCode::INVALID_VALUE_PARAM, "RoutingKey", problem);

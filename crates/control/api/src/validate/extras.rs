@@ -1,4 +1,4 @@
-//! `Sampan`: settings that the reference's API has no fields for, one function a member.
+//! `Sampan`: settings that the reference's API has no fields for; one validator per member.
 
 use std::ops::RangeInclusive;
 
@@ -8,19 +8,19 @@ use types::{ApiError, Bounds, Egress, ErrorCode, Extras};
 
 use super::{invalid, mounts, secret_files};
 
-/// Least processor time of a function, in thousandths of a core: with less a request is spent
-/// waiting for the next period.
+/// Least CPU of a function, in thousandths of a core: with less a request mostly waits for the next
+/// period of the CPU quota.
 const CPU_MILLI_MIN: u32 = 100;
-/// Fewest open files with which programs start at all.
+/// Fewest open files; programs do not start with fewer.
 const FILES_MIN: u32 = 64;
 /// Fewest processes and threads.
 const PIDS_MIN: u32 = 8;
-/// Least `/tmp` on disk, in MB: a file system has a size of its own.
+/// Smallest `/tmp` on disk, in MB: the file system itself takes space.
 const TMP_MB_MIN: u32 = 16;
-/// Ports of the machine that one function may reach.
+/// Most host ports of one function.
 const HOST_PORTS_MAX: usize = 32;
 
-/// The settings with what was given in place of what they had.
+/// Applies the given settings; omitted members are unchanged.
 pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds) -> Result<Extras, ApiError> {
     let Some(given) = given else { return Ok(base) };
     Ok(Extras {
@@ -36,7 +36,7 @@ pub(crate) fn apply(given: Option<&wire::Extras>, base: Extras, bounds: &Bounds)
     })
 }
 
-/// Refuses settings that do not go together, or with the version's memory.
+/// Refuses settings that conflict with each other or with the version's memory.
 pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiError> {
     if extras.tmp_mb.is_some() && extras.mounts.iter().any(|mount| mount.path == "/tmp") {
         let problem = "a volume is mounted at /tmp; take one of both away";
@@ -54,12 +54,12 @@ pub(crate) fn check_together(extras: &Extras, memory_mb: u32) -> Result<(), ApiE
     }
 }
 
-/// Names below it are the platform's, and one of them is a matter of lists.
+/// Suffix of the platform's own names; egress lists affect only the gateway's.
 const RESERVED: &str = ".sampan.internal";
 const GATEWAY_NAME: &str = "gateway.sampan.internal";
 
-/// Refuses a list with an entry that would have no effect: one that the operator denies, one of a
-/// family that instances do not have, and names of the platform that no list opens.
+/// Refuses egress entries without effect: ranges that the operator denies, address families that
+/// instances do not have, and platform names that egress lists do not control.
 pub(crate) fn check_egress(
     extras: &Extras,
     denied: &[(IpRange, &str)],
@@ -94,7 +94,7 @@ pub(crate) fn check_egress(
     Ok(())
 }
 
-/// The list of what may be reached; an empty one takes it away.
+/// Parses the egress list; an empty one removes it.
 fn egress(given: Option<&[String]>, base: Option<Egress>) -> Result<Option<Egress>, ApiError> {
     match given {
         None => Ok(base),
@@ -129,7 +129,7 @@ fn pids_max(given: Option<i64>, base: Option<u32>, bounds: &Bounds) -> Result<Op
     number("Sampan.PidsMax", "processes", given, base, allowed, "[launcher] pids_per_function_max")
 }
 
-/// Ports among those that the operator allows, in order and each once.
+/// Validates ports against the operator's ranges; sorts and deduplicates them.
 fn host_ports(given: Option<&[i64]>, base: Vec<u16>, bounds: &Bounds) -> Result<Vec<u16>, ApiError> {
     let Some(given) = given else { return Ok(base) };
     let refused = |problem| Err(invalid(ErrorCode::INVALID_VALUE, "Sampan.HostPorts", problem));
@@ -154,7 +154,7 @@ fn not_allowed(port: i64, bounds: &Bounds) -> String {
     format!("port {port} of this machine is not open to functions; add it to [network] host_ports, which {has}")
 }
 
-/// A number that 0 takes away.
+/// Validates a number; 0 removes the setting.
 fn number(
     field: &str,
     unit: &str,
@@ -193,7 +193,7 @@ mod tests {
         let expected = Extras { files_max: Some(4_096), pids_max: Some(64), ..Extras::default() };
         assert_eq!(applied(given, base.clone()), Ok(expected));
         assert_eq!(apply(None, base.clone(), &Bounds::default()), Ok(base.clone()));
-        // What an answer says can be asked for again.
+        // An answer is accepted as a request.
         assert_eq!(applied((&base).into(), Extras { shm_mb: Some(9), ..Extras::default() }), Ok(base));
     }
 
@@ -245,9 +245,10 @@ mod tests {
         let expected = "Sampan.Egress: 169.254.169.254:80 is within 169.254.0.0/16, which no function reaches here \
                         ([network] denied); take it off the list";
         assert_eq!(checked("169.254.169.254:80"), Err(expected.to_owned()));
-        // Of a larger range the rest is reached, and what a name has is known when it is asked for.
+        // A range wider than a denied one still reaches its other addresses; names are resolved at
+        // run time.
         assert!(checked("169.0.0.0/8").is_ok() && checked("169.254.169.254.example.com").is_ok());
-        // No list opens the machine's ports.
+        // Egress lists do not control host ports.
         for name in ["host.sampan.internal", "Host.sampan.internal.:3306", "other.sampan.internal"] {
             assert!(checked(name).is_err_and(|error| error.contains("--host-port")), "{name}");
         }

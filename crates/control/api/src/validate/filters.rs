@@ -1,4 +1,4 @@
-//! `Filters` of `ListFunctions`: which the store answers, and which are looked at here.
+//! `Filters` of `ListFunctions`, split into those that the store evaluates and the rest.
 
 use serde_json::Value;
 use store::{FunctionQuery, ListedFunction};
@@ -8,14 +8,14 @@ use types::{ApiError, ErrorCode, FunctionKind, Status};
 use super::code::RUNTIME;
 use super::{invalid, quoted};
 
-/// Filters of one request at most.
+/// Most filters of one request.
 const FILTERS_MAX: usize = 10;
-/// Values of one filter at most.
+/// Most values of one filter.
 const VALUES_MAX: usize = 20;
-/// Filters on labels are named by the label behind this.
+/// Prefix of filters on tags; the tag's name follows.
 const TAG: &str = "tag-";
 
-/// Where the API objects that are kept with a version hold the fields that filters name.
+/// Filtered fields and their JSON pointers in a version's stored API objects.
 const CARRIED: [(&str, &str); 6] = [
     ("VpcId", "/VpcConfig/VpcId"),
     ("SubnetId", "/VpcConfig/SubnetId"),
@@ -24,24 +24,24 @@ const CARRIED: [(&str, &str); 6] = [
     ("Role", "/Role"),
     ("PublicNetStatus", "/PublicNetConfig/PublicNetStatus"),
 ];
-/// The value of a field that was never set, where that is not the empty text.
+/// Default of `PublicNetStatus`; other unset fields are empty.
 const PUBLIC_NET_DEFAULT: &str = "ENABLE";
 
-/// A condition that the store does not know.
+/// A condition that the store cannot evaluate.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// Nothing matches.
+    /// Matches nothing.
     Never,
-    /// The label has one of the values.
+    /// The tag has one of the values.
     Tag { key: String, values: Vec<String> },
-    /// The field of the API objects kept with the version has one of the values.
+    /// The field of the stored API objects has one of the values.
     Carried { pointer: &'static str, values: Vec<String> },
-    /// A mount of a file system has one of the values in this field.
+    /// A mount has one of the values in this field.
     Mount { field: &'static str, values: Vec<String> },
 }
 
 impl Condition {
-    /// Whether a function meets the condition.
+    /// Whether a function matches the condition.
     pub(crate) fn matches(&self, function: &ListedFunction) -> bool {
         let carried = &function.latest.desired.carried;
         match self {
@@ -67,14 +67,14 @@ impl Condition {
     }
 }
 
-/// `Value::pointer` over the map that is kept with a version.
+/// `Value::pointer` over a version's stored map.
 fn at<'a>(carried: &'a serde_json::Map<String, Value>, pointer: &str) -> Option<&'a Value> {
     let mut steps = pointer.trim_start_matches('/').split('/');
     let first = carried.get(steps.next()?)?;
     steps.try_fold(first, |value, step| value.get(step))
 }
 
-/// Puts the filters into the store's query; the conditions that it does not know come back.
+/// Adds the filters to the store's query; returns the conditions that the store cannot evaluate.
 pub(crate) fn plan(filters: &[Filter], query: &mut FunctionQuery) -> Result<Vec<Condition>, ApiError> {
     if filters.len() > FILTERS_MAX {
         let problem = format!("there are {}; at most {FILTERS_MAX} are allowed", filters.len());
@@ -118,7 +118,7 @@ fn condition(field: &str, filter: &Filter, query: &mut FunctionQuery) -> Result<
             None
         }
         "Runtime" => (!values.iter().any(|value| value == RUNTIME)).then_some(Condition::Never),
-        // Functions have no addresses of their own here.
+        // Functions have no fixed IP addresses on this platform.
         "Eip" => Some(Condition::Never),
         "CfsId" => Some(Condition::Mount { field: "CfsId", values }),
         "CfsMountInsId" => Some(Condition::Mount { field: "MountInsId", values }),
@@ -139,7 +139,7 @@ fn each<T>(field: &str, values: &[String], wanted: &str, parse: fn(&str) -> Opti
     values.iter().enumerate().map(one).collect()
 }
 
-/// Asking for both is asking for any.
+/// Both values together match everything.
 fn only(wanted: Vec<bool>) -> Option<bool> {
     let first = wanted[0];
     wanted.iter().all(|value| *value == first).then_some(first)

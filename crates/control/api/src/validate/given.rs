@@ -1,4 +1,4 @@
-//! What creation and change of a function have in common: the settings that a request gives.
+//! Settings in requests that create or change a function.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,11 +10,11 @@ use types::{ApiError, Bounds, ErrorCode, Mount};
 
 use super::{filled, invalid, mounts, scalars};
 
-/// Settings that nothing acts on, and that somebody who gives them relies on.
+/// Settings without effect on this platform. Accepting them would mislead their users.
 const WITHOUT_EFFECT: [&str; 3] = ["VpcConfig", "ClsLogsetId", "ClsTopicId"];
 
-/// Switches that nothing acts on, where they stand in their setting, as users know them: only
-/// turned off they are accepted.
+/// Switches without effect, with their place in the setting and their name for users. They are
+/// accepted only when off.
 const SWITCHES_WITHOUT_EFFECT: [(&str, &str, &str); 5] = [
     ("IntranetConfig", "/IpFixed", "IntranetConfig.IpFixed"),
     ("PublicNetConfig", "/EipConfig/EipStatus", "PublicNetConfig.EipConfig.EipStatus"),
@@ -23,8 +23,8 @@ const SWITCHES_WITHOUT_EFFECT: [(&str, &str, &str); 5] = [
     ("DnsCache", "", "DnsCache"),
 ];
 
-/// Refuses a setting that would have no effect. An empty one asks for nothing; `stored` is what an
-/// earlier release kept, and tools send again.
+/// Refuses a setting without effect, unless it is empty or equals `stored`, which an earlier
+/// release kept and tools send back.
 pub(crate) fn refuse_without_effect(name: &str, value: &Value, stored: Option<&Value>) -> Result<(), ApiError> {
     if stored == Some(value) {
         return Ok(());
@@ -56,7 +56,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Settings of a version; what is `None` was not given.
+/// Settings of a version in a request; `None` for omitted ones.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     pub description: Option<String>,
@@ -70,14 +70,14 @@ pub(crate) struct Given {
     pub intranet: Option<IntranetConfigIn>,
     pub dns_cache: Option<String>,
     pub extras: Option<Extras>,
-    /// Volumes, as the contract has them.
+    /// Volumes, in the contract's form.
     pub cfs: Option<CfsConfig>,
-    /// Values that are kept as they are, by their API names.
+    /// Values that are stored unchanged, by API name.
     pub kept: Vec<(&'static str, Option<Value>)>,
 }
 
 impl Given {
-    /// The volumes that are given.
+    /// The requested volumes.
     pub(crate) fn mounts(&self, bounds: &Bounds) -> Result<Vec<Mount>, ApiError> {
         let own = self.extras.as_ref().and_then(|extras| extras.mounts.as_deref());
         let own = mounts::listed(own, Vec::new(), bounds)?;
@@ -87,13 +87,12 @@ impl Given {
         Ok(all)
     }
 
-    /// The values that are kept as they are.
+    /// Values that are stored unchanged.
     pub(crate) fn kept(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.kept.iter().filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
-    /// Checks the objects that the platform keeps without acting on them, and lists them by API
-    /// name.
+    /// Validates the API objects that are stored without effect, and lists them by API name.
     pub(crate) fn carried(&self) -> Result<Vec<(&'static str, Value)>, ApiError> {
         const SWITCH: [&str; 2] = ["ENABLE", "DISABLE"];
         let mut carried: Vec<_> = self.kept.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();

@@ -1,7 +1,7 @@
-//! What a request asks for, or which of its fields is wrong and what would be right.
+//! Validation of requests: parses fields, or returns which field is wrong and what is allowed.
 //!
 //! Owns the ranges, defaults and error codes of the contract (section 2). Pure: no store, no clock.
-//! Messages begin with the path of the field, say what it holds, and what it may hold.
+//! Messages begin with the path of the field, and state its value and the allowed values.
 
 pub(crate) mod aliases;
 pub(crate) mod async_events;
@@ -30,7 +30,7 @@ pub(crate) mod triggers;
 
 use types::{ApiError, ErrorCode};
 
-/// Longest piece of a client's text that a message repeats, in characters.
+/// Longest quotation of a client's text in a message, in characters.
 const QUOTED_CHARS_MAX: usize = 100;
 
 /// An error about one field.
@@ -38,7 +38,7 @@ pub(crate) fn invalid(code: ErrorCode, field: &str, problem: impl std::fmt::Disp
     ApiError::new(code, format!("{field}: {problem}"))
 }
 
-/// A client's text as messages repeat it: quoted, and cut when it is long.
+/// A client's text for a message: quoted, and truncated if long.
 pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(QUOTED_CHARS_MAX).collect();
     if shown.len() < text.len() {
@@ -47,12 +47,12 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("{shown:?}")
 }
 
-/// A required field.
+/// Refuses a missing required field.
 pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T, ApiError> {
     value.ok_or_else(|| ApiError::new(ErrorCode::MISSING_PARAMETER, format!("{field}: it is required")))
 }
 
-/// A text that says something; an empty one is as good as none.
+/// A text that is not empty; an empty one counts as omitted.
 pub(crate) fn filled(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
 }

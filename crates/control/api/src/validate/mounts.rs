@@ -1,4 +1,4 @@
-//! `Sampan.Mounts` and `CfsConfig`: the volumes of a version, as our own object and the contract's.
+//! `Sampan.Mounts` and `CfsConfig`: volumes of a version in our form and in the contract's.
 
 use types::mount::{OWNER_DEFAULT, check_together};
 use types::wire::{self, CfsConfig, CfsInsInfo};
@@ -9,15 +9,15 @@ use super::{filled, invalid};
 const OWN: &str = "Sampan.Mounts";
 const CFS: &str = "CfsConfig.CfsInsList";
 
-/// The mounts with those that were given in their place; an empty list takes them away.
+/// The given mounts, or `base` if omitted; an empty list removes all.
 pub(crate) fn listed(given: Option<&[wire::Mount]>, base: Vec<Mount>, bounds: &Bounds) -> Result<Vec<Mount>, ApiError> {
     let Some(given) = given else { return Ok(base) };
     let mounts = given.iter().enumerate().map(|(index, mount)| one(&format!("{OWN}.{index}"), mount, bounds));
     together(OWN, mounts.collect::<Result<_, _>>()?)
 }
 
-/// The same by the contract's object. One that says what a mount of the version has already leaves
-/// it as it is: the contract has no word for read-only.
+/// The mounts of a `CfsConfig`. An entry that equals a present mount keeps its read-only flag,
+/// which the contract cannot express.
 pub(crate) fn of_cfs(given: &CfsConfig, base: &[Mount], bounds: &Bounds) -> Result<Vec<Mount>, ApiError> {
     let mounts = given.cfs_ins_list.iter().enumerate().map(|(index, info)| {
         let mount = of_info(&format!("{CFS}.{index}"), info, bounds)?;
@@ -27,7 +27,7 @@ pub(crate) fn of_cfs(given: &CfsConfig, base: &[Mount], bounds: &Bounds) -> Resu
     together(CFS, mounts.collect::<Result<_, _>>()?)
 }
 
-/// The contract's object for mounts.
+/// Mounts in the contract's form.
 pub(crate) fn to_cfs(mounts: &[Mount]) -> CfsConfig {
     let info = |mount: &Mount| CfsInsInfo {
         user_id: mount.user_id.to_string(),

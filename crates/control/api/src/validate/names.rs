@@ -5,7 +5,7 @@ use types::{ApiError, ErrorCode, FunctionKey, Namespace, Qualifier};
 
 use super::{filled, invalid, required};
 
-/// A namespace; without one it is `default`.
+/// A namespace; `default` if omitted.
 pub(crate) fn namespace(field: &str, text: Option<&str>) -> Result<Namespace, ApiError> {
     match filled(text) {
         None => Ok(Namespace::default_namespace()),
@@ -18,7 +18,7 @@ pub(crate) fn function(name: Option<&str>, space: Option<&str>) -> Result<Functi
     named("FunctionName", name, namespace("Namespace", space)?, ErrorCode::INVALID_VALUE_FUNCTION_NAME)
 }
 
-/// A function by a field of any name; `code` is that of a name that cannot be.
+/// A function named in any field; `code` is the error code of an invalid name.
 pub(crate) fn named(
     field: &str,
     name: Option<&str>,
@@ -29,7 +29,7 @@ pub(crate) fn named(
     Ok(FunctionKey { namespace, name })
 }
 
-/// A function to be made, whose names together have a limit too.
+/// A new function; namespace and name together have a length limit too.
 pub(crate) fn new_function(field: &str, name: Option<&str>, namespace: Namespace) -> Result<FunctionKey, ApiError> {
     let code = ErrorCode::INVALID_VALUE_FUNCTION_NAME;
     let key = named(field, name, namespace, code)?;
@@ -42,7 +42,7 @@ pub(crate) fn new_function(field: &str, name: Option<&str>, namespace: Namespace
     Ok(key)
 }
 
-/// A version or alias; without one it is `default`.
+/// A version or alias; `default` if omitted.
 pub(crate) fn qualifier(text: Option<&str>, default: Qualifier) -> Result<Qualifier, ApiError> {
     match filled(text) {
         None => Ok(default),
@@ -50,7 +50,7 @@ pub(crate) fn qualifier(text: Option<&str>, default: Qualifier) -> Result<Qualif
     }
 }
 
-/// The alias that every function has.
+/// The alias `$DEFAULT`, which every function has.
 pub(crate) fn default_alias() -> Qualifier {
     Qualifier::Alias(Qualifier::DEFAULT_ALIAS.into())
 }

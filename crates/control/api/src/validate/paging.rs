@@ -1,23 +1,23 @@
-//! Which part of a list is asked for, and in which order.
+//! Paging and sort order of lists.
 
 use types::{ApiError, ErrorCode};
 
 use super::{filled, invalid, quoted};
 
-/// Entries of a page when nothing is said.
+/// Default page length.
 const LIMIT_DEFAULT: u32 = 20;
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// Entries to leave out at the beginning.
+    /// Number of entries to skip.
     pub offset: u32,
-    /// Entries to answer with at most.
+    /// Maximum number of entries.
     pub limit: u32,
 }
 
 impl Page {
-    /// Cuts the page out of a whole list.
+    /// Cuts the page out of a complete list.
     pub(crate) fn cut<T>(self, list: impl IntoIterator<Item = T>) -> Vec<T> {
         list.into_iter().skip(self.offset as usize).take(self.limit as usize).collect()
     }
@@ -37,7 +37,7 @@ pub(crate) fn page(offset: Option<i64>, limit: Option<i64>, limit_max: u32) -> R
     Ok(Page { offset, limit })
 }
 
-/// A number that comes as a text.
+/// Parses a number given as a string.
 pub(crate) fn number(field: &str, given: Option<&str>) -> Result<Option<i64>, ApiError> {
     let Some(text) = given else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
@@ -46,7 +46,7 @@ pub(crate) fn number(field: &str, given: Option<&str>) -> Result<Option<i64>, Ap
     })
 }
 
-/// `Order`: whether the largest or latest comes first; without one, it does.
+/// `Order`: true for descending, which is the default.
 pub(crate) fn descending(given: Option<&str>) -> Result<bool, ApiError> {
     match filled(given) {
         None => Ok(true),
@@ -59,7 +59,7 @@ pub(crate) fn descending(given: Option<&str>) -> Result<bool, ApiError> {
     }
 }
 
-/// What a list is ordered by: one of the words of `choices`, the first without one.
+/// The sort key: one of `choices`, by default the first.
 pub(crate) fn order_by<T: Copy>(field: &str, given: Option<&str>, choices: &[(&str, T)]) -> Result<T, ApiError> {
     let Some(text) = filled(given) else { return Ok(choices[0].1) };
     choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice).ok_or_else(|| {

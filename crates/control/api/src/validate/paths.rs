@@ -1,13 +1,13 @@
-//! Paths of custom domains: patterns that requests are compared with, and what paths become. Pure.
+//! Paths of custom domains: match patterns and rewrite targets. Pure.
 
 use types::{ApiError, ErrorCode};
 
 use super::{filled, invalid, quoted, required};
 
-/// Bytes of a path.
+/// Longest path, in bytes.
 const LEN_MAX: usize = 1024;
 
-/// `/`, `/*`, `/a`, `/a/b` or `/a/*`: a `*` is the whole last segment.
+/// `/`, `/*`, `/a`, `/a/b` or `/a/*`: `*` is allowed only as the last segment.
 pub(crate) fn pattern(field: &str, text: Option<&str>) -> Result<String, ApiError> {
     let text = required(field, filled(text))?;
     let fixed = text.strip_suffix("/*").unwrap_or(text);
@@ -20,7 +20,7 @@ pub(crate) fn pattern(field: &str, text: Option<&str>) -> Result<String, ApiErro
     Err(invalid(ErrorCode::INVALID_VALUE, field, problem))
 }
 
-/// What a path becomes; `$` stands for what `*` matched.
+/// Target of a rewrite; `$` is replaced by the text that `*` matched.
 pub(crate) fn replacement(field: &str, text: Option<&str>) -> Result<String, ApiError> {
     let text = required(field, filled(text))?;
     if text.len() <= LEN_MAX && text.starts_with('/') && text.bytes().all(is_plain) {
@@ -31,7 +31,7 @@ pub(crate) fn replacement(field: &str, text: Option<&str>) -> Result<String, Api
     Err(invalid(ErrorCode::INVALID_VALUE, field, problem))
 }
 
-/// What can stand in a path as it is sent (RFC 3986 section 3.3).
+/// Bytes allowed in a path without percent-encoding (RFC 3986 section 3.3).
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte)
 }

@@ -1,5 +1,5 @@
-//! What is to be kept ready of a version: a number, numbers for times, or bounds for as many as the
-//! load needs.
+//! Provisioned concurrency of a version: a fixed number, scheduled numbers, or bounds for
+//! utilisation tracking.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,14 @@ use types::{ApiError, ErrorCode, ProvisionedSpec, ScheduledAction, Tracking};
 
 use super::{filled, invalid, quoted, required};
 
-/// What `ProvisionedType` may say: as many as the number says.
+/// Value of `ProvisionedType`: a fixed number.
 pub(crate) const FIXED: &str = "Default";
-/// The same: as many as keep the use of the instances at a share.
+/// Value of `ProvisionedType`: follows a target utilisation of the instances.
 pub(crate) const TRACKING: &str = "ConcurrencyUtilizationTracking";
-/// Characters of the name of an action.
+/// Longest name of an action, in characters.
 const NAME_CHARS_MAX: usize = 60;
 
-/// The fields as they were given.
+/// Request fields.
 #[derive(Debug, Default)]
 pub(crate) struct Given<'a> {
     pub number: Option<i64>,
@@ -28,7 +28,7 @@ pub(crate) struct Given<'a> {
     pub actions: &'a [GivenAction],
 }
 
-/// An action as it was given.
+/// An action in a request.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct GivenAction {
@@ -38,8 +38,8 @@ pub(crate) struct GivenAction {
     provisioned_type: Option<String>,
 }
 
-/// What shall be kept ready from `set_ms` on, by a local time so many seconds ahead of UTC; nothing
-/// when that is none, ever.
+/// Validates provisioned concurrency in effect from `set_ms` on; schedules use local time,
+/// `utc_offset_s` seconds ahead of UTC. `None` if it never provisions an instance.
 pub(crate) fn spec(given: &Given<'_>, set_ms: i64, utc_offset_s: i32) -> Result<Option<ProvisionedSpec>, ApiError> {
     let tracking = tracking(given)?;
     let number = match (&tracking, given.number) {

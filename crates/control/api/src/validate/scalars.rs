@@ -1,4 +1,4 @@
-//! Single numbers and words of a function's configuration.
+//! Single numbers and strings of a function's configuration.
 
 use types::limits::{
     ASYNC_RUN_TIMEOUT_S_MAX, DESCRIPTION_LEN_MAX, INIT_TIMEOUT_S_MAX, MEMORY_MB_MIN, MEMORY_MB_STEP, TIMEOUT_S_MAX,
@@ -23,7 +23,7 @@ pub(crate) fn memory_mb(given: i64, bounds: &Bounds) -> Result<u32, ApiError> {
     Err(invalid(ErrorCode::INVALID_VALUE_MEMORY_SIZE, "MemorySize", allowed))
 }
 
-/// `Timeout` in seconds, of a function made with `AsyncRunEnable` or without.
+/// `Timeout` in seconds; the maximum depends on `AsyncRunEnable`.
 pub(crate) fn timeout_s(given: i64, async_run: bool) -> Result<u32, ApiError> {
     let max = if async_run { ASYNC_RUN_TIMEOUT_S_MAX } else { TIMEOUT_S_MAX };
     let refused = |error: ApiError| match async_run {
@@ -60,7 +60,7 @@ pub(crate) fn description(given: &str) -> Result<String, ApiError> {
     Ok(given.to_owned())
 }
 
-/// The number of a version that is to be published.
+/// The number of a version to publish.
 pub(crate) fn version_number(given: &str) -> Result<u32, ApiError> {
     let number = given.parse().ok().filter(|number| (1..=VERSION_NUMBER_MAX).contains(number));
     number.filter(|_| !given.starts_with(['0', '+'])).ok_or_else(|| {
@@ -69,7 +69,7 @@ pub(crate) fn version_number(given: &str) -> Result<u32, ApiError> {
     })
 }
 
-/// A switch of the words `TRUE` and `FALSE`; without one it is off.
+/// A switch, `TRUE` or `FALSE`; off by default.
 pub(crate) fn switch(field: &str, given: Option<&str>, code: ErrorCode) -> Result<bool, ApiError> {
     match filled(given) {
         None => Ok(false),
@@ -79,7 +79,7 @@ pub(crate) fn switch(field: &str, given: Option<&str>, code: ErrorCode) -> Resul
     }
 }
 
-/// A field that must hold one of these words.
+/// A field with one of these values.
 pub(crate) fn one_of(field: &str, given: &str, words: &[&str], code: ErrorCode) -> Result<(), ApiError> {
     if words.contains(&given) {
         return Ok(());
@@ -87,7 +87,7 @@ pub(crate) fn one_of(field: &str, given: &str, words: &[&str], code: ErrorCode) 
     Err(invalid(code, field, format!("{} is not allowed; use {}", quoted(given), words.join(" or "))))
 }
 
-/// `Publish`: whether what the update leads to becomes a version as soon as it is active.
+/// `Publish`: whether the update is published as a version as soon as it is active.
 pub(crate) fn publish(given: Option<&str>) -> Result<bool, ApiError> {
     switch("Publish", given, ErrorCode::INVALID_VALUE)
 }

@@ -1,4 +1,4 @@
-//! `Sampan.SecretFiles`: secrets that instances have as files.
+//! `Sampan.SecretFiles`: secrets mounted as files in instances.
 
 use types::secret_file::check_together;
 use types::{ApiError, ErrorCode, SecretFile, wire};
@@ -7,7 +7,7 @@ use super::invalid;
 
 const FIELD: &str = "Sampan.SecretFiles";
 
-/// The files with those that were given in their place; an empty list takes them away.
+/// The given files, or `base` if omitted; an empty list removes all.
 pub(super) fn listed(given: Option<&[wire::SecretFile]>, base: Vec<SecretFile>) -> Result<Vec<SecretFile>, ApiError> {
     let Some(given) = given else { return Ok(base) };
     let refused = |field: &str, problem| invalid(ErrorCode::INVALID_VALUE, field, problem);

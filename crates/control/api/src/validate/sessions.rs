@@ -1,25 +1,25 @@
-//! `SessionConfig`: how a request of a web function names its session, and how long
-//! sessions last.
+//! `SessionConfig`: where a web function's requests have their session key, and how long sessions
+//! last.
 
 use types::wire::SessionConfig;
 use types::{ApiError, ErrorCode, SessionSource, SessionSpec};
 
 use super::{filled, invalid, quoted, required};
 
-/// Characters of a session's name (contract 3).
+/// Length of a session source's name, in characters (contract 3).
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 5..=40;
 /// Most sessions of one instance.
 const PER_INSTANCE_MAX: u64 = 100;
-/// Sessions of one instance, when nothing is said.
+/// Default number of sessions of one instance.
 const PER_INSTANCE: u64 = 1;
-/// Longest life of a session, in seconds: a day.
+/// Longest lifetime of a session, in seconds: a day.
 const TTL_S_MAX: u64 = 86_400;
-/// Life of a session when nothing is said, in seconds.
+/// Default lifetime of a session, in seconds.
 const TTL_S: u64 = 21_600;
-/// Longest silence of a session when nothing is said, in seconds.
+/// Default idle time of a session, in seconds.
 const IDLE_S: u64 = 1800;
 
-/// The configuration of sessions as it is kept.
+/// Converts the API's session configuration.
 pub(super) fn spec(config: Option<&SessionConfig>) -> Result<SessionSpec, ApiError> {
     let field = |name: &str| format!("InstanceConcurrencyConfig.SessionConfig.{name}");
     let wrong =

@@ -1,14 +1,14 @@
-//! The time in which runs are looked for.
+//! Time range of a search for runs.
 
 use types::{ApiError, ErrorCode};
 
 use super::{filled, invalid, quoted};
 use types::UtcOffset;
 
-/// Longest time that one question covers, in milliseconds.
+/// Longest time range of one query, in milliseconds.
 const SPAN_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 
-/// A time, both ends included, in Unix milliseconds.
+/// A time range with both ends included, in Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub start_ms: i64,
@@ -18,14 +18,14 @@ pub(crate) struct Span {
 /// All times.
 pub(crate) const EVER: Span = Span { start_ms: 0, end_ms: i64::MAX };
 
-/// `StartTime` and `EndTime` as given.
+/// `StartTime` and `EndTime` of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenSpan {
     start_ms: Option<i64>,
     end_ms: Option<i64>,
 }
 
-/// Reads both times.
+/// Parses both times.
 pub(crate) fn read(start: Option<&str>, end: Option<&str>, offset: UtcOffset) -> Result<GivenSpan, ApiError> {
     let read = |field: &str, given| {
         let Some(text) = filled(given) else { return Ok(None) };
@@ -34,7 +34,7 @@ pub(crate) fn read(start: Option<&str>, end: Option<&str>, offset: UtcOffset) ->
             invalid(ErrorCode::INVALID_VALUE_DATE_TIME, field, problem)
         })
     };
-    // A time names a whole second.
+    // A time stands for its whole second.
     let end_ms = read("EndTime", end)?.map(|ms| ms + 999);
     Ok(GivenSpan { start_ms: read("StartTime", start)?, end_ms })
 }
@@ -45,8 +45,8 @@ impl GivenSpan {
         self.start_ms.is_none() && self.end_ms.is_none()
     }
 
-    /// The time of a question about logs: one day at most; one that is open ends now, or is a day
-    /// long.
+    /// The range of a log query: at most a day. An omitted start or end is a day from the other;
+    /// without both it is the last day.
     pub(crate) fn of_logs(self, now_ms: i64) -> Result<Span, ApiError> {
         let span = match (self.start_ms, self.end_ms) {
             (Some(start_ms), Some(end_ms)) => Span { start_ms, end_ms },
@@ -56,14 +56,14 @@ impl GivenSpan {
                 Span { start_ms: end_ms.saturating_sub(SPAN_MS_MAX), end_ms }
             }
         };
-        // An end names its whole second, which a day from second to second does not count.
+        // The end covers its whole second, which does not count towards the day.
         if span.end_ms - span.start_ms > SPAN_MS_MAX + 999 {
             return Err(wrong("they are more than one day apart"));
         }
         span.checked()
     }
 
-    /// The time of a question about one run; what is open begins `back_ms` ago, and ends now.
+    /// The range of a query for one run; by default from `back_ms` ago until now.
     pub(crate) fn of_status(self, now_ms: i64, back_ms: i64) -> Result<Span, ApiError> {
         let end_ms = self.end_ms.unwrap_or(i64::MAX);
         let start_ms = self.start_ms.unwrap_or_else(|| now_ms.min(end_ms).saturating_sub(back_ms));

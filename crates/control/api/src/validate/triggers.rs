@@ -1,4 +1,4 @@
-//! Triggers: what they have in common, whatever their type (contract 2.4).
+//! Fields common to triggers of all types (contract 2.4).
 
 use sources::Source;
 use types::wire::Filter;
@@ -6,7 +6,7 @@ use types::{ApiError, ErrorCode, Trigger};
 
 use super::{filled, invalid, quoted, required};
 
-/// `TriggerName`. Names of buckets are among them, so dots are allowed.
+/// `TriggerName`. Dots are allowed, because bucket names contain them.
 pub(crate) fn name(given: Option<&str>, len_max: usize) -> Result<String, ApiError> {
     let text = required("TriggerName", filled(given))?;
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -20,7 +20,7 @@ pub(crate) fn name(given: Option<&str>, len_max: usize) -> Result<String, ApiErr
     Err(invalid(ErrorCode::INVALID_VALUE_TRIGGER_NAME, "TriggerName", problem))
 }
 
-/// `Enable`; `None` when nothing is said.
+/// `Enable`; `None` if omitted.
 pub(crate) fn enable(given: Option<&str>) -> Result<Option<bool>, ApiError> {
     match filled(given) {
         None => Ok(None),
@@ -33,7 +33,7 @@ pub(crate) fn enable(given: Option<&str>) -> Result<Option<bool>, ApiError> {
     }
 }
 
-/// `CustomArgument`, of a type whose events carry it.
+/// `CustomArgument`; only for types whose events carry it.
 pub(crate) fn custom_argument(source: &dyn Source, text: &str, bytes_max: usize) -> Result<String, ApiError> {
     if text.is_empty() || source.has_argument() && text.len() <= bytes_max {
         return Ok(text.to_owned());
@@ -45,11 +45,11 @@ pub(crate) fn custom_argument(source: &dyn Source, text: &str, bytes_max: usize)
     Err(invalid(ErrorCode::INVALID_VALUE_CUSTOM_ARGUMENT, "CustomArgument", problem))
 }
 
-/// Most filters of a list, and values of one.
+/// Most filters of a list, and most values of one filter.
 const FILTERS_MAX: usize = 10;
 const VALUES_MAX: usize = 20;
 
-/// What triggers can be chosen by.
+/// Fields that triggers can be filtered by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Chosen {
     Qualifier,
@@ -57,7 +57,7 @@ pub(crate) enum Chosen {
     Description,
 }
 
-/// `Filters`: what each looks at, and its values.
+/// `Filters`: field and values of each.
 pub(crate) fn filters(given: &[Filter]) -> Result<Vec<(Chosen, &[String])>, ApiError> {
     let wrong = |field: &str, problem: String| invalid(ErrorCode::INVALID_VALUE_FILTERS, field, problem);
     if given.len() > FILTERS_MAX {
@@ -83,7 +83,7 @@ pub(crate) fn filters(given: &[Filter]) -> Result<Vec<(Chosen, &[String])>, ApiE
     Ok(chosen.into_iter().zip(given.iter().map(|filter| filter.values.as_slice())).collect())
 }
 
-/// Whether a trigger has, in each field that is named, one of the values.
+/// Whether a trigger has, in each filtered field, one of the values.
 pub(crate) fn meets_all(trigger: &Trigger, filters: &[(Chosen, &[String])]) -> bool {
     let qualifier = trigger.qualifier.to_string();
     filters.iter().all(|(chosen, values)| {

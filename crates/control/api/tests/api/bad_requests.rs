@@ -1,5 +1,5 @@
-//! Requests that are wrong as HTTP, too large, or wrong in a field: always an answer in the API's
-//! form.
+//! Invalid requests: malformed HTTP, oversized bodies, and invalid fields. Each gets an error in
+//! the API's format.
 
 use api::Config;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Custom domains: made, shown, listed, changed, deleted.
+//! Custom domains: create, get, list, update, delete.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn domains_are_listed_in_order_in_pages_and_by_what_they_have() {
     assert_eq!(names(&platform, json!({})).await, (json!(0), vec![]));
     for name in ["b.example.com", "a.example.com", "c.example.com"] {
         platform.ok("CreateCustomDomain", request(name, json!({}))).await;
-        // Times are of a millisecond; the order of making shows only when they differ.
+        // Times have millisecond resolution; the order shows only if they differ.
         let made_ms = platform.store.catalog().load().domains[name].added_ms;
         while now_ms() <= made_ms {
             tokio::task::yield_now().await;

@@ -21,7 +21,7 @@ async fn status(platform: &Platform, id: &str) -> Value {
     platform.ok("GetAsyncEventStatus", json!({"InvokeRequestId": id})).await["Result"].clone()
 }
 
-/// The status once it is no longer `RUNNING`.
+/// Polls until the status is no longer `RUNNING`.
 async fn ended(platform: &Platform, id: &str) -> Value {
     let ended = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
@@ -116,7 +116,7 @@ async fn an_event_that_waits_or_runs_is_terminated() {
         let request = |function: &str| json!({"FunctionName": function, "InvokeRequestId": id, "GraceShutdown": grace});
         assert_eq!(platform.code("TerminateAsyncEvent", request("other")).await, "ResourceNotFound.AsyncEvent");
         platform.ok("TerminateAsyncEvent", request("hello")).await;
-        // The one that waits may be terminated before its first run.
+        // The waiting one may be terminated before its first run.
         let state = ended(&platform, id).await;
         assert_eq!((&state["Status"], &state["StatusCode"]), (&json!("ABORTED"), &json!(499)), "{state}");
         assert_eq!(platform.code("TerminateAsyncEvent", request("hello")).await, "FailedOperation.AsyncEventStatus");

@@ -1,4 +1,4 @@
-//! A function from its creation to its end.
+//! The lifecycle of a function.
 
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ async fn command_and_args_keep_their_words_as_lists() {
     assert_eq!((&shown["Command"], &shown["CommandList"]), (&json!(""), &json!(["sh", "-c"])));
     assert_eq!((&shown["Args"], &shown["ArgsList"]), (&json!(""), &json!(["echo \"a b\"", ""])));
     platform.finish_preparations().await;
-    // What was read may be written back as it is.
+    // An answer is accepted as a request.
     platform.ok("UpdateFunctionCode", json!({"FunctionName": "hello", "Code": {"ImageConfig": shown}})).await;
     let both = image(json!({"Command": "sh", "CommandList": ["sh"]}));
     assert_eq!(platform.code("UpdateFunctionCode", both).await, "InvalidParameterValue.CommandList");

@@ -1,5 +1,4 @@
-//! Bodies of strangers and of slow callers: what they may hold, and that nobody else waits for
-//! them.
+//! Byte quotas of bodies: unauthenticated and slow clients do not block other calls.
 
 use api::Config;
 use serde_json::json;
@@ -10,7 +9,7 @@ use crate::support::{Platform, SECRET_ID, now_s};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000000";
 
-/// Begins a request and sends what of the body is given.
+/// Begins a request and sends a part of its body.
 async fn begin(platform: &Platform, headers: &str, body: &str) -> TcpStream {
     let mut socket = TcpStream::connect(&platform.host).await.unwrap();
     let text = format!("POST / HTTP/1.1\r\nHost: {}\r\n{headers}\r\n\r\n{body}", platform.host);
@@ -18,7 +17,7 @@ async fn begin(platform: &Platform, headers: &str, body: &str) -> TcpStream {
     socket
 }
 
-/// What a connection is answered until it ends or the answer is whole.
+/// Reads from a connection until the answer contains `with`.
 async fn answered(socket: &mut TcpStream, with: &str) {
     let mut text = String::new();
     while !text.contains(with) {
@@ -29,7 +28,7 @@ async fn answered(socket: &mut TcpStream, with: &str) {
     }
 }
 
-/// Head of a signature by the key of this installation, or of another.
+/// Head of a signed request; `secret_id` may be unknown to this installation.
 fn signed_head(secret_id: &str) -> String {
     let (now, hex) = (jiff::Timestamp::now(), "0".repeat(64));
     let date = now.strftime("%Y-%m-%d");

@@ -1,4 +1,4 @@
-//! Calls of functions, and what is told of them afterwards.
+//! Calls of functions, and their logs and states afterwards.
 
 use api::Config;
 use insta::assert_json_snapshot;

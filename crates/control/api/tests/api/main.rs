@@ -1,6 +1,5 @@
-//! The API over HTTP, in process, on a free port, with a database and logs of its own and instances
-//! that are servers in this process. What deploying would do, the tests do themselves: they end
-//! preparations.
+//! The API over HTTP, in process, on a free port, with its own database and logs. Instances are
+//! servers in this process. The tests end preparations themselves, in place of `deploy`.
 #![allow(clippy::unwrap_used)] // A test stops at the first thing that is not as it should be.
 
 mod bad_requests;

@@ -1,4 +1,4 @@
-//! Namespaces from their creation to their end.
+//! The lifecycle of namespaces.
 
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};

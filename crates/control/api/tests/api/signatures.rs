@@ -1,4 +1,4 @@
-//! Every way in which official clients sign a request, and what happens to one that is not theirs.
+//! All signature forms of official clients, and refusals of invalid ones.
 
 use bytes::Bytes;
 use http::{Request, header};

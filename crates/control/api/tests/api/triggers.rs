@@ -1,4 +1,4 @@
-//! Triggers: made, listed, changed, tried out, deleted.
+//! Triggers: create, list, update, test, delete.
 
 use std::time::Duration;
 
@@ -75,12 +75,13 @@ async fn an_http_trigger_is_answered_with_the_urls_of_its_version() {
     let net = desc(&made["TriggerInfo"])["NetConfig"].clone();
     assert_eq!(net["IntranetUrl"], "http://127.0.0.1:7080/fn/default/hello:1/");
     assert_eq!(net.get("ExtranetUrl"), None, "{net}");
-    // What was read can be written back, and the URLs are not stored.
+    // An answer is accepted as a request, and URLs are not stored.
     let listed = listed(&platform, json!({"Order": "ASC", "OrderBy": "add_time"})).await;
     platform.ok("UpdateTrigger", request("1", &desc(&listed[1]))).await;
     let function = platform.ok("GetFunction", json!({"FunctionName": "hello", "Qualifier": "1"})).await;
     assert_eq!(desc(&function["Triggers"][0])["NetConfig"], net);
-    // With a URL of its own, or leading elsewhere, the address without a qualifier is the alias's.
+    // If `$DEFAULT` has a URL of its own or another route, the path without a qualifier is the
+    // alias's.
     platform.ok("CreateTrigger", request("$DEFAULT", &latest)).await;
     let function = platform.ok("GetFunction", json!({"FunctionName": "hello"})).await;
     let net = desc(&function["Triggers"][0])["NetConfig"].clone();
@@ -125,7 +126,7 @@ async fn triggers_are_listed_in_pages_by_time_and_by_what_they_have() {
     platform.deploy(json!({"FunctionName": "bare"})).await;
     for (fields, code) in [
         (json!({"Filters": [{"Name": "Type", "Values": ["timer"]}]}), "InvalidParameterValue.Filters"),
-        // Also behind one that no trigger fits, and of a function without triggers.
+        // Also after a filter without matches, and for a function without triggers.
         (
             json!({"Filters": [{"Name": "TriggerName", "Values": ["x"]}, {"Name": "Type", "Values": ["timer"]}]}),
             "InvalidParameterValue.Filters",
@@ -168,7 +169,7 @@ async fn what_is_wrong_with_a_trigger_has_its_code() {
     platform.ok("CreateTrigger", of("http", url)).await;
     platform.ok("CreateTrigger", of("webhook", token)).await;
     let table = [
-        // What a type has no use for is not taken as if it had.
+        // Fields that a type does not use are refused.
         (
             "CreateTrigger",
             with(of("http", url), json!({"CustomArgument": "a"})),

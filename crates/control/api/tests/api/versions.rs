@@ -1,4 +1,4 @@
-//! Versions and aliases: published, routed, called, told apart, deleted.
+//! Versions and aliases: publish, route, call, distinguish, delete.
 
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ async fn an_alias_leads_by_weight_or_by_rule() {
     assert_eq!(by_key(r#"{"user": "19"}"#).await, "2");
     assert_eq!(called(&platform, json!({"Qualifier": "prod"})).await, "1");
 
-    // A request that says no rule takes the one that is there away: it says the whole route.
+    // A request without a rule removes the present one: it contains the whole route.
     platform.ok("UpdateAlias", of("prod", json!({"FunctionVersion": "2"}))).await;
     assert_eq!(by_key(r#"{"user": "1"}"#).await, "2");
     let logs = platform.ok("GetFunctionLogs", json!({"FunctionName": "hello", "Qualifier": "prod"})).await;

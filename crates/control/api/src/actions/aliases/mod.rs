@@ -20,7 +20,7 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
     let new = NewAlias {
         key,
-        // The one name with a dollar sign is taken in every function; the store says so.
+        // Every function has the alias `$DEFAULT` already; the store refuses the name.
         name: aliases::name(required("Name", filled(request.name.as_deref()))?)?.to_owned(),
         route: aliases::route(request.function_version.as_deref(), request.routing_config.as_ref())?,
         description: scalars::description(request.description.as_deref().unwrap_or_default())?,
@@ -30,7 +30,7 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// `UpdateAlias`: the request says the whole route, and the description unless it is left out.
+/// `UpdateAlias`: replaces the whole route; an omitted description is unchanged.
 pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
     let request: AliasRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;

@@ -1,5 +1,5 @@
-//! Shapes of the actions on aliases. Every field of a request is optional, so that validation can
-//! say which is missing.
+//! Request and answer types of the actions on aliases. Every request field is optional, so that
+//! validation can name the missing one.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub(super) struct NameRequest {
     pub namespace: Option<String>,
 }
 
-/// `ListAliases`, whose numbers are texts.
+/// `ListAliases`; its numbers are strings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListAliasesRequest {

@@ -1,5 +1,4 @@
-//! Actions on quotas of memory, of a function and of the installation, and on instances that are
-//! kept ready.
+//! Actions on memory quotas of a function and of the installation, and on provisioned concurrency.
 
 pub(super) mod provisioned;
 mod wire;
@@ -14,16 +13,15 @@ use crate::failure::StoreCodes;
 use crate::params::Params;
 use crate::validate::{names, required};
 
-/// `PutReservedConcurrencyConfig`: from now on the function has this much for itself, and no more;
-/// with 0 it is stopped.
+/// `PutReservedConcurrencyConfig`: reserves memory that is also the function's limit; 0 stops the
+/// function.
 pub(super) async fn put_reserved(cx: &Context, params: Params) -> Outcome {
     let request: ReservedRequest = params.read()?;
     let reserved_mb = memory_mb("ReservedConcurrencyMem", request.reserved_concurrency_mem)?;
     reserve(cx, &request, Some(reserved_mb)).await
 }
 
-/// `DeleteReservedConcurrencyConfig`: from now on the function shares what others have not
-/// reserved.
+/// `DeleteReservedConcurrencyConfig`: the function shares the unreserved memory again.
 pub(super) async fn delete_reserved(cx: &Context, params: Params) -> Outcome {
     reserve(cx, &params.read()?, None).await
 }
@@ -60,7 +58,7 @@ fn memory_mb(field: &str, value: Option<i64>) -> Result<u64, ApiError> {
     })
 }
 
-/// Usage has 0 where there is no limit.
+/// Usage reports 0 for no limit.
 fn limit(memory_mb: u64) -> Option<u64> {
     (memory_mb > 0).then_some(memory_mb)
 }

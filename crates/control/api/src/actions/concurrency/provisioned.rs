@@ -1,4 +1,4 @@
-//! Actions on instances of published versions that are kept ready.
+//! Actions on provisioned concurrency: instances of published versions that are kept ready.
 
 use invoke::{ProvisionedState, ProvisionedStatus};
 use types::{ApiError, ErrorCode, FunctionKey, ProvisionedSpec, Qualifier, ScheduledAction, VersionName};
@@ -35,8 +35,7 @@ pub(in crate::actions) async fn put(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// `DeleteProvisionedConcurrencyConfig`: from now on instances of the version come and go with its
-/// requests.
+/// `DeleteProvisionedConcurrencyConfig`: the version's instances follow its requests again.
 pub(in crate::actions) async fn delete(cx: &Context, params: Params) -> Outcome {
     let request: ProvisionedRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
@@ -45,7 +44,7 @@ pub(in crate::actions) async fn delete(cx: &Context, params: Params) -> Outcome 
     Ok(Answer::empty())
 }
 
-/// `GetProvisionedConcurrencyConfig`: of one version or of all that have some.
+/// `GetProvisionedConcurrencyConfig`: one version, or all with provisioned concurrency.
 pub(in crate::actions) async fn get(cx: &Context, params: Params) -> Outcome {
     let request: ProvisionedRequest = params.read()?;
     let key = names::function(request.function_name.as_deref(), request.namespace.as_deref())?;
@@ -68,7 +67,7 @@ pub(in crate::actions) async fn get(cx: &Context, params: Params) -> Outcome {
     }))
 }
 
-/// Only published versions keep what they are.
+/// Only published versions are immutable, so only they can be provisioned.
 fn published(text: &str) -> Result<u32, ApiError> {
     match names::qualifier(Some(text), Qualifier::LATEST)? {
         Qualifier::Version(VersionName::Number(number)) => Ok(number),
@@ -79,8 +78,7 @@ fn published(text: &str) -> Result<u32, ApiError> {
     }
 }
 
-/// How many more instances of this memory size could be kept ready within the quota that the
-/// function is under.
+/// Number of further instances of this memory size that fit into the quota of the function.
 fn unallocated(cx: &Context, key: &FunctionKey, memory_mb: u32) -> u64 {
     let (usage, catalog) = (cx.invoker.usage(), cx.store.catalog().load_full());
     let taken = |of_this: bool| {

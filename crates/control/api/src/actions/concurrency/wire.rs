@@ -1,11 +1,11 @@
-//! Shapes of the actions on quotas. Every field of a request is optional, so that validation can
-//! say which is missing.
+//! Request and answer types of the actions on quotas. Every request field is optional, so that
+//! validation can name the missing one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::validate::provisioned::GivenAction;
 
-/// `PutReservedConcurrencyConfig`, and without the number `GetReservedConcurrencyConfig` and
+/// `PutReservedConcurrencyConfig`; without the number also `GetReservedConcurrencyConfig` and
 /// `DeleteReservedConcurrencyConfig`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,12 +19,12 @@ pub(super) struct ReservedRequest {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ReservedAnswer {
-    /// In MB; null when the function has no quota of its own.
+    /// In MB; null when the function has no reservation.
     pub reserved_mem: Option<u64>,
 }
 
-/// `PutTotalConcurrencyConfig`. A quota is the installation's, whatever namespace the request
-/// names.
+/// `PutTotalConcurrencyConfig`. The quota is the installation's; the request's namespace is
+/// ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TotalRequest {
@@ -32,7 +32,7 @@ pub(super) struct TotalRequest {
     pub namespace: Option<String>,
 }
 
-/// `PutProvisionedConcurrencyConfig`, and without the number `GetProvisionedConcurrencyConfig` and
+/// `PutProvisionedConcurrencyConfig`; without the number also `GetProvisionedConcurrencyConfig` and
 /// `DeleteProvisionedConcurrencyConfig`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -52,24 +52,24 @@ pub(super) struct ProvisionedRequest {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ProvisionedAnswer {
-    /// Instances of the function that could be kept ready beside those that are.
+    /// Number of further instances of the function that could be provisioned.
     pub unallocated_concurrency_num: u64,
     pub allocated: Vec<VersionProvisioned>,
 }
 
-/// What is kept ready of a version.
+/// Provisioned concurrency of a version.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct VersionProvisioned {
     pub qualifier: String,
-    /// Wanted.
+    /// Requested instances.
     pub allocated_provisioned_concurrency_num: u32,
-    /// Of these, ready.
+    /// Ready instances.
     pub available_provisioned_concurrency_num: u32,
     pub status: &'static str,
     pub status_reason: String,
     pub trigger_actions: Vec<TriggerAction>,
-    /// Beside what the reference has: what was put comes back.
+    /// Not in the reference's answer: echoes the fields of the put.
     pub provisioned_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking_target: Option<f64>,
@@ -79,7 +79,7 @@ pub(super) struct VersionProvisioned {
     pub max_capacity: Option<u32>,
 }
 
-/// A number that comes into force at times.
+/// A number of instances that takes effect on a schedule.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TriggerAction {

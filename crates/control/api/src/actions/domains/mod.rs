@@ -15,7 +15,7 @@ use crate::params::Params;
 use crate::validate::domains::{self, Given, Limits};
 use crate::validate::{invalid, paging, quoted};
 
-/// What a list can be ordered by.
+/// Sort keys of a list.
 const ORDERS: [(&str, Time); 2] =
     [("AddTime", |domain: &CustomDomain| domain.added_ms), ("ModTime", |domain: &CustomDomain| domain.modified_ms)];
 type Time = fn(&CustomDomain) -> i64;
@@ -29,7 +29,7 @@ pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// `UpdateCustomDomain`: what is left out stays as it is.
+/// `UpdateCustomDomain`: omitted fields are unchanged.
 pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
     let request: DomainRequest = params.read()?;
     let name = domains::name(request.domain.as_deref())?;
@@ -66,7 +66,7 @@ pub(super) async fn list(cx: &Context, params: Params) -> Outcome {
             matching.push(domain);
         }
     }
-    // Those of one time stay in the order of their names.
+    // The sort is stable: equal times stay in order of name.
     matching.sort_by_key(|domain| if descending { -time(domain) } else { time(domain) });
     let total = matching.len();
     let domains = page.cut(matching).into_iter().map(|domain| DomainInfo::from(domain.as_ref())).collect();
@@ -80,7 +80,7 @@ pub(super) async fn delete(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// Whether a domain has, in each field that is named, one of the values.
+/// Whether a domain has, in each filtered field, one of the values.
 fn meets_all(domain: &CustomDomain, filters: &[Filter]) -> Result<bool, ApiError> {
     for (index, filter) in filters.iter().enumerate() {
         let found: Vec<&str> = match filter.name.as_str() {

@@ -1,5 +1,5 @@
-//! Shapes of the actions on custom domains. Every field of a request is optional, so that
-//! validation can say which is missing.
+//! Request and answer types of the actions on custom domains. Every request field is optional, so
+//! that validation can name the missing one.
 
 use serde::{Deserialize, Serialize};
 use types::CustomDomain;
@@ -7,7 +7,7 @@ use types::wire::{Filter, Tag};
 
 use crate::validate::domains::{self, CertConf, EndpointsConf, Given, WAF, WafConf};
 
-/// `CreateCustomDomain` and `UpdateCustomDomain`, and by its name `GetCustomDomain` and
+/// `CreateCustomDomain` and `UpdateCustomDomain`; with the name alone also `GetCustomDomain` and
 /// `DeleteCustomDomain`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -53,7 +53,7 @@ pub(super) struct ListDomainsAnswer {
     pub domains: Vec<DomainInfo>,
 }
 
-/// `DomainInfo`, which is the answer of `GetCustomDomain` too.
+/// `DomainInfo`; also the answer of `GetCustomDomain`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DomainInfo {

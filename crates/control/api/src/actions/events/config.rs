@@ -1,5 +1,5 @@
-//! `GetFunctionEventInvokeConfig` and `UpdateFunctionEventInvokeConfig`: how events of a function
-//! are retried and given up.
+//! `GetFunctionEventInvokeConfig` and `UpdateFunctionEventInvokeConfig`: retries and maximum age of
+//! a function's events.
 
 use types::wire::{FunctionEventInvokeConfigRequest, GetFunctionEventInvokeConfigAnswer};
 use types::{FunctionKey, Qualifier};

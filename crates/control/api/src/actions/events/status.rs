@@ -1,4 +1,4 @@
-//! `GetAsyncEventStatus`: where one event stands.
+//! `GetAsyncEventStatus`: the state of one event.
 
 use events::RunState;
 use types::wire::{AsyncEventStatus, GetAsyncEventStatusAnswer, GetAsyncEventStatusRequest, Retry};

@@ -1,4 +1,4 @@
-//! `TerminateAsyncEvent`: the end of an event that waits or runs.
+//! `TerminateAsyncEvent`: ends a waiting or running event.
 
 use types::wire::TerminateAsyncEventRequest;
 
@@ -17,7 +17,7 @@ pub(in crate::actions) async fn terminate(cx: &Context, params: Params) -> Outco
     end(cx, &request, Some((function, id))).await
 }
 
-/// The same by the event's id alone: an action of the platform's own.
+/// `TerminateEvent`, an extension: the same by the event's id alone.
 pub(in crate::actions) async fn terminate_by_id(cx: &Context, params: Params) -> Outcome {
     end(cx, &params.read()?, None).await
 }

@@ -1,4 +1,4 @@
-//! `CopyFunction`: another function with the content that this one serves.
+//! `CopyFunction`: creates a function from the serving state of another.
 
 use store::{FunctionWithVersions, NewFunction};
 use types::wire::CopyFunctionRequest;
@@ -41,8 +41,8 @@ fn refuse_other_region(given: Option<&str>, own: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The function to be made: with the image that is served, at its digest, and with the settings
-/// unless only the code is wanted.
+/// The new function: the serving image by digest, and the configuration unless only the code is
+/// requested.
 fn copy(
     source: &FunctionWithVersions,
     target: FunctionKey,

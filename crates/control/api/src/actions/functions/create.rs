@@ -1,4 +1,4 @@
-//! `CreateFunction`: writes the function down; its image is prepared after the answer.
+//! `CreateFunction`: stores the function; its image is prepared after the answer.
 
 use types::wire::CreateFunctionRequest;
 

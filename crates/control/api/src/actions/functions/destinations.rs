@@ -1,4 +1,4 @@
-//! Whether the destinations that a request names are there.
+//! Checks that the destinations in a request exist.
 
 use events::Destination;
 use serde_json::Value;
@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::validate::destinations;
 
-/// Refuses a destination that is the function itself, or is not there. One that is removed later is
-/// found when something is to be delivered.
+/// Refuses a destination that is the function itself or does not exist. A later removal is detected
+/// at delivery.
 pub(super) fn check_targets<'a>(
     cx: &Context,
     of: &FunctionKey,

@@ -36,7 +36,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params, caller: Caller
     Ok(Answer::of(&answer))
 }
 
-/// The version that a qualifier names; of an alias the main one.
+/// The version that a qualifier names; for an alias, its main version.
 fn version<'f>(function: &'f FunctionWithVersions, qualifier: &Qualifier) -> Result<&'f VersionRecord, ApiError> {
     let missing = |code| {
         ApiError::new(code, format!("Qualifier: function {} has no version or alias {qualifier}", function.record.key))

@@ -1,4 +1,4 @@
-//! `ListFunctions`: the functions of a namespace that meet conditions, in order and in pages.
+//! `ListFunctions`: functions of a namespace by condition, order and page.
 
 use store::{FunctionQuery, ListedFunction, OrderBy};
 use types::ApiError;
@@ -13,7 +13,7 @@ use crate::validate::filters::{self, Condition};
 use crate::validate::paging::{self, Page};
 use crate::validate::{filled, names};
 
-/// What a list can be ordered by.
+/// Sort keys of a list.
 const ORDERS: [(&str, OrderBy); 3] =
     [("AddTime", OrderBy::Added), ("ModTime", OrderBy::Modified), ("FunctionName", OrderBy::Name)];
 
@@ -34,8 +34,8 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::of(&ListFunctionsAnswer { functions, total_count }))
 }
 
-/// What to ask the store. With conditions that it does not know all its matches are needed, else
-/// those of the page.
+/// The store's query, and the conditions that the store cannot evaluate. With such conditions the
+/// query selects all matches instead of one page.
 fn query(request: ListFunctionsRequest, page: Page) -> Result<(FunctionQuery, Vec<Condition>), ApiError> {
     let mut query = FunctionQuery::all(names::namespace("Namespace", request.namespace.as_deref())?);
     query.descending = paging::descending(request.order.as_deref())?;

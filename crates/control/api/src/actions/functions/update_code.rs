@@ -1,6 +1,6 @@
-//! `UpdateFunctionCode`: another image, whose tag is resolved anew. Calls get the previous one
-//! until it is prepared. As an extension it takes the fields of `UpdateFunctionConfiguration`, so
-//! that image and settings are one change.
+//! `UpdateFunctionCode`: changes the image and resolves its tag. Calls use the previous image until
+//! the new one is prepared. As an extension it accepts the fields of `UpdateFunctionConfiguration`,
+//! so that image and configuration are one change.
 
 use store::Change;
 use types::wire::{UpdateFunctionCodeRequest, UpdateFunctionConfigurationRequest};

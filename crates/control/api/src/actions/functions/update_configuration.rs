@@ -1,5 +1,5 @@
-//! `UpdateFunctionConfiguration`: other settings for the image that is there; settings left out
-//! stay as they are.
+//! `UpdateFunctionConfiguration`: changes the configuration of the current image; omitted settings
+//! are unchanged.
 
 use store::Change;
 use types::ErrorCode;
@@ -27,7 +27,8 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     destinations::check_targets(cx, &key, given.kept())?;
     volumes::check(cx, given.mounts(&cx.host_environment.bounds)?).await?;
     let host = cx.host_environment.clone();
-    // Within the store's turn, so that of two changes at once neither undoes the other.
+    // The closure runs while other writes wait, so that concurrent updates do not overwrite each
+    // other.
     let change = cx.store.change_latest(&key, move |function, latest| {
         let spec = configuration::apply(&given, function.into(), latest.desired.clone(), &host)?;
         Ok::<_, types::ApiError>(Change { spec, resolve: false, publish })

@@ -1,4 +1,4 @@
-//! Whether instances can have the volumes that a request names.
+//! Checks that instances can mount the volumes in a request.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use types::{ApiError, ErrorCode, Mount};
 
 use crate::context::Context;
 
-/// Longest look at a volume.
+/// Timeout of a volume check.
 const CHECK_MAX: Duration = Duration::from_secs(5);
 
-/// Refuses a volume that instances cannot have; one that is lost later is found when an instance
-/// starts.
+/// Refuses a volume that instances cannot mount. A volume lost later fails the start of an
+/// instance.
 pub(super) async fn check(cx: &Context, mounts: Vec<Mount>) -> Result<(), ApiError> {
     if mounts.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `InvokeArray`, an action of the platform's own: one event of a job image many times, each with
-//! its place in the environment of its instance.
+//! `InvokeArray`, an extension: one event of a job image many times; the environment of each
+//! instance has its array index.
 
 use events::{Address, InvokeType, NewEvent};
 use invoke::RoutingKey;
@@ -24,7 +24,7 @@ struct InvokeArrayRequest {
     qualifier: Option<String>,
     /// The event, JSON text.
     client_context: Option<String>,
-    /// How many times, required.
+    /// Number of events, required.
     count: Option<u32>,
 }
 
@@ -32,7 +32,7 @@ struct InvokeArrayRequest {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct InvokeArrayAnswer {
-    /// One id for each, in the order of their places.
+    /// Request ids, in order of array index.
     function_request_ids: Vec<RequestId>,
 }
 

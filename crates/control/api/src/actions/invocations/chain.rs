@@ -1,9 +1,9 @@
-//! Chains of events: a function that invokes another passes on the `X-Scf-Chain-Depth` of its run.
+//! Chains of events: a function that invokes another forwards its run's `X-Scf-Chain-Depth`.
 
 use events::CHAIN_DEPTH_MAX;
 use types::{ApiError, ErrorCode, FunctionKey};
 
-/// Refuses an event of a chain that is as long as it may be.
+/// Refuses an event of a chain at the maximum length.
 pub(super) fn check(depth: u32, function: &FunctionKey) -> Result<(), ApiError> {
     if depth <= CHAIN_DEPTH_MAX {
         return Ok(());

@@ -14,7 +14,7 @@ use crate::render;
 use crate::validate::{filled, invalid, names, paging, quoted, times};
 use types::UtcOffset;
 
-/// What a list can be ordered by.
+/// Sort keys of a list.
 const ORDERS: [(&str, OrderBy); 4] = [
     ("start_time", OrderBy::StartTime),
     ("function_name", OrderBy::FunctionName),
@@ -50,7 +50,7 @@ fn query(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> Re
     let page = page(request)?;
     let request_id = filled(request.function_request_id.as_deref()).map(request_id).transpose()?;
     let given = times::read(request.start_time.as_deref(), request.end_time.as_deref(), offset)?;
-    // One run is found by its id alone, however old it is.
+    // A request id alone finds its run at any age.
     let span = if request_id.is_some() && given.is_open() { times::EVER } else { given.of_logs(now_ms)? };
     Ok(Query {
         namespace,
@@ -67,7 +67,7 @@ fn query(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> Re
     })
 }
 
-/// `Filter.RetCode`: which ends to show.
+/// `Filter.RetCode`: outcomes to list.
 fn ret(given: Option<&str>) -> Result<Ret, ApiError> {
     use RunStatus::{
         MemoryLimitReached, ResourceLimit, ResourceLimitReached, TimeLimitReached, UserCodeError, UserCodeException,

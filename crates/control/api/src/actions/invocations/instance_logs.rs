@@ -1,5 +1,5 @@
-//! `GetFunctionLogs` about what instances print outside requests: an entry for each instance, in
-//! the shape of a run.
+//! `GetFunctionLogs` for output of instances outside requests: one entry per instance, in the form
+//! of a run.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,13 @@ use crate::render;
 use crate::validate::{filled, names, times};
 use types::UtcOffset;
 
-/// `SearchContext.Type` that asks for instances in place of runs.
+/// `SearchContext.Type` that selects instances instead of runs.
 const BY_INSTANCE: &str = "Instance";
 
-/// Lines that one question looks at, the newest ones; the answer has their instances.
+/// The newest lines that one query reads; the answer has the instances of these lines.
 const LINES_MAX: usize = 10_000;
 
-/// Whether instances are asked for: all, or one by its id.
+/// Whether the request selects instances: all, or one by its id.
 pub(super) fn is_wanted(request: &GetFunctionLogsRequest) -> bool {
     let kind = request.search_context.as_ref().and_then(|context| context.r#type.as_deref());
     kind == Some(BY_INSTANCE) || instance(request).is_some()
@@ -65,7 +65,7 @@ fn filter(request: &GetFunctionLogsRequest, offset: UtcOffset, now_ms: i64) -> R
     })
 }
 
-/// One entry for each instance, the one that printed last first.
+/// One entry per instance, most recent output first.
 fn by_instance(lines: Vec<Line>, offset: UtcOffset) -> Vec<FunctionLog> {
     let mut entries: Vec<FunctionLog> = Vec::new();
     let mut places: HashMap<InstanceId, usize> = HashMap::new();

@@ -1,9 +1,9 @@
-//! `Invoke` and `InvokeFunction`: one event to an event function, and its result; or, with
-//! `InvocationType=Event`, its id. Job images and functions made with `AsyncRunEnable` answer with
-//! their id to every call.
+//! `Invoke` and `InvokeFunction`: send one event to an event function and return its result, or
+//! only its id with `InvocationType=Event`. Job images and functions created with `AsyncRunEnable`
+//! always return only the id.
 //!
-//! A run that fails is a result, not an error of the call: the answer has it in `RetMsg`,
-//! `ErrMsg` and `InvokeResult`.
+//! A failed run is a result, not an error of the call: the answer has it in `RetMsg`, `ErrMsg` and
+//! `InvokeResult`.
 
 use bytes::Bytes;
 use events::{Address, InvokeType, NewEvent};
@@ -23,7 +23,7 @@ use crate::render;
 use crate::validate::event::InvocationType;
 use crate::validate::{event, invalid, names};
 
-/// What both actions ask for.
+/// Request fields common to both actions.
 struct Wanted {
     target: Target,
     payload: Bytes,
@@ -100,15 +100,15 @@ async fn run(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     Ok(Answer::of(&InvokeAnswer { result: render::run::result(result, log) }))
 }
 
-/// Takes an event and answers with its id alone (contract 2.2): it is durable then.
+/// Accepts an event and returns its id alone (contract 2.2); the event is durable by then.
 async fn accept(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     let Wanted { target, payload, key, .. } = wanted;
     let call = resolve(cx, &target, &caller.id, &key)?;
     accept_call(cx, (routed(target, &call, &key), call), payload, None, caller).await
 }
 
-/// What an event is for: the version that a key chose, for the key is not kept. Without one its run
-/// follows the alias.
+/// Target of an event: the version chosen by the routing key, because the key is not stored.
+/// Without a key the run follows the alias.
 fn routed(target: Target, call: &ResolvedCall, key: &RoutingKey) -> Target {
     match key.is_empty() {
         true => target,
@@ -116,8 +116,7 @@ fn routed(target: Target, call: &ResolvedCall, key: &RoutingKey) -> Target {
     }
 }
 
-/// The same for a call of which it is known what it runs; `retries_max` in place of the function's
-/// own.
+/// Accepts an event for a resolved call; `retries_max` overrides the function's setting.
 async fn accept_call(
     cx: &Context,
     (target, call): (Target, ResolvedCall),
@@ -142,7 +141,7 @@ async fn accept_call(
     Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
 }
 
-/// What cannot be called is an error of the API call, before anything runs.
+/// Resolves a call. A function that cannot be called is an error of the API call; nothing runs.
 pub(super) fn resolve(
     cx: &Context,
     target: &Target,

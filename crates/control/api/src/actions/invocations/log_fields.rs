@@ -1,14 +1,14 @@
-//! Fields that several actions about logs have in common.
+//! Request fields common to the actions on logs.
 
 use types::wire::GetFunctionLogsRequest;
 use types::{ApiError, ErrorCode, RequestId};
 
 use crate::validate::{filled, invalid, names, paging, quoted};
 
-/// Offset and limit together at most (contract 2.2).
+/// Maximum of offset plus limit (contract 2.2).
 const REACH_MAX: u32 = 10_000;
 
-/// Which part of the list is asked for.
+/// The requested page.
 pub(super) fn page(request: &GetFunctionLogsRequest) -> Result<paging::Page, ApiError> {
     let page = paging::page(request.offset, request.limit, REACH_MAX)?;
     if page.offset.saturating_add(page.limit) > REACH_MAX {
@@ -18,7 +18,7 @@ pub(super) fn page(request: &GetFunctionLogsRequest) -> Result<paging::Page, Api
     Ok(page)
 }
 
-/// `Qualifier`, where it is given.
+/// `Qualifier`, if present.
 pub(super) fn qualifier(request: &GetFunctionLogsRequest) -> Result<Option<String>, ApiError> {
     match filled(request.qualifier.as_deref()) {
         Some(text) => Ok(Some(names::qualifier(Some(text), types::Qualifier::LATEST)?.to_string())),
@@ -28,7 +28,7 @@ pub(super) fn qualifier(request: &GetFunctionLogsRequest) -> Result<Option<Strin
 
 /// `FunctionRequestId`.
 pub(super) fn request_id(text: &str) -> Result<RequestId, ApiError> {
-    // Ids are looked up as they are written, in lower case.
+    // Stored ids are in lower case, and lookups compare exactly.
     let parsed = text.to_ascii_lowercase().parse();
     parsed.map_err(|_| {
         let problem = format!("{} is not the id of a run, which is a UUID", quoted(text));

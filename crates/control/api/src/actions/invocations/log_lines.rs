@@ -1,5 +1,5 @@
-//! `GetLogLines`: single lines of a function's log, those of no request too; the newest ones, or
-//! what came after a cursor.
+//! `GetLogLines`: single lines of a function's log, including lines outside requests; the newest
+//! ones, or those after a cursor.
 
 use logs::{Cursor, Filter, Line, Stream};
 use types::wire::{GetLogLinesAnswer, GetLogLinesRequest, LogLine};
@@ -12,7 +12,7 @@ use crate::envelope::Answer;
 use crate::params::Params;
 use crate::validate::{filled, invalid, names, quoted};
 
-/// Lines of one answer at most, and when nothing is said.
+/// Maximum and default number of lines in an answer.
 const LIMIT_MAX: usize = 10_000;
 const LIMIT_DEFAULT: i64 = 1_000;
 
@@ -46,7 +46,7 @@ fn filter(request: &GetLogLinesRequest, key: &types::FunctionKey) -> Result<Filt
     })
 }
 
-/// The beginning of an instance's id.
+/// A prefix of an instance id.
 fn instance(text: &str) -> Result<String, ApiError> {
     let lower = text.to_ascii_lowercase();
     let hexadecimal = |rest: &str| rest.len() <= 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! Actions that run functions and look at runs.
+//! Actions that run functions and query runs.
 
 pub(super) mod array;
 mod chain;

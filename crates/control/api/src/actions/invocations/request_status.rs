@@ -11,7 +11,7 @@ use crate::params::Params;
 use crate::render;
 use crate::validate::{filled, names, required, times};
 
-/// How far back a run is looked for when nothing is said, in milliseconds (contract 2.2).
+/// Default age limit of a searched run, in milliseconds (contract 2.2).
 const BACK_MS: i64 = 15 * 60 * 1000;
 
 pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {

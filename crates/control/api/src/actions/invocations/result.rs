@@ -1,5 +1,5 @@
-//! `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended, or
-//! that was asynchronous.
+//! `GetInvocationResult`: the result of an asynchronous event, or of a synchronous one whose caller
+//! stopped waiting.
 
 use events::{EventStatus, RunState};
 use logs::Query;
@@ -50,7 +50,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     Err(ApiError::new(code, message).into())
 }
 
-/// The answer of an asynchronous event's last run.
+/// Result of an asynchronous event's last run.
 async fn of_event(cx: &Context, event: EventStatus) -> Outcome {
     let id = event.request_id.clone();
     if event.state == RunState::Running {
@@ -67,7 +67,7 @@ async fn of_event(cx: &Context, event: EventStatus) -> Outcome {
     Ok(Answer::of(&GetInvocationResultAnswer { result, ret_msg_bytes }))
 }
 
-/// The newest run of an id in the log.
+/// The newest run of a request id in the log.
 async fn last_run(
     cx: &Context,
     namespace: types::Namespace,

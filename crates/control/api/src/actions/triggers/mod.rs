@@ -23,12 +23,12 @@ use crate::failure::Failure;
 use crate::params::Params;
 use crate::validate::{filled, invalid, names, paging, required, scalars, triggers};
 
-/// What a list can be ordered by.
+/// Sort keys of a list.
 const ORDERS: [(&str, Time); 2] =
     [("mod_time", |trigger: &Trigger| trigger.modified_ms), ("add_time", |trigger: &Trigger| trigger.added_ms)];
 type Time = fn(&Trigger) -> i64;
 
-/// What a request names.
+/// The trigger that a request names.
 struct Named<'a> {
     key: FunctionKey,
     name: TriggerName,
@@ -70,7 +70,8 @@ pub(super) async fn create(cx: &Context, params: Params, caller: Caller) -> Outc
     Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset, &urls) }))
 }
 
-/// A version or alias has one URL (contract, 4.11): of two, one would open what the other closes.
+/// Refuses a second URL for a version or alias (contract 4.11): one could allow access that the
+/// other denies.
 fn require_one_url(cx: &Context, new: &NewTrigger) -> Result<(), ApiError> {
     let catalog = cx.store.catalog().load_full();
     let same = |trigger: &&Arc<Trigger>| {
@@ -86,7 +87,7 @@ fn require_one_url(cx: &Context, new: &NewTrigger) -> Result<(), ApiError> {
     }
 }
 
-/// `UpdateTrigger`: what is left out stays as it is.
+/// `UpdateTrigger`: omitted fields are unchanged.
 pub(super) async fn update(cx: &Context, params: Params) -> Outcome {
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
@@ -153,7 +154,7 @@ pub(super) async fn list(cx: &Context, params: Params, caller: Caller) -> Outcom
     Ok(Answer::of(&ListTriggersAnswer { total_count, triggers }))
 }
 
-/// `TestTrigger`: one event of it now, marked as a test.
+/// `TestTrigger`: makes one event now, marked as a test.
 pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome {
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
@@ -183,7 +184,7 @@ pub(super) async fn test(cx: &Context, params: Params, id: RequestId) -> Outcome
     Ok(Answer::of(&InvokeAnswer { result: RunResult::accepted(&id) }))
 }
 
-/// `GetTriggerTimes`: when it will make events.
+/// `GetTriggerTimes`: the next times at which the trigger makes events.
 pub(super) async fn times(cx: &Context, params: Params) -> Outcome {
     let request: TriggerRequest = params.read()?;
     let Named { key, name, source } = named(cx, &request)?;
@@ -216,7 +217,7 @@ fn find(cx: &Context, key: &FunctionKey, name: &TriggerName) -> Result<(Arc<Cata
     }
 }
 
-/// Refuses a kind that makes events, for a function that takes none.
+/// Refuses triggers that make events for a web function, which accepts none.
 fn require_kind(cx: &Context, key: &FunctionKey, source: &dyn Source) -> Result<(), Failure> {
     if function(cx, key)?.record.kind == FunctionKind::Event || source.suits_web_functions() {
         return Ok(());

@@ -1,5 +1,4 @@
-//! The URLs of http triggers, as the `NetConfig` of their `TriggerDesc` has them in answers
-//! (contract 4.11). Pure.
+//! URLs of http triggers, as `NetConfig` of their `TriggerDesc` in answers (contract 4.11). Pure.
 
 use serde_json::{Map, Value};
 use types::listening::callable_by;
@@ -7,18 +6,18 @@ use types::{CatalogFunction, Qualifier, Route, Trigger, VersionName};
 
 use crate::context::GatewayAddress;
 
-/// What the URLs of a function's http triggers are made of.
+/// Inputs of the URLs of a function's http triggers.
 #[derive(Debug, Default)]
 pub(crate) struct Urls<'a> {
     function: Option<&'a CatalogFunction>,
-    /// What they begin with inside of this network; without one nothing is added to answers.
+    /// Base of intranet URLs; `None` leaves them out of answers.
     intranet: Option<String>,
     extranet: Option<String>,
 }
 
 impl<'a> Urls<'a> {
-    /// The URLs of a function for a client that called the API at `host`: the same host where the
-    /// gateway listens on all addresses.
+    /// The URLs of a function for a client that called the API at `host`. They have the same host
+    /// if the gateway listens on all addresses.
     pub(crate) fn of(gateway: &GatewayAddress, function: &'a CatalogFunction, host: &str) -> Self {
         let intranet = gateway.listening.map(|at| format!("http://{}", callable_by(at, Some(host))));
         let extranet = gateway.public_url.clone().or_else(|| intranet.clone());
@@ -30,7 +29,7 @@ impl<'a> Urls<'a> {
         self.function
     }
 
-    /// The `TriggerDesc` of an http trigger with its URLs; that of any other as it is.
+    /// The `TriggerDesc` of an http trigger with its URLs; that of other kinds unchanged.
     pub(crate) fn described(&self, trigger: &Trigger, desc: String) -> String {
         let (Some(function), "http") = (self.function, trigger.kind.as_str()) else { return desc };
         let Ok(Value::Object(mut object)) = serde_json::from_str(&desc) else { return desc };
@@ -56,8 +55,8 @@ fn add(net: &mut Map<String, Value>, network: &str, url: &str, is_websocket: boo
     net.insert(format!("{network}Url"), url.into());
 }
 
-/// The path of a version or alias at the gateway. One without a qualifier means the alias $DEFAULT,
-/// which is `$LATEST` until it is led elsewhere or has a URL of its own.
+/// The path of a version or alias at the gateway. A path without a qualifier means the alias
+/// `$DEFAULT`, which is `$LATEST` unless it has another route or a URL of its own.
 fn path(function: &CatalogFunction, qualifier: &Qualifier) -> String {
     let key = &function.record.key;
     let default = Qualifier::Alias(Qualifier::DEFAULT_ALIAS.into());

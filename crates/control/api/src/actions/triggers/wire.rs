@@ -1,5 +1,5 @@
-//! Shapes of the actions on triggers. Every field of a request is optional, so that validation can
-//! say which is missing.
+//! Request and answer types of the actions on triggers. Every request field is optional, so that
+//! validation can name the missing one.
 
 use serde::{Deserialize, Serialize};
 use sources::{Sources, description};
@@ -22,7 +22,7 @@ pub(super) struct TriggerRequest {
     pub enable: Option<String>,
     pub custom_argument: Option<String>,
     pub description: Option<String>,
-    /// Of `GetTriggerTimes`.
+    /// Used by `GetTriggerTimes`.
     pub limit: Option<i64>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct ListTriggersAnswer {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TimesAnswer {
-    /// UTC, as RFC 3339 has them.
+    /// RFC 3339, UTC.
     pub times: Vec<String>,
 }
 
@@ -82,12 +82,12 @@ pub(crate) struct TriggerInfo {
     pub bind_status: &'static str,
     pub trigger_attribute: &'static str,
     pub bound_resources: Vec<String>,
-    /// An extension: what may go wrong with the trigger as it is.
+    /// Extension: problems of the trigger in its current state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// A trigger as answers have it; `urls` are the URLs of its function.
+/// A trigger as in answers; `urls` are the URLs of its function.
 pub(crate) fn shown(sources: &Sources, trigger: &Trigger, offset: UtcOffset, urls: &Urls<'_>) -> TriggerInfo {
     let desc = description::shown(sources.get(&trigger.kind), trigger);
     TriggerInfo {
@@ -109,7 +109,7 @@ pub(crate) fn shown(sources: &Sources, trigger: &Trigger, offset: UtcOffset, url
     }
 }
 
-/// What may go wrong with a trigger and the version that it leads to: the main one of an alias.
+/// Problems of a trigger and its target version; for an alias, the main version.
 fn warnings(sources: &Sources, trigger: &Trigger, urls: &Urls<'_>) -> Option<String> {
     let function = urls.function()?;
     let version = function.find(&trigger.qualifier, RouteBy::MAIN).ok()?;

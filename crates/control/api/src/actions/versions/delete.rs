@@ -18,10 +18,10 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
     Ok(Answer::empty())
 }
 
-/// Deletes the version that `Qualifier` names, which must be a published one.
+/// Deletes the published version that `Qualifier` names.
 pub(in crate::actions) async fn delete(cx: &Context, key: &FunctionKey, qualifier: &Qualifier) -> Result<(), Failure> {
     let Qualifier::Version(VersionName::Number(number)) = qualifier else {
-        // Whoever names a version of a function that is not there learns that first.
+        // A missing function is reported before an invalid version.
         cx.store.function(key).await?;
         let problem = match qualifier {
             Qualifier::Version(_) => {

@@ -1,4 +1,4 @@
-//! `ListVersionByFunction`: `$LATEST` and the published versions, in order and in pages.
+//! `ListVersionByFunction`: `$LATEST` and the published versions, ordered and paged.
 
 use types::VersionRecord;
 
@@ -9,7 +9,7 @@ use crate::envelope::Answer;
 use crate::params::Params;
 use crate::validate::{names, paging};
 
-/// What a list can be ordered by; versions of one time are ordered by their numbers.
+/// Sort keys of a list; versions with equal times are ordered by number.
 #[derive(Debug, Clone, Copy)]
 enum OrderBy {
     Added,

@@ -1,4 +1,4 @@
-//! `PublishVersion`: what `$LATEST` serves becomes a version that does not change any more.
+//! `PublishVersion`: publishes the serving state of `$LATEST` as an immutable version.
 
 use serde_json::Value;
 use store::Publication;

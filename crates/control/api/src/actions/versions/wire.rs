@@ -1,5 +1,5 @@
-//! Shapes of the actions on versions. Every field of a request is optional, so that validation can
-//! say which is missing.
+//! Request and answer types of the actions on versions. Every request field is optional, so that
+//! validation can name the missing one.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,9 @@ pub(super) struct PublishVersionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
     pub description: Option<String>,
-    /// Extension: the number, above all that were published.
+    /// Extension: the number; must exceed all published ones.
     pub function_version: Option<String>,
-    /// Extension: publish only while this is the `RevisionId` that `GetFunction` answers.
+    /// Extension: publishes only if `GetFunction` still returns this `RevisionId`.
     pub revision_id: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct ListVersionByFunctionRequest {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListVersionByFunctionAnswer {
-    /// The names of this page.
+    /// Version names of this page.
     pub function_version: Vec<String>,
     /// This page.
     pub versions: Vec<FunctionVersion>,
@@ -65,8 +65,8 @@ pub(super) struct FunctionVersion {
     pub status: &'static str,
 }
 
-/// `DeleteFunctionVersion`. `ForceDelete` is ignored: nothing new reaches the version, and what
-/// runs ends within its time limit.
+/// `DeleteFunctionVersion`. `ForceDelete` is ignored: the version gets no new calls, and running
+/// ones end within its timeout.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DeleteFunctionVersionRequest {

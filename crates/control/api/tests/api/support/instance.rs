@@ -1,4 +1,4 @@
-//! Instances that are servers in this process. What an event asks for is in its JSON.
+//! Instances that are servers in this process. The event's JSON selects their behaviour.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, InstanceId, RequestId};
 
-/// Starts such instances.
+/// Launches these instances.
 pub struct FakeLaunch {
     logs: logs::Logs,
 }
@@ -81,14 +81,13 @@ async fn accept(listener: TcpListener, stdout: Arc<File>) {
         let stdout = stdout.clone();
         tokio::spawn(async move {
             let answer = service_fn(|request| answer(request, &stdout));
-            // The platform drops connections of instances that it ends.
+            // The platform drops the connections of instances that it stops.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
 }
 
-/// `{"fail": text}` is a failure of the code, `{"hang": true}` never ends, anything else comes
-/// back.
+/// `{"fail": text}` fails in the code, `{"hang": true}` never ends, any other event is echoed.
 async fn answer(request: Request<Incoming>, mut stdout: &File) -> Result<Response<Full<Bytes>>, Infallible> {
     let version = request.headers()["x-scf-version"].to_str().unwrap().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();

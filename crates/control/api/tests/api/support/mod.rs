@@ -1,4 +1,4 @@
-//! A platform to call, and how answers are compared.
+//! A platform under test, and normalised answers.
 
 mod instance;
 
@@ -23,9 +23,9 @@ use types::{Digest, PinnedImage, StatusReason};
 pub const SECRET_ID: &str = "AKIDtest";
 pub const SECRET_KEY: &str = "test-secret-key";
 
-/// A running API with everything below it.
+/// A running API with all components below it.
 pub struct Platform {
-    /// `host:port` where it answers.
+    /// `host:port` of its listener.
     pub host: String,
     pub store: store::Store,
     pub events: events::Events,
@@ -37,7 +37,7 @@ pub struct Platform {
     _dir: TempDir,
 }
 
-/// An HTTP answer as it came.
+/// An unparsed HTTP answer.
 pub struct Raw {
     pub status: u16,
     pub content_type: String,
@@ -100,7 +100,7 @@ impl Platform {
         Self { host, store, events, invoker, logs, client, shutdown, served, _dir: dir }
     }
 
-    /// Ends everything; nothing is left behind.
+    /// Stops everything and removes the directory.
     pub async fn stop(self) {
         drop(self.client);
         self.shutdown.cancel();
@@ -110,13 +110,13 @@ impl Platform {
         self.logs.shutdown().await;
     }
 
-    /// Ends everything after these connections, which would keep the server up.
+    /// Stops everything after dropping these connections, which would keep the server up.
     pub async fn stop_after<T>(self, connections: Vec<T>) {
         drop(connections);
         self.stop().await;
     }
 
-    /// Sends a request as it is.
+    /// Sends a request unchanged.
     pub async fn send(&self, request: Request<Bytes>) -> Raw {
         let answer = self.client.request(request.map(Full::new)).await.unwrap();
         let content_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
@@ -125,7 +125,7 @@ impl Platform {
         Raw { status, content_type, body: serde_json::from_slice(&body).unwrap() }
     }
 
-    /// A request signed as the official clients sign it.
+    /// A request signed like those of official clients.
     pub fn signed(&self, action: &str, body: &[u8], now_s: i64) -> Request<Bytes> {
         let request = tc3::Request {
             secret_id: SECRET_ID,
@@ -144,14 +144,14 @@ impl Platform {
         built.body(Bytes::copy_from_slice(body)).unwrap()
     }
 
-    /// Calls an action; what `Response` holds.
+    /// Calls an action; returns the content of `Response`.
     pub async fn call(&self, action: &str, body: Value) -> Value {
         let answer = self.send(self.signed(action, body.to_string().as_bytes(), now_s())).await;
         assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
         answer.body["Response"].clone()
     }
 
-    /// Calls an action that the cloud API does not have, and that works.
+    /// Calls an extension that succeeds.
     pub async fn extension(&self, action: &str, body: Value) -> Value {
         let mut request = self.signed(action, body.to_string().as_bytes(), now_s());
         *request.uri_mut() = format!("http://{}{}", self.host, types::wire::EXTENSIONS_PATH).parse().unwrap();
@@ -160,7 +160,7 @@ impl Platform {
         response
     }
 
-    /// Calls an extension that fails: `Code: Message`.
+    /// Calls an extension that fails; returns `Code: Message`.
     pub async fn extension_refused(&self, action: &str, body: Value) -> String {
         let mut request = self.signed(action, body.to_string().as_bytes(), now_s());
         *request.uri_mut() = format!("http://{}{}", self.host, types::wire::EXTENSIONS_PATH).parse().unwrap();
@@ -168,26 +168,26 @@ impl Platform {
         format!("{}: {}", error["Code"].as_str().expect("an error"), error["Message"].as_str().unwrap())
     }
 
-    /// Calls an action that works.
+    /// Calls an action that succeeds.
     pub async fn ok(&self, action: &str, body: Value) -> Value {
         let response = self.call(action, body).await;
         assert!(response.get("Error").is_none(), "{action}: {response}");
         response
     }
 
-    /// Calls an action that fails: `Code: Message`.
+    /// Calls an action that fails; returns `Code: Message`.
     pub async fn refused(&self, action: &str, body: Value) -> String {
         let response = self.call(action, body).await;
         let error = &response["Error"];
         format!("{}: {}", error["Code"].as_str().expect("an error"), error["Message"].as_str().unwrap())
     }
 
-    /// The code of the error of an action that fails.
+    /// Calls an action that fails; returns its error code.
     pub async fn code(&self, action: &str, body: Value) -> String {
         self.refused(action, body).await.split(": ").next().unwrap().to_owned()
     }
 
-    /// Makes a function and ends its preparation.
+    /// Creates a function and completes its preparation.
     pub async fn deploy(&self, mut request: Value) {
         let fields = request.as_object_mut().unwrap();
         fields.entry("Code").or_insert_with(|| code("localhost:5000/ns/app:v1"));
@@ -195,7 +195,7 @@ impl Platform {
         self.finish_preparations().await;
     }
 
-    /// Ends all preparations under way well, as deploying would.
+    /// Completes all pending preparations, in place of `deploy`.
     pub async fn finish_preparations(&self) {
         for key in self.store.pending().await.unwrap() {
             let image = PinnedImage { digest: Digest::from_sha256(&[7; 32]), size_bytes: 4_711 };
@@ -203,7 +203,7 @@ impl Platform {
         }
     }
 
-    /// Ends all preparations under way badly.
+    /// Fails all pending preparations.
     pub async fn fail_preparations(&self) {
         for key in self.store.pending().await.unwrap() {
             let error_code = "PullImageFailed".to_owned();
@@ -212,7 +212,7 @@ impl Platform {
         }
     }
 
-    /// Removes what is being deleted, as deploying would.
+    /// Completes all pending deletions, in place of `deploy`.
     pub async fn finish_deletions(&self) {
         for id in self.store.deleting().await.unwrap() {
             self.store.finish_delete(&id).await.unwrap();
@@ -229,7 +229,7 @@ pub fn now_s() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// An answer with what differs from run to run replaced: ids and times.
+/// An answer with variable values replaced: ids and times.
 pub fn redacted(mut answer: Value) -> Value {
     redact(&mut answer);
     answer

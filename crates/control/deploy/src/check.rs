@@ -1,15 +1,14 @@
-//! What can be said about a version and its image before anything runs, as pure functions.
+//! Checks of a version and its image before an instance starts. Pure.
 
 use oci::RunConfig;
 use store::Pending;
 use types::{CommandWords, ImageRef, ImageSpec, PinnedImage, Serving, StatusReason, VersionName, VersionSpec, tags};
 
-/// A word to match on when an image cannot be used as it is; the image store has the same for
-/// broken content.
+/// Error code of an unusable image; the image store uses the same for broken content.
 const IMAGE_INVALID: &str = "ImageInvalid";
 
-/// The image to prepare: the reference as it was named, or the digest that is served when the tag
-/// shall not be resolved again.
+/// The image to prepare: the reference as given, or the serving digest if the tag must not be
+/// resolved again.
 pub(crate) fn image_of(pending: &Pending) -> Result<ImageRef, StatusReason> {
     let version = &pending.version;
     let named: ImageRef = version.desired.image.uri.parse().map_err(|error: types::image_ref::InvalidImageRef| {
@@ -21,7 +20,7 @@ pub(crate) fn image_of(pending: &Pending) -> Result<ImageRef, StatusReason> {
     })
 }
 
-/// Whether image and function together name a program to run.
+/// Whether image and function together define a program to run.
 pub(crate) fn runnable(function: &ImageSpec, image: &RunConfig) -> Result<(), StatusReason> {
     let named = |argv: &[String]| argv.first().is_some_and(|program| !program.is_empty());
     let given = |words: &Option<CommandWords>| words.as_ref().is_some_and(|words| named(&words.words()));
@@ -44,9 +43,9 @@ pub(crate) fn runnable(function: &ImageSpec, image: &RunConfig) -> Result<(), St
     })
 }
 
-/// Whether an instance has to start before the version is served: when calls would go to other
-/// instances than before, and unless the function's owner does without. A job image has no server
-/// that would show that it starts, and its run is its effect: it runs for events alone.
+/// Whether an instance must start before the version serves: calls would go to other instances than
+/// before, and the function's owner has not disabled the check. Job images are not checked: they
+/// have no listening server, and a run has side effects.
 pub(crate) fn is_start_checked(pending: &Pending, image: &PinnedImage) -> bool {
     let version = &pending.version;
     version.version == VersionName::Latest
@@ -55,7 +54,7 @@ pub(crate) fn is_start_checked(pending: &Pending, image: &PinnedImage) -> bool {
         && version.serving.as_ref().is_none_or(|serving| is_seen(serving, &version.desired, image))
 }
 
-/// Whether instances see what is new, or may not be ready in time because of it.
+/// Whether a change is visible in instances, or affects whether they are ready in time.
 fn is_seen(serving: &Serving, desired: &VersionSpec, image: &PinnedImage) -> bool {
     let seen = |spec: &VersionSpec| {
         let ImageSpec { command, args, port, .. } = spec.image.clone();
@@ -103,7 +102,7 @@ mod tests {
         }
     }
 
-    /// A version that serves [`spec`] from image 1.
+    /// A version that serves [`spec`] with image 1.
     fn pending() -> Pending {
         let record = FunctionRecord {
             id: FunctionId::random(),

@@ -1,5 +1,5 @@
-//! Limits of deploying, as the `[deploy]` table of the configuration has them. How long one
-//! preparation may take is a limit of `[image]`.
+//! Limits of deployments: table `[deploy]` of the configuration. The timeout of one preparation is
+//! a limit of `[image]`.
 
 use std::time::Duration;
 
@@ -9,27 +9,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Versions that are prepared, or wait for their turn to be, at the same time; further ones
-    /// wait for them, whatever holds them up. What each registry and this machine do at once are
-    /// limits of `[image]`.
+    /// Concurrent preparations, including those that wait for the concurrency limits of `[image]`
+    /// (per registry and per machine); further versions wait.
     pub parallel_max: usize,
-    /// Start checks at the same time; further ones wait, as for room. Less than the starts that the
-    /// pool has at once, so that servers that never listen hold up no calls; they do not count in
-    /// `parallel_max`.
+    /// Concurrent start checks; further ones wait, as for admission. Must be less than the pool's
+    /// concurrent starts, so that servers that never listen delay no calls. Start checks do not
+    /// count in `parallel_max`.
     pub start_checks_parallel_max: usize,
-    /// How long a start check waits for its turn, and then for room, in seconds; after that the
-    /// version goes live unchecked.
+    /// Longest wait of a start check for a permit, and then for admission, in seconds each;
+    /// after that the version goes live unchecked.
     pub start_check_room_wait_s: u64,
-    /// Between two passes when nothing changes, in seconds.
+    /// Longest interval of passes without a change, in seconds.
     pub poll_interval_s: u64,
-    /// Pause before the next pass after one that failed, in milliseconds.
+    /// Pause after a failed pass, in milliseconds.
     pub retry_pause_ms: u64,
-    /// How long after a start images are kept that the database does not name, of functions that it
-    /// does not know and of versions that it does not serve, in seconds: time to notice that it is
-    /// an older one, and to restore the right one.
+    /// Time after a start for which images are kept although the database does not name their
+    /// function or serve their version, in seconds: time to notice that the database is an older
+    /// one, and to restore the right one.
     pub unknown_keep_s: u64,
-    /// Between two looks whether the images of active versions are kept and whole, in seconds;
-    /// damage that is found begins one at once.
+    /// Interval of checks that the images of active versions are pinned and complete, in seconds;
+    /// damage triggers a check at once.
     pub repair_interval_s: u64,
 }
 

@@ -1,19 +1,19 @@
-//! Errors that end a pass.
+//! Errors that abort a pass.
 
 use types::StatusReason;
 
-/// A step of a pass that failed; the next pass tries it again.
+/// A failed step of a pass; the next pass retries it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The store did not answer or did not take an end.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// An image is still kept for a version that is gone.
+    /// The image of a removed version could not be unpinned.
     #[error("cannot release the image of {owner}: {}: {}", reason.error_code, reason.error_message)]
     Unpin {
-        /// Whose pin it is.
+        /// Owner of the pin.
         owner: String,
-        /// Why.
+        /// The cause.
         reason: StatusReason,
     },
 }

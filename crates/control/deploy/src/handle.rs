@@ -1,4 +1,4 @@
-//! The handle: starting the task and waiting for its end.
+//! The public handle: starts the task and waits for its end.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::repair::Repair;
 use crate::start_check::StartCheck;
 use crate::task::Reconciler;
 
-/// Deploying, as it runs.
+/// A running deployer.
 #[derive(Debug)]
 pub struct Deploy {
     task: JoinHandle<()>,
@@ -20,9 +20,8 @@ pub struct Deploy {
 }
 
 impl Deploy {
-    /// Begins to deploy: first whatever an earlier run left to do, then what changes. Must be
-    /// called within a tokio runtime. Ends when `shutdown` is cancelled; what is being prepared
-    /// then stays to be done.
+    /// Starts deploying, beginning with work that an earlier process left. Must be called within a
+    /// tokio runtime. Ends when `shutdown` is cancelled; unfinished preparations stay pending.
     pub fn start(
         store: Store,
         images: impl Prepare,
@@ -36,14 +35,14 @@ impl Deploy {
             move || Repair::new(store.clone(), images.clone(), config.clone()).run(shutdown.clone())
         };
         let repair = tokio::spawn(supervisor::restarting("image repair", repair));
-        // What it has to do is in the store: one that is started again finds it there.
+        // All state is in the store, so a restarted task resumes the work.
         let run = move || {
             Reconciler::new(store.clone(), images.clone(), starts.clone(), config.clone()).run(shutdown.clone())
         };
         Self { task: tokio::spawn(supervisor::restarting("deployer", run)), repair }
     }
 
-    /// Waits until deploying has ended after the shutdown, its preparations included.
+    /// Waits until the task and its preparations have ended after the shutdown.
     pub async fn join(self) {
         for (name, task) in [("deploys functions", self.task), ("repairs images", self.repair)] {
             if let Err(error) = task.await {

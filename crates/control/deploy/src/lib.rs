@@ -1,18 +1,18 @@
-//! Brings what the store says and what the image store keeps together: a version goes from
-//! `Creating`, `Updating` or `Publishing` to `Active` by having its image prepared and an instance
-//! of it started, or to a failed state with the reason; what nothing serves any more is released.
+//! Reconciles the image store with the store: prepares the image of a version in state `Creating`,
+//! `Updating` or `Publishing` and starts an instance of it, then marks it `Active`, or failed with
+//! the reason; releases images that no version serves.
 //!
-//! One task owns everything. A signal of the store or a timer begins a pass; a pass reads what
-//! there is, decides in `plan` (pure), and acts. Every step can be done again, so a start after a
-//! crash needs nothing but its first pass.
+//! One task owns the state. A signal of the store or a timer starts a pass; a pass reads the state,
+//! decides in `plan` (pure), and acts. Every step is idempotent, so the first pass after a start
+//! recovers from a crash.
 //!
 //! # Owners
-//! What a preparation pins belongs to `function/<function id>/<version>/<generation>`. A pass
-//! unpins all of these that are neither served, nor pending, nor being prepared; so does the pass
-//! after a crash between any two steps. Soon after a start only deletions unpin.
+//! Pins of a preparation have the owner `function/<function id>/<version>/<generation>`. A pass
+//! unpins owners that are neither serving, pending nor in preparation, including those that a crash
+//! left. For a time after a start only deletions unpin.
 //!
-//! A second task, `repair`, keeps what is served whole: it pins again what lost its pin, and
-//! prepares again by its digest what is missing or was found damaged. It changes no state.
+//! A second task, `repair`, keeps serving images complete: it restores lost pins, and prepares
+//! missing or damaged images again by digest. It changes no state of versions.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 

@@ -1,4 +1,4 @@
-//! What a pass does, decided from what there is. Pure: no I/O, no clock.
+//! Decides the actions of a pass. Pure: no I/O, no clock.
 
 use std::collections::HashSet;
 
@@ -6,46 +6,45 @@ use types::{FunctionId, VersionKey, VersionName};
 
 use crate::owner;
 
-/// What there is.
+/// The observed state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
-    /// Versions that wait for a preparation, the one that waits longest first.
+    /// Versions that await a preparation, longest waiting first.
     pub(crate) pending: Vec<VersionKey>,
     /// Functions that are being deleted.
     pub(crate) deleting: Vec<FunctionId>,
-    /// Versions that are served.
+    /// Serving versions.
     pub(crate) serving: Vec<VersionKey>,
-    /// Preparations that run, or whose end the store has not taken yet.
+    /// Preparations that run, or whose outcome the store has not recorded yet.
     pub(crate) busy: Vec<VersionKey>,
-    /// How many of these have their image and check its start.
+    /// Number of these that have their image and run the start check.
     pub(crate) checking: usize,
-    /// Owners of versions that keep an image.
+    /// Owners of versions' pins.
     pub(crate) pinned: Vec<String>,
-    /// Whether only what belongs to functions that are being deleted is released: soon after a
-    /// start.
+    /// Whether only owners of deleted functions are unpinned, as for a time after a start.
     pub(crate) keep_all: bool,
-    /// Images that may be prepared at once.
+    /// Images that may be prepared concurrently.
     pub(crate) parallel_max: usize,
 }
 
-/// What to do.
+/// The actions of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Preparations that the store does not await any more.
+    /// Preparations that the store no longer awaits.
     pub(crate) cancel: Vec<VersionKey>,
     /// Preparations to begin.
     pub(crate) start: Vec<VersionKey>,
-    /// Owners that need their image no more.
+    /// Owners whose pins are no longer needed.
     pub(crate) unpin: Vec<String>,
-    /// Deleted functions of which nothing is left once `unpin` is done.
+    /// Deleted functions without remaining state after `unpin`.
     pub(crate) finish: Vec<FunctionId>,
 }
 
-/// Decides. A version is prepared by one preparation at a time: a newer change waits until the one
-/// before has ended. While a version is being published, nothing of its function is released: until
-/// it keeps its image itself, only what `$LATEST` was when it was published does, and `$LATEST` may
-/// have moved on. That the store does not name a version is not proof of its end: the database may
-/// be an older one, and the one to come after it may name what this one does not.
+/// Computes the plan. Each version has one preparation at a time: a newer change waits for the end
+/// of the previous one. While a version is being published, nothing of its function is unpinned:
+/// until the published version has its own pin, its image has only the pin of the `$LATEST` that
+/// was published, and `$LATEST` may have changed since. A version that is missing in the store may
+/// still exist: the database may be an older one, which is about to be replaced.
 pub(crate) fn plan(view: &View) -> Plan {
     let pending: HashSet<&VersionKey> = view.pending.iter().collect();
     let busy_versions: HashSet<_> = view.busy.iter().map(|key| (&key.function_id, key.version)).collect();

@@ -1,4 +1,4 @@
-//! One preparation from what is pending to how it ended.
+//! One preparation: from a pending version to an outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,19 +15,19 @@ use crate::prepare::{Prepare, PrepareRequest, Step};
 use crate::start_check::{StartCheck, StartError};
 use crate::{check, owner, progress};
 
-/// How a preparation ended.
+/// Outcome of a preparation.
 #[derive(Debug)]
 pub(crate) enum End<S> {
-    /// The image is there and pinned, and an instance has started where that was to be checked.
+    /// The image is prepared and pinned, and an instance has started if the start check applies.
     Prepared(PinnedImage, Option<S>),
-    /// It cannot be used.
+    /// The version cannot be used.
     Failed(StatusReason),
-    /// A newer change took its place, or the function is being deleted.
+    /// A newer change replaced it, or the function is being deleted.
     Cancelled,
 }
 
 impl<S> End<S> {
-    /// The end of a preparation whose task panicked.
+    /// Outcome of a preparation whose task panicked.
     pub(crate) fn panicked() -> Self {
         Self::Failed(StatusReason {
             error_code: "InternalError".to_owned(),
@@ -38,7 +38,8 @@ impl<S> End<S> {
     }
 }
 
-/// Whether a preparation has its image and checks its start: it makes way for another one then.
+/// Whether a preparation has its image and runs the start check; it no longer counts in
+/// `parallel_max` then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stage {
     checking: Arc<AtomicBool>,
@@ -46,7 +47,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// One that notifies `changed` when it checks its start.
+    /// Creates a stage that notifies `changed` when the start check begins.
     pub(crate) fn new(changed: &Arc<Notify>) -> Self {
         Self { checking: Arc::default(), changed: Arc::clone(changed) }
     }
@@ -61,19 +62,19 @@ impl Stage {
     }
 }
 
-/// What preparations work with.
+/// State shared by preparations.
 pub(crate) struct Preparer<P, S> {
     pub(crate) store: Store,
     pub(crate) images: Arc<P>,
     pub(crate) starts: Arc<S>,
-    /// Permits of start checks that run at the same time.
+    /// Permits of concurrent start checks.
     pub(crate) checks: Semaphore,
-    /// Longest wait for a permit, and then for room.
+    /// Longest wait for a permit, and then for admission.
     pub(crate) room_wait_max: Duration,
 }
 
 impl<P: Prepare, S: StartCheck> Preparer<P, S> {
-    /// Prepares a version until it is ready, fails or is cancelled.
+    /// Prepares a version until it is ready, failed or cancelled.
     pub(crate) async fn run(
         self: Arc<Self>,
         key: VersionKey,
@@ -117,8 +118,8 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
         Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
     }
 
-    /// Has an instance start where that is to be checked. Without room for one the version is
-    /// served unchecked: a full machine says nothing of an image.
+    /// Starts an instance if the start check applies. Without admission the version serves
+    /// unchecked: a full machine does not imply a broken image.
     async fn check_start(
         &self,
         key: &VersionKey,
@@ -152,7 +153,8 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
                 reason.error_message = format!("{}: {}", progress::START_FAILED, reason.error_message);
                 Err(StartError::Failed(reason))
             }
-            // The next start of the platform does it again; this one is about to cancel it.
+            // The platform's shutdown is about to cancel this preparation; the next start repeats
+            // the check.
             Err(StartError::Stopping) => std::future::pending().await,
         }
     }

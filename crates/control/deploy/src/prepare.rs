@@ -1,5 +1,5 @@
-//! What deploying needs of an image store, in its own terms: the binary implements it, and the fake
-//! of the tests.
+//! Interface to the image store, in terms of this crate. The binary implements it, and the tests
+//! have a fake.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use oci::RunConfig;
 use tokio::sync::watch;
 use types::{Digest, ImageRef, StatusReason};
 
-/// What to prepare.
+/// A request for a preparation.
 #[derive(Clone)]
 pub struct PrepareRequest {
     /// The image.
     pub image: ImageRef,
     /// `tcr-…` of an enterprise registry, for credentials.
     pub registry_id: Option<String>,
-    /// Who keeps it: pins the result, in place of what that owner pinned before.
+    /// Owner of the pin; replaces what the owner pinned before.
     pub owner: String,
     /// Called with each report of progress; must return quickly.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
@@ -23,70 +23,69 @@ pub struct PrepareRequest {
 /// A prepared image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// What the reference means.
+    /// Digest that the reference resolved to.
     pub digest: Digest,
     /// Compressed bytes of all layers and the config.
     pub size_bytes: u64,
-    /// How to run it.
+    /// Run configuration.
     pub run: Arc<RunConfig>,
 }
 
 /// A step of a preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Finding out which content the reference means.
+    /// Resolves the reference to a digest.
     Resolving,
-    /// Transferring layers, which are indexed as they come.
+    /// Transfers layers and indexes them as they arrive.
     Pulling,
-    /// All bytes are here, layers are still being indexed.
+    /// All bytes are present; layers are still being indexed.
     Indexing,
-    /// Making one root file system of the layers.
+    /// Merges the layers into one root file system.
     Merging,
-    /// Done.
+    /// The image is ready.
     Ready,
 }
 
-/// How far a preparation is.
+/// Progress of a preparation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current step.
     pub step: Step,
-    /// Layers that are ready.
+    /// Indexed layers.
     pub layers_done: usize,
     /// Layers of the image.
     pub layers_total: usize,
-    /// Compressed bytes that are here, of config and layers.
+    /// Received compressed bytes of config and layers.
     pub bytes_done: u64,
     /// Compressed bytes of config and layers; 0 until known.
     pub bytes_total: u64,
-    /// Seconds of a pause that the registry asked for and is given now.
+    /// Seconds of a pause that the registry requested and that is in effect.
     pub pause_s: Option<u64>,
 }
 
-/// Prepares images and keeps them for owners. A caller that drops a future ends that work.
+/// Prepares images and pins them for owners. Dropping a future cancels its work.
 pub trait Prepare: Send + Sync + 'static {
-    /// Makes an image ready to run and pins it for the request's owner.
+    /// Prepares an image and pins it for the request's owner.
     ///
     /// # Errors
-    /// The reason as the function's owner shall read it.
+    /// The reason, worded for the function's owner.
     fn prepare(&self, request: PrepareRequest) -> impl Future<Output = Result<Prepared, StatusReason>> + Send;
 
-    /// Ends what an owner keeps; nothing happens when it keeps nothing.
+    /// Removes the pin of an owner; no effect without one.
     ///
     /// # Errors
-    /// The reason as the operator shall read it.
+    /// The reason, worded for the operator.
     fn unpin(&self, owner: &str) -> impl Future<Output = Result<(), StatusReason>> + Send;
 
-    /// Keeps an image for an owner if all of it is there; false when something is missing or
-    /// damaged.
+    /// Pins an image for an owner if it is complete; false when a part is missing or damaged.
     ///
     /// # Errors
-    /// The reason as the operator shall read it.
+    /// The reason, worded for the operator.
     fn keep(&self, owner: &str, digest: &Digest) -> impl Future<Output = Result<bool, StatusReason>> + Send;
 
-    /// Changes when content is found damaged.
+    /// Changes when damaged content is found.
     fn damage(&self) -> watch::Receiver<u64>;
 
-    /// Owners whose text begins with `prefix` and that keep something.
+    /// Owners with a pin whose name begins with `prefix`.
     fn owners(&self, prefix: &str) -> Vec<String>;
 }

@@ -1,14 +1,14 @@
-//! How a preparation's progress is put in words, as pure functions.
+//! Texts for the progress of a preparation. Pure.
 
 use crate::prepare::{Progress, Step};
 
-/// While an instance is started.
+/// Progress while an instance starts.
 pub(crate) const STARTING: &str = "Starting an instance to see that it listens";
 
-/// In front of why it did not.
+/// Prefix of the reason when it does not start.
 pub(crate) const START_FAILED: &str = "The instance did not start";
 
-/// The progress as one line.
+/// The progress in one line.
 pub(crate) fn text(progress: &Progress) -> String {
     let Progress { layers_done, layers_total, bytes_done, bytes_total, .. } = *progress;
     if let Some(seconds) = progress.pause_s {
@@ -27,7 +27,7 @@ pub(crate) fn text(progress: &Progress) -> String {
     }
 }
 
-/// The step that failed, in front of why.
+/// The failed step, as a prefix of the reason.
 pub(crate) fn failed(step: Step) -> &'static str {
     match step {
         Step::Resolving => "Resolving the image failed",

@@ -1,5 +1,5 @@
-//! Keeps the images of active versions whole: one that lost its pin is pinned again, one that is
-//! missing or was found damaged is prepared again, by its digest.
+//! Keeps the images of active versions complete: restores lost pins, and prepares missing or
+//! damaged images again, by digest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ pub(crate) struct Repair<P> {
     store: Store,
     images: Arc<P>,
     config: Config,
-    /// As many as may be prepared at the same time.
+    /// Permits of concurrent preparations.
     room: Arc<Semaphore>,
     tasks: JoinSet<VersionKey>,
     running: HashSet<VersionKey>,
-    /// Whether a pass left one alone because it is being prepared already: it may have been damaged
-    /// again since.
+    /// Whether a pass skipped a version because its preparation runs: the image may have been
+    /// damaged again since.
     left_alone: bool,
 }
 
@@ -34,7 +34,7 @@ impl<P: Prepare> Repair<P> {
         Self { store, images, config, room, tasks: JoinSet::new(), running: HashSet::new(), left_alone: false }
     }
 
-    /// Looks at the start, when damage is found, and from time to time, until the shutdown.
+    /// Checks at the start, when damage is found, and at intervals, until the shutdown.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut damage = self.images.damage();
         loop {
@@ -67,7 +67,7 @@ impl<P: Prepare> Repair<P> {
             Ok(key) => drop(self.running.remove(&key)),
             Err(error) => {
                 tracing::error!(%error, "a repair ended unexpectedly");
-                // Which one it was is not known: all may be tried again.
+                // The version of the failed task is unknown, so all may be retried.
                 self.running.clear();
             }
         }
@@ -97,7 +97,7 @@ impl<P: Prepare> Repair<P> {
             let _room = room.acquire().await;
             let image = match version.spec.image.uri.parse::<ImageRef>() {
                 Ok(named) => named.pinned(version.image.digest.clone()),
-                // It was parsed when it was deployed.
+                // Cannot fail: it was parsed at the deployment.
                 Err(_) => return version.key.clone(),
             };
             let registry_id = version.spec.image.registry_id.clone();

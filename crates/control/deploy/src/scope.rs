@@ -1,5 +1,4 @@
-//! Which functions a pass looks at: those that changed since the last one that succeeded, or all of
-//! them.
+//! Scope of a pass: functions that changed since the last successful pass, or all functions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,33 +6,33 @@ use std::time::Duration;
 use tokio::time::Instant;
 use types::{Catalog, FunctionId, FunctionKey};
 
-/// What a pass looks at for images to release.
+/// Scope of a pass for unpinning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Every function.
+    /// All functions.
     All,
-    /// These, each with its key.
+    /// These functions, with their keys.
     Functions(HashMap<FunctionId, FunctionKey>),
 }
 
-/// The functions that changed and were not looked at yet.
+/// Functions that changed since the last successful pass.
 #[derive(Debug)]
 pub(crate) struct Changed {
-    /// Revision of the catalog up to which changes are known.
+    /// Revision of the catalog up to which changes were read.
     seen: u64,
     functions: HashMap<FunctionId, FunctionKey>,
-    /// When the next look at everything is due, whatever changed.
+    /// When the next pass over all functions is due, regardless of changes.
     resync_at: Instant,
     resync_interval: Duration,
 }
 
 impl Changed {
-    /// Before the first pass, which looks at everything.
+    /// The state before the first pass, which covers all functions.
     pub(crate) fn new(resync_interval: Duration, now: Instant) -> Self {
         Self { seen: 0, functions: HashMap::new(), resync_at: now, resync_interval }
     }
 
-    /// Takes what the catalog says to have changed. When it does not know, a look at everything is
+    /// Reads the catalog's changes. When its history is too short, a pass over all functions is
     /// due.
     pub(crate) fn follow(&mut self, catalog: &Catalog, now: Instant) {
         let seen = std::mem::replace(&mut self.seen, catalog.revision);
@@ -46,22 +45,22 @@ impl Changed {
         }
     }
 
-    /// Something of this function changed that the catalog does not know.
+    /// Adds a function with a change that the catalog does not contain.
     pub(crate) fn add(&mut self, id: FunctionId, key: FunctionKey) {
         self.functions.insert(id, key);
     }
 
-    /// Has the next pass look at everything.
+    /// Makes the next pass cover all functions.
     pub(crate) fn resync(&mut self, now: Instant) {
         self.resync_at = now;
     }
 
-    /// What a pass looks at now.
+    /// The scope of a pass now.
     pub(crate) fn scope(&self, now: Instant) -> Scope {
         if now >= self.resync_at { Scope::All } else { Scope::Functions(self.functions.clone()) }
     }
 
-    /// A pass with this scope did everything that it had to.
+    /// Records a successful pass with this scope.
     pub(crate) fn done(&mut self, scope: &Scope, now: Instant) {
         self.functions.clear();
         if *scope == Scope::All {
@@ -86,7 +85,7 @@ mod tests {
         format!("lam-{name:a<8}").parse().unwrap()
     }
 
-    /// A catalog at this revision whose newest revisions changed these functions.
+    /// A catalog at `revision` whose newest revisions changed these functions.
     fn catalog(revision: u64, changed: &[&str]) -> Catalog {
         let change = |name: &&str| FunctionChange { key: key(name), id: id(name), unserved: Vec::new() };
         let changes = changed.iter().fold(ChangeHistory::default(), |history, name| {
@@ -111,7 +110,7 @@ mod tests {
         changed.add(id("three"), key("three"));
         let scope = changed.scope(now);
         assert_eq!(scope, functions(&["one", "two", "three"]));
-        // It failed: what it had to look at stays.
+        // The pass failed: its functions remain in scope.
         changed.follow(&catalog(10, &["one", "two", "four"]), now);
         assert_eq!(changed.scope(now), functions(&["one", "two", "three", "four"]));
         changed.done(&scope, now);

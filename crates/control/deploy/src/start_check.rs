@@ -1,22 +1,21 @@
-//! The start check as deploying needs it: whether an instance of a version that is not served yet
-//! starts.
+//! Interface of the start check: starts an instance of a version before the version serves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use types::{CatalogVersion, StatusReason};
 
-/// Starts an instance of a version before the version takes over.
+/// Starts an instance of a version before the version serves.
 pub trait StartCheck: Send + Sync + 'static {
-    /// Holds the instance until the version is served, which it is a part of then. Dropped before,
-    /// it ends the instance.
+    /// Owns the instance until the version serves and takes it over. Dropping it earlier stops the
+    /// instance.
     type Started: Send + Sync + 'static;
 
-    /// Starts an instance and resolves when its server accepts connections; waits for room for at
-    /// most `wait_max`. A caller that drops the future ends the start.
+    /// Starts an instance and resolves when its server accepts connections; waits at most
+    /// `wait_max` for admission. Dropping the future cancels the start.
     ///
     /// # Errors
-    /// Why no instance has started.
+    /// The reason why no instance started.
     fn check(
         &self,
         version: Arc<CatalogVersion>,
@@ -24,13 +23,13 @@ pub trait StartCheck: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Started, StartError>> + Send;
 }
 
-/// Why no instance has started.
+/// Why no instance started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartError {
-    /// The version does not start; the reason as the function's owner shall read it.
+    /// The instance failed to start; the reason is worded for the function's owner.
     Failed(StatusReason),
-    /// There was no room for an instance, which says nothing of the version.
+    /// Admission failed for lack of capacity; independent of the version.
     NoRoom(String),
-    /// The platform is stopping, which says nothing either.
+    /// The platform is shutting down; independent of the version.
     Stopping,
 }

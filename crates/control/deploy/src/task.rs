@@ -1,5 +1,4 @@
-//! The one task that deploys: passes, running preparations, and their ends. Decisions are in
-//! `plan`.
+//! The reconciler task: passes, running preparations, and their outcomes. Decisions are in `plan`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,14 +29,14 @@ pub(crate) struct Reconciler<P, S: StartCheck> {
     config: Config,
     tasks: JoinSet<End<S::Started>>,
     running: HashMap<Id, Running>,
-    /// A preparation has its image.
+    /// Notified when a preparation begins its start check.
     stages: Arc<Notify>,
-    /// Ends that the store has not taken yet.
+    /// Outcomes that the store has not recorded yet.
     ended: Vec<Ended<S::Started>>,
-    /// Functions whose images may have to be released.
+    /// Functions whose images may have to be unpinned.
     changed: Changed,
-    /// Until when images of functions that the database does not name are kept; `None` once that is
-    /// over.
+    /// End of the time in which images of functions that the database does not name are kept;
+    /// `None` afterwards.
     keep_unknown_until: Option<Instant>,
 }
 
@@ -78,7 +77,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         }
     }
 
-    /// Passes until the shutdown, then ends what runs.
+    /// Runs passes until the shutdown, then cancels running preparations.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let (mut changes, stages) = (self.store.changes(), self.stages.clone());
         loop {
@@ -87,7 +86,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(joined) = self.tasks.join_next_with_id() => self.note_end(joined),
-                // The store lives in `self`, so the sender does too.
+                // `self` holds the store, so the sender exists.
                 _ = changes.changed() => {}
                 () = stages.notified() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -99,7 +98,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// One pass; how long to wait for the next one if nothing happens.
+    /// Runs a pass; returns the pause before the next one, unless an event comes first.
     async fn pass_or_pause(&mut self) -> Duration {
         match self.pass().await {
             Ok(()) => self.config.poll_interval(),
@@ -134,16 +133,16 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         Ok(())
     }
 
-    /// What there is, as far as it concerns this pass: of the images that are kept and served,
-    /// those of the functions in its scope.
+    /// Observes the state; pins and serving versions only of the functions in the scope of the
+    /// pass.
     async fn view(&mut self) -> Result<(View, Scope), Error> {
         let now = Instant::now();
         if self.keep_unknown_until.is_some_and(|until| now >= until) {
             self.keep_unknown_until = None;
             self.changed.resync(now);
         }
-        // Of the snapshot before the database is read: what is written meanwhile is in scope next
-        // time, too.
+        // The catalog is read before the database, so that concurrent writes are in the next scope
+        // too.
         self.changed.follow(&self.store.catalog().load(), now);
         let scope = self.changed.scope(now);
         let pending = self.store.pending().await?;
@@ -171,7 +170,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
     }
 
     async fn start(&mut self, key: VersionKey) -> Result<(), Error> {
-        // A change that came since the plan was made is in the next one.
+        // A change after the plan was computed is in the next pass.
         let Some(pending) = self.store.pending_version(&key).await? else { return Ok(()) };
         let cancel = CancellationToken::new();
         let stage = Stage::new(&self.stages);
@@ -197,12 +196,12 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         }
     }
 
-    /// Gives the ends to the store. One that it does not take stays here, so that nothing is
-    /// prepared again for it.
+    /// Records outcomes in the store. An outcome that the store does not accept stays queued, so
+    /// that its version is not prepared again.
     async fn settle(&mut self) -> Result<(), Error> {
         while let Some(Ended { key, function, end }) = self.ended.last() {
             match end {
-                // What has started is served from here on, and is let go of only then.
+                // The started instance is released only after the version serves it.
                 End::Prepared(image, _started) => {
                     if self.store.mark_active(key, image.clone()).await? {
                         tracing::info!(version = %owner::of(key), image = %image.digest, "version active");
@@ -216,7 +215,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
                 }
                 End::Cancelled => {}
             }
-            // What it pinned may not be needed, though nothing changed.
+            // Its pins may be unneeded although the catalog did not change.
             self.changed.add(key.function_id.clone(), function.clone());
             self.ended.pop();
         }
@@ -224,7 +223,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
     }
 }
 
-/// The versions in scope that are served.
+/// Serving versions in scope.
 fn serving(catalog: &Catalog, scope: &Scope) -> Vec<VersionKey> {
     let of = |function: &CatalogFunction| -> Vec<VersionKey> {
         function.versions.values().map(|version| version.key.clone()).collect()

@@ -26,7 +26,7 @@ async fn a_failed_preparation_gives_its_reason() {
     let version = platform.until_status("hello", Status::CreateFailed).await;
     assert_eq!(version.reasons[0].error_code, "ImageNotFound");
     assert_eq!(version.reasons[0].error_message, "Indexing the image failed: no such tag");
-    // Another image makes it good.
+    // Another image fixes it.
     platform.update("hello", "localhost/hello:v1").await;
     platform.until_status("hello", Status::Active).await;
 }
@@ -80,7 +80,7 @@ async fn a_deletion_cancels_the_preparation_and_releases_everything() {
     platform.store.begin_delete(&key("hello")).await.unwrap();
     until("the function is gone", async || platform.store.function(&key("hello")).await.is_err()).await;
     assert_eq!((platform.images.running(), platform.images.pinned().len()), (0, 0));
-    // Its name is free for another one.
+    // Its name can be used again.
     platform.images.open();
     platform.create("hello", "localhost/hello:v3").await;
     let version = platform.until_status("hello", Status::Active).await;
@@ -148,8 +148,8 @@ async fn a_start_does_what_a_crash_left_to_do() {
     platform.create("deleting", "localhost/hello:v1").await;
     let deleting = platform.latest("deleting").await;
     platform.store.begin_delete(&key("deleting")).await.unwrap();
-    // Prepared, but the end was not written; a generation that is not served any more; and what is
-    // not ours.
+    // Pins of a prepared version whose outcome was not recorded, of a generation that no longer
+    // serves, and of another owner.
     let creating = platform.latest("creating").await;
     let owner = |id: &types::FunctionId, generation| format!("function/{id}/{}/{generation}", VersionName::Latest);
     platform.images.pin(&owner(&creating.function_id, 1));
@@ -161,7 +161,7 @@ async fn a_start_does_what_a_crash_left_to_do() {
     platform.start_keeping();
     platform.until_status("creating", Status::Active).await;
     until("the deletion is done", async || platform.store.deleting().await.unwrap().is_empty()).await;
-    // What the database does not know may be known to the right database.
+    // The right database may name what this one does not.
     let stale = owner(&creating.function_id, 7);
     let mut kept = [owner(&creating.function_id, 1), stale, unknown, "registry/hello:v1".to_owned()];
     kept.sort();
@@ -216,7 +216,7 @@ async fn a_published_version_keeps_its_image_while_latest_moves_on() {
     let latest = platform.until_status("hello", Status::Active).await;
     assert_eq!(one.serving.as_ref().unwrap().image.digest, digest_of("v1"));
     platform.until_pinned(&[(&latest, 2), (&one, 1)]).await;
-    // Its image was there: it is named by its digest, and no tag is resolved again.
+    // The image was present: it is requested by digest, and no tag is resolved again.
     assert_eq!(platform.images.requests()[1], format!("localhost/hello:v1@{}", digest_of("v1")));
 
     platform.store.delete_version(&key("hello"), 1).await.unwrap();
@@ -233,7 +233,7 @@ async fn a_publication_that_a_crash_cut_short_is_finished_with_its_image() {
     platform.update("hello", "localhost/hello:v22").await;
     until("both preparations run", async || platform.images.running() == 2).await;
     platform.stop().await;
-    // $LATEST is done first, so that nothing serves the image any more but the version.
+    // `$LATEST` is completed first, so that only the published version still uses the image.
     let latest = platform.latest("hello").await;
     let done = types::PinnedImage { digest: digest_of("v22"), size_bytes: 7 };
     assert!(platform.store.mark_active(&support::version_key(&latest), done).await.unwrap());
@@ -289,8 +289,8 @@ async fn create_alias(platform: &Platform, function: &str, name: &str) {
     platform.store.create_alias(alias).await.unwrap();
 }
 
-/// How often pins are listed for a new alias, on a platform with so many functions; each time those
-/// of its function alone.
+/// Number of listings of pins for a new alias on a platform with `functions` functions; each lists
+/// only the alias's function.
 async fn listed_for_an_alias(functions: usize) -> usize {
     let mut platform = Platform::started().await;
     let names: Vec<_> = (0..functions).map(|number| format!("function-{number}")).collect();
@@ -300,7 +300,7 @@ async fn listed_for_an_alias(functions: usize) -> usize {
     for name in &names {
         platform.until_status(name, Status::Active).await;
     }
-    // The first pass looks at everything; nothing is left to do after it.
+    // The first pass covers all functions; after it nothing remains to do.
     platform.stop().await;
     platform.images.take_listed();
     platform.start();

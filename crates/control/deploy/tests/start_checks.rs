@@ -1,4 +1,4 @@
-//! What takes over only once an instance of it has started.
+//! Versions that serve only after an instance of them has started.
 // A test may fail where it stands; not every test file uses all that is shared.
 #![allow(clippy::unwrap_used, dead_code)]
 
@@ -37,7 +37,7 @@ async fn what_does_not_start_never_takes_over() {
     let message = "The instance did not start: exited with code 1. Its last output:\nno module";
     assert_eq!(version.reasons[0].error_message, message);
     platform.until_pinned(&[(&version, 1)]).await;
-    // What was deployed last is not served: other settings for it are checked too.
+    // The last deployment does not serve, so a change of its configuration is checked too.
     platform.resize("hello").await;
     until("it is checked again", async || platform.starts.checked() == [1, 2, 3]).await;
     platform.until_status("hello", Status::UpdateFailed).await;
@@ -88,7 +88,7 @@ async fn servers_that_never_listen_hold_up_no_other_image() {
         platform.create(name, "localhost/hello:v1").await;
     }
     until("more starts are checked than images are prepared at once", async || platform.starts.running() == 3).await;
-    // Nor for long where as many are checked as may be: it goes live unchecked.
+    // A version beyond the limit of concurrent checks goes live unchecked after a short wait.
     platform.create("four", "localhost/hello:v1").await;
     platform.until_status("four", Status::Active).await;
     assert_eq!(platform.starts.running(), 3);

@@ -1,5 +1,5 @@
-//! What the tests share: a fake image store that does as the repository's name says, and a platform
-//! of store and deploy.
+//! Shared by the tests: a fake image store controlled by the repository's name, and a platform of
+//! store and deploy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use types::{
     VersionKey, VersionName, VersionRecord, VersionSpec,
 };
 
-/// How long a condition may take to come true.
+/// Timeout of a polled condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Prepares by the name of the repository: `absent` fails, `empty` has nothing to run, `panics`
-/// panics, all others succeed. While it is closed, preparations wait.
+/// Prepares according to the repository's name: `absent` fails, `empty` has nothing to run,
+/// `panics` panics, all others succeed. While closed, preparations wait.
 #[derive(Clone)]
 pub struct FakeImages {
     state: Arc<Mutex<State>>,
@@ -37,9 +37,9 @@ struct State {
     running_max: usize,
     unpins_refused: usize,
     preparations_refused: usize,
-    /// Prefixes of which the owners were listed.
+    /// Prefixes whose owners were listed.
     listed: Vec<String>,
-    /// Images of which something is missing.
+    /// Images with missing content.
     broken: Vec<Digest>,
 }
 
@@ -57,22 +57,22 @@ impl FakeImages {
         Self { state: Arc::default(), open: watch::Sender::new(true), damage: watch::Sender::new(0) }
     }
 
-    /// From now on preparations wait.
+    /// Makes later preparations wait.
     pub fn close(&self) {
         self.open.send_replace(false);
     }
 
-    /// Lets those go on that wait.
+    /// Releases waiting preparations.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
 
-    /// The next `times` attempts to unpin fail.
+    /// Fails the next `times` unpins.
     pub fn refuse_unpins(&self, times: usize) {
         self.state.lock().unpins_refused = times;
     }
 
-    /// The next `times` preparations fail.
+    /// Fails the next `times` preparations.
     pub fn refuse_preparations(&self, times: usize) {
         self.state.lock().preparations_refused = times;
     }
@@ -81,12 +81,12 @@ impl FakeImages {
         self.state.lock().pins.insert(owner.to_owned(), digest_of("left"));
     }
 
-    /// Forgets all pins, as a lost directory would.
+    /// Drops all pins, like a lost directory.
     pub fn lose_pins(&self) {
         self.state.lock().pins.clear();
     }
 
-    /// Damages an image until it is prepared again.
+    /// Marks an image damaged until it is prepared again.
     pub fn damage(&self, digest: Digest) {
         self.state.lock().broken.push(digest);
         self.damage.send_modify(|count| *count += 1);
@@ -96,7 +96,7 @@ impl FakeImages {
         self.state.lock().pins.keys().cloned().collect()
     }
 
-    /// The prefixes of which owners were listed since the last call.
+    /// Prefixes whose owners were listed since the last call.
     pub fn take_listed(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().listed)
     }
@@ -184,8 +184,8 @@ impl Prepare for FakeImages {
     }
 }
 
-/// Starts instances by the name of the repository: `crashes` fails, `crowded` finds no room,
-/// `stopping` finds the platform stopping, all others succeed. While it is closed, starts wait.
+/// Starts instances according to the repository's name: `crashes` fails, `crowded` is not admitted,
+/// `stopping` finds the platform shutting down, all others succeed. While closed, starts wait.
 #[derive(Clone)]
 pub struct FakeStarts {
     state: Arc<Mutex<Starts>>,
@@ -199,7 +199,7 @@ struct Starts {
     held: usize,
 }
 
-/// Counts an instance until it is let go of, and says whether its version was served then.
+/// Counts an instance until it is released.
 pub struct Held(FakeStarts);
 
 impl Drop for Held {
@@ -229,7 +229,7 @@ impl FakeStarts {
         self.open.send_replace(true);
     }
 
-    /// The generations that were checked.
+    /// Generations that were checked.
     pub fn checked(&self) -> Vec<u64> {
         self.state.lock().checked.clone()
     }
@@ -270,12 +270,12 @@ impl StartCheck for FakeStarts {
     }
 }
 
-/// What a tag resolves to.
+/// The digest that a tag resolves to.
 pub fn digest_of(tag: &str) -> Digest {
     Digest::from_sha256(&[u8::try_from(tag.len()).unwrap(); 32])
 }
 
-/// Store and deploy in a directory of their own.
+/// Store and deploy in a temporary directory.
 pub struct Platform {
     pub store: Store,
     pub images: FakeImages,
@@ -286,7 +286,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// A store, and nothing that deploys yet.
+    /// A store without a running deployer.
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("sampan.db"), store::Config::default()).await.unwrap();
@@ -305,12 +305,12 @@ impl Platform {
         self.start_with(self.images.clone());
     }
 
-    /// Deploys as soon after a start, when nothing is released.
+    /// Starts deploying in the period after a start, when nothing is unpinned.
     pub fn start_keeping(&mut self) {
         self.start_by(self.images.clone(), Config::default().unknown_keep_s);
     }
 
-    /// Deploys with another image store.
+    /// Starts deploying with another image store.
     pub fn start_with(&mut self, images: impl Prepare) {
         self.start_by(images, 0);
     }
@@ -329,7 +329,7 @@ impl Platform {
             Some(Deploy::start(self.store.clone(), images, self.starts.clone(), config, self.shutdown.clone()));
     }
 
-    /// Ends deploying and waits for it.
+    /// Stops deploying and waits for its end.
     pub async fn stop(&mut self) {
         self.shutdown.cancel();
         let deploy = self.deploy.take().expect("started before");
@@ -349,7 +349,7 @@ impl Platform {
         self.store.create_function(new).await.unwrap();
     }
 
-    /// Names another image.
+    /// Changes the image.
     pub async fn update(&self, name: &str, uri: &str) {
         let change = Change { spec: spec(uri), resolve: true, publish: false };
         self.store.change_latest(&key(name), |_, _| Ok::<_, ()>(change)).await.unwrap().unwrap();
@@ -368,14 +368,14 @@ impl Platform {
         self.store.function(&key(name)).await.unwrap().latest().clone()
     }
 
-    /// Waits until the version is in this state.
+    /// Polls until the version is in this state.
     pub async fn until_status(&self, name: &str, status: Status) -> VersionRecord {
         let wanted = async || self.latest(name).await.status == status;
         until(&format!("{name} is {}", status.as_str()), wanted).await;
         self.latest(name).await
     }
 
-    /// Waits until a published version is in this state.
+    /// Polls until a published version is in this state.
     pub async fn until_published(&self, name: &str, number: u32, status: Status) -> VersionRecord {
         let find = async || {
             let function = self.store.function(&key(name)).await.unwrap();
@@ -386,7 +386,7 @@ impl Platform {
         find().await.unwrap()
     }
 
-    /// Waits until exactly these owners keep something; they are named by function and generation.
+    /// Polls until exactly these owners have pins; owners are named by function and generation.
     pub async fn until_pinned(&self, owners: &[(&VersionRecord, u64)]) {
         let owner = |(version, generation): &(&VersionRecord, u64)| {
             format!("function/{}/{}/{generation}", version.function_id, version.version)
@@ -397,7 +397,7 @@ impl Platform {
     }
 }
 
-/// The identity of the preparation that the version awaits, or awaited last.
+/// Key of the preparation that the version awaits, or awaited last.
 pub fn version_key(version: &VersionRecord) -> VersionKey {
     VersionKey { function_id: version.function_id.clone(), version: version.version, generation: version.generation }
 }

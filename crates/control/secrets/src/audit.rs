@@ -1,10 +1,10 @@
 //! The audit log: who set or deleted which secret, and which function read which version, when;
-//! never a value. One thread appends what waits in a bounded queue.
+//! never a value. One thread appends entries from a bounded queue.
 //!
 //! On disk, below the data directory, each line an [`AuditEntry`] in JSON:
 //! ```text
 //! secrets-audit.jsonl      0600  the newest lines
-//! secrets-audit.1.jsonl    0600  those before: what the first was when it had half of the bytes
+//! secrets-audit.1.jsonl    0600  the previous file, renamed at half of `audit_bytes_max`
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -22,19 +22,19 @@ use crate::Error;
 
 const NEWEST: &str = "secrets-audit.jsonl";
 const BEFORE: &str = "secrets-audit.1.jsonl";
-/// Longest line that is read: names are bounded.
+/// Longest line that is read; names are bounded, so entries are shorter.
 const LINE_BYTES_MAX: usize = 4096;
 
-/// Where lines are given in; clones share it.
+/// Sender of entries; clones share the queue.
 #[derive(Clone)]
 pub(crate) struct Audit {
     queue: SyncSender<Line>,
-    /// Reads that found no room in the queue since the last line.
+    /// Number of entries since the last line that were dropped because the queue was full.
     lost: Arc<AtomicU64>,
     dir: PathBuf,
 }
 
-/// A line to be written, or none, and who waits until all before it is on disk.
+/// An entry to write, if any, and a sender that is notified once all entries so far are on disk.
 struct Line(Option<AuditEntry>, Option<SyncSender<()>>);
 
 impl Audit {
@@ -49,7 +49,7 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Notes a read; it does not wait.
+    /// Queues a read without blocking; counts it if the queue is full.
     pub fn note(&self, entry: AuditEntry) {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(Line(Some(entry), None))
         {
@@ -57,12 +57,12 @@ impl Audit {
         }
     }
 
-    /// Notes a change; on disk when this returns. Blocks.
+    /// Writes a change; on disk when this returns. Blocks.
     pub fn note_durably(&self, entry: AuditEntry) {
         self.settle(Some(entry));
     }
 
-    /// Writes what waits. Blocks.
+    /// Writes all queued entries. Blocks.
     pub fn flush(&self) {
         self.settle(None);
     }
@@ -87,7 +87,7 @@ impl Audit {
             };
             for line in BufReader::new(file).split(b'\n') {
                 let line = line.map_err(failed)?;
-                // A crash may have cut one.
+                // A crash may have truncated a line.
                 let entry = (line.len() <= LINE_BYTES_MAX).then(|| serde_json::from_slice::<AuditEntry>(&line).ok());
                 if let Some(entry) = entry.flatten().filter(|entry| wanted(entry)) {
                     found.push_back(entry);
@@ -101,7 +101,7 @@ impl Audit {
     }
 }
 
-/// Writes lines until nothing can give any in.
+/// Writes entries until all senders are dropped.
 fn write(mut log: Log, lines: &Receiver<Line>, lost: &AtomicU64) {
     while let Ok(Line(entry, done)) = lines.recv() {
         let missed = lost.swap(0, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl Log {
         let mut file = append_to(&dir.join(NEWEST)).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if bytes > 0 {
-            // A crash may have cut the last line.
+            // A crash may have truncated the last line.
             file.write_all(b"\n").map_err(failed)?;
         }
         Ok(Self { dir, file, bytes: bytes + 1, bytes_max })

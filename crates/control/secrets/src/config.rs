@@ -1,4 +1,4 @@
-//! Limits of secrets.
+//! Limits of the functions' secrets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// File with the key that seals secrets and registries' logins, 64 hexadecimal digits; a key in
-    /// the data directory, made at the first start, where neither this nor a command is given.
+    /// File with the key that seals secrets and registries' logins, 64 hexadecimal digits. Without
+    /// it and without `key_command`, a key in the data directory, generated on the first start.
     pub key_file: Option<PathBuf>,
     /// Shell command that prints the key, such as `age -d -i /etc/sampan/identity
-    /// /etc/sampan/key.age`: run once at the start.
+    /// /etc/sampan/key.age`; run once at the start.
     pub key_command: Option<String>,
     /// Timeout of that command, in seconds.
     pub key_command_timeout_s: u64,
-    /// Bytes of the audit log, of which the oldest half goes when they are reached.
+    /// Longest audit log, in bytes; the oldest half is removed when it is full.
     pub audit_bytes_max: u64,
-    /// Lines of it that may wait to be written; reads beyond them are counted alone.
+    /// Longest queue of unwritten audit entries; further reads are only counted.
     pub audit_waiting_max: usize,
-    /// Secrets of the installation.
+    /// Most secrets of the installation.
     pub secrets_max: usize,
-    /// Versions of one secret; the oldest goes that no function is pinned to.
+    /// Most versions of one secret; the oldest version that no function is pinned to is removed.
     pub versions_max: usize,
     /// Longest value, in bytes.
     pub value_bytes_max: usize,
-    /// Bytes of all values together, which are kept in memory, sealed.
+    /// Bytes of all values together; they are kept in memory, sealed.
     pub bytes_max: u64,
 }
 
@@ -52,7 +52,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Where the key is; `named` is a file that the environment names.
+    /// The location of the key; `named` is a file that the environment names.
     ///
     /// # Errors
     /// [`Error::TwoKeys`].

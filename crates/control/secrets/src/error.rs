@@ -1,4 +1,4 @@
-//! Errors of secrets. None shows a value.
+//! Errors of the functions' secrets. No variant shows a value.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use types::SecretKey;
 /// What failed, on which secret, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store refused or failed.
+    /// The store failed or refused the operation.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The value is empty.
@@ -16,7 +16,7 @@ pub enum Error {
         /// The secret.
         key: SecretKey,
     },
-    /// The value is longer than may be.
+    /// The value is too long.
     #[error("the value of secret {key} has {bytes} bytes; at most {bytes_max} are allowed ([secrets] value_bytes_max)")]
     TooLong {
         /// The secret.
@@ -26,13 +26,13 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
-    /// The key is given in two ways.
+    /// Both a key file and a key command are configured.
     #[error(
         "the key of secrets is given more than once; keep one of [secrets] key_file, [secrets] key_command and \
          SAMPAN_SECRETS_KEY_FILE"
     )]
     TwoKeys,
-    /// The audit log cannot be used.
+    /// The audit log failed.
     #[error("cannot {operation} the audit log {}", path.display())]
     Audit {
         /// A verb.
@@ -42,7 +42,7 @@ pub enum Error {
         /// Error of the kernel.
         source: std::io::Error,
     },
-    /// A sealed value does not open.
+    /// A sealed value cannot be decrypted.
     #[error(
         "version {version} of secret {key} in {} cannot be decrypted: the installation's key is another one, or the \
          database was changed; restore the key that sealed it (docs/BACKUP.md)", database.display()

@@ -1,4 +1,4 @@
-//! The public handle: setting, reading and deleting secrets.
+//! The public handle: sets, reads and deletes secrets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,20 +26,20 @@ struct Inner {
     audit: Audit,
 }
 
-/// Who reads a secret.
+/// The reader of a secret, for the audit log.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// The function.
     pub function: &'a FunctionKey,
     /// Its version.
     pub version: VersionName,
-    /// The instance that gets the value.
+    /// The instance that receives the value.
     pub instance: &'a InstanceId,
 }
 
 impl Secrets {
-    /// Opens every sealed value once, so that a wrong key fails the start. `database`, a file in
-    /// the data directory, is for the error; the audit log is beside it.
+    /// Opens every sealed value once, so that a wrong key fails the start. `database` is a file in
+    /// the data directory: errors name it, and the audit log is in its directory.
     ///
     /// # Errors
     /// [`Error::Sealed`], [`Error::Audit`].
@@ -58,8 +58,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// Gives a secret a value, as the owner of the key `by` asks; returns the number of its new
-    /// version.
+    /// Sets a new value, on behalf of the key pair `by`; returns the number of the new version.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::TooLong`], and those of [`Store::set_secret`].
@@ -80,7 +79,7 @@ impl Secrets {
         Ok(number)
     }
 
-    /// Deletes a secret that no function has, or one version of it.
+    /// Deletes a secret that no function uses, or one version of it.
     ///
     /// # Errors
     /// Those of [`Store::delete_secret`].
@@ -97,8 +96,8 @@ impl Secrets {
         let _ = tokio::task::spawn_blocking(move || audit.note_durably(entry)).await;
     }
 
-    /// The newest `limit` lines of the audit log about one secret, one namespace, or all, the
-    /// oldest first.
+    /// Returns the newest `limit` audit entries about one secret, one namespace, or all, oldest
+    /// first.
     ///
     /// # Errors
     /// [`Error::Audit`].
@@ -118,19 +117,19 @@ impl Secrets {
         found.await.unwrap_or_else(|_| Ok(Vec::new()))
     }
 
-    /// Writes what waits for the audit log. Blocks.
+    /// Writes all queued audit entries. Blocks.
     pub fn flush(&self) {
         self.inner.audit.flush();
     }
 
-    /// The secrets of a namespace, or all.
+    /// The secrets of a namespace, or of all.
     pub fn records(&self, namespace: Option<&Namespace>) -> Vec<Arc<SecretRecord>> {
         let catalog = self.inner.store.catalog().load_full();
         let is_in = |record: &&Arc<SecretRecord>| namespace.is_none_or(|namespace| record.key.namespace == *namespace);
         catalog.secrets.values().filter(is_in).cloned().collect()
     }
 
-    /// Versions of functions that have secrets.
+    /// Versions of functions that use secrets.
     ///
     /// # Errors
     /// Those of the store.
@@ -138,7 +137,7 @@ impl Secrets {
         Ok(self.inner.store.secret_users().await?)
     }
 
-    /// The value that a reference of a function means now; the audit log has who read it.
+    /// The current value of a function's reference; records the read in the audit log.
     ///
     /// # Errors
     /// [`store::Error::SecretNotFound`], [`store::Error::SecretVersionNotFound`],
@@ -179,7 +178,7 @@ fn entry(action: AuditAction, key: &SecretKey) -> AuditEntry {
     AuditEntry { time_ms, namespace, name, ..AuditEntry::new(action) }
 }
 
-/// The associated data of a seal.
+/// Associated data of a seal.
 fn bound_to(key: &SecretKey, number: u32) -> Vec<u8> {
     format!("sampan secret 1\n{}\n{}\n{number}", key.namespace, key.name).into_bytes()
 }

@@ -1,9 +1,9 @@
-//! Secrets of functions: sealed with the installation's key, kept in the store, opened when an
+//! Secrets of functions: sealed with the installation's key, kept in the store, decrypted when an
 //! instance starts.
 //!
-//! A value is sealed as in `credentials` (XChaCha20-Poly1305), bound to its namespace, name and
-//! version: moved to another row of the table it does not open. In memory values are sealed, too,
-//! but for the moment of a start.
+//! A value is sealed as in `credentials` (XChaCha20-Poly1305) with its namespace, name and version
+//! as associated data, so that it cannot be moved to another row of the table. Values in memory are
+//! sealed too, except during a start.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
 

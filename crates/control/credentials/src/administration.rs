@@ -13,13 +13,13 @@ use crate::{Error, Registries, host};
 /// The administration of the registries.
 pub struct Administration {
     registries: Registries,
-    /// What a pull asks, our own registry included.
+    /// Credentials as in a pull, including those of the platform's registry.
     credentials: Arc<dyn Credentials>,
     client: registry_client::Config,
 }
 
 impl Administration {
-    /// Tests of registries ask `credentials` and keep to the limits of `client`.
+    /// Tests of registries use `credentials` and the limits of `client`.
     pub fn new(registries: Registries, credentials: Arc<dyn Credentials>, client: registry_client::Config) -> Self {
         Self { registries, credentials, client }
     }
@@ -27,7 +27,7 @@ impl Administration {
     /// Carries out one command.
     ///
     /// # Errors
-    /// The refusal to answer with; nothing has changed then.
+    /// The error to answer with; nothing has changed then.
     pub async fn run(&self, command: Command) -> Result<Reply, Refused> {
         match command {
             Command::Add(addition) => {

@@ -43,9 +43,9 @@ struct Configured {
 }
 
 impl Registries {
-    /// Reads the sealed store in the data directory, the certificate authorities that the
-    /// configuration names, and the configuration of plugins. The key is not generated where
-    /// `others`, a file, has secrets that a former one sealed. Blocks.
+    /// Reads the sealed store in the data directory, the certificate authorities in the
+    /// configuration, and the configuration of plugins. The key is not generated if `others`,
+    /// another file, has secrets sealed with an earlier key. Blocks.
     ///
     /// # Errors
     /// Any error, so that a broken setting fails the start instead of a later pull.
@@ -71,7 +71,7 @@ impl Registries {
         Ok(Self { inner: Arc::new(Inner { config, configured, added, store, tcr, plugins, docker }) })
     }
 
-    /// What seals secrets with the installation's key.
+    /// The sealer with the installation's key.
     pub fn sealer(&self) -> Sealer {
         self.inner.store.lock().sealer()
     }

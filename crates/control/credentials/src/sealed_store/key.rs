@@ -25,11 +25,11 @@ pub enum KeyFile {
     Made,
     /// A file managed by the operator.
     Named(PathBuf),
-    /// What a command of the operator's prints, run once at the start.
+    /// Printed by a command of the operator, run once at the start.
     Command {
-        /// For the shell.
+        /// Shell command.
         command: String,
-        /// Longest run.
+        /// Timeout.
         timeout: Duration,
     },
 }
@@ -43,8 +43,8 @@ impl KeyFile {
         }
     }
 
-    /// Reads the key. Generates a [`KeyFile::Made`] if `may_make`: no secret is sealed with a
-    /// former one.
+    /// Reads the key. Generates a [`KeyFile::Made`] if `may_make`, that is, if no secret is sealed
+    /// with an earlier key.
     pub(super) fn load(
         &self,
         data_dir: &Path,
@@ -82,7 +82,7 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
     if metadata.mode() & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "key file of registry secrets is readable by others than its owner");
     }
-    // A pipe or a device says nothing of its size.
+    // A pipe or a device has no known size.
     let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
     fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     Ok(parse(&text))

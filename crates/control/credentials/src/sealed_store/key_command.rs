@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
-/// Bytes that are read of its output, and of what it complains of.
+/// Longest prefix that is kept of standard output and of standard error.
 const OUTPUT_BYTES_MAX: u64 = 1024;
-/// Between two looks whether it has ended.
+/// Interval of polls for the command's end.
 const LOOK: Duration = Duration::from_millis(10);
-/// Longest wait for what a command that has ended has written.
+/// Longest wait for the output of an ended command.
 const READ_MAX: Duration = Duration::from_secs(1);
 
-/// What the command prints. An error shows its standard error, never its output.
+/// Returns the command's standard output. Errors quote its standard error, never its output.
 pub(super) fn run(command: &str, timeout: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
@@ -30,7 +30,7 @@ pub(super) fn run(command: &str, timeout: Duration) -> Result<Zeroizing<Vec<u8>>
         .map_err(|error| format!("cannot run /bin/sh: {error}"))?;
     let (output, complaint) = (read(child.stdout.take()), read(child.stderr.take()));
     let ended = wait(&mut child, timeout);
-    // What it has left running may hold the pipes.
+    // Processes that the command left may hold the pipes open.
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -47,7 +47,7 @@ pub(super) fn run(command: &str, timeout: Duration) -> Result<Zeroizing<Vec<u8>>
     Err(format!("{status}: {}", if shown.is_empty() { "nothing on standard error" } else { &shown }))
 }
 
-/// Its end; nothing when that takes too long.
+/// Waits for the end; `None` on timeout.
 fn wait(child: &mut Child, timeout: Duration) -> Result<Option<ExitStatus>, String> {
     let begun = Instant::now();
     loop {
@@ -58,7 +58,7 @@ fn wait(child: &mut Child, timeout: Duration) -> Result<Option<ExitStatus>, Stri
     }
 }
 
-/// Reads on a thread, which ends with the pipe.
+/// Reads on a thread that ends when the pipe closes.
 fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<Zeroizing<Vec<u8>>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {

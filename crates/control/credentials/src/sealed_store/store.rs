@@ -43,8 +43,8 @@ struct Record {
 }
 
 impl SealedStore {
-    /// Reads the file in a data directory, and generates the key on the first start.
-    /// It is not generated where `others`, a file, has secrets that a former one sealed.
+    /// Reads the file in a data directory, and generates the key on the first start. The key is not
+    /// generated if `others`, another file, has secrets sealed with an earlier key.
     pub(crate) fn open(
         data_dir: &Path,
         key: &KeyFile,
@@ -72,7 +72,7 @@ impl SealedStore {
         Ok((store, entries))
     }
 
-    /// What seals its secrets.
+    /// The sealer of its secrets.
     pub(crate) fn sealer(&self) -> Sealer {
         self.sealer.clone()
     }

@@ -11,11 +11,11 @@ pub const ACTION: &str = "AdministerDeadLetters";
 /// Most dead letters in a page.
 pub const PAGE_MAX: usize = 100;
 
-/// Which dead letters a command is for.
+/// Selects dead letters for a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Selection {
-    /// The one of this event.
+    /// The dead letter of this event.
     One(RequestId),
     /// All of a namespace.
     All {
@@ -38,24 +38,24 @@ pub enum Command {
         /// Only those of this function.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         function: Option<FunctionName>,
-        /// Only those after this row.
+        /// Only rows after this one.
         after: u64,
-        /// Most of them, up to [`PAGE_MAX`].
+        /// Page length, at most [`PAGE_MAX`].
         limit: usize,
     },
-    /// Shows one with its payload and its history.
+    /// Returns one with its payload and history.
     Get {
-        /// Its event.
+        /// Id of its event.
         id: RequestId,
     },
-    /// Lets dead letters run again.
+    /// Runs dead letters again.
     Redrive {
-        /// Which.
+        /// The selection.
         of: Selection,
     },
     /// Removes dead letters.
     Purge {
-        /// Which.
+        /// The selection.
         of: Selection,
     },
 }
@@ -68,9 +68,9 @@ pub enum Answer {
     DeadLetters(Vec<DeadLetter>),
     /// Response to `Get`.
     DeadLetter(Box<Shown>),
-    /// Response to `Redrive`: how many run again.
+    /// Response to `Redrive`: number of redriven events.
     Redriven(usize),
-    /// Response to `Purge`: how many were removed.
+    /// Response to `Purge`: number of removed dead letters.
     Purged(usize),
     /// A failed request.
     Refused {
@@ -81,12 +81,12 @@ pub enum Answer {
     },
 }
 
-/// An event of which no run ended well. Times are Unix milliseconds.
+/// An event without a successful run. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Its row: greater than those of dead letters before it.
+    /// Row number, increasing in order of arrival.
     pub row: u64,
-    /// Its event.
+    /// Id of its event.
     pub id: RequestId,
     /// The event's namespace.
     pub namespace: Namespace,
@@ -94,38 +94,39 @@ pub struct DeadLetter {
     pub function: FunctionName,
     /// Version or alias.
     pub qualifier: String,
-    /// How the event came in, as `InvokeType`.
+    /// Origin of the event, as `InvokeType`.
     pub invoke_type: String,
-    /// Why it was given up.
+    /// Reason for giving up.
     pub reason: String,
     /// Status code of its last run.
     pub status_code: Option<u16>,
-    /// Runs that began.
+    /// Number of started runs.
     pub attempts: u32,
-    /// Time of its acceptance.
+    /// When the event was accepted.
     pub accepted_ms: i64,
     /// When it became a dead letter.
     pub died_ms: i64,
-    /// When it was redriven; it is history since.
+    /// When it was redriven; a redriven dead letter is only history.
     pub redriven_ms: Option<i64>,
-    /// The last run's answer or error.
+    /// Response or error of the last run.
     pub result: Option<String>,
-    /// Size of its payload.
+    /// Size of its payload, in bytes.
     pub payload_bytes: u64,
-    /// Where it was to go, if it is what an event's end sends: a URL, `fn:NAME` or `http:NAME`.
+    /// Destination, if it is the notification of an event's outcome: a URL, `fn:NAME` or
+    /// `http:NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
 }
 
-/// A dead letter with all that is kept of it.
+/// A dead letter with its payload and history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
-    /// The last time that its event became a dead letter.
+    /// The latest time that its event became a dead letter.
     pub dead_letter: DeadLetter,
-    /// The times before, oldest first.
+    /// Earlier times, oldest first.
     pub history: Vec<DeadLetter>,
-    /// The payload where it is text.
+    /// The payload, if it is text.
     pub payload: Option<String>,
-    /// The payload in Base64 where it is not.
+    /// The payload in Base64, if it is not text.
     pub payload_base64: Option<String>,
 }

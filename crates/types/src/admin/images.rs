@@ -79,25 +79,25 @@ pub struct Pruned {
 /// Progress of a scrub.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scrub {
-    /// Whether it runs.
+    /// Whether it is in progress.
     pub running: bool,
-    /// Whether the last one ended before its end.
+    /// Whether the last one was aborted.
     pub cut_short: bool,
-    /// Items read.
+    /// Verified items.
     pub items: u64,
-    /// Items there are.
+    /// Total items.
     pub items_total: u64,
-    /// Bytes read.
+    /// Verified bytes.
     pub bytes: u64,
-    /// Whether the kernel checks what is read of kept content.
+    /// Whether the kernel verifies reads of stored content (fs-verity).
     pub fs_verity: bool,
-    /// The damaged ones, the first of them.
+    /// The first damaged items.
     pub found: Vec<Found>,
-    /// How many are damaged.
+    /// Number of damaged items.
     pub found_total: u64,
 }
 
-/// Something that is damaged.
+/// A damaged item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// Kind of the item: blob, layer tar or metadata.
@@ -106,10 +106,10 @@ pub struct Found {
     pub name: String,
     /// The damage.
     pub reason: String,
-    /// Where it was moved; nothing where it was left in place.
+    /// Path that it was moved to; `None` if it was left in place.
     pub set_aside: Option<String>,
     /// Functions and repositories that need it.
     pub needed_by: Vec<String>,
-    /// Whether it is there again, and sound.
+    /// Whether an intact copy exists again.
     pub healed: bool,
 }

@@ -1,4 +1,5 @@
-//! Requests and answers of the control address that are not actions of the cloud API.
+//! Requests and responses of the control address's administrative endpoints, which are not part of
+//! the cloud API.
 
 pub mod dead_letters;
 pub mod images;

@@ -54,7 +54,7 @@ pub struct Addition {
 }
 
 impl Addition {
-    /// Without any setting.
+    /// An addition without settings.
     pub fn of(host: &str) -> Self {
         Self { host: host.to_owned(), mirrors: Vec::new(), ca_pem: None, plain_http: None, login: None }
     }
@@ -130,7 +130,7 @@ pub struct Listed {
     pub mirrors: Vec<String>,
     /// Whether it has its own certificate authorities.
     pub ca: bool,
-    /// Whether plain HTTP is enabled or disabled explicitly.
+    /// Explicit setting for plain HTTP.
     pub plain_http: Option<bool>,
     /// Whether the configuration file has settings of it.
     pub configured: bool,
@@ -156,14 +156,14 @@ pub enum ListedLogin {
     },
 }
 
-/// Results of the places that a pull would try, in its order.
+/// Results for the endpoints that a pull would try, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tested {
     /// Whether a pull would succeed.
     pub ok: bool,
     /// The parsed image, or the registry.
     pub target: String,
-    /// Mirrors, and the registry itself last.
+    /// Mirrors, then the registry itself.
     pub places: Vec<TestedPlace>,
 }
 

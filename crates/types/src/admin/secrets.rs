@@ -1,4 +1,4 @@
-//! Messages of the administrative endpoint for secrets. No answer has a value. Pure.
+//! Messages of the administrative endpoint for secrets. Responses never contain a value. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,43 +13,43 @@ pub const ACTION: &str = "AdministerSecrets";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Gives a secret a value: its next version, or the first of a new one.
+    /// Sets a value: the first version of a new secret, or the next version.
     Set {
-        /// Its namespace.
+        /// Namespace of the secret.
         namespace: Namespace,
-        /// Its name.
+        /// Name of the secret.
         name: SecretName,
-        /// Base64 of its value.
+        /// The value in Base64.
         value: Secret,
     },
     /// Lists secrets.
     List {
-        /// Of one namespace; of all where there is none.
+        /// Only of this namespace; `None` for all.
         namespace: Option<Namespace>,
     },
-    /// Lists the versions of one.
+    /// Lists the versions of a secret.
     Versions {
-        /// Its namespace.
+        /// Namespace of the secret.
         namespace: Namespace,
-        /// Its name.
+        /// Name of the secret.
         name: SecretName,
     },
-    /// Deletes one that no function has, or one version of it.
+    /// Deletes a secret that no function uses, or one of its versions.
     Delete {
-        /// Its namespace.
+        /// Namespace of the secret.
         namespace: Namespace,
-        /// Its name.
+        /// Name of the secret.
         name: SecretName,
-        /// The version; all of them where there is none.
+        /// The version; `None` for all.
         version: Option<u32>,
     },
     /// Reads the audit log.
     Audit {
-        /// About secrets of one namespace; of all where there is none.
+        /// Only of this namespace; `None` for all.
         namespace: Option<Namespace>,
-        /// About secrets of one name.
+        /// Only of secrets with this name.
         name: Option<SecretName>,
-        /// The newest lines, at most.
+        /// Maximum number of entries; the newest are returned.
         limit: usize,
     },
 }
@@ -58,22 +58,22 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
-    /// It got a value.
+    /// A value was set.
     Set,
-    /// It, or a version of it, was deleted.
+    /// A secret or one of its versions was deleted.
     Delete,
-    /// An instance got its value.
+    /// A value was read for an instance.
     Read,
-    /// Reads that were too many to be noted one by one.
+    /// Reads were dropped because the queue was full.
     Lost,
 }
 
-/// A line of the audit log.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// When, Unix milliseconds.
+    /// Unix milliseconds.
     pub time_ms: i64,
-    /// What.
+    /// The operation.
     pub action: AuditAction,
     /// Namespace of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,13 +81,13 @@ pub struct AuditEntry {
     /// Name of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<SecretName>,
-    /// Its version; all versions where a deletion has none.
+    /// Version of the secret; absent if a deletion removed all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// Id of the key pair that asked for a change.
+    /// Id of the key pair that requested a change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The function that read it, as `namespace/name`.
+    /// The reading function, as `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
     /// The function's version.
@@ -96,13 +96,13 @@ pub struct AuditEntry {
     /// The instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// How many reads were not noted.
+    /// Number of dropped reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }
 
 impl AuditEntry {
-    /// One of no secret and no time.
+    /// An entry without a secret and with time 0.
     pub fn new(action: AuditAction) -> Self {
         Self {
             time_ms: 0,
@@ -127,7 +127,7 @@ pub enum Answer {
     Set {
         /// The new version.
         version: u32,
-        /// Versions of functions whose instances are replaced because they follow the newest.
+        /// Versions of functions that follow the newest version and whose instances are replaced.
         restarted: usize,
     },
     /// Response to `List`.
@@ -136,7 +136,7 @@ pub enum Answer {
     Versions(Vec<ListedVersion>),
     /// Response to `Delete`.
     Deleted {},
-    /// Response to `Audit`, the oldest first.
+    /// Response to `Audit`, oldest first.
     Audit(Vec<AuditEntry>),
     /// A failed request.
     Refused {
@@ -154,13 +154,13 @@ pub struct Listed {
     pub namespace: Namespace,
     /// Its name.
     pub name: SecretName,
-    /// Its newest version.
+    /// Number of its newest version.
     pub newest: u32,
-    /// How many versions it has.
+    /// Number of its versions.
     pub versions: usize,
-    /// When the newest was set, Unix milliseconds.
+    /// When the newest version was set, Unix milliseconds.
     pub set_ms: i64,
-    /// Functions with a version that has it, as `namespace/name`.
+    /// Functions with a version that uses it, as `namespace/name`.
     pub used_by: Vec<String>,
 }
 
@@ -169,10 +169,10 @@ pub struct Listed {
 pub struct ListedVersion {
     /// Its number.
     pub version: u32,
-    /// Bytes of its value.
+    /// Length of its value, in bytes.
     pub bytes: u64,
     /// When it was set, Unix milliseconds.
     pub set_ms: i64,
-    /// Versions of functions that have it, as `namespace/name:version`.
+    /// Versions of functions that use it, as `namespace/name:version`.
     pub used_by: Vec<String>,
 }

@@ -15,26 +15,26 @@ pub const ACTION: &str = "AdministerVolumes";
 pub enum Command {
     /// Lists volumes.
     List {},
-    /// Makes one.
+    /// Creates a volume.
     Create {
         /// Its name.
         name: VolumeName,
-        /// Its settings, by the keys of `[volumes.NAME]`.
+        /// Its settings, with the keys of `[volumes.NAME]`.
         settings: serde_json::Value,
     },
-    /// Deletes one that no function mounts.
+    /// Deletes a volume that no function mounts.
     Delete {
         /// Its name.
         name: VolumeName,
     },
-    /// Makes an image larger.
+    /// Grows an image volume.
     Grow {
         /// Its name.
         name: VolumeName,
         /// Its new size.
         size_mb: u64,
     },
-    /// Looks how much one holds.
+    /// Measures the usage of a volume.
     Usage {
         /// Its name.
         name: VolumeName,
@@ -51,12 +51,12 @@ pub enum Answer {
     Created(Volume),
     /// Response to `Delete`.
     Deleted {
-        /// A directory that was given to the volume, and stays.
+        /// A directory of the operator, which is not deleted.
         kept: Option<String>,
     },
     /// Response to `Grow`.
     Grown {
-        /// Whether it is by now; else it is from the next start on.
+        /// True if the new size is effective; false if it is from the next start on.
         now: bool,
     },
     /// Response to `Usage`.
@@ -79,15 +79,15 @@ pub struct Volume {
     pub kind: String,
     /// Its directory on the machine.
     pub path: Option<String>,
-    /// Its size, where it has one.
+    /// Its size limit, if any.
     pub size_mb: Option<u64>,
-    /// Whether ids are those of the file system.
+    /// Whether ids on disk are the file system's own: its mounts are not idmapped.
     pub squash: bool,
     /// Whether functions may only read it.
     pub read_only: bool,
     /// `settings` or `command`.
     pub origin: String,
-    /// Why it cannot be mounted now.
+    /// Why it cannot be mounted now, if so.
     pub problem: Option<String>,
     /// Functions with a version that mounts it, as `namespace/name`.
     pub mounted_by: Vec<String>,
@@ -100,12 +100,12 @@ pub struct Usage {
     pub bytes: u64,
     /// Files and directories.
     pub files: u64,
-    /// Bytes of the file system that it is on; of an image or a tmpfs its size less what that takes
-    /// itself.
+    /// Size of its file system, in bytes; for an image or a tmpfs without the file system's own
+    /// metadata.
     #[serde(default)]
     pub size_bytes: u64,
-    /// Bytes that are free where it is.
+    /// Free bytes of its file system.
     pub free_bytes: u64,
-    /// Whether the look took too long, so that there is more.
+    /// Whether the scan timed out, so that the counts are too low.
     pub cut_short: bool,
 }

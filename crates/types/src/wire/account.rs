@@ -1,4 +1,4 @@
-//! Answer of `GetAccount`: what is used and what may be used.
+//! Answer of `GetAccount`: usage and limits.
 
 use serde::Serialize;
 
@@ -18,13 +18,13 @@ pub struct GetAccountAnswer {
 pub struct UsageInfo {
     /// Namespaces.
     pub namespaces_count: usize,
-    /// Each of them.
+    /// Usage of each namespace.
     pub namespace: Vec<NamespaceUsage>,
-    /// Memory that instances may take together, in MB; 0 when there is no limit.
+    /// Memory quota of instances, in MB; 0 without a limit.
     pub total_concurrency_mem: u64,
-    /// Memory that is reserved for functions, in MB.
+    /// Reserved memory of functions, in MB.
     pub total_allocated_concurrency_mem: u64,
-    /// The most that `total_concurrency_mem` may be, in MB; 0 when there is no limit.
+    /// Largest allowed `total_concurrency_mem`, in MB; 0 without a limit.
     pub user_concurrency_mem_limit: u64,
 }
 
@@ -36,11 +36,11 @@ pub struct NamespaceUsage {
     pub namespace: String,
     /// Names of its functions.
     pub functions: Vec<String>,
-    /// How many they are.
+    /// Number of functions.
     pub functions_count: usize,
-    /// Memory that its running instances take, in MB.
+    /// Memory of its running instances, in MB.
     pub total_concurrency_mem: u64,
-    /// Memory that is reserved for its functions, in MB.
+    /// Reserved memory of its functions, in MB.
     pub total_allocated_concurrency_mem: u64,
     /// Memory of its provisioned instances, in MB.
     pub total_allocated_provisioned_mem: u64,
@@ -50,9 +50,9 @@ pub struct NamespaceUsage {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LimitsInfo {
-    /// Namespaces.
+    /// Most namespaces.
     pub namespaces_count: u64,
-    /// Limits of each.
+    /// Limits of each namespace.
     pub namespace: Vec<NamespaceLimit>,
 }
 
@@ -62,29 +62,29 @@ pub struct LimitsInfo {
 pub struct NamespaceLimit {
     /// Its name.
     pub namespace: String,
-    /// Functions.
+    /// Most functions.
     pub functions_count: u64,
-    /// Seconds of a run.
+    /// Longest timeout of a run, in seconds.
     pub timeout_limit: u32,
-    /// Seconds of a start.
+    /// Longest start timeout, in seconds.
     pub init_timeout_limit: u32,
-    /// Instances of a function.
+    /// Most instances of a function.
     pub concurrent_executions: u64,
-    /// Saved test events.
+    /// Most saved test events.
     pub test_model_limit: u32,
-    /// Retries of an asynchronous event.
+    /// Most retries of an asynchronous event.
     pub retry_num_limit: u32,
-    /// Shortest life of an asynchronous event, in seconds.
+    /// Shortest maximum age of an asynchronous event, in seconds.
     #[serde(rename = "MinMsgTTL")]
     pub min_msg_ttl_s: u32,
-    /// Longest life of an asynchronous event, in seconds.
+    /// Longest maximum age of an asynchronous event, in seconds.
     #[serde(rename = "MaxMsgTTL")]
     pub max_msg_ttl_s: u32,
-    /// Triggers of a function, by type.
+    /// Most triggers of a function, by type.
     pub trigger: TriggerCount,
 }
 
-/// Triggers that a function may have of one type.
+/// Most triggers of one type for a function.
 pub const TRIGGERS_PER_TYPE: u32 = 10;
 
 /// Triggers of a function, by type.

@@ -1,5 +1,5 @@
 //! Objects of the cloud around a function: networks, file systems, queues, layers. An installation
-//! keeps them and answers with them, and acts on none.
+//! stores and returns them; `CfsConfig`, `DeadLetterConfig` and `PublicNetConfig` also take effect.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct VpcConfig {
     pub subnet_id: String,
 }
 
-/// `DeadLetterConfig`: where events go that could not be run.
+/// `DeadLetterConfig`: destination of events that could not be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DeadLetterConfig {
@@ -31,7 +31,7 @@ pub struct DeadLetterConfig {
 pub struct PublicNetConfigIn {
     /// `ENABLE` or `DISABLE`.
     pub public_net_status: Option<String>,
-    /// Fixed address to the outside.
+    /// Fixed egress address.
     pub eip_config: Option<EipConfigIn>,
 }
 
@@ -49,7 +49,7 @@ pub struct EipConfigIn {
 pub struct PublicNetConfigOut {
     /// `ENABLE` or `DISABLE`.
     pub public_net_status: String,
-    /// Fixed address to the outside.
+    /// Fixed egress address.
     pub eip_config: EipConfigOut,
 }
 
@@ -95,7 +95,7 @@ pub struct IntranetConfigOut {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CfsConfig {
-    /// One for each mount.
+    /// One entry per mount.
     pub cfs_ins_list: Vec<CfsInsInfo>,
 }
 
@@ -111,9 +111,9 @@ pub struct CfsInsInfo {
     pub cfs_id: String,
     /// Id of its mount point.
     pub mount_ins_id: String,
-    /// Folder in the instance.
+    /// Directory in the instance.
     pub local_mount_dir: String,
-    /// Folder of the file system.
+    /// Directory of the file system.
     pub remote_mount_dir: String,
     /// Address of the file system.
     pub ip_address: Option<String>,
@@ -133,7 +133,7 @@ pub struct LayerVersionSimple {
     pub layer_version: i64,
 }
 
-/// `AccessInfo`: where the function can be called; always empty texts here.
+/// `AccessInfo`: address of the function; always empty on this platform.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AccessInfo {

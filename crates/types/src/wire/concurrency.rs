@@ -1,16 +1,16 @@
-//! Several requests in one instance, and the parameters of protocols beside plain HTTP.
+//! Request concurrency of an instance, and parameters of protocols beside plain HTTP.
 
 use serde::{Deserialize, Serialize};
 
-/// `InstanceConcurrencyConfig`: how many requests one instance of a web function serves at once.
+/// `InstanceConcurrencyConfig`: request concurrency of an instance of a web function.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct InstanceConcurrencyConfig {
-    /// `FALSE` for a fixed number, empty to switch it off.
+    /// `FALSE` for a fixed number; empty disables concurrency.
     pub dynamic_enabled: Option<String>,
-    /// Requests at once, 1 to 100.
+    /// Concurrent requests, 1 to 100.
     pub max_concurrency: Option<u64>,
-    /// Switch of the isolation between sessions.
+    /// Isolation between sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_isolation_enabled: Option<String>,
     /// `Request-Based` or `Session-Based`.
@@ -30,7 +30,7 @@ pub struct InstanceConcurrencyConfig {
 pub struct MixNodeConfig {
     /// Kind of node.
     pub node_spec: Option<String>,
-    /// Requests at once.
+    /// Concurrent requests.
     pub num: Option<u64>,
 }
 
@@ -42,14 +42,14 @@ pub struct SessionConfig {
     pub session_source: Option<String>,
     /// Name of the header, cookie or parameter.
     pub session_name: Option<String>,
-    /// Sessions of one instance.
+    /// Most sessions of one instance.
     pub maximum_concurrency_session_per_instance: Option<u64>,
-    /// Longest life of a session, in seconds.
+    /// Longest lifetime of a session, in seconds.
     #[serde(rename = "MaximumTTLInSeconds")]
     pub maximum_ttl_in_seconds: Option<u64>,
     /// Longest idle time of a session, in seconds.
     pub maximum_idle_time_in_seconds: Option<u64>,
-    /// Path that a session belongs to.
+    /// Path of a session.
     pub session_path: Option<String>,
     /// `FATAL` or `PAUSE`.
     pub idle_timeout_strategy: Option<String>,
@@ -68,7 +68,7 @@ pub struct ProtocolParams {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct WsParams {
-    /// A connection that is silent for longer ends, in seconds.
+    /// Idle timeout of a connection, in seconds.
     #[serde(rename = "IdleTimeOut")]
     pub idle_timeout_s: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Shapes of the actions that look at asynchronous events (contract 2.7 and 3).
+//! Request and answer types of the actions on asynchronous events (contract 2.7 and 3).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +12,23 @@ pub struct ListAsyncEventsRequest {
     pub namespace: Option<String>,
     /// Version or alias.
     pub qualifier: Option<String>,
-    /// Ways in.
+    /// Origins, as `InvokeType`.
     pub invoke_type: Option<Vec<String>>,
     /// States.
     pub status: Option<Vec<String>>,
-    /// When they were accepted; the end is excluded.
+    /// Interval of the acceptance; the end is excluded.
     pub start_time_interval: Option<TimeInterval>,
-    /// When they ended; the end is excluded.
+    /// Interval of the end; the end of the interval is excluded.
     pub end_time_interval: Option<TimeInterval>,
     /// `ASC` or `DESC`.
     pub order: Option<String>,
     /// `StartTime` or `EndTime`.
     pub orderby: Option<String>,
-    /// How many to leave out at the beginning.
+    /// Number of entries to skip.
     pub offset: Option<i64>,
-    /// How many to answer with at most.
+    /// Maximum number of entries.
     pub limit: Option<i64>,
-    /// This event.
+    /// Id of one event.
     pub invoke_request_id: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct ListAsyncEventsAnswer {
 pub struct AsyncEvent {
     /// Id of the event.
     pub invoke_request_id: String,
-    /// How it came in.
+    /// Origin of the event.
     pub invoke_type: String,
     /// Version or alias.
     pub qualifier: String,
@@ -82,7 +82,7 @@ pub struct GetAsyncEventStatusRequest {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetAsyncEventStatusAnswer {
-    /// Where it stands.
+    /// Its state.
     pub result: AsyncEventStatus,
 }
 
@@ -92,43 +92,44 @@ pub struct GetAsyncEventStatusAnswer {
 pub struct AsyncEventStatus {
     /// `RUNNING`, `FINISHED`, `ABORTED` or `FAILED`.
     pub status: String,
-    /// Status of its last run; 0 while it runs.
+    /// Status of its last run; 0 while it is running.
     pub status_code: u16,
     /// Id of the event.
     pub invoke_request_id: String,
-    /// Ours: runs that began.
+    /// Extension: number of started runs.
     pub attempts: u32,
-    /// Ours: why it failed, or of a job image how it ended.
+    /// Extension: reason of the failure; for a job image its exit status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// Ours: the last try of an event that waits for the next one, if it had any.
+    /// Extension: last attempt of an event that waits for the next one, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Ours: exit code of a job image's program that ended by itself.
+    /// Extension: exit code of a job image's program, unless a signal ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Ours: the signal that ended a job image's program.
+    /// Extension: signal that ended a job image's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<i32>,
-    /// Ours: whether a job image's program was ended for its memory.
+    /// Extension: whether the OOM killer ended a job image's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_of_memory: Option<bool>,
 }
 
-/// The last try of a waiting event, a failed run or one without room, and the time of the next.
+/// Last attempt of a waiting event (a failed run, or one that was not admitted), and the time of
+/// the next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Retry {
-    /// Status of the last try.
+    /// Status of the last attempt.
     pub status_code: u16,
     /// Its error or output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// Unix milliseconds of the next try.
+    /// Unix milliseconds of the next attempt.
     pub next_run_ms: i64,
 }
 
-/// `TerminateAsyncEvent`, and the platform's own `TerminateEvent`, which needs no function.
+/// `TerminateAsyncEvent`, and the extension `TerminateEvent`, which requires no function.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TerminateAsyncEventRequest {
@@ -138,17 +139,17 @@ pub struct TerminateAsyncEventRequest {
     pub namespace: Option<String>,
     /// Id of the event, required.
     pub invoke_request_id: Option<String>,
-    /// Whether a running instance is asked to end by its stop signal instead of being killed.
+    /// Whether a running instance receives its stop signal instead of SIGKILL.
     pub grace_shutdown: Option<bool>,
 }
 
-/// `AsyncTriggerConfig`: how events are retried and given up.
+/// `AsyncTriggerConfig`: retries and maximum age of events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AsyncTriggerConfig {
-    /// One object with the retries.
+    /// One object with the number of retries.
     pub retry_config: Option<Vec<RetryConfig>>,
-    /// Seconds after which an event that waits is given up.
+    /// Seconds after which a waiting event is given up.
     #[serde(rename = "MsgTTL")]
     pub msg_ttl: Option<i64>,
 }
@@ -157,11 +158,11 @@ pub struct AsyncTriggerConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RetryConfig {
-    /// Runs that follow one which failed in the function, required.
+    /// Retries after a run that failed in the function, required.
     pub retry_num: Option<i64>,
 }
 
-/// `GetFunctionEventInvokeConfig`, and with the configuration `UpdateFunctionEventInvokeConfig`.
+/// `GetFunctionEventInvokeConfig`; with the configuration `UpdateFunctionEventInvokeConfig`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FunctionEventInvokeConfigRequest {
@@ -169,9 +170,9 @@ pub struct FunctionEventInvokeConfigRequest {
     pub function_name: Option<String>,
     /// Namespace.
     pub namespace: Option<String>,
-    /// A version or alias, which has the function's configuration.
+    /// A version or alias; the configuration is the function's.
     pub qualifier: Option<String>,
-    /// The configuration, required in an update; what it leaves out stays.
+    /// The configuration, required in an update; omitted fields are unchanged.
     pub async_trigger_config: Option<AsyncTriggerConfig>,
 }
 

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::Extras as Settings;
 use crate::egress::Egress;
 
-/// The object `Sampan`. In a request a member that is left out stays as it is, and an empty one (0,
-/// an empty text or list) takes the setting away; an answer has every member, empty where nothing is
-/// set, so that what was answered can be asked for again.
+/// The object `Sampan`. In a request an omitted member is unchanged, and an empty one (0, an empty
+/// text or list) removes the setting. An answer has all members, empty where unset, so that it is a
+/// valid request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Extras {
-    /// Processor time in thousandths of a core.
+    /// CPU in thousandths of a core.
     pub cpu_milli: Option<i64>,
     /// Size of `/dev/shm`, in MB.
     pub shm_mb: Option<i64>,
@@ -19,16 +19,15 @@ pub struct Extras {
     pub files_max: Option<i64>,
     /// Processes and threads of an instance.
     pub pids_max: Option<i64>,
-    /// What its instances may reach, such as `10.0.0.0/8` and `db.example.com:5432`; `none` alone
-    /// for nothing.
+    /// Egress list, such as `10.0.0.0/8` and `db.example.com:5432`; `none` alone allows nothing.
     pub egress: Option<Vec<String>>,
-    /// Volumes that instances have.
+    /// Mounted volumes.
     pub mounts: Option<Vec<Mount>>,
-    /// Ports of the machine's loopback that instances reach as `host.sampan.internal`.
+    /// Ports of the host's loopback that instances reach at `host.sampan.internal`.
     pub host_ports: Option<Vec<i64>>,
     /// Size of a `/tmp` on disk, in MB.
     pub tmp_mb: Option<i64>,
-    /// Secrets that instances have as files.
+    /// Secrets mounted as files.
     pub secret_files: Option<Vec<SecretFile>>,
 }
 
@@ -36,7 +35,7 @@ pub struct Extras {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
 pub struct SecretFile {
-    /// Its path, below `/run/secrets`.
+    /// Path below `/run/secrets`.
     pub path: String,
     /// The secret: `NAME`, or `NAME@VERSION`.
     pub secret: String,
@@ -48,21 +47,21 @@ impl From<&crate::SecretFile> for SecretFile {
     }
 }
 
-/// One of them.
+/// A mounted volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
 pub struct Mount {
     /// Name of the volume.
     pub volume: String,
-    /// Directory of the volume, without a slash at its begin; empty for the whole.
+    /// Directory in the volume, without a leading slash; empty for the root.
     pub sub: String,
-    /// Absolute path inside.
+    /// Absolute path in the instance.
     pub path: String,
-    /// Whether nothing can be changed through it.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// User on disk that the function's user is.
+    /// User on disk that the function's user is mapped to.
     pub user_id: Option<u32>,
-    /// Group on disk that the function's group is.
+    /// Group on disk that the function's group is mapped to.
     pub group_id: Option<u32>,
 }
 

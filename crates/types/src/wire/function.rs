@@ -1,4 +1,4 @@
-//! Functions as answers show them, and what requests and answers share.
+//! Functions in answers, and types that requests and answers share.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub struct Variable {
     pub value: String,
 }
 
-/// A label.
+/// A tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Tag {
@@ -38,7 +38,7 @@ pub struct Tag {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Filter {
-    /// Name of the field, or `tag-` and the name of a label.
+    /// Name of the field, or `tag-` and the key of a tag.
     pub name: String,
     /// Values, joined by OR.
     pub values: Vec<String>,
@@ -54,7 +54,7 @@ pub struct ListFunctionsAnswer {
     pub total_count: u64,
 }
 
-/// One line of a list of functions.
+/// An entry of a list of functions.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs)] // The names are the API's; the contract says what each is.
@@ -77,7 +77,7 @@ pub struct Function {
     pub mod_time: String,
 }
 
-/// Settings of a version as calls get it, in the words of a request that would set them again.
+/// Serving settings of a version, in the form of a request that would set them.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs)] // The names are the API's; the contract says what each is.
@@ -104,7 +104,7 @@ pub struct GetFunctionAnswer {
     pub namespace: String,
     pub r#type: &'static str,
     pub runtime: &'static str,
-    /// Extension: the runtime of its instances.
+    /// Extension: OCI runtime of its instances.
     pub runtime_class: String,
     pub status: &'static str,
     pub status_desc: String,
@@ -116,8 +116,8 @@ pub struct GetFunctionAnswer {
     pub init_timeout: u32,
     pub handler: String,
     pub function_version: String,
-    /// Extension, of `$LATEST` alone: what it and the published versions are now, which
-    /// `PublishVersion` takes.
+    /// Extension, only for `$LATEST`: revision of it and the published versions, for
+    /// `PublishVersion`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision_id: Option<String>,
     pub qualifier: String,
@@ -134,7 +134,7 @@ pub struct GetFunctionAnswer {
     pub protocol_type: String,
     pub protocol_params: Value,
     pub dead_letter_config: Value,
-    /// Extension: where the ends of events go, `fn:NAME` or `http:NAME`.
+    /// Extension: destination of finished events, `fn:NAME` or `http:NAME`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub on_success: String,
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -46,7 +46,7 @@ pub struct CreateFunctionRequest {
     pub sampan: Option<Extras>,
 }
 
-/// `UpdateFunctionConfiguration`; what is left out stays as it is.
+/// `UpdateFunctionConfiguration`; omitted settings are unchanged.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs)] // The names are the API's; the contract says what each is.

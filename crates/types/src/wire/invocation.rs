@@ -1,4 +1,4 @@
-//! Shapes of the actions that run functions and look at runs.
+//! Request and answer types of the actions that run functions and query runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct InvokeRequest {
     pub log_type: Option<String>,
     /// Namespace.
     pub namespace: Option<String>,
-    /// Values that rules of an alias look at, a JSON object of texts.
+    /// Values for an alias's rules, a JSON object of texts.
     pub routing_key: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub struct InvokeFunctionRequest {
     pub log_type: Option<String>,
     /// Namespace.
     pub namespace: Option<String>,
-    /// Values that rules of an alias look at, a JSON object of texts.
+    /// Values for an alias's rules, a JSON object of texts.
     pub routing_key: Option<String>,
 }
 
@@ -46,21 +46,21 @@ pub struct InvokeFunctionRequest {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct InvokeAnswer {
-    /// How the run ended.
+    /// Result of the run.
     pub result: RunResult,
 }
 
-/// `Result`: how a run ended.
+/// `Result`: outcome and usage of a run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RunResult {
-    /// End of the log when `LogType` is `Tail`.
+    /// Tail of the log if `LogType` is `Tail`.
     pub log: String,
     /// The function's response, or the JSON object of a failed run.
     pub ret_msg: String,
-    /// Why it failed; empty on success.
+    /// Reason of a failure; empty on success.
     pub err_msg: String,
-    /// Highest memory, in bytes.
+    /// Peak memory, in bytes.
     pub mem_usage: u64,
     /// Run time, in milliseconds.
     pub duration: f64,
@@ -73,7 +73,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// Of an asynchronous call: all is empty or 0 but the id (contract 3).
+    /// Result of an accepted asynchronous call: all fields but the id are empty or 0 (contract 3).
     pub fn accepted(id: &RequestId) -> Self {
         Self {
             log: String::new(),
@@ -92,27 +92,27 @@ impl RunResult {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetFunctionLogsRequest {
-    /// Name; all functions of the namespace without one.
+    /// Name; without it all functions of the namespace.
     pub function_name: Option<String>,
-    /// How many to leave out at the beginning.
+    /// Number of entries to skip.
     pub offset: Option<i64>,
-    /// How many to answer with at most.
+    /// Maximum number of entries.
     pub limit: Option<i64>,
     /// `asc` or `desc`.
     pub order: Option<String>,
     /// `function_name`, `duration`, `mem_usage` or `start_time`.
     pub order_by: Option<String>,
-    /// Which ends to show.
+    /// Filter by outcome.
     pub filter: Option<LogFilter>,
     /// Namespace.
     pub namespace: Option<String>,
     /// Version or alias.
     pub qualifier: Option<String>,
-    /// This run.
+    /// Id of one run.
     pub function_request_id: Option<String>,
-    /// Begun at this time or later, local time.
+    /// Earliest start, local time.
     pub start_time: Option<String>,
-    /// Begun at this time or earlier, local time.
+    /// Latest start, local time.
     pub end_time: Option<String>,
     /// Subject of the search: runs, or output outside requests.
     pub search_context: Option<LogSearchRequest>,
@@ -122,12 +122,12 @@ pub struct GetFunctionLogsRequest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LogSearchRequest {
-    /// `Instance`: output outside requests, an entry for each instance. All else is retired and is
+    /// `Instance`: output outside requests, one entry per instance. Other values are retired and
     /// ignored.
     pub r#type: Option<String>,
 }
 
-/// Which ends of runs to show.
+/// Filter of runs by outcome.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct LogFilter {
@@ -147,13 +147,13 @@ pub struct GetFunctionLogsAnswer {
     pub search_context: LogSearchContext,
 }
 
-/// A retired way of paging; always empty.
+/// A retired form of paging; always empty.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LogSearchContext {
-    /// Where to go on.
+    /// Start of the next page.
     pub offset: String,
-    /// How many.
+    /// Page length.
     pub limit: u32,
     /// The search.
     pub keyword: String,
@@ -181,15 +181,15 @@ pub struct FunctionLog {
     pub duration: f64,
     /// Billed run time, in milliseconds.
     pub bill_duration: u64,
-    /// Highest memory, in bytes.
+    /// Peak memory, in bytes.
     pub mem_usage: u64,
-    /// All its lines.
+    /// Its whole log.
     pub log: String,
     /// Always empty.
     pub level: &'static str,
     /// Always empty.
     pub source: &'static str,
-    /// Which retry of an asynchronous event it was.
+    /// Number of the asynchronous event's retry.
     pub retry_num: u32,
 }
 
@@ -203,9 +203,9 @@ pub struct GetRequestStatusRequest {
     pub function_request_id: Option<String>,
     /// Namespace.
     pub namespace: Option<String>,
-    /// Begun at this time or later, local time.
+    /// Earliest start, local time.
     pub start_time: Option<String>,
-    /// Begun at this time or earlier, local time.
+    /// Latest start, local time.
     pub end_time: Option<String>,
 }
 
@@ -213,9 +213,9 @@ pub struct GetRequestStatusRequest {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetRequestStatusAnswer {
-    /// How many there are.
+    /// Number of runs.
     pub total_count: usize,
-    /// Each of them.
+    /// The runs.
     pub data: Vec<RequestStatus>,
 }
 
@@ -235,8 +235,8 @@ pub struct RequestStatus {
     pub ret_code: i32,
     /// Run time, in milliseconds.
     pub duration: f64,
-    /// Highest memory, in MB.
+    /// Peak memory, in MB.
     pub mem_usage: f64,
-    /// Which retry of an asynchronous event it was.
+    /// Number of the asynchronous event's retry.
     pub retry_num: u32,
 }

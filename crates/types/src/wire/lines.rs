@@ -1,15 +1,15 @@
-//! Shapes of the installation's own actions about output: single lines of the log, and answers of
-//! runs that nobody waited for. They are written as those of the cloud API are, and are served at
+//! Request and answer types of extensions about output: single lines of the log, and results of
+//! runs without a waiting caller. Their form is that of the cloud API; they are served at
 //! [`EXTENSIONS_PATH`].
 
 use serde::{Deserialize, Serialize};
 
 use super::RunResult;
 
-/// Where the control address serves actions that the cloud API does not have.
+/// Path of the control address for actions that the cloud API does not have.
 pub const EXTENSIONS_PATH: &str = "/extensions";
 
-/// `GetLogLines`: the newest lines of a function's log, or those that came after a cursor.
+/// `GetLogLines`: the newest lines of a function's log, or those after a cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GetLogLinesRequest {
@@ -17,33 +17,33 @@ pub struct GetLogLinesRequest {
     pub function_name: Option<String>,
     /// Namespace.
     pub namespace: Option<String>,
-    /// Lines of this version, or of requests that named this alias.
+    /// Only lines of this version, or of requests with this alias.
     pub qualifier: Option<String>,
-    /// Lines of this request.
+    /// Only lines of this request.
     pub function_request_id: Option<String>,
-    /// Lines of the instances whose id begins so.
+    /// Only lines of instances whose id has this prefix.
     pub instance_id: Option<String>,
-    /// Lines of requests that failed, when they have ended.
+    /// Only lines of failed requests.
     pub failed: bool,
-    /// Lines of this time or later, Unix milliseconds.
+    /// Earliest time, Unix milliseconds.
     pub start_time_ms: Option<i64>,
-    /// Lines of this time or earlier, Unix milliseconds.
+    /// Latest time, Unix milliseconds.
     pub end_time_ms: Option<i64>,
-    /// How many lines at most.
+    /// Maximum number of lines.
     pub limit: Option<i64>,
-    /// `Next` of an earlier answer: the lines behind it, from the oldest on. Without one, the
+    /// `Next` of an earlier answer: returns the lines after it, oldest first. Without it, the
     /// newest lines.
     pub after: Option<String>,
 }
 
-/// `GetInvocationResult`: the answer of an event whose caller had stopped waiting when it ended, or
-/// that was asynchronous.
+/// `GetInvocationResult`: result of an asynchronous event, or of a synchronous one whose caller
+/// stopped waiting.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GetInvocationResultRequest {
     /// Namespace.
     pub namespace: Option<String>,
-    /// The run.
+    /// Id of the run.
     pub function_request_id: Option<String>,
 }
 
@@ -51,9 +51,9 @@ pub struct GetInvocationResultRequest {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetInvocationResultAnswer {
-    /// As `Invoke` answers it.
+    /// The result in the form of `Invoke`.
     pub result: RunResult,
-    /// Bytes of `RetMsg` before it was cut; absent where it is whole.
+    /// Length of `RetMsg` in bytes before truncation; absent if it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ret_msg_bytes: Option<u64>,
 }
@@ -62,11 +62,11 @@ pub struct GetInvocationResultAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetLogLinesAnswer {
-    /// In the order in which they were written.
+    /// Ordered by time of writing.
     pub lines: Vec<LogLine>,
-    /// Where to go on.
+    /// Cursor after these lines.
     pub next: String,
-    /// The log may have more lines: behind these, or before the newest ones.
+    /// Whether the log may have more lines: after these, or before the newest ones.
     pub more: bool,
 }
 
@@ -78,13 +78,13 @@ pub struct LogLine {
     pub time_ms: i64,
     /// `stdout` or `stderr` of the function, or `platform`.
     pub stream: String,
-    /// The request it belongs to; absent from lines outside requests.
+    /// Its request; absent for lines outside requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The instance that printed it; absent from the platform's lines of a request.
+    /// Its instance; absent for the platform's lines of a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// The version that runs.
+    /// The running version.
     pub version: String,
     /// The line without its newline.
     pub text: String,

@@ -1,9 +1,9 @@
-//! Shapes of the cloud API 3.0 (product `scf`, version 2018-04-16), as they stand in requests and
+//! Types of the cloud API 3.0 (product `scf`, version 2018-04-16), in the form of requests and
 //! answers.
 //!
-//! Owns names and types of fields, nothing else: every field of a request is optional here, also
-//! those that an action requires, so that whoever validates can say which one is missing. Fields
-//! that a request has beyond these are ignored.
+//! Owns only names and types of fields. Every request field is optional, including those that an
+//! action requires, so that validation can name the missing one. Unknown fields of requests are
+//! ignored.
 
 mod account;
 mod carried;
@@ -53,10 +53,10 @@ pub use namespace::{
     SearchKey, UpdateNamespaceRequest,
 };
 
-/// The version of the API, as `X-TC-Version` and the parameter `Version` name it.
+/// Version of the API, in `X-TC-Version` and the parameter `Version`.
 pub const API_VERSION: &str = "2018-04-16";
 
-/// The switch words of the API: `TRUE` or `FALSE`.
+/// The API's text for a switch: `TRUE` or `FALSE`.
 pub fn switch(on: bool) -> &'static str {
     if on { "TRUE" } else { "FALSE" }
 }

@@ -1,4 +1,4 @@
-//! Shapes of the actions on namespaces.
+//! Request and answer types of the actions on namespaces.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,9 @@ pub struct DeleteNamespaceRequest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ListNamespacesRequest {
-    /// How many to answer with at most.
+    /// Maximum number of entries.
     pub limit: Option<i64>,
-    /// How many to leave out at the beginning.
+    /// Number of entries to skip.
     pub offset: Option<i64>,
     /// `Name` or `Updatetime`.
     pub orderby: Option<String>,
@@ -52,7 +52,7 @@ pub struct ListNamespacesRequest {
 pub struct SearchKey {
     /// `Namespace` or `Description`.
     pub key: Option<String>,
-    /// Its content.
+    /// Value to search for.
     pub value: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct NamespaceEntry {
     pub description: String,
     /// Always `default`.
     pub r#type: &'static str,
-    /// When it was made, local time.
+    /// When it was created, local time.
     pub add_time: String,
     /// When it was last changed, local time.
     pub mod_time: String,

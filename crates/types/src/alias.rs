@@ -1,39 +1,39 @@
-//! Where an alias sends a call: one version, or two with a rule that chooses.
+//! Routes of aliases: one version, or two with a rule.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{FunctionId, VersionName};
 
-/// Parts that a whole is divided into for weights.
+/// Denominator of weights.
 pub const WEIGHT_PARTS: u32 = 1_000_000;
 
-/// Where an alias sends calls (contract 4.10).
+/// Route of an alias (contract 4.10).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// The main version: gets whatever the other one does not.
+    /// The main version; gets all calls that the additional one does not.
     pub version: VersionName,
-    /// Another version that gets some of the calls; never the main one.
+    /// Gets some of the calls; never equals the main version.
     pub additional: Option<Additional>,
 }
 
-/// The version beside the main one.
+/// The additional version of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Additional {
     /// The version.
     pub version: VersionName,
-    /// Which calls it gets.
+    /// The calls that it gets.
     pub when: When,
 }
 
-/// Which calls the additional version gets.
+/// Selects the calls of the additional version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum When {
-    /// This share of them.
+    /// A random share of calls.
     Weight(Weight),
-    /// Those with a header like this.
+    /// Calls with a matching header.
     Header {
-        /// Name of the header as it was given, in letters of any case, without the
-        /// `invoke.headers.` that the API puts before it.
+        /// Name of the header, with letters of any case, without the API's prefix
+        /// `invoke.headers.`.
         name: String,
         /// Condition on its value.
         value: HeaderValue,
@@ -45,13 +45,13 @@ pub enum When {
 pub struct Weight(u32);
 
 impl Weight {
-    /// The share as the API has it, 0 to 1; `None` for anything else.
+    /// Converts the API's share, 0 to 1; `None` for other values.
     pub fn from_fraction(fraction: f64) -> Option<Self> {
         // The product is between 0 and the number of parts, which fits.
         (0.0..=1.0).contains(&fraction).then(|| Self((fraction * f64::from(WEIGHT_PARTS)).round() as u32))
     }
 
-    /// The share as the API has it.
+    /// The share in the API's form.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / f64::from(WEIGHT_PARTS)
     }
@@ -60,10 +60,10 @@ impl Weight {
 /// Condition on the value of a header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HeaderValue {
-    /// This text.
+    /// Equals this text.
     Exact(String),
-    /// An integer between these two, both included: an open end of the API's notation is a closed
-    /// one a step further in.
+    /// An integer in this range, both ends included. Excluded ends of the API's notation are moved
+    /// inwards by one.
     Range {
         /// Smallest.
         min: i64,
@@ -81,19 +81,17 @@ impl HeaderValue {
     }
 }
 
-/// Facts of a call for the choice between two versions.
+/// Properties of a call that choose between two versions.
 #[derive(Clone, Copy)]
 pub struct RouteBy<'a> {
-    /// Where the call falls among [`WEIGHT_PARTS`]; the same call falls at the same place each time
-    /// it is tried.
+    /// Position of the call among [`WEIGHT_PARTS`]; equal in all attempts of a call.
     pub draw: u32,
-    /// The value of the header (or of the routing key's entry) of that name, in letters of any
-    /// case.
+    /// Returns the value of a header, or of the routing key's entry, by a name of any case.
     pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl RouteBy<'_> {
-    /// For look-ups without a call: every alias leads to its main version.
+    /// For lookups without a call: every alias resolves to its main version.
     pub const MAIN: RouteBy<'static> = RouteBy { draw: WEIGHT_PARTS, header: &|_| None };
 }
 
@@ -103,7 +101,7 @@ impl Route {
         Self { version, additional: None }
     }
 
-    /// The version that a call goes to.
+    /// The version for a call.
     pub fn choose(&self, by: RouteBy<'_>) -> VersionName {
         match &self.additional {
             Some(Additional { version, when: When::Weight(weight) }) if by.draw < weight.0 => *version,
@@ -116,24 +114,24 @@ impl Route {
         }
     }
 
-    /// The versions that a call may go to.
+    /// All versions of the route.
     pub fn versions(&self) -> impl Iterator<Item = VersionName> {
         std::iter::once(self.version).chain(self.additional.iter().map(|additional| additional.version))
     }
 }
 
-/// An alias as it is kept.
+/// A stored alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliasRecord {
-    /// The function it belongs to.
+    /// Its function.
     pub function_id: FunctionId,
-    /// `$DEFAULT` or a name of the owner's.
+    /// `$DEFAULT` or a user-defined name.
     pub name: String,
-    /// Where it sends calls.
+    /// Its route.
     pub route: Route,
     /// Free text.
     pub description: String,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
     /// When it was last changed, Unix milliseconds.
     pub modified_ms: i64,

@@ -1,41 +1,41 @@
-//! The aliases of one function, sorted by their names without letter case: an exact name and all
-//! names that differ from a text in case alone are found by binary search.
+//! The aliases of one function, sorted by case-folded name: an exact name, and all names that
+//! differ only in case, are found by binary search.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::alias::Route;
 
-/// Routes by the alias's name; made once, never changed.
+/// Routes by alias name; immutable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AliasMap(Box<[(Arc<str>, Route)]>);
 
 impl AliasMap {
-    /// The route of this alias.
+    /// The route of an alias.
     pub fn get(&self, name: &str) -> Option<&Route> {
         self.get_key_value(name).map(|(_, route)| route)
     }
 
-    /// The route of this alias, with the name as the map has it.
+    /// The route of an alias, with the key stored in the map.
     pub fn get_key_value(&self, name: &str) -> Option<(&Arc<str>, &Route)> {
         let at = self.0.binary_search_by(|(other, _)| compare(other, name)).ok()?;
         let (name, route) = &self.0[at];
         Some((name, route))
     }
 
-    /// Whether there is this alias.
+    /// Whether the alias exists.
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// The aliases whose names are `name` when letter case is left out.
+    /// The aliases whose names equal `name` except for case.
     pub fn similar(&self, name: &str) -> &[(Arc<str>, Route)] {
         let from = self.0.partition_point(|(other, _)| compare_folded(other, name).is_lt());
         let len = self.0[from..].partition_point(|(other, _)| compare_folded(other, name).is_eq());
         &self.0[from..from + len]
     }
 
-    /// Every alias, by name without letter case.
+    /// All aliases, sorted by case-folded name.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Route)> {
         self.0.iter().map(|(name, route)| (name, route))
     }
@@ -50,7 +50,7 @@ fn compare(one: &str, other: &str) -> Ordering {
     compare_folded(one, other).then_with(|| one.cmp(other))
 }
 
-/// Of two routes with one name the later one stays.
+/// For equal names the last route wins.
 impl FromIterator<(Arc<str>, Route)> for AliasMap {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Route)>>(aliases: I) -> Self {
         let mut sorted: Vec<_> = aliases.into_iter().collect();

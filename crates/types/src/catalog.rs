@@ -1,8 +1,7 @@
-//! The snapshot that the request path reads: every function and what each of its versions serves
-//! now.
+//! The snapshot that the request path reads: all functions and the serving state of their versions.
 //!
-//! A snapshot is immutable; a change makes a new one and swaps the pointer, so a reader never waits
-//! for a deploy. The new one shares what did not change with the old one.
+//! A snapshot is immutable. A change creates a new one, which shares unchanged parts, and swaps the
+//! pointer, so that readers never wait for a deployment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,37 +17,37 @@ use crate::function_map::FunctionMap;
 use crate::ids::{FunctionKey, Namespace, Qualifier};
 use crate::secrets::{SecretKey, SecretRecord};
 
-/// The snapshot in force; cheap to clone, cheap to load.
+/// The current snapshot; cheap to clone and load.
 pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
 
 /// All functions.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// Counts the snapshots.
+    /// Number of the snapshot.
     pub revision: u64,
-    /// Every function that is not being removed.
+    /// All functions that are not being deleted.
     pub functions: FunctionMap,
-    /// Every namespace.
+    /// All namespaces.
     pub namespaces: Vec<Namespace>,
-    /// Quota of the whole installation in MB, when its owner has set one.
+    /// Memory quota of the installation in MB, if set.
     pub quota_mb: Option<u64>,
     /// Custom domains, by host name.
     pub domains: Arc<BTreeMap<String, Arc<CustomDomain>>>,
-    /// Secrets, their values sealed.
+    /// Secrets with sealed values.
     pub secrets: Arc<BTreeMap<SecretKey, Arc<SecretRecord>>>,
-    /// Changes of the newest revisions, this one included.
+    /// Changes of the newest revisions, including this one.
     pub changes: ChangeHistory,
 }
 
 impl Catalog {
-    /// Changes of the revisions after `seen`, up to this one; `None` when they are not known any
-    /// more, so that everything may have changed.
+    /// Changes of the revisions after `seen`, up to this one; `None` when the history is too short,
+    /// so that anything may have changed.
     pub fn changes_since(&self, seen: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
         self.changes.since(seen, self.revision)
     }
 
-    /// Finds what a call of `key` with `qualifier` runs; `by` is for aliases that lead to two
-    /// versions.
+    /// Resolves a call of `key` with `qualifier` to a version; `by` chooses between two versions of
+    /// an alias.
     pub fn find(
         &self,
         key: &FunctionKey,

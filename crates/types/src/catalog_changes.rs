@@ -1,46 +1,46 @@
-//! Changes of the newest snapshots of the catalog: enough for a reader to look at those functions
-//! alone, and bounded, so that a reader who lags behind has to look at everything.
+//! Changes of the catalog's newest revisions, so that a reader handles only changed functions. The
+//! history is bounded: a reader that is too far behind has to read all functions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::ids::{FunctionId, FunctionKey, VersionKey};
 
-/// Changes of one revision of the catalog.
+/// Changes of one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// Functions whose entry is another one, or gone.
+    /// Functions whose entry was replaced or removed.
     pub functions: Vec<FunctionChange>,
-    /// Whether the installation's quota is another one.
+    /// Whether the installation's quota changed.
     pub quota: bool,
 }
 
-/// A function whose entry is another one, or gone.
+/// A function whose entry was replaced or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionChange {
-    /// Its key; another function may have it by now.
+    /// Its key, which a later function may reuse.
     pub key: FunctionKey,
     /// Its id.
     pub id: FunctionId,
-    /// Versions that could be called before and cannot any more, at this generation.
+    /// Versions, with their generation, that are no longer callable.
     pub unserved: Vec<VersionKey>,
 }
 
-/// The change sets of a catalog's newest revisions, one for each; the last one is of the catalog
-/// that has the history.
+/// The change sets of a catalog's newest revisions, one per revision; the last one is that of the
+/// catalog itself.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeHistory(VecDeque<Arc<ChangeSet>>);
 
 impl ChangeHistory {
-    /// The history of the next revision. Keeps the newest `sets_max`.
+    /// The history of the next revision; keeps at most the newest `sets_max`.
     pub fn next(&self, set: ChangeSet, sets_max: usize) -> Self {
         let kept = sets_max.saturating_sub(1);
         let newest = self.0.iter().skip(self.0.len().saturating_sub(kept)).cloned();
         Self(newest.chain(std::iter::once(Arc::new(set))).collect())
     }
 
-    /// The change sets after revision `seen` of a catalog that is at `revision`, the oldest first;
-    /// `None` when the history does not go back that far.
+    /// The change sets after revision `seen` of a catalog at `revision`, oldest first; `None` when
+    /// the history is too short.
     pub(crate) fn since(&self, seen: u64, revision: u64) -> Option<impl Iterator<Item = &ChangeSet>> {
         let missed = usize::try_from(revision.checked_sub(seen)?).ok()?;
         let from = self.0.len().checked_sub(missed)?;
@@ -70,7 +70,7 @@ mod tests {
         for set in &sets {
             history = history.next(set.clone(), 2);
         }
-        // The catalog began at revision 1, so it is at 4.
+        // The catalog began at revision 1 and is at 4.
         let since = |seen| history.since(seen, 4).map(|sets| sets.cloned().collect::<Vec<_>>());
         assert_eq!(since(4), Some(Vec::new()));
         assert_eq!(since(3), Some(sets[2..].to_vec()));

@@ -1,4 +1,4 @@
-//! The catalog's entry of one function: its callable versions, its aliases and its quota.
+//! The catalog's entry of a function: callable versions, aliases and quota.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,44 +14,43 @@ use crate::trigger::Trigger;
 /// A callable version.
 #[derive(Debug)]
 pub struct CatalogVersion {
-    /// Its identity; another generation is another key.
+    /// Its key; each generation has another.
     pub key: VersionKey,
-    /// The function that it belongs to.
+    /// Its function.
     pub function: Arc<FunctionRecord>,
-    /// Configuration in force.
+    /// Serving configuration.
     pub spec: VersionSpec,
-    /// Image in force.
+    /// Serving image.
     pub image: PinnedImage,
 }
 
-/// A function with what can be called of it.
+/// A function with its callable state.
 #[derive(Debug)]
 pub struct CatalogFunction {
     /// Settings shared by all versions.
     pub record: Arc<FunctionRecord>,
-    /// State of `$LATEST`, for a clear answer when it is not callable.
+    /// State of `$LATEST`, for the error when it is not callable.
     pub status: Status,
     /// Callable versions.
     pub versions: BTreeMap<VersionName, Arc<CatalogVersion>>,
-    /// Where each alias leads; `$DEFAULT` is always there.
+    /// Routes by alias; always contains `$DEFAULT`.
     pub aliases: AliasMap,
-    /// Quota that belongs to this function alone, and is all it gets, in MB; 0 stops it, `None` is
-    /// a share of what no function has reserved.
+    /// Memory in MB reserved for this function, which is also its limit. 0 stops it; `None` shares
+    /// the unreserved memory.
     pub reserved_mb: Option<u64>,
-    /// Instances kept ready, by published version.
+    /// Provisioned concurrency by published version.
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
-    /// How its asynchronous events are retried and given up.
+    /// Retries and maximum age of its asynchronous events.
     pub event_invoke: EventInvokeConfig,
-    /// Its triggers, in order of kind, name and qualifier.
+    /// Its triggers, ordered by kind, name and qualifier.
     pub triggers: Vec<Arc<Trigger>>,
 }
 
 impl CatalogFunction {
-    /// The version that a call with `qualifier` runs; `by` is for aliases that lead to two
-    /// versions.
+    /// Resolves a qualifier to a version; `by` chooses between two versions of an alias.
     ///
     /// # Errors
-    /// When there is no such version or alias, or `$LATEST` cannot be called.
+    /// No such version or alias, or `$LATEST` is not callable.
     pub fn find(&self, qualifier: &Qualifier, by: RouteBy<'_>) -> Result<Arc<CatalogVersion>, Lookup> {
         let no_qualifier = || Lookup::NoQualifier(self.record.key.clone(), qualifier.clone());
         let version = match qualifier {
@@ -65,18 +64,18 @@ impl CatalogFunction {
         }
     }
 
-    /// Memory of the installation's quota that other functions cannot have, in MB: what is
-    /// reserved, else what is provisioned.
+    /// Memory of the installation's quota that is unavailable to other functions, in MB: the
+    /// reservation, or without one the provisioned memory.
     pub fn committed_mb(&self) -> u64 {
         self.reserved_mb.unwrap_or_else(|| self.provisioned_mb())
     }
 
-    /// Memory of the instances that are kept ready, in MB.
+    /// Memory of its provisioned instances, in MB.
     pub fn provisioned_mb(&self) -> u64 {
         self.provisioned_mb_without(None)
     }
 
-    /// The same without those of one version.
+    /// The same without one version.
     pub fn provisioned_mb_without(&self, version: Option<VersionName>) -> u64 {
         let each = |(name, spec): (&VersionName, &Arc<ProvisionedSpec>)| {
             let memory_mb = self.versions.get(name).map_or(0, |version| version.spec.memory_mb);
@@ -86,7 +85,7 @@ impl CatalogFunction {
     }
 }
 
-/// Why a call finds no version.
+/// Why a call does not resolve.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lookup {
     /// No such function.
@@ -95,7 +94,7 @@ pub enum Lookup {
     /// The function has neither such a version nor such an alias.
     #[error("function {0} has no version or alias {1}")]
     NoQualifier(FunctionKey, Qualifier),
-    /// The function is there but nothing of it can be called yet (or any more).
+    /// The function exists, but no version is callable now.
     #[error("function {0} is {status} and cannot be called", status = .1.as_str())]
     NotCallable(FunctionKey, Status),
 }

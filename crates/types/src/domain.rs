@@ -1,4 +1,4 @@
-//! Custom domains: which function a path of a host name leads to.
+//! Custom domains: routes from paths of a host name to functions.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,22 +18,22 @@ pub enum DomainProtocol {
     Both,
 }
 
-/// A host name of the owner's and what its paths lead to.
+/// A user's host name with the routes of its paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomDomain {
     /// The host name, in lower case; no wildcard.
     pub domain: String,
     /// Its protocols.
     pub protocol: DomainProtocol,
-    /// Its paths; the most specific one that matches counts.
+    /// Its routes; the most specific match wins.
     pub endpoints: Vec<DomainEndpoint>,
-    /// Name of the certificate in the gateway's settings; there when `protocol` takes TLS.
+    /// Name of the certificate in the gateway's settings; required if `protocol` includes TLS.
     pub certificate: Option<String>,
-    /// API objects that are stored and answered as they came (`WafConfig`), by their API name.
+    /// API objects that are stored and returned unchanged (`WafConfig`), by API name.
     pub carried: serde_json::Map<String, serde_json::Value>,
-    /// Labels, key and value.
+    /// Tags, key and value.
     pub tags: Vec<(String, String)>,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
     /// When it was last changed, Unix milliseconds.
     pub modified_ms: i64,
@@ -50,17 +50,17 @@ pub struct DomainEndpoint {
     pub function: FunctionName,
     /// Its version or alias.
     pub qualifier: Qualifier,
-    /// How paths are changed before the function sees them; the first that matches counts.
+    /// Path rewrites before the function; the first match applies.
     pub rewrites: Vec<PathRewrite>,
 }
 
-/// One change of a path.
+/// A path rewrite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathRewrite {
-    /// Which paths: as in [`DomainEndpoint::path`].
+    /// Match pattern, as in [`DomainEndpoint::path`].
     pub path: String,
-    /// Whether a `*` stands for the rest of the path; otherwise the path must be equal.
+    /// Whether `*` matches the rest of the path; otherwise the path must be equal.
     pub wildcard: bool,
-    /// The new path; `$` stands for the text matched by `*`.
+    /// The new path; `$` is replaced by the text that `*` matched.
     pub rewrite: String,
 }

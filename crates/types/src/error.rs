@@ -1,20 +1,20 @@
-//! The one table of API error codes, with what each means for a caller, and the error that carries
-//! one to a client.
+//! The table of API error codes with their properties, and the error type that carries a code to a
+//! client.
 
 use std::fmt;
 
-/// One row of the table. Codes are the cloud API's own words.
+/// A row of the table. Code names are the cloud API's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCode {
     /// The code as clients see it, such as `ResourceNotFound.Function`.
     pub name: &'static str,
-    /// The HTTP status that says the same where the API's constant 200 does not apply (gateway,
+    /// Equivalent HTTP status for places where the API's constant 200 does not apply (gateway,
     /// console, CLI exit).
     pub http_status: u16,
-    /// Whether the same request may succeed later without a change.
+    /// Whether the same request may succeed later.
     pub retryable: bool,
-    /// Remedy, as a sentence in the words of the command line, which alone shows it:
-    /// answers of the API have none. Empty when the message says all.
+    /// Remedy in terms of the command line, which alone shows it; answers of the API have none.
+    /// Empty when the message is sufficient.
     pub hint: &'static str,
 }
 
@@ -25,10 +25,10 @@ macro_rules! codes {
             pub const $constant: ErrorCode =
                 ErrorCode { name: $name, http_status: $http, retryable: $retry, hint: $hint };)*
 
-            /// Every row, for documentation and tests.
+            /// All rows, for documentation and tests.
             pub const ALL: &'static [ErrorCode] = &[$(Self::$constant),*];
 
-            /// The row of a code's name, if the table has one.
+            /// The row of a code name, if any.
             pub fn by_name(name: &str) -> Option<ErrorCode> {
                 Self::ALL.iter().copied().find(|code| code.name == name)
             }
@@ -206,8 +206,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error as a client sees it: code and message. Details for the operator alone go to the
-/// platform log instead.
+/// An error for a client: code and message. Details for the operator go to the platform log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {

@@ -1,13 +1,13 @@
-//! How asynchronous events of a function are retried and given up.
+//! Retries and maximum age of a function's asynchronous events.
 
 use crate::limits::{EVENT_RETRIES_DEFAULT, EVENT_TTL_S_DEFAULT};
 
-/// `AsyncTriggerConfig` of a function; holds for events from their acceptance on.
+/// `AsyncTriggerConfig` of a function; fixed for an event at its acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventInvokeConfig {
-    /// Runs that follow one which failed in the function (`RetryNum`).
+    /// Retries after a run that failed in the function (`RetryNum`).
     pub retries_max: u32,
-    /// Seconds after which an event that waits is given up (`MsgTTL`).
+    /// Seconds after which a waiting event is given up (`MsgTTL`).
     pub ttl_s: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a version asks for beyond what the reference's API has fields for. On the wire it is the
+//! Settings of a version for which the reference's API has no fields. On the wire they are the
 //! object `Sampan` of requests and answers ([`crate::wire::Extras`]).
 
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,11 @@ use crate::egress::Egress;
 use crate::mount::Mount;
 use crate::secret_file::SecretFile;
 
-/// Settings of a version that are Sampan's own; what is not set follows the operator's settings.
+/// Sampan's own settings of a version; unset ones follow the operator's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Extras {
-    /// Processor time in thousandths of a core; it follows the memory size where there is none.
+    /// CPU in thousandths of a core; by default proportional to memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_milli: Option<u32>,
     /// Size of `/dev/shm`, in MB.
@@ -24,38 +24,38 @@ pub struct Extras {
     /// Processes and threads of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_max: Option<u32>,
-    /// What its instances may reach; without it whatever the operator does not deny.
+    /// Egress list; without it everything that the operator does not deny.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<Egress>,
-    /// Volumes that instances have.
+    /// Mounted volumes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
-    /// Ports of the machine's loopback that its instances reach as `host.sampan.internal`.
+    /// Ports of the host's loopback that instances reach at `host.sampan.internal`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<u16>,
-    /// Size of a `/tmp` on disk, in MB; in memory, and of the operator's size, where there is none.
+    /// Size of a `/tmp` on disk, in MB; by default `/tmp` is in memory with the operator's size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmp_mb: Option<u32>,
-    /// Secrets that instances have as files below `/run/secrets`.
+    /// Secrets mounted as files below `/run/secrets`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secret_files: Vec<SecretFile>,
 }
 
 impl Extras {
-    /// Whether nothing is set, which is not worth storing.
+    /// Whether no setting is set; such an object is not stored.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// The most that one function may ask for, as the operator of this installation has it.
+/// The operator's upper limits for one function's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// Memory size in MB.
     pub memory_mb: u32,
-    /// The setting that bounds it.
+    /// The configuration key of this limit.
     pub memory_setting: &'static str,
-    /// Processor time in thousandths of a core.
+    /// CPU in thousandths of a core.
     pub cpu_milli: u32,
     /// Open files of each process.
     pub files: u32,
@@ -63,18 +63,18 @@ pub struct Bounds {
     pub pids: u32,
     /// Bytes of all environment variables, names and values.
     pub environment_bytes: usize,
-    /// Least user and group on disk that instances may be on a volume.
+    /// Smallest user and group id on disk that a mount may have.
     pub volume_id_min: u32,
-    /// Ports of the machine's loopback; none by default.
+    /// Ports of the host's loopback; none by default.
     pub host_ports: Vec<PortRange>,
     /// Size of a `/tmp` on disk, in MB.
     pub tmp_mb: u32,
-    /// The setting that bounds it.
+    /// The configuration key of this limit.
     pub tmp_setting: &'static str,
 }
 
 impl Default for Bounds {
-    /// What the reference's contract allows.
+    /// The limits of the reference's contract.
     fn default() -> Self {
         Self {
             memory_mb: crate::limits::MEMORY_MB_MAX,

@@ -10,15 +10,15 @@ use crate::limits;
 /// How a function is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FunctionKind {
-    /// Gets `POST /event-invoke` with the event as body, one event at a time per instance.
+    /// Receives `POST /event-invoke` with the event as body, one event at a time per instance.
     Event,
-    /// Gets the caller's HTTP request as it is.
+    /// Receives the caller's HTTP request unchanged.
     #[serde(rename = "HTTP")]
     Http,
 }
 
 impl FunctionKind {
-    /// The word of the API: `Event` or `HTTP`.
+    /// The API's name: `Event` or `HTTP`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Event => "Event",
@@ -36,9 +36,9 @@ pub enum Status {
     CreateFailed,
     /// Callable.
     Active,
-    /// A change is being prepared; calls get the previous content.
+    /// A change is being prepared; calls use the previous state.
     Updating,
-    /// The last change failed; calls get the previous content.
+    /// The last change failed; calls use the previous state.
     UpdateFailed,
     /// Being published.
     Publishing,
@@ -51,7 +51,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word of the API.
+    /// The API's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "Creating",
@@ -71,13 +71,13 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct StatusReason {
-    /// A word to match on, such as `PullImageFailed`.
+    /// Error code, such as `PullImageFailed`.
     pub error_code: String,
     /// The failed operation, its subject and the remedy.
     pub error_message: String,
 }
 
-/// Which kind of registry an image comes from, hence which credentials reach it.
+/// Kind of registry of an image, which selects the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageType {
@@ -87,18 +87,18 @@ pub enum ImageType {
     Enterprise,
 }
 
-/// A program with arguments, or arguments alone, as their owner wrote them.
+/// A program with arguments, or arguments alone, in their owner's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CommandWords {
-    /// A text that blanks separate; quotes mean nothing in it (`Command`, `Args`).
+    /// A text separated by blanks; quotes are not interpreted (`Command`, `Args`).
     Text(String),
-    /// Words as they are, blanks and quotes included (`CommandList`, `ArgsList`).
+    /// Separate words; blanks and quotes are preserved (`CommandList`, `ArgsList`).
     List(Vec<String>),
 }
 
 impl CommandWords {
-    /// The words that a process gets.
+    /// The words as arguments of a process.
     pub fn words(&self) -> Vec<String> {
         match self {
             Self::Text(text) => text.split_whitespace().map(str::to_owned).collect(),
@@ -107,7 +107,7 @@ impl CommandWords {
     }
 }
 
-/// The image of a version, as its owner named it.
+/// Image settings of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpec {
     /// Kind of registry.
@@ -120,51 +120,51 @@ pub struct ImageSpec {
     pub command: Option<CommandWords>,
     /// Replaces the image's CMD when not empty.
     pub args: Option<CommandWords>,
-    /// Carried for the API; images are always prepared the fast way.
+    /// Stored for the API; images are always prepared for fast starts.
     pub accelerate: bool,
-    /// Where the server listens; −1 marks a job image (no server).
+    /// Port of the server; −1 marks a job image (no server).
     pub port: i32,
 }
 
 impl ImageSpec {
-    /// Whether it is a job image: each event is an instance of its own, and nothing listens.
+    /// Whether it is a job image: each event has its own instance, and no server listens.
     pub fn is_job(&self) -> bool {
         self.port == limits::JOB_PORT
     }
 }
 
-/// How many requests one instance serves at once (web functions).
+/// Request concurrency of an instance (web functions).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConcurrencySpec {
-    /// Requests at once per instance, 1 to [`limits::MAX_CONCURRENCY_MAX`].
+    /// Concurrent requests per instance, 1 to [`limits::MAX_CONCURRENCY_MAX`].
     pub max_concurrency: u32,
-    /// Requests of one session go to one instance; `None` when any instance will do.
+    /// Session affinity; `None` if any instance can serve any request.
     #[serde(default)]
     pub session: Option<SessionSpec>,
-    /// The API object as it was given, for answers.
+    /// The API object unchanged, for answers.
     pub as_given: serde_json::Value,
 }
 
-/// All that its owner decides about one version; immutable once published.
+/// The owner's configuration of a version; immutable once published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionSpec {
     /// The image.
     pub image: ImageSpec,
-    /// Memory limit of an instance, in MB; CPU share follows it.
+    /// Memory limit of an instance, in MB; the CPU share is proportional.
     pub memory_mb: u32,
-    /// Longest run of one invocation, in seconds.
+    /// Timeout of an invocation, in seconds.
     pub timeout_s: u32,
-    /// Longest start of an instance, in seconds.
+    /// Timeout of an instance's start, in seconds.
     pub init_timeout_s: u32,
     /// Free text.
     pub description: String,
     /// The user's environment variables, in the order given.
     pub environment: Vec<(String, String)>,
-    /// Several requests per instance; `None` is one at a time.
+    /// Request concurrency per instance; `None` means 1.
     pub concurrency: Option<ConcurrencySpec>,
-    /// API objects that are stored and answered as they came, by their API name (`VpcConfig`,
-    /// `Role`, `PublicNetConfig`…); `PublicNetConfig` is acted on by whoever starts instances, and
-    /// `OnSuccess`, `OnFailure` and `DeadLetterConfig` by the queue of events. Others are not, by
+    /// API objects that are stored and returned unchanged, by API name (`VpcConfig`, `Role`,
+    /// `PublicNetConfig`…). `PublicNetConfig` is applied when instances start; `OnSuccess`,
+    /// `OnFailure` and `DeadLetterConfig` are applied by the event queue. Others do not affect
     /// instances.
     pub carried: serde_json::Map<String, serde_json::Value>,
     /// Settings beyond the reference's API.
@@ -173,7 +173,7 @@ pub struct VersionSpec {
 }
 
 impl VersionSpec {
-    /// Requests that one instance may serve at once.
+    /// Maximum concurrent requests of an instance.
     pub fn max_concurrency(&self, kind: FunctionKind) -> u32 {
         match (kind, &self.concurrency) {
             (FunctionKind::Http, Some(spec)) => spec.max_concurrency.clamp(1, limits::MAX_CONCURRENCY_MAX),
@@ -181,14 +181,14 @@ impl VersionSpec {
         }
     }
 
-    /// How a request names its session, where the function has sessions.
+    /// Session affinity, if the function has it.
     pub fn session(&self, kind: FunctionKind) -> Option<&SessionSpec> {
         let spec = self.concurrency.as_ref().filter(|_| kind == FunctionKind::Http)?;
         spec.session.as_ref()
     }
 }
 
-/// A function: what holds for all its versions.
+/// A function: properties common to all its versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRecord {
     /// Platform id.
@@ -197,62 +197,62 @@ pub struct FunctionRecord {
     pub key: FunctionKey,
     /// Event or web.
     pub kind: FunctionKind,
-    /// `Some("WS")` when the function takes WebSocket connections; fixed at creation.
+    /// `Some("WS")` if the function accepts WebSocket connections; fixed at creation.
     pub protocol: Option<String>,
-    /// Every call answers with its id at once; fixed at creation.
+    /// Whether every call returns only its id; fixed at creation.
     pub async_run: bool,
-    /// Event states are kept for a while; fixed at creation.
+    /// Whether event states are retained for a time; fixed at creation.
     pub trace: bool,
-    /// Labels, key and value.
+    /// Tags, key and value.
     pub tags: Vec<(String, String)>,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
     /// When it was last changed, Unix milliseconds.
     pub modified_ms: i64,
 }
 
-/// An image pinned to its content.
+/// An image with its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedImage {
-    /// Digest of the index or manifest that the reference resolved to at the deploy.
+    /// Digest of the index or manifest that the reference resolved to at the deployment.
     pub digest: Digest,
     /// Compressed bytes of all layers and the config.
     pub size_bytes: u64,
 }
 
-/// Serving state of a version; unchanged while a change is prepared and after one failed.
+/// Serving state of a version; unchanged while a change is prepared and after a failed one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
-    /// Number of the change that made it; instances of another generation are drained.
+    /// Number of the change that created it; instances of other generations are drained.
     pub generation: u64,
     /// Configuration.
     pub spec: VersionSpec,
-    /// The image it was resolved to.
+    /// The resolved image.
     pub image: PinnedImage,
 }
 
 /// One version of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRecord {
-    /// The function it belongs to.
+    /// Its function.
     pub function_id: FunctionId,
     /// `$LATEST` or a number.
     pub version: VersionName,
     /// State.
     pub status: Status,
-    /// Why, when the state is a failed one.
+    /// Reasons of a failed state.
     pub reasons: Vec<StatusReason>,
-    /// Counts changes of this version from 1; a preparation that ends reports the generation it
-    /// worked on, and is ignored when a newer change has come since.
+    /// Number of changes of this version, from 1. A preparation reports its generation when it
+    /// ends; the result is ignored if a newer change exists.
     pub generation: u64,
     /// The state that its owner requested last.
     pub desired: VersionSpec,
-    /// True when the last change names an image anew, so that its tag must be resolved again; false
-    /// keeps the digest.
+    /// Whether the last change set an image, so that its tag must be resolved again; false keeps
+    /// the digest.
     pub resolve: bool,
     /// The serving state; `None` until the first preparation succeeded.
     pub serving: Option<Serving>,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
     /// When it was last changed, Unix milliseconds.
     pub modified_ms: i64,

@@ -1,10 +1,9 @@
-//! All functions of a catalog by their key, with an index of the keys without letter case, as
-//! persistent hash tries.
+//! All functions of a catalog by key, with an index of case-folded keys, as persistent hash tries.
 //!
-//! Host names carry no letter case while names do. With the index each look-up is one of a hash
-//! trie, however many functions there are and whether or not one is found. A clone shares its nodes
-//! with the map that it was made from; a change copies the path to one entry, so the cost of the
-//! next snapshot does not grow with the number of functions.
+//! Host names are case-insensitive, function names are not. With the index every lookup is one of a
+//! hash trie, independent of the number of functions and of the result. A clone shares its nodes
+//! with the original; a change copies the path to one entry, so that the cost of the next snapshot
+//! does not grow with the number of functions.
 
 use std::ops::Index;
 use std::sync::Arc;
@@ -18,14 +17,13 @@ use crate::ids::FunctionKey;
 #[derive(Debug, Clone, Default)]
 pub struct FunctionMap {
     by_key: HashTrieMapSync<FunctionKey, Arc<CatalogFunction>>,
-    /// `namespace/name` in lower case, and the keys that are this without letter case, in their
-    /// order.
+    /// Maps `namespace/name` in lower case to all keys that equal it except for case, sorted.
     folded: HashTrieMapSync<Arc<str>, Arc<[FunctionKey]>>,
     committed_mb: u128,
 }
 
 impl FunctionMap {
-    /// Adds a function; returns the one of the same key that it replaces.
+    /// Inserts a function; returns a replaced function of the same key.
     pub fn insert(&mut self, key: FunctionKey, function: Arc<CatalogFunction>) -> Option<Arc<CatalogFunction>> {
         self.committed_mb += u128::from(function.committed_mb());
         let replaced = self.by_key.get(&key).cloned();
@@ -37,7 +35,7 @@ impl FunctionMap {
         replaced
     }
 
-    /// Takes a function out and returns it.
+    /// Removes a function and returns it.
     pub fn remove(&mut self, key: &FunctionKey) -> Option<Arc<CatalogFunction>> {
         let removed = self.by_key.get(key).cloned()?;
         self.committed_mb -= u128::from(removed.committed_mb());
@@ -59,54 +57,53 @@ impl FunctionMap {
         self.folded.insert_mut(folded.into(), keys.into());
     }
 
-    /// The function of this key.
+    /// The function of a key.
     pub fn get(&self, key: &FunctionKey) -> Option<&Arc<CatalogFunction>> {
         self.by_key.get(key)
     }
 
-    /// The function of this key, with the key as the map has it.
+    /// The function of a key, with the key stored in the map.
     pub fn get_key_value(&self, key: &FunctionKey) -> Option<(&FunctionKey, &Arc<CatalogFunction>)> {
         self.by_key.get_key_value(key)
     }
 
-    /// Whether there is a function of this key.
+    /// Whether the function exists.
     pub fn contains_key(&self, key: &FunctionKey) -> bool {
         self.by_key.contains_key(key)
     }
 
-    /// The keys that are `folded`, `namespace/name` in lower case, when letter case is left out.
+    /// The keys that equal `folded`, `namespace/name` in lower case, except for case.
     pub fn similar(&self, folded: &str) -> &[FunctionKey] {
         self.folded.get(folded).map_or(&[], |keys| keys)
     }
 
-    /// Every function, in no order.
+    /// All functions, unordered.
     pub fn iter(&self) -> impl Iterator<Item = (&FunctionKey, &Arc<CatalogFunction>)> {
         self.by_key.iter()
     }
 
-    /// Every function, in no order.
+    /// All functions, unordered.
     pub fn values(&self) -> impl Iterator<Item = &Arc<CatalogFunction>> {
         self.by_key.values()
     }
 
-    /// How many functions there are.
+    /// Number of functions.
     pub fn len(&self) -> usize {
         self.by_key.size()
     }
 
-    /// Whether there is none.
+    /// Whether there are no functions.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// [`CatalogFunction::committed_mb`] of all functions together; kept with each change, not
-    /// summed.
+    /// Sum of [`CatalogFunction::committed_mb`] over all functions; maintained with each change.
     pub fn committed_mb(&self) -> u64 {
         u64::try_from(self.committed_mb).unwrap_or(u64::MAX)
     }
 }
 
-/// How [`FunctionMap::similar`] wants a name.
+/// The argument of [`FunctionMap::similar`] for a name.
 fn folded(namespace: &str, name: &str) -> String {
     let mut text = String::with_capacity(namespace.len() + 1 + name.len());
     text.push_str(namespace);
@@ -207,8 +204,8 @@ mod tests {
         assert!(map.similar("default/two").is_empty());
     }
 
-    /// References that a change took to entries which it did not name, for a map of so many
-    /// functions.
+    /// Number of references that a change copied to entries other than its own, for a map of
+    /// `functions` functions.
     fn copied(functions: usize) -> usize {
         let keys: Vec<_> = (0..functions).map(|number| key("default", &format!("function-{number}"))).collect();
         let map: FunctionMap = keys.iter().map(entry).collect();

@@ -1,4 +1,4 @@
-//! Image references: `{domain}/{repository}[:{tag}][@{digest}]`, read as docker reads them
+//! Image references: `{domain}/{repository}[:{tag}][@{digest}]`, parsed as docker does
 //! (distribution's `reference` grammar; Docker Hub's short names).
 
 use std::fmt;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest;
 
-/// Longest reference that is read, in bytes.
+/// Longest accepted reference, in bytes.
 pub const REFERENCE_LEN_MAX: usize = 1024;
-/// Longest name of a registry's host, in bytes (RFC 1035, section 2.3.4). With it every reference
-/// that is read also prints within [`REFERENCE_LEN_MAX`].
+/// Longest host name of a registry, in bytes (RFC 1035, section 2.3.4). It ensures that every
+/// parsed reference prints within [`REFERENCE_LEN_MAX`].
 const HOST_LEN_MAX: usize = 253;
 /// Longest repository path, in bytes (distribution specification).
 pub const REPOSITORY_LEN_MAX: usize = 255;
@@ -22,23 +22,23 @@ pub const TAG_LEN_MAX: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageRef {
-    /// Host and optional port of the registry; `docker.io` when the text named none.
+    /// Host and optional port of the registry; `docker.io` by default.
     pub registry: String,
     /// Repository path, such as `library/debian`.
     pub repository: String,
-    /// Tag; `None` only when there is a digest.
+    /// Tag; `None` only with a digest.
     pub tag: Option<String>,
-    /// Digest; when given it decides and the tag is decoration.
+    /// Digest; overrides the tag.
     pub digest: Option<Digest>,
 }
 
-/// Why a text is no image reference.
+/// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("image reference {text:?} is not valid: {reason}")]
 pub struct InvalidImageRef {
     /// The refused text.
     pub text: String,
-    /// Which rule it breaks and what would be right.
+    /// The violated rule, and the remedy.
     pub reason: &'static str,
 }
 
@@ -128,8 +128,8 @@ impl FromStr for ImageRef {
             ),
             None => (text, None),
         };
-        // The first part is a host when it could not be a repository component: it has a dot, a
-        // port or is localhost.
+        // The first part is a host if it cannot be a repository component: it has a dot or a port,
+        // or is localhost.
         let (registry, path) = match rest.split_once('/') {
             Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
             _ => ("docker.io", rest),

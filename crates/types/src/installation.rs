@@ -1,4 +1,4 @@
-//! The names of an installation, as its functions and clients of the API read them.
+//! Names of an installation, visible to functions and API clients.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,22 +1,22 @@
-//! Facts about an instance's process for all planes: its exit status and network counters.
+//! Exit status and network counters of an instance's process, shared by all planes.
 
-/// How an instance ended.
+/// Exit status of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitStatus {
-    /// Its exit code, when it ended by itself.
+    /// Exit code, unless a signal ended it.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that ended it.
     pub signal: Option<i32>,
-    /// The kernel killed one of its processes for memory, and it did not end well.
+    /// Whether the OOM killer ended one of its processes and it did not exit successfully.
     pub out_of_memory: bool,
 }
 
-/// Traffic of an instance with the world outside, in bytes since its start, requests and their
-/// answers not among it.
+/// Egress traffic of an instance in bytes since its start, without its requests and their
+/// responses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetworkBytes {
-    /// Out of it.
+    /// Sent bytes.
     pub sent: u64,
-    /// Into it.
+    /// Received bytes.
     pub received: u64,
 }

@@ -1,27 +1,28 @@
-//! Inputs of an instance of a job image: its event, and variables of its run.
+//! Input of an instance of a job image: its event and environment variables.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which try of its event a run is, from 1 on.
+/// Number of the event's attempt, from 1.
 pub const ATTEMPT: &str = "SAMPAN_ATTEMPT";
-/// Events that have led to its event, each caused by a run of the one before (`X-Scf-Chain-Depth`).
+/// Length of the event chain: runs that led to the event, each by the run before
+/// (`X-Scf-Chain-Depth`).
 pub const CHAIN_DEPTH: &str = "SAMPAN_CHAIN_DEPTH";
-/// The place of the event in its array, from 0 on, and how many there are.
+/// Index of the event in its array, from 0, and size of the array.
 pub const ARRAY_INDEX: &str = "SAMPAN_ARRAY_INDEX";
 /// See [`ARRAY_INDEX`].
 pub const ARRAY_SIZE: &str = "SAMPAN_ARRAY_SIZE";
 
-/// The place of an event among those that were accepted as one array; written as `3/10`.
+/// Index of an event in its array; written as `3/10`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ArrayPlace {
-    /// From 0 on.
+    /// From 0.
     pub index: u32,
-    /// How many there are.
+    /// Size of the array.
     pub size: u32,
 }
 
-/// A text that is no place.
+/// A text that is not an array index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no place in an array, such as 3/10")]
 pub struct NotAPlace(String);
@@ -43,8 +44,8 @@ impl FromStr for ArrayPlace {
     }
 }
 
-/// An event with variables, as one text that the pool hands on unread: the event, then `NAME=VALUE`
-/// each, with a NUL before it, as in environ(7). An event is JSON, which has no NUL.
+/// Encodes an event and its variables, which the pool passes on unparsed: the event, then each
+/// `NAME=VALUE` after a NUL, as in environ(7). An event is JSON and has no NUL.
 pub fn input(event: &[u8], attempt: u32, chain_depth: u32, place: Option<ArrayPlace>) -> Vec<u8> {
     let mut input = event.to_vec();
     let mut add = |name: &str, value: u32| input.extend_from_slice(format!("\0{name}={value}").as_bytes());
@@ -57,7 +58,7 @@ pub fn input(event: &[u8], attempt: u32, chain_depth: u32, place: Option<ArrayPl
     input
 }
 
-/// The event and the variables of [`input`].
+/// Decodes the event and the variables of [`input`].
 pub fn read_input(input: &[u8]) -> (&[u8], Vec<(&str, &str)>) {
     let mut parts = input.split(|byte| *byte == 0);
     let event = parts.next().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The words of Sampan: ids, functions, versions, image references, limits, status codes and
+//! The vocabulary of Sampan: ids, functions, versions, image references, limits, status codes and
 //! errors.
 //!
-//! Owns the meaning of each term and the shape it has on the wire.
+//! Owns the meaning of each term and its form on the wire.
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -1,38 +1,37 @@
-//! Limits of the function contract that every crate agrees on. Limits of one crate alone live in
-//! that crate's config.
+//! Limits of the function contract that several crates use. Limits of one crate are in that crate's
+//! config.
 
-/// Characters of a function name.
+/// Longest function name, in characters.
 pub const FUNCTION_NAME_LEN_MAX: usize = 60;
-/// Characters of a namespace name.
+/// Longest namespace name, in characters.
 pub const NAMESPACE_LEN_MAX: usize = 60;
-/// Characters of namespace and function name together.
+/// Longest namespace and function name together, in characters.
 pub const FULL_NAME_LEN_MAX: usize = 118;
-/// Characters of an alias name.
+/// Longest alias name, in characters.
 pub const ALIAS_LEN_MAX: usize = 64;
-/// Bytes of a host name (RFC 1035, 2.3.4, as text without the final dot).
+/// Longest host name, in bytes (RFC 1035, 2.3.4, as text without the final dot).
 pub const HOST_LEN_MAX: usize = 253;
-/// Bytes of the label of a host that names a function: the longest alias, `--` and the longest
-/// name.
+/// Longest host label of a function, in bytes: the longest alias, `--` and the longest name.
 pub const HOST_LABEL_LEN_MAX: usize = ALIAS_LEN_MAX + 2 + FUNCTION_NAME_LEN_MAX;
-/// Entries of the list of what a function may reach.
+/// Most entries of an egress list.
 pub const EGRESS_ENTRIES_MAX: usize = 64;
-/// Characters of a description.
+/// Longest description, in characters.
 pub const DESCRIPTION_LEN_MAX: usize = 1000;
-/// Bytes of the event of a synchronous invocation.
+/// Longest event of a synchronous invocation, in bytes.
 pub const SYNC_EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Bytes of the event of an asynchronous invocation.
+/// Longest event of an asynchronous invocation, in bytes.
 pub const ASYNC_EVENT_BYTES_MAX: usize = 128 * 1024;
-/// Runs that follow one which failed in the function, for events (`RetryNum`).
+/// Default number of retries after a run that failed in the function (`RetryNum`).
 pub const EVENT_RETRIES_DEFAULT: u32 = 2;
-/// Seconds after which an event that waits is given up (`MsgTTL`).
+/// Default seconds after which a waiting event is given up (`MsgTTL`).
 pub const EVENT_TTL_S_DEFAULT: u32 = 21_600;
-/// Most retries of an event that can be set.
+/// Largest allowed number of retries.
 pub const EVENT_RETRIES_MAX: u32 = 2;
-/// Shortest `MsgTTL` that can be set, in seconds.
+/// Shortest allowed `MsgTTL`, in seconds.
 pub const EVENT_TTL_S_MIN: u32 = 60;
-/// Longest `MsgTTL` that can be set, in seconds.
+/// Longest allowed `MsgTTL`, in seconds.
 pub const EVENT_TTL_S_MAX: u32 = 21_600;
-/// Bytes of the answer of an event function.
+/// Longest response of an event function, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Bytes of the log that `LogType=Tail` returns.
 pub const LOG_TAIL_BYTES: usize = 4096;
@@ -42,69 +41,69 @@ pub const MEMORY_MB_MIN: u32 = 64;
 pub const MEMORY_MB_MAX: u32 = 3072;
 /// Memory sizes above the smallest are multiples of this, in MB.
 pub const MEMORY_MB_STEP: u32 = 128;
-/// Memory size of a function that names none, in MB.
+/// Default memory size of a function, in MB.
 pub const MEMORY_MB_DEFAULT: u32 = 128;
-/// Time limit of a function that names none, in seconds.
+/// Default timeout of an invocation, in seconds.
 pub const TIMEOUT_S_DEFAULT: u32 = 3;
-/// Longest time limit, in seconds.
+/// Longest timeout, in seconds.
 pub const TIMEOUT_S_MAX: u32 = 900;
-/// Longest time limit of a function made with `AsyncRunEnable`, in seconds.
+/// Longest timeout of a function created with `AsyncRunEnable`, in seconds.
 pub const ASYNC_RUN_TIMEOUT_S_MAX: u32 = 86_400;
-/// Start limit of an image function that names none, in seconds.
+/// Default start timeout of an image function, in seconds.
 pub const INIT_TIMEOUT_S_DEFAULT: u32 = 90;
-/// Longest start limit, in seconds.
+/// Longest start timeout, in seconds.
 pub const INIT_TIMEOUT_S_MAX: u32 = 300;
-/// Longest time that a stopped instance has to end by itself, in seconds.
+/// Longest stop grace of an instance, in seconds.
 pub const STOP_GRACE_S_MAX: u32 = 30;
-/// Longest that a temporary function stays without an event that waits or runs, in seconds.
+/// Longest lifetime of a temporary function without a waiting or running event, in seconds.
 pub const TEMPORARY_S_MAX: u32 = 86_400;
-/// Bytes of all environment variables (keys and values) of a function.
+/// Bytes of all environment variables (names and values) of a function.
 pub const ENVIRONMENT_BYTES_MAX: usize = 4096;
-/// Requests that one instance of a web function may serve at once.
+/// Most concurrent requests of an instance of a web function.
 pub const MAX_CONCURRENCY_MAX: u32 = 100;
-/// Memory that functions without a quota of their own share at least, in MB.
+/// Least memory shared by functions without a reservation, in MB.
 pub const SHARED_MB_MIN: u64 = 12_800;
-/// Instances of a version that may be kept ready.
+/// Most provisioned instances of a version.
 pub const PROVISIONED_MAX: u32 = 1000;
-/// Scheduled actions of a version's instances that are kept ready.
+/// Most scheduled actions of a version's provisioned concurrency.
 pub const PROVISIONED_ACTIONS_MAX: usize = 20;
-/// Namespaces of an installation.
+/// Most namespaces of an installation.
 pub const NAMESPACES_MAX: usize = 50;
-/// Published versions of a function.
+/// Most published versions of a function.
 pub const VERSIONS_MAX: usize = 1000;
-/// Greatest number of a version that a client may choose.
+/// Greatest version number that a client may choose.
 pub const VERSION_NUMBER_MAX: u32 = 1_000_000;
-/// Where an image's server listens when `ImagePort` names nothing else.
+/// Default port of an image's server (`ImagePort`).
 pub const IMAGE_PORT: u16 = 9000;
 /// `ImagePort` of a job image, which has no server (contract 4.2).
 pub const JOB_PORT: i32 = -1;
-/// Bytes of the event of a job image: Linux bounds a variable with its name and final NUL to 32
-/// pages (execve(2), `MAX_ARG_STRLEN`), and the name is `SCF_CUSTOM_CONTAINER_EVENT=`.
+/// Longest event of a job image, in bytes: Linux limits a variable with its name and final NUL to
+/// 32 pages (execve(2), `MAX_ARG_STRLEN`), and the name is `SCF_CUSTOM_CONTAINER_EVENT=`.
 pub const JOB_EVENT_BYTES_MAX: usize = 131_044;
-/// Events of one array of jobs.
+/// Most events of one array.
 pub const ARRAY_SIZE_MAX: u32 = 1000;
-/// Bytes of the events of one array together: they are one commit.
+/// Bytes of all events of an array together: they are one commit.
 pub const ARRAY_BYTES_MAX: usize = 16 << 20;
-/// Longest that the `Invoke` interface waits for an answer, in seconds.
+/// Longest wait of `Invoke` for a result, in seconds.
 pub const INVOKE_WAIT_S_MAX: u64 = 300;
-/// Bytes of `RoutingKey`.
+/// Longest `RoutingKey`, in bytes.
 pub const ROUTING_KEY_BYTES_MAX: usize = 1024;
-/// The largest uid or gid that every instance's user namespace maps to itself.
+/// Largest uid and gid that every instance's user namespace maps to itself.
 pub const MAPPED_ID_MAX: u32 = 65_534;
-/// The uid or gid that owns, in prepared images, the files whose own is above [`MAPPED_ID_MAX`]. It
-/// is mapped in every instance, so that root inside reads and changes them as its own.
+/// Owner in prepared images of files whose own uid or gid exceeds [`MAPPED_ID_MAX`]. Every instance
+/// maps it, so that root in the instance can read and change these files.
 pub const FOLDED_ID: u32 = 65_535;
 
 /// Longest name of a volume.
 pub const VOLUME_NAME_LEN_MAX: usize = 40;
-/// Volumes of one version.
+/// Most volumes of one version.
 pub const MOUNTS_MAX: usize = 16;
 /// Longest path of a mount, in bytes.
 pub const MOUNT_PATH_BYTES_MAX: usize = 1024;
 
 /// Longest name of a secret.
 pub const SECRET_NAME_LEN_MAX: usize = 64;
-/// Secrets that one version may have as files.
+/// Most secret files of one version.
 pub const SECRET_FILES_MAX: usize = 32;
 /// Longest path of such a file below `/run/secrets`, in bytes.
 pub const SECRET_PATH_BYTES_MAX: usize = 255;

@@ -1,4 +1,4 @@
-//! Times as the API writes them: `YYYY-MM-DD HH:MM:SS` in the region's local time.
+//! Time format of the API: `YYYY-MM-DD HH:MM:SS` in the region's local time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-/// How a time is written.
+/// Output format.
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
-/// How one is read: what answers about events give with microseconds can be asked for again.
+/// Input format: also accepts microseconds, which answers about events have.
 const FORMAT_READ: &str = "%Y-%m-%d %H:%M:%S%.f";
-/// Minutes of the largest offset in use on Earth, +14:00.
+/// Largest UTC offset in use, +14:00, in minutes.
 const OFFSET_MIN_MAX: i16 = 14 * 60;
 
 /// Offset of local times from UTC, such as `+08:00`.
@@ -22,7 +22,7 @@ pub struct UtcOffset {
     minutes: i16,
 }
 
-/// A text that is no offset from UTC.
+/// A text that is not an offset from UTC.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no offset from UTC; write it as +08:00, from -14:00 to +14:00")]
 pub struct InvalidUtcOffset {
@@ -33,7 +33,7 @@ impl UtcOffset {
     /// `+08:00`, the time of the cloud's mainland regions.
     pub const CHINA: Self = Self { minutes: 8 * 60 };
 
-    /// How far it is ahead of UTC, in seconds.
+    /// Seconds ahead of UTC.
     pub fn seconds(self) -> i32 {
         i32::from(self.minutes) * 60
     }
@@ -42,23 +42,23 @@ impl UtcOffset {
         Offset::from_seconds(self.seconds()).expect("an offset of up to 14 hours is one of jiff's")
     }
 
-    /// Writes a Unix time in milliseconds; times outside the calendar become its first or last.
+    /// Formats a Unix time in milliseconds; times outside the calendar are clamped.
     pub fn format(self, unix_ms: i64) -> String {
-        // A day within the calendar's ends, so that no offset leads out of it.
+        // A day's margin, so that no offset leads out of the calendar.
         let day = jiff::SignedDuration::from_hours(24);
         let (first, last) = (Timestamp::MIN + day, Timestamp::MAX - day);
         let time = Timestamp::from_millisecond(unix_ms).unwrap_or(if unix_ms < 0 { first } else { last });
         self.offset().to_datetime(time.clamp(first, last)).strftime(FORMAT).to_string()
     }
 
-    /// The same with microseconds, as states of events have it.
+    /// The same with microseconds, as in states of events.
     pub fn format_micros(self, unix_ms: i64) -> String {
         format!("{}.{:03}000", self.format(unix_ms), unix_ms.rem_euclid(1000))
     }
 
-    /// Reads a local time as Unix milliseconds, with a fraction of the second or without; `None`
-    /// when it is none. The last hours of the year 9999, which intervals without an end are given,
-    /// are beyond the last instant that there is: that one stands for them.
+    /// Parses a local time to Unix milliseconds, with or without a fraction of the second; `None`
+    /// if invalid. The last hours of the year 9999, which clients use for intervals without an end,
+    /// exceed the last representable instant and are clamped to it.
     pub fn parse_time(self, text: &str) -> Option<i64> {
         let local = DateTime::strptime(FORMAT_READ, text).ok()?;
         Some(self.offset().to_timestamp(local).unwrap_or(Timestamp::MAX).as_millisecond())
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(UtcOffset::CHINA.parse_time("2019-02-26 00:44:25"), Some(1_551_113_065_000));
         let with_micros = UtcOffset::CHINA.format_micros(1_551_113_065_123);
         assert_eq!(with_micros, "2019-02-26 00:44:25.123000");
-        // An end that means none.
+        // The end of an open interval.
         let last = Timestamp::MAX.as_millisecond();
         assert_eq!(UtcOffset::CHINA.parse_time("9999-12-31 23:59:59"), Some(last));
         assert!(UtcOffset::CHINA.parse_time("9999-12-30 00:00:00") < Some(last));

@@ -1,35 +1,33 @@
-//! A volume in the instances of a version: which one, which directory of it, where, and as whom.
-//! Pure.
+//! Mounts of a version: volume, subdirectory, path and owner. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::VolumeName;
 use crate::limits::{MOUNT_PATH_BYTES_MAX, MOUNTS_MAX};
 
-/// User and group on disk of instances where nobody says another: those of the reference's file
-/// systems.
+/// Default user and group on disk: those of the reference's file systems.
 pub const OWNER_DEFAULT: u32 = 10_000;
 
-/// Paths that are the kernel's or the platform's: no mount is at one of them, above it or below it.
+/// Paths of the kernel and the platform: a mount must not be at, above or below one.
 const TAKEN: [&str; 7] = ["/proc", "/sys", "/dev", "/run/secrets", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
 
-/// A volume that instances of a version have.
+/// A mounted volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mount {
     /// The volume.
     pub volume: VolumeName,
-    /// Directory of it, names with slashes between; empty for the whole.
+    /// Directory in the volume, as names separated by slashes; empty for the root.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sub: String,
-    /// Absolute path inside, names with a slash before each.
+    /// Absolute path in the instance, with a slash before each name.
     pub path: String,
-    /// Whether nothing can be changed through it.
+    /// Whether it is mounted read-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// User on disk that the function's user is.
+    /// User on disk that the function's user is mapped to.
     #[serde(default = "owner_default", skip_serializing_if = "is_owner_default")]
     pub user_id: u32,
-    /// Group on disk that the function's group is.
+    /// Group on disk that the function's group is mapped to.
     #[serde(default = "owner_default", skip_serializing_if = "is_owner_default")]
     pub group_id: u32,
 }
@@ -47,18 +45,18 @@ impl Mount {
     /// A mount with the default owner.
     ///
     /// # Errors
-    /// Which part is wrong, and what would be right.
+    /// The invalid part, and the remedy.
     pub fn new(volume: &str, sub: &str, path: &str, read_only: bool) -> Result<Self, String> {
         let volume: VolumeName = volume.parse().map_err(|error| format!("{error}"))?;
         let (sub, path) = (names(sub)?.join("/"), inside(path)?);
         Ok(Self { volume, sub, path, read_only, user_id: OWNER_DEFAULT, group_id: OWNER_DEFAULT })
     }
 
-    /// Reads `NAME[/sub]:/path[:options]`, options being `ro`, `rw`, `uid=N` and `gid=N` with commas
-    /// between.
+    /// Parses `NAME[/sub]:/path[:options]`; options are `ro`, `rw`, `uid=N` and `gid=N`, separated
+    /// by commas.
     ///
     /// # Errors
-    /// Which part is wrong, and what would be right.
+    /// The invalid part, and the remedy.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = || format!("{text:?} is not NAME[/sub]:/path[:ro]");
         let (source, rest) = text.split_once(':').ok_or_else(form)?;
@@ -79,7 +77,7 @@ impl Mount {
 }
 
 impl std::fmt::Display for Mount {
-    /// As [`Mount::parse`] reads it.
+    /// The form that [`Mount::parse`] accepts.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let slash = if self.sub.is_empty() { "" } else { "/" };
         write!(f, "{}{slash}{}:{}", self.volume, self.sub, self.path)?;
@@ -97,10 +95,10 @@ impl std::fmt::Display for Mount {
     }
 }
 
-/// The mounts of one version, if they go together.
+/// Refuses mounts of one version that conflict.
 ///
 /// # Errors
-/// Which do not, and why.
+/// The conflicting mounts, and the reason.
 pub fn check_together(mounts: &[Mount]) -> Result<(), String> {
     if mounts.len() > MOUNTS_MAX {
         return Err(format!("there are {}; at most {MOUNTS_MAX} are allowed", mounts.len()));
@@ -115,7 +113,7 @@ pub fn check_together(mounts: &[Mount]) -> Result<(), String> {
     Ok(())
 }
 
-/// The names of a relative path.
+/// The names in a relative path.
 fn names(path: &str) -> Result<Vec<&str>, String> {
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
     if names.iter().any(|name| *name == "." || *name == "..") {
@@ -124,8 +122,8 @@ fn names(path: &str) -> Result<Vec<&str>, String> {
     if path.len() > MOUNT_PATH_BYTES_MAX || names.iter().any(|name| name.len() > 255) || path.contains('\0') {
         return Err(format!("a path has at most {MOUNT_PATH_BYTES_MAX} bytes, 255 in each name, and no NUL"));
     }
-    // A colon would be read as another part where the mount is written as one text, and a line
-    // break as another line of what lists it.
+    // A colon would separate parts in the text form of a mount, and a line break would separate
+    // lines of lists.
     if let Some(odd) = path.chars().find(|odd| *odd == ':' || odd.is_control()) {
         return Err(format!("{path:?} has {odd:?}, which no path of a mount may have; name the directory otherwise"));
     }
@@ -143,7 +141,7 @@ fn inside(path: &str) -> Result<String, String> {
     }
 }
 
-/// Whether a path is another one or above it.
+/// Whether a path equals another or is its ancestor.
 fn is_above(above: &str, path: &str) -> bool {
     above == "/" || path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Ports from one to another, both among them.
+/// A range of ports, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRange {
     first: u16,
@@ -13,7 +13,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// Whether it has the port.
+    /// Whether it contains the port.
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
     }
@@ -48,7 +48,7 @@ impl Serialize for PortRange {
 
 impl<'de> Deserialize<'de> for PortRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A number, or a text that has one or two.
+        /// A number, or a text with one or two numbers.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Given {

@@ -1,8 +1,8 @@
-//! Status codes of a run (contract 4.5): how an invocation ended, as callers and logs see it.
+//! Status codes of invocations (contract 4.5): outcomes for callers and logs.
 
 use serde::{Deserialize, Serialize};
 
-/// How an invocation ended. The number is `statusCode` in answers and `SCF_StatusCode` in logs.
+/// Outcome of an invocation. The number is `statusCode` in answers and `SCF_StatusCode` in logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u16", try_from = "u16")]
 #[repr(u16)]
@@ -39,7 +39,7 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// Every status.
+    /// All statuses.
     pub const ALL: &'static [RunStatus] = &[
         Self::Success,
         Self::InvalidEvent,
@@ -71,12 +71,12 @@ impl RunStatus {
         Self::InternalError,
     ];
 
-    /// The number of the contract.
+    /// The contract's number.
     pub fn code(self) -> u16 {
         self as u16
     }
 
-    /// The name of the contract.
+    /// The contract's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "Success",
@@ -110,8 +110,8 @@ impl RunStatus {
         }
     }
 
-    /// The reason phrase for an HTTP status that HTTP itself has none for: the contract's name, or
-    /// that of its class.
+    /// Reason phrase for an HTTP status that HTTP does not define: the contract's name, or that of
+    /// its class.
     pub fn reason_phrase(code: u16) -> &'static str {
         match (Self::try_from(code), code / 100) {
             (Ok(status), _) => status.name(),
@@ -124,12 +124,12 @@ impl RunStatus {
         }
     }
 
-    /// Whether there was no room for the run, so that nothing ran.
+    /// Whether the run was not admitted, so that no code ran.
     pub fn is_over_quota(self) -> bool {
         matches!(self, Self::ResourceLimit | Self::ResourceLimitReached | Self::InsufficientResources)
     }
 
-    /// Whether the run did what it was asked to.
+    /// Whether the run succeeded.
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
@@ -141,7 +141,7 @@ impl From<RunStatus> for u16 {
     }
 }
 
-/// A number that is no status code of a run.
+/// A number that is not a status code of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is no status code of a run")]
 pub struct UnknownRunStatus(pub u16);

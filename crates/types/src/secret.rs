@@ -1,12 +1,12 @@
-//! A text that is neither shown nor left in memory.
+//! Secret texts and bytes that are not printed, and are zeroed on drop.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A password or a key: `Debug` prints nothing of it, and its memory is zeroed on drop. Serialises
-/// as its text, for requests and for sealing.
+/// A password or key: `Debug` prints nothing of it, and its memory is zeroed on drop. Serialises as
+/// its text, for requests and for sealing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -55,7 +55,7 @@ impl SecretBytes {
         &self.0
     }
 
-    /// The bytes as a text, where they can be the value of a variable: UTF-8 without NUL.
+    /// The bytes as a text, if they are valid as a variable's value: UTF-8 without NUL.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok().filter(|text| !text.contains('\0'))
     }

@@ -1,17 +1,17 @@
-//! A secret as a file in the instances of a version: where, and which. Pure.
+//! Secrets mounted as files in the instances of a version. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{SECRET_FILES_MAX, SECRET_PATH_BYTES_MAX};
 use crate::secret_ref::SecretRef;
 
-/// Where all of them are.
+/// Directory of all secret files.
 pub const DIR: &str = "/run/secrets";
 
-/// A secret that instances of a version have as a file.
+/// A secret mounted as a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SecretFile {
-    /// Its path below `/run/secrets`: names with slashes between.
+    /// Path below `/run/secrets`, as names separated by slashes.
     pub path: String,
     /// The secret.
     pub secret: SecretRef,
@@ -21,7 +21,7 @@ impl SecretFile {
     /// A file at a path, absolute below `/run/secrets` or relative to it.
     ///
     /// # Errors
-    /// Which part is wrong, and what would be right.
+    /// The invalid part, and the remedy.
     pub fn new(path: &str, secret: &str) -> Result<Self, String> {
         let below = match path.strip_prefix(DIR).and_then(|rest| rest.strip_prefix('/')) {
             Some(below) => below,
@@ -41,10 +41,10 @@ impl SecretFile {
         Ok(Self { path, secret: secret.parse()? })
     }
 
-    /// Reads `PATH=NAME[@VERSION]`, or `NAME[@VERSION]` for a file of the secret's name.
+    /// Parses `PATH=NAME[@VERSION]`, or `NAME[@VERSION]` for a file with the secret's name.
     ///
     /// # Errors
-    /// Which part is wrong, and what would be right.
+    /// The invalid part, and the remedy.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.rsplit_once('=') {
             Some((path, secret)) => Self::new(path, secret),
@@ -55,16 +55,16 @@ impl SecretFile {
         }
     }
 
-    /// Its path in an instance.
+    /// Absolute path in an instance.
     pub fn full_path(&self) -> String {
         format!("{DIR}/{}", self.path)
     }
 }
 
-/// Refuses files of one version that do not go together.
+/// Refuses secret files of one version that conflict.
 ///
 /// # Errors
-/// Which do not, and why.
+/// The conflicting files, and the reason.
 pub fn check_together(files: &[SecretFile]) -> Result<(), String> {
     if files.len() > SECRET_FILES_MAX {
         return Err(format!("there are {}; at most {SECRET_FILES_MAX} are allowed", files.len()));

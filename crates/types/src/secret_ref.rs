@@ -1,5 +1,5 @@
-//! How a version names secrets: `NAME` follows the newest version of one, `NAME@3` is pinned to its
-//! third. In the value of a variable a name stands as `{{secret:NAME}}`. Pure.
+//! References to secrets: `NAME` follows the newest version, `NAME@3` is pinned to version 3. In
+//! the value of a variable they are written `{{secret:NAME}}`. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::SecretName;
 
-/// How a reference in a variable's value begins.
+/// Beginning of a reference in a variable's value.
 const OPEN: &str = "{{secret:";
-/// How it ends.
+/// End of a reference.
 const CLOSE: &str = "}}";
 
-/// A secret that a version of a function has.
+/// A reference of a function's version to a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretRef {
-    /// Its name, in the namespace of the function.
+    /// Name of the secret, in the function's namespace.
     pub name: SecretName,
-    /// Its version; the newest one where there is none.
+    /// Version of the secret; `None` for the newest.
     pub version: Option<u32>,
 }
 
 impl FromStr for SecretRef {
     type Err = String;
 
-    /// Reads `NAME` or `NAME@VERSION`.
+    /// Parses `NAME` or `NAME@VERSION`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, version) = match text.split_once('@') {
             None => (text, None),
@@ -65,7 +65,7 @@ impl fmt::Display for SecretRef {
 }
 
 impl SecretRef {
-    /// As the value of a variable names it.
+    /// The form in a variable's value.
     pub fn in_variable(&self) -> String {
         format!("{OPEN}{self}{CLOSE}")
     }
@@ -74,16 +74,16 @@ impl SecretRef {
 /// A part of a variable's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// Stands for itself.
+    /// Literal text.
     Text(&'a str),
     /// The value of a secret.
     Secret(SecretRef),
 }
 
-/// Splits the value of a variable. Nothing but `{{secret:` begins a reference.
+/// Splits a variable's value. Only `{{secret:` begins a reference.
 ///
 /// # Errors
-/// Which reference is malformed, and what would be right.
+/// The malformed reference, and the remedy.
 pub fn parts(value: &str) -> Result<Vec<Part<'_>>, String> {
     let (mut parts, mut rest) = (Vec::new(), value);
     while let Some((text, after)) = rest.split_once(OPEN) {

@@ -1,19 +1,19 @@
-//! Which secrets a version has. Pure.
+//! Secrets used by a version. Pure.
 
 use crate::function::VersionSpec;
 use crate::secret_ref::{Part, SecretRef, parts};
 
-/// How a version has a secret.
+/// A use of a secret by a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretUse {
-    /// Which one.
+    /// The reference.
     pub secret: SecretRef,
-    /// Whether it is in a variable, which takes only texts.
+    /// Whether a variable uses it, which requires a text value.
     pub in_variable: bool,
 }
 
-/// The secrets that a version has, each as often as it names it. A malformed reference names none:
-/// it is refused where it is given.
+/// All uses of secrets by a version, in order, with repetitions. Malformed references are skipped:
+/// requests with them are refused.
 pub fn of_version(spec: &VersionSpec) -> impl Iterator<Item = SecretUse> {
     let files = spec.extras.secret_files.iter();
     let files = files.map(|file| SecretUse { secret: file.secret.clone(), in_variable: false });

@@ -1,16 +1,16 @@
-//! Secrets as the platform keeps them: names and versions in clear, values sealed.
+//! Stored secrets: names and versions in clear, values sealed.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::ids::{Namespace, SecretName};
 
-/// A secret: functions of its namespace can have it, and no others.
+/// Key of a secret; only functions of its namespace can use it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretKey {
     /// Its namespace.
     pub namespace: Namespace,
-    /// Its name there.
+    /// Its name in the namespace.
     pub name: SecretName,
 }
 
@@ -23,24 +23,24 @@ impl fmt::Display for SecretKey {
 /// A secret with its versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRecord {
-    /// Which it is.
+    /// Its key.
     pub key: SecretKey,
-    /// Its versions, the oldest first; there is at least one.
+    /// Its versions, oldest first; never empty.
     pub versions: Vec<SecretVersion>,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
 }
 
-/// One value that a secret has or had. Its `Debug` shows no bytes of it, sealed as they are.
+/// A version of a secret. `Debug` does not print the sealed value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretVersion {
-    /// Its number, counted from 1 and not used again.
+    /// Its number, from 1; never reused.
     pub number: u32,
     /// The sealed value.
     pub sealed: Arc<[u8]>,
-    /// Bytes of the value.
+    /// Length of the value, in bytes.
     pub bytes: u64,
-    /// Whether the value can be that of a variable.
+    /// Whether the value is valid for a variable.
     pub is_text: bool,
     /// When it was set, Unix milliseconds.
     pub added_ms: i64,

@@ -1,28 +1,29 @@
-//! Tags by which a function asks for what the API has no field for. Tags belong to a function and
-//! are set when it is made.
+//! Tags that select behaviour without a field in the API. Tags belong to a function and are set at
+//! its creation.
 
 use crate::limits::{STOP_GRACE_S_MAX, TEMPORARY_S_MAX};
 
-/// Seconds that an instance has to end by itself when it is stopped.
+/// Seconds of an instance's stop grace.
 pub const STOP_GRACE: &str = "sampan:stop-grace";
 
-/// `on` where an init runs the image's program as its child; `off` is as if there were no tag.
+/// `on` runs the image's program as the child of an init; `off` is the default.
 pub const INIT: &str = "sampan:init";
 
-/// `off` where a new image or configuration takes over before an instance of it has started.
+/// `off` disables the start check: a new image or configuration serves before an instance of it has
+/// started.
 pub const START_CHECK: &str = "sampan:start-check";
 
-/// Which OCI runtime starts a function's instances, by its name in `[launcher]`.
+/// OCI runtime of a function's instances, by its name in `[launcher]`.
 pub const RUNTIME: &str = "sampan:runtime";
 
-/// `on` where an event of a function made with `AsyncRunEnable` runs again after the platform cut
-/// off its run.
+/// `on` runs an event of a function created with `AsyncRunEnable` again after the platform aborted
+/// its run.
 pub const RERUN: &str = "sampan:rerun";
 
-/// Seconds after which the platform deletes a function of which no event waits or runs.
+/// Seconds without a waiting or running event after which the platform deletes the function.
 pub const TEMPORARY: &str = "sampan:temporary";
 
-/// A tag of ours whose value is none.
+/// A platform tag with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag} has the value {value:?}, which is not {expected}")]
 pub struct InvalidTag {
@@ -34,8 +35,7 @@ pub struct InvalidTag {
     pub expected: String,
 }
 
-/// Seconds that a function's instances have to end by themselves, if it asks for a number of its
-/// own.
+/// Stop grace of a function's instances in seconds, if the function sets one.
 pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag> {
     let Some(value) = value(tags, STOP_GRACE) else { return Ok(None) };
     let seconds = value.parse().ok().filter(|seconds| *seconds <= STOP_GRACE_S_MAX);
@@ -43,22 +43,22 @@ pub fn stop_grace_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag
     seconds.map(Some).ok_or_else(|| InvalidTag { tag: STOP_GRACE, value: value.to_owned(), expected: expected() })
 }
 
-/// Whether an instance has to start before a function's new image or configuration takes over.
+/// Whether the start check is enabled.
 pub fn start_check(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
     Ok(switch(tags, START_CHECK)?.unwrap_or(true))
 }
 
-/// Whether a function's instances have an init.
+/// Whether instances have an init.
 pub fn init(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
     Ok(switch(tags, INIT)?.unwrap_or(false))
 }
 
-/// Whether an event runs again after the platform cut off its run.
+/// Whether an event runs again after the platform aborted its run.
 pub fn rerun(tags: &[(String, String)]) -> Result<bool, InvalidTag> {
     Ok(switch(tags, RERUN)?.unwrap_or(false))
 }
 
-/// Seconds that a temporary function stays without an event that waits or runs.
+/// Seconds that a temporary function is kept without a waiting or running event.
 pub fn temporary_s(tags: &[(String, String)]) -> Result<Option<u32>, InvalidTag> {
     let Some(value) = value(tags, TEMPORARY) else { return Ok(None) };
     let seconds = value.parse().ok().filter(|seconds| (1..=TEMPORARY_S_MAX).contains(seconds));
@@ -75,7 +75,7 @@ fn switch(tags: &[(String, String)], tag: &'static str) -> Result<Option<bool>, 
     }
 }
 
-/// Refuses tags of ours whose values mean nothing.
+/// Refuses platform tags with invalid values.
 pub fn check(tags: &[(String, String)]) -> Result<(), InvalidTag> {
     stop_grace_s(tags)?;
     init(tags)?;

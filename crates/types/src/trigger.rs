@@ -1,11 +1,11 @@
-//! Triggers: what makes events for a function.
+//! Triggers: sources of events for a function.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::{Qualifier, TriggerId};
 
-/// A trigger of a function. Its name is unique among those of its kind and qualifier.
+/// A trigger of a function. Its name is unique for its kind and qualifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// Its id.
@@ -14,44 +14,44 @@ pub struct Trigger {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The version or alias that gets its events.
+    /// The version or alias that receives its events.
     pub qualifier: Qualifier,
-    /// Settings of its type, as in `TriggerDesc`.
+    /// Settings of its kind, as in `TriggerDesc`.
     pub desc: Map<String, Value>,
-    /// Settings of every type.
+    /// Settings common to all kinds.
     pub options: TriggerOptions,
-    /// Whether it makes events.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Text that its events carry.
+    /// Text added to its events.
     pub custom_argument: String,
     /// Free text.
     pub description: String,
-    /// Since when it makes events as it does now, Unix milliseconds: what was due before is not
-    /// caught up on.
+    /// Start of its current configuration, Unix milliseconds; events due earlier are not made up
+    /// for.
     pub since_ms: i64,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub added_ms: i64,
     /// When it was last changed, Unix milliseconds.
     pub modified_ms: i64,
 }
 
-/// Settings that a trigger of any kind may have, as keys of its `TriggerDesc`.
+/// Settings of triggers of all kinds, as keys of `TriggerDesc`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TriggerOptions {
-    /// Seconds from acceptance to the last moment at which a run of its events may begin, in place
-    /// of the function's.
+    /// Maximum age of its events, in seconds from acceptance to the start of a run; overrides the
+    /// function's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age_s: Option<u32>,
-    /// Most events of it in a minute.
+    /// Maximum events per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_minute: Option<u32>,
-    /// Most runs of its events at a time.
+    /// Maximum concurrent runs of its events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
 }
 
 impl TriggerOptions {
-    /// The keys of a `TriggerDesc` that are options, whatever the kind.
+    /// The keys of a `TriggerDesc` that are common options.
     pub const KEYS: [&str; 3] = ["max_age_s", "rate_per_minute", "concurrency"];
 }

@@ -1,4 +1,4 @@
-//! What a function may reach of the world outside: ranges of addresses and names, with ports. Pure.
+//! Egress lists of functions: address ranges and names, with ports. Pure.
 
 mod name;
 mod range;
@@ -13,10 +13,10 @@ pub use self::name::NamePattern;
 pub use self::range::IpRange;
 use crate::limits::EGRESS_ENTRIES_MAX;
 
-/// The list that allows nothing.
+/// Text of the list that allows nothing.
 const NONE: &str = "none";
 
-/// The list of a function: all that its instances may reach, within what the operator allows. An
+/// Egress list of a function: all destinations of its instances, within the operator's limits. An
 /// empty list allows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
@@ -25,28 +25,28 @@ pub struct Egress(Vec<Destination>);
 /// One entry: `10.0.0.0/8`, `192.0.2.7:5432`, `[2001:db8::/32]:443`, `*.example.com:8000-8999`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Destination {
-    /// Where.
+    /// Address range or names.
     pub host: Host,
-    /// First and last port of TCP and UDP; every port, and ICMP echo, when not given.
+    /// First and last port of TCP and UDP; without it all ports, and ICMP echo.
     pub ports: Option<(u16, u16)>,
 }
 
-/// Addresses or names.
+/// Destination of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// Addresses that share their first bits.
+    /// Addresses with a common prefix.
     Range(IpRange),
-    /// The addresses that answers to the function's own questions for a name have.
+    /// Addresses in the DNS answers to the function's own queries for a name.
     Name(NamePattern),
 }
 
-/// An entry that cannot be, and why.
+/// An invalid entry with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{entry:?} {problem}")]
 pub struct InvalidEgress {
-    /// As it was written.
+    /// The text of the entry.
     pub entry: String,
-    /// What is wrong with it.
+    /// The reason.
     pub problem: String,
 }
 
@@ -56,7 +56,7 @@ impl Egress {
         Self(Vec::new())
     }
 
-    /// Reads a list; `none` alone allows nothing.
+    /// Parses a list; `none` alone allows nothing.
     pub fn parse<T: AsRef<str>>(entries: &[T]) -> Result<Self, InvalidEgress> {
         let invalid = |entry: &str, problem: String| InvalidEgress { entry: entry.to_owned(), problem };
         if let [only] = entries
@@ -83,18 +83,18 @@ impl Egress {
         }
     }
 
-    /// What it allows.
+    /// The entries.
     pub fn destinations(&self) -> &[Destination] {
         &self.0
     }
 
-    /// First and last of the ports by which a name is on it; all where an entry says none.
+    /// Allowed port ranges of a name; the full range for an entry without ports.
     pub fn ports_of_name(&self, name: &str) -> Vec<(u16, u16)> {
         let of_name = self.0.iter().filter(|entry| matches!(&entry.host, Host::Name(pattern) if pattern.matches(name)));
         of_name.map(|entry| entry.ports.unwrap_or((1, u16::MAX))).collect()
     }
 
-    /// The list as it is written, which [`Self::parse`] reads.
+    /// The list as texts, which [`Self::parse`] accepts.
     pub fn entries(&self) -> Vec<String> {
         match self.0.as_slice() {
             [] => vec![NONE.to_owned()],
@@ -127,7 +127,7 @@ impl FromStr for Destination {
     }
 }
 
-/// Host and ports of an entry; the host of an IPv6 range with ports stands in brackets.
+/// Splits host and ports of an entry; an IPv6 range with ports is in brackets.
 fn split_ports(text: &str) -> Result<(&str, Option<&str>), String> {
     if let Some(bracketed) = text.strip_prefix('[') {
         let (host, rest) = bracketed.split_once(']').ok_or("has no ] behind its address")?;
@@ -137,7 +137,7 @@ fn split_ports(text: &str) -> Result<(&str, Option<&str>), String> {
         };
     }
     match text.split_once(':') {
-        // More than one colon: an IPv6 range.
+        // More than one colon: an IPv6 range without ports.
         Some((_, rest)) if rest.contains(':') => Ok((text, None)),
         Some((host, ports)) => Ok((host, Some(ports))),
         None => Ok((text, None)),

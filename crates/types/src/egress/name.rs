@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::limits::HOST_LEN_MAX;
 
-/// Prefix of a name that covers all labels below its domain.
+/// Prefix of a pattern that matches all names below its domain.
 const ANY_BELOW: &str = "*.";
 /// Longest label of a name (RFC 1035, 2.3.4).
 const LABEL_LEN_MAX: usize = 63;
@@ -19,7 +19,7 @@ pub struct NamePattern {
 }
 
 impl NamePattern {
-    /// Whether a name, of any case and without a final dot, is meant.
+    /// Whether a name matches; it may have any case, and no final dot.
     pub fn matches(&self, name: &str) -> bool {
         let Some(before) = name.len().checked_sub(self.domain.len()) else { return false };
         let Some((before, domain)) = name.split_at_checked(before) else { return false };
@@ -37,7 +37,7 @@ impl FromStr for NamePattern {
         let is_label = |label: &str| {
             (1..=LABEL_LEN_MAX).contains(&label.len()) && label.bytes().all(of_name) && !label.starts_with('-')
         };
-        // A last label of digits belongs to a mistyped address.
+        // A name with a numeric last label is a mistyped address.
         let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
         let last = domain.rsplit('.').next().unwrap_or_default();
         if domain.len() > HOST_LEN_MAX || !domain.split('.').all(is_label) || is_number(last) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Addresses of one family that share their first bits.
+/// Addresses of one family with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IpRange {
     first: IpAddr,
@@ -12,7 +12,7 @@ pub struct IpRange {
 }
 
 impl IpRange {
-    /// The range of `prefix_bits` that an address is in.
+    /// The range of `prefix_bits` that contains an address.
     pub fn of(address: IpAddr, prefix_bits: u8) -> Self {
         let prefix_bits = prefix_bits.min(bits_of(address));
         let first = match address {
@@ -33,17 +33,17 @@ impl IpRange {
         self.first
     }
 
-    /// How many bits its addresses share.
+    /// Length of the common prefix.
     pub fn prefix_bits(self) -> u8 {
         self.prefix_bits
     }
 
-    /// Whether it has the address.
+    /// Whether it contains the address.
     pub fn contains(self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && Self::of(address, self.prefix_bits) == self
     }
 
-    /// Whether all its addresses are in another.
+    /// Whether another range contains all its addresses.
     pub fn is_within(self, other: Self) -> bool {
         self.prefix_bits >= other.prefix_bits && other.contains(self.first)
     }

@@ -1,4 +1,4 @@
-//! Typed identifiers and the rules their texts follow.
+//! Typed identifiers and their grammars.
 
 mod version;
 
@@ -11,16 +11,15 @@ use serde::{Deserialize, Serialize};
 pub use self::version::{Qualifier, VersionKey, VersionName};
 use crate::limits;
 
-/// Why a text is not a valid identifier: what kind was wanted, the text, and the rule that it
-/// breaks.
+/// Why a text is not a valid identifier: the kind, the text, and the violated rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {text:?} is not valid: {rule}")]
 pub struct InvalidId {
-    /// The kind of identifier, as a user would call it: `function name`, `namespace`…
+    /// Kind of identifier for users: `function name`, `namespace`…
     pub kind: &'static str,
     /// The refused text.
     pub text: String,
-    /// The rule, as a sentence fragment that says what a valid one looks like.
+    /// The rule, as a sentence fragment that describes a valid text.
     pub rule: &'static str,
 }
 
@@ -108,7 +107,7 @@ text_id!(
     |t| (1..=limits::VOLUME_NAME_LEN_MAX).contains(&t.len())
         && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !t.starts_with('-')
-        // The key of `[volumes]` that has no underscore.
+        // A key of `[volumes]` that is not a volume and has no underscore.
         && t != "roots"
 );
 
@@ -123,8 +122,7 @@ text_id!(
 );
 
 text_id!(
-    /// Platform id of a function, `lam-` and eight lower-case letters or digits; never used again
-    /// after a deletion.
+    /// Platform id of a function, `lam-` and eight lower-case letters or digits; never reused.
     FunctionId,
     "function id",
     "use lam- and eight lower-case letters or digits",
@@ -134,8 +132,7 @@ text_id!(
 );
 
 text_id!(
-    /// Platform id of a trigger, `trg-` and twelve lower-case letters or digits; never used again
-    /// after a deletion.
+    /// Platform id of a trigger, `trg-` and twelve lower-case letters or digits; never reused.
     TriggerId,
     "trigger id",
     "use trg- and twelve lower-case letters or digits",
@@ -145,8 +142,8 @@ text_id!(
 );
 
 text_id!(
-    /// A content digest as the OCI image specification writes it; only `sha256:` and 64 lower-case
-    /// hex digits.
+    /// A content digest in the form of the OCI image specification; only `sha256:` and 64
+    /// lower-case hexadecimal digits.
     Digest,
     "digest",
     "use sha256: and 64 lower-case hexadecimal digits",
@@ -173,21 +170,21 @@ text_id!(
 );
 
 impl Namespace {
-    /// The namespace that always exists and takes every request that names none.
+    /// The namespace of requests without one; always exists.
     pub fn default_namespace() -> Self {
         Self("default".into())
     }
 }
 
 impl FunctionId {
-    /// A fresh random id.
+    /// A random id.
     pub fn random() -> Self {
         Self(format!("lam-{}", random_tail(8)).into())
     }
 }
 
 impl TriggerId {
-    /// A fresh random id.
+    /// A random id.
     pub fn random() -> Self {
         Self(format!("trg-{}", random_tail(12)).into())
     }
@@ -199,7 +196,7 @@ fn random_tail(len: usize) -> String {
 }
 
 impl Digest {
-    /// Makes a digest from the 32 bytes of a SHA-256.
+    /// A digest from the 32 bytes of a SHA-256.
     pub fn from_sha256(hash: &[u8; 32]) -> Self {
         use fmt::Write;
         let mut text = String::with_capacity(71);
@@ -210,14 +207,14 @@ impl Digest {
         Self(text.into())
     }
 
-    /// The 64 hexadecimal digits behind `sha256:`.
+    /// The 64 hexadecimal digits after `sha256:`.
     pub fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }
 }
 
 impl RequestId {
-    /// A fresh random id.
+    /// A random id.
     pub fn random() -> Self {
         let mut text = uuid::Uuid::encode_buffer();
         Self((&*uuid::Uuid::new_v4().as_hyphenated().encode_lower(&mut text)).into())
@@ -225,13 +222,13 @@ impl RequestId {
 }
 
 impl InstanceId {
-    /// A fresh random id.
+    /// A random id.
     pub fn random() -> Self {
         Self(format!("i-{}", uuid::Uuid::new_v4().as_simple()).into())
     }
 }
 
-/// A function by the names its users give: namespace and name.
+/// A function by namespace and name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FunctionKey {
     /// The namespace.

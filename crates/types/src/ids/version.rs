@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::{FunctionId, InvalidId, word_bytes};
 use crate::limits;
 
-/// Name of one version of a function: `$LATEST`, which can change, or a published number, which
-/// cannot.
+/// Name of a version of a function: `$LATEST`, which is mutable, or a published number, which is
+/// immutable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum VersionName {
-    /// The version that deployments change.
+    /// The mutable version; deployments change it.
     Latest,
     /// A published, immutable version; from 1.
     Number(u32),
@@ -60,14 +60,14 @@ impl From<VersionName> for String {
     }
 }
 
-/// One version at one generation: what instances are made of and kept apart by.
+/// One version at one generation; identifies a group of equal instances.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VersionKey {
     /// The function.
     pub function_id: FunctionId,
     /// The version.
     pub version: VersionName,
-    /// The change of the version.
+    /// Its generation.
     pub generation: u64,
 }
 
@@ -84,7 +84,7 @@ pub enum Qualifier {
 impl Qualifier {
     /// The version `$LATEST`.
     pub const LATEST: Self = Self::Version(VersionName::Latest);
-    /// The name of the alias that every function has.
+    /// Name of the alias that every function has.
     pub const DEFAULT_ALIAS: &str = "$DEFAULT";
 }
 

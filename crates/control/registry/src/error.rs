@@ -24,7 +24,7 @@ pub enum Error {
     DamagedRecord {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The content store failed.

@@ -85,7 +85,7 @@ pub(crate) struct RegistryState {
 /// Period of that sweep, which reads every manifest.
 const UNTAGGED_PERIOD: Duration = Duration::from_secs(3600);
 
-/// What a removal of untagged manifests removed, or would remove.
+/// Result of a removal of untagged manifests, or of its dry run.
 #[derive(Debug, Clone, Default)]
 pub struct Pruned {
     /// The manifests.

@@ -2,9 +2,9 @@
 //! for ever.
 //!
 //! The timeout is the kernel's (`TCP_USER_TIMEOUT`, tcp(7)), which sees every acknowledged byte. A
-//! response body cannot see it: it is polled only after the connection took what it had, and a
-//! blocked write says little about a slow reader, because a socket becomes writable only after a
-//! good part of megabytes was acknowledged.
+//! response body cannot see it: it is polled only after the connection has taken the previous
+//! chunk, and a blocked write does not identify a slow reader, because a socket becomes writable
+//! only after a good part of megabytes was acknowledged.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519) signed with HMAC SHA-256 (`HS256` of RFC 7518), and no other kind.
+//! JSON Web Tokens (RFC 7519) with the signature `HS256` (HMAC SHA-256, RFC 7518) only.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-/// The header of every token; one with another header is refused, whatever it says.
+/// Header of every token; tokens with any other header are refused.
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 
 /// A signed token.
@@ -22,7 +22,7 @@ pub(super) fn encode(claims: &impl Serialize, key: &[u8]) -> String {
 pub(super) fn decode<T: DeserializeOwned>(token: &str, key: &[u8]) -> Option<T> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
-    // In constant time: an attacker learns nothing of how much of a signature is right.
+    // Compares in constant time, so that timing does not reveal a correct prefix of a signature.
     mac(key, signed).verify_slice(&BASE64_URL.decode(signature).ok()?).ok()?;
     if header != BASE64_URL.encode(HEADER) {
         return None;

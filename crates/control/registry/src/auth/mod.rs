@@ -49,7 +49,7 @@ impl Credentials {
     }
 }
 
-/// What the sender of a request is allowed.
+/// Permissions of a request's sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Grant {
     /// Logged in with the key pair: everything.

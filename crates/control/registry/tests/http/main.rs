@@ -1,7 +1,7 @@
 //! The registry over real HTTP: every endpoint and every error. Tests see only its API and the
 //! files drawn in its documentation.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used)] // A test may fail where it stands.
+#![allow(clippy::unwrap_used)] // A failed `unwrap` is a failed test.
 
 mod auth;
 mod blobs;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u16", try_from = "u16")]
 #[repr(u16)]
-#[allow(missing_docs)] // The names are the contract's; `meaning` says what each is.
+#[allow(missing_docs)] // The names are the contract's; `meaning` documents them.
 pub enum RunStatus {
     Success = 200,
     InvalidEvent = 400,

@@ -52,7 +52,7 @@ pub enum Error {
     /// The command that prints the key failed.
     #[error("[secrets] key_command gave no key: {reason}; it must print the key, 64 hexadecimal digits")]
     KeyCommand {
-        /// What went wrong, without its output.
+        /// The problem, without the command's output.
         reason: String,
     },
     /// The key file named by the environment does not exist.
@@ -86,7 +86,7 @@ pub enum Error {
     BadFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong, without any of its content.
+        /// The problem, without any of the content.
         reason: String,
     },
     /// A setting of a registry is invalid.
@@ -94,7 +94,7 @@ pub enum Error {
     Invalid {
         /// Host of the registry.
         host: String,
-        /// What is wrong and what is allowed.
+        /// The problem, and the allowed values.
         reason: String,
     },
     /// No registry was added for the host.

@@ -14,7 +14,7 @@
 //! A second task, `repair`, keeps serving images complete: it restores lost pins, and prepares
 //! missing or damaged images again by digest. It changes no state of versions.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A failed `unwrap` is a failed test.
 
 mod check;
 mod config;

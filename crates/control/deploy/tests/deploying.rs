@@ -1,5 +1,5 @@
 //! Deploying through the public handle, with a real store and a fake image store.
-// A test may fail where it stands; not every test file uses all that is shared.
+// A failed `unwrap` is a failed test; not every test file uses all shared items.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;

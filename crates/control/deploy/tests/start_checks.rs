@@ -1,5 +1,5 @@
 //! Versions that serve only after an instance of them has started.
-// A test may fail where it stands; not every test file uses all that is shared.
+// A failed `unwrap` is a failed test; not every test file uses all shared items.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod support;

@@ -5,7 +5,7 @@
 //! as associated data, so that it cannot be moved to another row of the table. Values in memory are
 //! sealed too, except during a start.
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.
+#![cfg_attr(test, allow(clippy::unwrap_used))] // A failed `unwrap` is a failed test.
 
 mod audit;
 mod config;

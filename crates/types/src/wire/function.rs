@@ -57,7 +57,7 @@ pub struct ListFunctionsAnswer {
 /// An entry of a list of functions.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct Function {
     pub function_name: String,
     pub function_id: String,
@@ -80,7 +80,7 @@ pub struct Function {
 /// Serving settings of a version, in the form of a request that would set them.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct ServingSettings {
     pub image_config: ImageConfig,
     pub memory_size: u32,
@@ -97,7 +97,7 @@ pub struct ServingSettings {
 /// Answer of `GetFunction`: one version in full.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct GetFunctionAnswer {
     pub function_name: String,
     pub function_id: String,

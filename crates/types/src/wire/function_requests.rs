@@ -10,7 +10,7 @@ use super::{
 /// `CreateFunction`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct CreateFunctionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -49,7 +49,7 @@ pub struct CreateFunctionRequest {
 /// `UpdateFunctionConfiguration`; omitted settings are unchanged.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct UpdateFunctionConfigurationRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -85,7 +85,7 @@ pub struct UpdateFunctionConfigurationRequest {
 /// `UpdateFunctionCode`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct UpdateFunctionCodeRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -100,7 +100,7 @@ pub struct UpdateFunctionCodeRequest {
 /// `GetFunction`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct GetFunctionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -110,7 +110,7 @@ pub struct GetFunctionRequest {
 /// `DeleteFunction`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct DeleteFunctionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -120,7 +120,7 @@ pub struct DeleteFunctionRequest {
 /// `CopyFunction`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct CopyFunctionRequest {
     pub function_name: Option<String>,
     pub namespace: Option<String>,
@@ -135,7 +135,7 @@ pub struct CopyFunctionRequest {
 /// `ListFunctions`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The names are the API's; the contract says what each is.
+#[allow(missing_docs)] // The names are the API's; the contract documents them.
 pub struct ListFunctionsRequest {
     pub namespace: Option<String>,
     pub order: Option<String>,

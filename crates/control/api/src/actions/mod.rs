@@ -23,7 +23,7 @@ use crate::envelope::Answer;
 use crate::failure::Failure;
 use crate::params::Params;
 
-/// What handlers return.
+/// Result of a handler.
 pub(crate) type Outcome = Result<Answer, Failure>;
 /// A handler with its future boxed, so that all fit in one table.
 type Run = for<'a> fn(&'a Context, Params, Caller) -> BoxFuture<'a, Outcome>;

@@ -1,6 +1,6 @@
 //! The API over HTTP, in process, on a free port, with its own database and logs. Instances are
 //! servers in this process. The tests end preparations themselves, in place of `deploy`.
-#![allow(clippy::unwrap_used)] // A test stops at the first thing that is not as it should be.
+#![allow(clippy::unwrap_used)] // A failed `unwrap` is a failed test.
 
 mod bad_requests;
 mod concurrency;

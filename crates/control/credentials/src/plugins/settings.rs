@@ -39,7 +39,7 @@ pub enum PluginsError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// A provider's settings are invalid.
@@ -47,7 +47,7 @@ pub enum PluginsError {
     Provider {
         /// Its name.
         provider: String,
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
 }

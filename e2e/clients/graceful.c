@@ -1,7 +1,7 @@
 /* A server that reports its stop signal. It answers every request with "ok", or, to /processes, with its processes and their
  * states. On SIGTERM or SIGINT it takes the name "stopping" and waits for SIGUSR1, on which it exits with code 3; with
  * IGNORE in its environment it has no handlers. /orphans leaves five orphans, and on /exit it exits with code 7.
- * /hang is never answered, and an event when SIGUSR2 comes. */
+ * /hang is never answered, /wait and events when SIGUSR2 comes. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -86,7 +86,7 @@ int main(void) {
         if (!strncmp(request, "GET /orphans", 12)) leave_orphans();
         if (!strncmp(request, "GET /processes", 14)) length = list_processes(body, sizeof body);
         if (!strncmp(request, "GET /hang", 9)) for (;;) pause();
-        if (!strncmp(request, "POST /event-invoke", 18)) while (!answering) usleep(10000);
+        if (!strncmp(request, "GET /wait", 9) || !strncmp(request, "POST /event-invoke", 18)) while (!answering) usleep(10000);
         dprintf(client, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%.*s", length, length, body);
         close(client);
     }

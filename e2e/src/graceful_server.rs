@@ -49,7 +49,7 @@ pub fn allow_exit(pid: u32) -> anyhow::Result<()> {
     signal(pid, Signal::USR1)
 }
 
-/// Has a server answer the event that it has.
+/// Makes a server answer the event or the `/wait` that it has.
 pub fn answer(pid: u32) -> anyhow::Result<()> {
     signal(pid, Signal::USR2)
 }

@@ -1,6 +1,8 @@
 //! How instances end: with their stop signal and a grace period, unless they failed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
+use std::time::Duration;
+
 use e2e::{Platform, graceful_server, tools, wait};
 use serde_json::json;
 
@@ -47,6 +49,25 @@ async fn an_idle_frozen_instance_gets_the_stop_signal() -> anyhow::Result<()> {
     let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "3"), ("SAMPAN_POOL__FREEZE_AFTER_MS", "100")];
     let platform = with_server(&settings).await?;
     signalled_and_exited(server(&platform, "web").await?).await?;
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn an_instance_that_works_on_for_a_caller_that_disconnected_is_not_idle() -> anyhow::Result<()> {
+    let settings = [("SAMPAN_POOL__KEEP_IDLE_S", "1"), ("SAMPAN_POOL__FREEZE_AFTER_MS", "100")];
+    let platform = with_server(&settings).await?;
+    tools::run_ok(&mut platform.cli(&["deploy", "web", "--timeout", "120"])).await?;
+    // wp-cron does the same: the client disconnects, and the server does not look.
+    let left = platform.http.get(platform.url("web", "/wait")).timeout(Duration::from_secs(2)).send().await;
+    assert!(left.is_err_and(|error| error.is_timeout()));
+    let working = graceful_server::named(&platform, "graceful");
+    assert_eq!(working.len(), 1);
+    let other = server(&platform, "web").await?;
+    // That one has become idle later, and is stopped first.
+    signalled_and_exited(other).await?;
+    assert_eq!(graceful_server::name(working[0]).as_deref(), Some("graceful"));
+    graceful_server::answer(working[0])?;
+    signalled_and_exited(working[0]).await?;
     platform.stop().await
 }
 

@@ -1,5 +1,5 @@
-//! Endpoints of administration: each takes one signed command and answers it in JSON, a refusal
-//! under its HTTP status.
+//! Administration endpoints. Each takes one signed command and answers in JSON; the HTTP status of
+//! an error answer is its refusal status.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use serde::Serialize;
 
 use super::signed::Refused;
 
-/// What one endpoint administers.
+/// Handler of one administration endpoint.
 pub trait Administer: Send + Sync + 'static {
-    /// Where it is served.
+    /// Path of the endpoint.
     const PATH: &'static str;
-    /// What it answers.
+    /// JSON body of an answer.
     type Answer: Serialize + Send;
 
-    /// Does what a request commands.
+    /// Executes the command of a request.
     fn answer(&self, parts: &Parts, body: Body) -> impl Future<Output = Result<Self::Answer, Refused>> + Send;
 
-    /// The answer of a request that is refused.
+    /// Body of an error answer.
     fn refusal(status: u16, message: String) -> Self::Answer;
 }
 
-/// Serves an endpoint.
+/// Router with the endpoint at [`Administer::PATH`].
 pub fn router<A: Administer>(administration: A) -> Router {
     Router::new().route(A::PATH, post(serve::<A>)).with_state(Arc::new(administration))
 }

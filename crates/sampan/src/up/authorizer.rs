@@ -1,11 +1,11 @@
-//! Who may call functions asynchronously: who signs with the installation's key pair.
+//! Authorizes asynchronous calls: requests signed with the installation's key pair.
 
 use gateway::{Authorize, Signed};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use signature::{Clock, Secrets, tc3};
 
-/// Checks signatures of calls at the gateway.
+/// Verifies TC3 signatures of calls at the gateway.
 pub struct Authorizer {
     pub secrets: Secrets,
     pub clock_window_s: u64,

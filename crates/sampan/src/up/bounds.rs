@@ -1,11 +1,11 @@
-//! What one function may ask for on this machine.
+//! Upper limits of one function's configuration on this machine.
 
 use rustix::process::{Resource, getrlimit};
 use types::Bounds;
 
 use crate::settings::Settings;
 
-/// The most of everything by the settings and by what the machine has.
+/// Limits by the settings and by the machine's memory, processors and file limit.
 pub fn of(settings: &Settings) -> Bounds {
     let Settings { launcher, pool, network, api, volumes, data_dir, .. } = settings;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -19,7 +19,7 @@ pub fn of(settings: &Settings) -> Bounds {
         host_ports: network.host_ports.clone(),
         ..launcher.bounds(machine_memory_mb(), processors, files)
     };
-    // No instance of a larger one could ever start.
+    // An instance with more memory could never start.
     match u32::try_from(pool.memory_mb_max.saturating_sub(volumes.memory_mb())) {
         Ok(all) if all != 0 && all < bounds.memory_mb => {
             Bounds { memory_mb: all, memory_setting: "[pool] memory_mb_max", ..bounds }
@@ -28,7 +28,7 @@ pub fn of(settings: &Settings) -> Bounds {
     }
 }
 
-/// Memory of the machine, the default limit of all instances together.
+/// Memory of the machine in MB; the default quota of all instances.
 pub fn machine_memory_mb() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(u64::from(info.mem_unit)) / (1024 * 1024)

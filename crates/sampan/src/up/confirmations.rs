@@ -1,6 +1,6 @@
-//! Asks topics of SNS: for the address that confirms a subscription, and for the certificate of a
-//! signature. Both were sent by the topic, and the gateway has found them to be at a host of the
-//! settings.
+//! HTTP requests to SNS topics: confirmation of a subscription, and the certificate of a signature.
+//! Both URLs come from the topic's message; the gateway has checked that their hosts are allowed by
+//! the settings.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use gateway::{BoxFuture, Confirm};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response};
 
-/// Longest time for an answer.
+/// Timeout of a request, body included.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest certificate, in bytes.
 const CERTIFICATE_BYTES_MAX: usize = 64 << 10;
 
-/// Asks over HTTP.
+/// Client of SNS topics over HTTP.
 pub struct Confirmations;
 
 impl Confirm for Confirmations {
@@ -36,7 +36,7 @@ impl Confirm for Confirmations {
     }
 }
 
-/// Asks once. Rare, so that a client is made for each.
+/// Sends one GET request. Requests are rare, so each has a client of its own.
 async fn answer(client: ClientBuilder, url: String) -> Result<Response, String> {
     // A redirect could lead to another host.
     let client = client.redirect(Policy::none()).timeout(TIMEOUT).build().map_err(|error| error.to_string())?;

@@ -32,7 +32,7 @@ use types::SharedCatalog;
 use super::metrics::Metrics;
 use crate::settings::ControlConfig;
 
-/// The routers on the control address.
+/// Routers of the control address.
 pub struct Routes {
     /// API and administration.
     pub api: Router,
@@ -43,12 +43,12 @@ pub struct Routes {
     pub health: Router,
     /// Handler of `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// Hosts of functions, which are served by the gateway alone.
+    /// Hosts of functions, which only the gateway serves.
     pub hosts: FunctionHosts,
 }
 
-/// Which hosts are functions'. A signature for one of them must not be taken for one of the API: it
-/// says nothing of the action.
+/// Hosts of functions. The API must not accept a signature made for one of them: such a signature
+/// does not cover the action.
 pub struct FunctionHosts {
     /// `gateway.domains`.
     pub domains: Vec<String>,
@@ -57,7 +57,7 @@ pub struct FunctionHosts {
 }
 
 impl FunctionHosts {
-    /// Whether a request names one, in its target (HTTP/2 has it there alone) or in its header.
+    /// Whether the request's target (the only place in HTTP/2) or its header `Host` names one.
     fn are_named<B>(&self, request: &Request<B>) -> bool {
         let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         let target = request.uri().authority().map(|authority| authority.as_str());
@@ -68,7 +68,7 @@ impl FunctionHosts {
         self.has(&host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase())
     }
 
-    /// Whether a name is one, in lower case and without a final dot.
+    /// Whether a lower-case name without a final dot is one.
     pub fn has(&self, name: &str) -> bool {
         let bare = |domain: &String| domain.trim_matches(['*', '.']).to_ascii_lowercase();
         self.domains.iter().map(bare).any(|domain| name.strip_suffix(&domain).is_some_and(|left| left.ends_with('.')))
@@ -149,7 +149,7 @@ pub async fn serve(
     acceptor.run(shutdown, serve).await;
 }
 
-/// The answer to requests for hosts of functions.
+/// Answers requests for hosts of functions with 421.
 fn of_the_gateway() -> Router {
     let said = "This host is a function's: call it at the gateway's address. The control address does not serve it.\n";
     Router::new().fallback(move || async move { (StatusCode::MISDIRECTED_REQUEST, said) })
@@ -159,7 +159,7 @@ fn of_the_gateway() -> Router {
 #[derive(Debug, Clone, Copy)]
 struct Caller(IpAddr);
 
-/// Answers a request, which ends when the body of its response is sent.
+/// Answers a request; the request counts as open until its response body is sent.
 async fn answer(
     router: Router,
     state: Arc<ConnectionState>,
@@ -172,7 +172,7 @@ async fn answer(
     Ok(response.map(|body| TrackedBody { body, _guard: guard }))
 }
 
-/// A response body that keeps its request open.
+/// Response body that holds its request's guard.
 struct TrackedBody {
     body: Body,
     _guard: RequestGuard,

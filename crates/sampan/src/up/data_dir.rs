@@ -12,19 +12,19 @@ use crate::failure::{Exit, Failure};
 
 /// The database's file name.
 pub const DATABASE: &str = "sampan.db";
-/// Directories created after the database: if these have content, there was a database.
+/// Directories created after the database: content in them proves that a database existed.
 const MADE_LATER: [&str; 3] = ["logs", "images", "registry"];
 /// Files that identify a data directory of Sampan.
 const MARKS: [&str; 2] = [DATABASE, "credentials.toml"];
-/// Entries of a directory that counts as empty: those of a refused first start, and of a fresh file
+/// Entries that a directory counted as empty may have: from a failed first start, or a new file
 /// system.
 const BEGINNING: [&str; 2] = ["lock", "lost+found"];
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Creates the directory if it is missing. One that others can enter gets mode 0700 if it is empty
-/// or Sampan's, and is refused otherwise, because files of images below have the owners that images
-/// give them.
+/// Creates the directory if it is missing. A directory that others can enter gets mode 0700 if it
+/// is empty or belongs to Sampan; otherwise it is rejected, because files of images below have the
+/// owners that the images specify.
 pub fn make(dir: &Path) -> anyhow::Result<()> {
     let cannot = |what: &str| format!("cannot {what} the data directory {}", dir.display());
     DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| cannot("make"))?;
@@ -56,15 +56,15 @@ pub fn make(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether it has the files of an installation, or counts as empty.
+/// Whether the directory has an installation's files or counts as empty.
 fn is_ours_to_close(dir: &Path) -> std::io::Result<bool> {
     let names = read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
     let is = |name: &OsString, known: &[&str]| known.iter().any(|known| name == known);
     Ok(names.iter().any(|name| is(name, &MARKS)) || names.iter().all(|name| is(name, &BEGINNING)))
 }
 
-/// Refuses a directory without a database but with other content: a new database would lose all
-/// functions, and their images would be collected. `new` overrides.
+/// Rejects a directory that has content but no database: a new database would lose all functions,
+/// and garbage collection would remove their images. `new` skips the check.
 pub fn check_database(dir: &Path, new: bool) -> anyhow::Result<()> {
     let database = dir.join(DATABASE);
     let state = match database.metadata() {

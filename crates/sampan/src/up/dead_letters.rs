@@ -1,4 +1,4 @@
-//! Administration of dead letters by requests signed with the key pair: list, show, redrive, purge.
+//! Administration of dead letters by signed requests: list, show, redrive, purge.
 
 use axum::body::Body;
 use axum::http::StatusCode;

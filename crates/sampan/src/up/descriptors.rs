@@ -1,6 +1,6 @@
-//! Distributes the limit of open files over the platform's parts.
+//! Divides the limit of open files (RLIMIT_NOFILE) among the platform's parts.
 //!
-//! Connections of clients are limited so that enough descriptors remain for starts.
+//! Client connections are limited so that instance starts have enough descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,19 +9,19 @@ use crate::settings::Settings;
 
 /// The requested limit: the kernel's default of `fs.nr_open`.
 const ASKED: u64 = 1 << 20;
-/// Descriptors of everything not counted below: database, log, runtime, listeners.
+/// Descriptors not counted below: database, log, runtime, listeners.
 const OWN: u64 = 128;
-/// Descriptors that a launcher thread keeps for its children (`sys::ReservedFds`).
+/// Descriptors that a launcher thread reserves for its children (`sys::ReservedFds`).
 const LAUNCHER: u64 = 49;
 /// Descriptors of a prepared sandbox: namespaces, mounts, cgroups.
 const READY: u64 = 20;
-/// A client's connection and its counterpart: a connection to an instance, or a file.
+/// Descriptors of a client connection: its socket, and a connection to an instance or a file.
 const CONNECTION: u64 = 2;
-/// Least descriptors of connections and instances together.
+/// Least number of descriptors shared by connections and instances.
 const SHARED_MIN: u64 = 512;
 
-/// Raises the limit as far as permitted, and returns it: an instance takes about ten, and shells
-/// and service managers start programs with 1,024.
+/// Raises the limit as far as permitted, and returns it. An instance takes about ten descriptors,
+/// and the usual limit of shells and service managers is 1,024.
 pub fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let Some(hard) = limit.maximum else { return u64::MAX };
@@ -35,7 +35,7 @@ pub fn raise_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Configured limits.
+/// Configured numbers of threads, prepared sandboxes and connections.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     launcher_threads: usize,
@@ -44,15 +44,16 @@ struct Wanted {
     gateway_connections: usize,
 }
 
-/// Connections of each address.
+/// Most connections of each address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shares {
     control_connections: usize,
     gateway_connections: usize,
 }
 
-/// Of what the platform does not need itself, a quarter is for connections to the control address,
-/// half for those to the gateway, and the rest for instances. `Err` is the least sufficient limit.
+/// Divides what the platform does not need itself: a quarter for connections to the control
+/// address, half for those to the gateway, the rest for instances. `Err` is the least sufficient
+/// limit.
 fn share(limit: u64, wanted: Wanted) -> Result<Shares, u64> {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let own = OWN

@@ -1,9 +1,9 @@
 //! Liveness and readiness endpoints.
 //!
-//! `/livez` fails when a restart would help: a background task keeps panicking, or is down for
-//! good. `/readyz` fails when new work would fail: a task is down, the database or the queue of
-//! events refuses writes, the disk is full, or the platform is stopping. `/healthz` always answers
-//! 200 with the problems of both and the addresses of clients.
+//! `/livez` fails when a restart would help: a background task panics repeatedly or is down
+//! permanently. `/readyz` fails when new work would fail: a task is down, the database or the event
+//! queue rejects writes, the disk is full, or the platform is stopping. `/healthz` always answers
+//! 200, with the problems of both and the addresses for clients.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,9 +21,9 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use types::listening::callable_by;
 
-/// The disk of the data directory counts as full below this number of free bytes.
+/// Free bytes below which the disk of the data directory counts as full.
 const DISK_BYTES_MIN: u64 = 16 << 20;
-/// After this many panics in a row a restart of the task does not help.
+/// Consecutive panics after which restarting the task is considered useless.
 const PANICS_IN_A_ROW_MAX: u32 = 5;
 /// Results for disk and database are cached this long, which bounds the cost of frequent requests.
 const FOUND_FOR: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ struct Problem {
     message: String,
 }
 
-/// The checked parts of the platform.
+/// Parts of the platform that are checked.
 pub struct Health {
     store: store::Store,
     events: events::Events,
@@ -53,7 +53,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Checks this store and data directory; `about` is a JSON object.
+    /// Checks of a store, queue and data directory; `about` is a JSON object.
     pub fn new(
         store: store::Store,
         events: events::Events,
@@ -65,7 +65,7 @@ impl Health {
         Self { store, events, data_dir, about, gateway, stopping, found: Mutex::default() }
     }
 
-    /// The routes.
+    /// Routes of the health endpoints.
     pub fn router(self) -> Router {
         Router::new()
             .route("/healthz", get(healthz))

@@ -1,4 +1,4 @@
-//! Administration of images by requests signed with the key pair: list, prune, scrub.
+//! Administration of images by signed requests: list, prune, scrub.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl Administration {
         }
     }
 
-    /// A pin's owner in readable form: a function's name, or a repository.
+    /// Display name of a pin's owner: a function and version, or a repository.
     fn named(&self, owner: &str) -> String {
         if let Some(rest) = owner.strip_prefix("function/") {
             let id = rest.split('/').next().unwrap_or_default();

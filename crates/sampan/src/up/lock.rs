@@ -1,4 +1,4 @@
-//! One platform per data directory, by a file lock that the kernel releases with the process.
+//! Exclusive use of the data directory by a file lock, which the kernel releases with the process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,19 +10,19 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{Exit, Failure};
 
-/// The locked file, with the process id of its last holder.
+/// The locked file; contains the process id of its last holder.
 const FILE_NAME: &str = "lock";
-/// Wait for a holder that seems alive: it may just have been killed.
+/// Longest wait for a holder that seems alive: it may just have been killed.
 const HELD_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Wait for an exiting holder: the kernel frees its memory, mounts and namespaces before the lock.
+/// Longest wait for an exiting holder: the kernel frees memory, mounts and namespaces before locks.
 const ENDING_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Interval of attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// Flag of an exiting process (linux/sched.h), in the ninth field of `/proc/<pid>/stat`.
 const PF_EXITING: u64 = 4;
 
-/// Takes the lock, which is held until the file is dropped. Blocks for a while if another process
-/// holds it.
+/// Takes the lock, which is held until the file is dropped. Blocks up to the waits above if another
+/// process holds it.
 pub fn take(data_dir: &Path) -> anyhow::Result<File> {
     take_within(data_dir, HELD_WAIT_MAX)
 }
@@ -49,13 +49,13 @@ fn take_within(data_dir: &Path, held_wait_max: Duration) -> anyhow::Result<File>
     while begun.elapsed() < ENDING_WAIT_MAX && holder().is_some_and(closes_files) {
         std::thread::sleep(RETRY_INTERVAL);
     }
-    // Only informs a waiting process: a full disk does not prevent the start.
+    // Only informs a waiting process, so a full disk must not prevent the start.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).ok();
     Ok(file)
 }
 
-/// Whether a process is exiting. An invisible one holds the lock from another container and counts
-/// as running.
+/// Whether a process is exiting. A process that is not visible holds the lock from another
+/// container and counts as running.
 fn is_ending(pid: u32) -> bool {
     state(Path::new(&format!("/proc/{pid}/stat"))).is_some_and(|state| state.has_ended || state.is_exiting)
 }
@@ -113,7 +113,7 @@ mod tests {
             drop(first);
             assert!(second.recv().expect("an answer").is_ok());
         });
-        // A reaped process is not waited for.
+        // A reaped process does not count as exiting.
         ended.wait().expect("ended");
         assert!(!is_ending(ended.id()));
         let own = std::process::id();

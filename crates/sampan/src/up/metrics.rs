@@ -17,19 +17,19 @@ use crate::credentials::Credentials;
 use crate::failure::{Exit, Failure};
 use crate::settings::{ControlConfig, MetricsAccess};
 
-/// How often samples are taken in.
+/// Interval of draining histogram samples.
 const SAMPLES_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Upper bounds of the buckets of times, in seconds: from a warm call to a long job.
+/// Upper bounds of duration buckets, in seconds: from a warm call to a long job.
 const SECONDS: [f64; 18] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
     900.0,
 ];
-/// The same of rows in one commit of the events' queue.
+/// Upper bounds of buckets of rows in one commit of the event queue.
 const ROWS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
 
-/// Keeps metrics in a memory that is known: a histogram is its buckets. Quantiles would be kept in
-/// sketches of up to 256 KB for each function, and could not be added up over functions.
+/// Recorder of bounded memory: histograms have fixed buckets. Quantile sketches would take up to
+/// 256 KB per function, and could not be aggregated over functions.
 pub fn recorder() -> anyhow::Result<PrometheusBuilder> {
     let rows = Matcher::Full("sampan_events_commit_rows".to_owned());
     let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?.set_buckets_for_metric(rows, &ROWS)?;
@@ -61,13 +61,13 @@ impl Metrics {
         Ok(Self { handle, access: config.metrics, keys })
     }
 
-    /// Takes the samples of histograms in until the future is dropped: they wait in queues that
-    /// grow with each run until somebody reads the metrics, which may be never.
+    /// Drains histogram samples into their buckets until the future is dropped. The exporter drains
+    /// them only when metrics are read, so without this its queues grow with each run.
     pub async fn take_samples(self: Arc<Self>) {
         loop {
             tokio::time::sleep(SAMPLES_INTERVAL).await;
             let handle = self.handle.clone();
-            // It looks at the series of every function.
+            // Blocking: it iterates over the series of all functions.
             tokio::task::spawn_blocking(move || handle.run_upkeep()).await.ok();
         }
     }
@@ -112,7 +112,7 @@ mod tests {
         let text = handle.render();
         let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
         assert_eq!((lines("seconds_bucket{function=\"f\","), lines("sampan_events_commit_rows_bucket{")), (19, 9));
-        // Beyond the buckets only a sum and a count, and what each metric is.
+        // Beside the buckets only a sum and a count each, and the type lines.
         assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 19 + 9 + 4 + 2, "{text}");
         assert!(text.contains("seconds_bucket{function=\"f\",le=\"0.1\"} 2\n"), "{text}");
         assert!(text.contains("seconds_count{function=\"f\"} 10000\n"), "{text}");

@@ -1,6 +1,6 @@
 //! `sampan up`: runs the platform from its settings to a clean stop.
 //!
-//! Parts are started in order and stopped in the opposite order.
+//! Parts start in order of dependency and stop in reverse order.
 
 mod administration;
 mod authorizer;
@@ -51,7 +51,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let mut settings = settings::load(&args)?;
     start_tracing();
     warn_of(&settings::unknown_variables());
-    // Memory holds keys from here on.
+    // From here on, memory contains keys.
     core_files::forbid()?;
     check_machine()?;
     descriptors::fit(&mut settings, descriptors::raise_limit())?;
@@ -71,7 +71,7 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let grace = Duration::from_secs(settings.shutdown_grace_s);
     let drain = Duration::from_secs(settings.drain_s);
     let file = credentials::path(&settings.data_dir);
-    // Before anything runs, so that no signal is lost.
+    // Installed before any part starts, so that no signal is lost.
     let signals = signals::Signals::listen()?;
     let listening = wiring::Listening { control, plain: gateway, tls };
     let platform = wiring::RunningPlatform::start(settings, pair, last_endpoint, listening).await?;
@@ -88,7 +88,7 @@ struct Urls {
 }
 
 impl Urls {
-    /// Prints them, with the file of credentials.
+    /// Prints the addresses and the path of the credentials file.
     fn announce(&self, credentials: &Path, cgroup: &str, format: Output) -> anyhow::Result<()> {
         let Self { control, gateway, gateway_tls } = self;
         match format {
@@ -109,8 +109,8 @@ impl Urls {
     }
 }
 
-/// Runs until a signal, waits for runs of events, and stops the platform; a second signal ends each
-/// of these waits.
+/// Runs until a signal, drains events, and stops the platform. A second signal ends each of these
+/// waits.
 async fn run_to_end(
     platform: wiring::RunningPlatform,
     mut signals: signals::Signals,
@@ -140,8 +140,7 @@ async fn run_to_end(
     }
 }
 
-/// Warns of variables that are probably misspelt settings, also where `SAMPAN_LOG` shows errors
-/// alone.
+/// Prints warnings about variables that are probably misspelt settings, whatever `SAMPAN_LOG` is.
 fn warn_of(unknown: &[String]) {
     for variable in unknown {
         eprintln!("warning: {variable} is not a setting and has no effect; `sampan config` lists the settings");
@@ -153,7 +152,7 @@ fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{}", types::listening::callable(listener.local_addr()?)))
 }
 
-/// Stops the platform after a fatal panic, within a timeout: the next start repairs what remains.
+/// Stops the platform after a fatal panic, within a timeout; the next start removes leftovers.
 async fn end_after(fatal: supervisor::Fatal, platform: wiring::RunningPlatform, grace: Duration) -> anyhow::Error {
     let supervisor::Fatal { task, message } = fatal;
     tracing::error!(task, "task that owns state panicked; stopping, the next start repairs incomplete changes");

@@ -1,5 +1,5 @@
-//! Names of the platform's registry in image references: its address when the image was pushed,
-//! which may have changed since, because of another port or another name of the machine.
+//! Names of the platform's registry in image references. A reference has the registry's address at
+//! the time of the push, which may differ from the current one in port or host name.
 //!
 //! ```text
 //! <data dir>/registry/names    one `host:port` a line, the latest last
@@ -21,12 +21,12 @@ use parking_lot::RwLock;
 use types::listening::callable;
 
 const FILE_NAME: &str = "names";
-/// Most stored names; the oldest is dropped first.
+/// Most stored names; the oldest are dropped first.
 const NAMES_MAX: usize = 64;
 /// Longest name: a host (RFC 1035, section 2.3.4) with a port.
 const NAME_BYTES_MAX: usize = 253 + ":65535".len();
 
-/// All names; clones share state.
+/// Current and former names; clones share state.
 #[derive(Clone)]
 pub struct OwnNames {
     current: SocketAddr,
@@ -59,7 +59,7 @@ impl OwnNames {
         callable(self.current).to_string()
     }
 
-    /// Whether the registry can be reached by this name now.
+    /// Whether this name reaches the registry now, from this machine.
     pub fn is_current(&self, registry: &str) -> bool {
         let port = registry.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         registry == self.current()
@@ -72,13 +72,13 @@ impl OwnNames {
         self.is_current(registry) || self.earlier.read().iter().any(|name| name == registry)
     }
 
-    /// Whether clients use this name now: it may get a token for pulls.
+    /// Whether clients may use this name now, so that pulls by it get a token.
     pub fn is_called(&self, registry: &str) -> bool {
         let port = registry.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         self.is_current(registry) || (port == Some(self.current.port()) && self.is_own(registry))
     }
 
-    /// Adds a name. If it cannot be written, it lasts until the platform stops.
+    /// Adds a name. If the file cannot be written, the name is lost at the end of the process.
     fn learn(&self, name: &str) {
         if name.len() > NAME_BYTES_MAX || self.earlier.read().iter().any(|known| known == name) {
             return;
@@ -92,7 +92,7 @@ impl OwnNames {
         }
     }
 
-    /// Adds the names by which clients push: images pushed so have them in their references.
+    /// Adds the registry names of successful pushes, which appear in the images' references.
     pub fn learn_from(self, registry: Router) -> Router {
         registry.layer(middleware::from_fn(move |request: Request, next: Next| {
             let names = self.clone();
@@ -110,7 +110,7 @@ impl OwnNames {
     }
 }
 
-/// The host of a request, with its port; of HTTP/2 from the target.
+/// Host and port of a request, from `Host` or (HTTP/2) from the target.
 fn host_of(request: &Request) -> Option<String> {
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).map(str::to_owned)
@@ -146,7 +146,7 @@ mod tests {
         assert!(!second.is_current("127.0.0.1:7070") && !second.is_own("docker.io"));
         second.learn("10.0.0.5:7071");
         assert!(second.is_called("10.0.0.5:7071") && !second.is_called("127.0.0.1:7070"));
-        // Older versions have the last name only in the credentials file.
+        // Older versions stored the last name only in the credentials file.
         let folder = tempfile::tempdir().expect("a folder");
         assert!(open(folder.path(), "127.0.0.1:7072", Some("http://127.0.0.1:7070")).is_own("127.0.0.1:7070"));
     }

@@ -1,4 +1,4 @@
-//! [`deploy::Prepare`] by the image store of this machine.
+//! Implements [`deploy::Prepare`] with this machine's image store.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use image::Images;
 use tokio::sync::watch;
 use types::{Digest, StatusReason};
 
-/// The images that are deployed.
+/// Adapter of the image store.
 pub struct Prepare(pub Images);
 
 impl deploy::Prepare for Prepare {
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_that_cannot_be_pulled_gives_the_stores_reason_and_its_progress() {
-        // A port that nobody listens on: it was free a moment ago.
+        // A port without a listener: it was free a moment ago.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         drop(listener);

@@ -1,5 +1,5 @@
-//! Credentials of pulls: a token of the platform's own registry, or what the crate `credentials`
-//! finds; and their administration.
+//! Credentials of pulls (a token for the platform's own registry, or a login from the crate
+//! `credentials`) and their administration.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,23 +17,23 @@ use super::own_names::OwnNames;
 /// Environment variable with the path of the key of registry secrets.
 const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
 
-/// The key file that the environment names.
+/// Key file from the environment variable.
 pub fn named_key() -> Option<PathBuf> {
     std::env::var_os(KEY_FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Credentials of this installation.
 pub struct InstallationCredentials {
-    /// Set once the registry is open, which needs the content store; that asks for credentials only
-    /// later.
+    /// Set once the registry is open. The registry needs the content store, which gets these
+    /// credentials when it is opened and uses them later.
     own: OnceLock<Registry>,
     own_names: OwnNames,
     registries: Registries,
 }
 
 impl InstallationCredentials {
-    /// Opens the sealed store in the data directory; `key` is its key, and `others` a file with
-    /// more that the key seals.
+    /// Opens the sealed store in the data directory. `key` is its key; `others` is a file with
+    /// further values sealed by it.
     pub fn open(
         data_dir: &Path,
         own_names: OwnNames,
@@ -46,7 +46,7 @@ impl InstallationCredentials {
         Ok(Self { own: OnceLock::new(), own_names, registries })
     }
 
-    /// What seals secrets with the installation's key.
+    /// Sealer with the installation's key.
     pub fn sealer(&self) -> credentials::Sealer {
         self.registries.sealer()
     }
@@ -56,7 +56,7 @@ impl InstallationCredentials {
         self.own.get_or_init(|| registry);
     }
 
-    /// The administration of the registries; tests keep to the limits of `client`.
+    /// Administration of registries; login tests use the limits of `client`.
     pub fn administration(self: &Arc<Self>, client: registry_client::Config) -> api::registries_admin::Run {
         let administration = Arc::new(Administration::new(self.registries.clone(), self.clone(), client));
         Arc::new(move |command| {
@@ -84,7 +84,7 @@ impl Credentials for InstallationCredentials {
         if !self.own_names.is_own(registry) {
             return self.registries.host_config(registry);
         }
-        // The image has a former name, or one that only other machines can reach.
+        // A former name of the registry, or one that only other machines can reach.
         let here = Mirror { plain_http: true, host: self.own_names.current(), prefix: String::new() };
         HostConfig { mirrors: vec![here], ..plain }
     }

@@ -1,4 +1,4 @@
-//! Administration of secrets by requests signed with the key pair, and their values for starts.
+//! Administration of secrets by signed requests, and secret values for instance starts.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use types::{
 use super::administration::Administer;
 use super::signed::{Refused, Signed};
 
-/// Lines of the audit log in one answer.
+/// Most audit log lines in one answer.
 const AUDIT_LINES_MAX: usize = 10_000;
 
 /// State of the endpoint.
@@ -71,7 +71,7 @@ impl Administration {
             .set(key.clone(), value, &self.signed.secrets.secret_id)
             .await
             .map_err(|error| refused(&error))?;
-        // Starts from here on get the new value; those before it have the old one and are replaced.
+        // Later starts get the new value; instances with the old one are replaced.
         let restarted = self.invoker.restart(|catalog_version| follows(catalog_version, &key));
         Ok(Answer::Set { version, restarted })
     }
@@ -106,7 +106,7 @@ impl Administration {
     }
 }
 
-/// Whether a version follows the newest version of a secret.
+/// Whether a version uses the newest version of a secret.
 fn follows(version: &CatalogVersion, key: &SecretKey) -> bool {
     let uses = |uses: SecretUse| uses.secret.name == key.name && uses.secret.version.is_none();
     version.function.key.namespace == key.namespace && secret_use::of_version(&version.spec).any(uses)
@@ -143,7 +143,7 @@ fn refused(error: &Error) -> Refused {
     (status, error.to_string())
 }
 
-/// Warns where files with secrets may be written to swap.
+/// Logs a warning if files with secrets may be written to swap.
 pub fn warn_of_swap() {
     // The first line is a header (proc(5)).
     let has_swap = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1);
@@ -152,7 +152,7 @@ pub fn warn_of_swap() {
     }
 }
 
-/// Values for starts.
+/// Secret values for instance starts.
 pub struct Values(pub Secrets);
 
 impl SecretValues for Values {

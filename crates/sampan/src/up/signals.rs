@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::Output;
 use crate::failure::{Exit, Failure};
 
-/// Signal handlers; no signal is lost while this lives.
+/// Installed signal handlers; signals are queued until this is dropped.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -31,7 +31,7 @@ impl Signals {
         })
     }
 
-    /// Waits for a termination signal. SIGHUP calls `reload` meanwhile.
+    /// Waits for a termination signal; calls `reload` on each SIGHUP.
     pub async fn end_asked(&mut self, reload: impl Fn()) -> EndSignal {
         loop {
             tokio::select! {

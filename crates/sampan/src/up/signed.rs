@@ -1,5 +1,4 @@
-//! Reads administrative requests: one command in JSON, signed with TC3 like every call of the
-//! control address.
+//! Reads administration requests: one command in JSON, signed with TC3 like all control calls.
 
 use std::time::Duration;
 
@@ -10,21 +9,21 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use signature::{Clock, Rejection, Secrets, tc3};
 
-/// HTTP status and reason of a request that is refused.
+/// HTTP status and reason of an error answer.
 pub type Refused = (StatusCode, String);
 
-/// What signed requests are checked with.
+/// Keys and limits for checking signed requests.
 #[derive(Clone)]
 pub struct Signed {
     pub secrets: Secrets,
     pub clock_window_s: u64,
-    /// Longest request, and timeout of receiving it.
+    /// Longest body in bytes, and timeout of reading it.
     pub body_bytes_max: usize,
     pub body_timeout: Duration,
 }
 
 impl Signed {
-    /// The command of a request that is signed for `action`.
+    /// Verifies a request signed for `action` and parses its command.
     pub async fn command<C: DeserializeOwned>(&self, parts: &Parts, body: Body, action: &str) -> Result<C, Refused> {
         let unreadable = |error: serde_json::Error| {
             (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
@@ -32,7 +31,7 @@ impl Signed {
         serde_json::from_slice(&self.body(parts, body, action).await?).map_err(unreadable)
     }
 
-    /// The body of a request that is signed for `action`.
+    /// Verifies a request signed for `action` and returns its body.
     pub async fn body(&self, parts: &Parts, body: Body, action: &str) -> Result<Bytes, Refused> {
         let clock = || Clock { now_s: jiff::Timestamp::now().as_second(), window_s: self.clock_window_s };
         let stranger = |rejection: Rejection| (StatusCode::UNAUTHORIZED, rejection.to_string());

@@ -8,7 +8,7 @@ use invoke::{CheckedStart, Invoker};
 use pool::{LaunchError, LeaseError};
 use types::{CatalogVersion, RunStatus, StatusReason};
 
-/// Starts instances as calls do.
+/// Starts an instance by the same path as a call.
 pub struct StartCheck(pub Invoker);
 
 impl deploy::StartCheck for StartCheck {
@@ -19,7 +19,7 @@ impl deploy::StartCheck for StartCheck {
     }
 }
 
-/// Distinguishes errors of the version from those of the machine or the platform.
+/// Maps a lease error to an error of the version, or of the machine or platform.
 fn meaning(error: LeaseError) -> StartError {
     match error {
         LeaseError::Closed { .. } => StartError::Stopping,

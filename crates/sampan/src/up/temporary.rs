@@ -1,5 +1,5 @@
-//! Deletes temporary functions (tag `sampan:temporary`) of which no event has waited or run for as
-//! long as their tag says. What a client leaves behind that was killed goes this way too.
+//! Deletes temporary functions (tag `sampan:temporary`) that had no waiting or running events for
+//! the time in their tag. This also removes functions that a killed client left behind.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use store::Store;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::{CatalogFunction, FunctionId, Status, tags};
 
-/// How often functions are looked at.
+/// Interval of checks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Runs until it is dropped. What a restart forgets is since when a function is idle.
+/// Checks functions until the future is dropped. Idle times are in memory; a restart resets them.
 pub async fn run(store: Store, events: Events) {
     let mut idle = Idle::default();
     let mut looks = interval(LOOK_EVERY);
@@ -36,23 +36,23 @@ pub async fn run(store: Store, events: Events) {
 }
 
 fn temporary(function: &CatalogFunction) -> Option<Duration> {
-    // The API has refused values that are none.
+    // The API rejects invalid values.
     let seconds = tags::temporary_s(&function.record.tags).ok().flatten()?;
     Some(Duration::from_secs(u64::from(seconds)))
 }
 
-/// Whether nothing is done for or by a function.
+/// Whether a function has no events and no change in progress.
 fn is_idle(status: Status, waiting: u64) -> bool {
     let prepares = matches!(status, Status::Creating | Status::Updating | Status::Publishing | Status::Deleting);
     waiting == 0 && !prepares
 }
 
-/// Since when functions are idle.
+/// Start of each function's idle time.
 #[derive(Default)]
 struct Idle(HashMap<FunctionId, Instant>);
 
 impl Idle {
-    /// Those that have been idle for as long as they may.
+    /// Updates idle times and returns the functions whose idle time reached its limit.
     fn over(&mut self, functions: impl Iterator<Item = (FunctionId, Duration, bool)>, now: Instant) -> Vec<FunctionId> {
         let mut since = HashMap::new();
         let mut over = Vec::new();

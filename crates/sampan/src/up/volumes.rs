@@ -1,4 +1,4 @@
-//! Administration of volumes by requests signed with the key pair, and what the API asks of them.
+//! Administration of volumes by signed requests, and the API's check of mounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,16 +24,16 @@ pub struct Administration {
     pub memory: Arc<Memory>,
 }
 
-/// Memory of the installation, of which volumes take some.
+/// Memory of the installation, shared by instances and tmpfs volumes.
 pub struct Memory {
-    /// All of it, in MB.
+    /// Total memory (`[pool] memory_mb_max`), in MB.
     pub all_mb: u64,
-    /// What of it is not for instances.
+    /// Part of it that the pool must not give to instances.
     pub set_aside: pool::SetAside,
 }
 
 impl Memory {
-    /// Takes what file systems in memory may hold away from instances.
+    /// Subtracts the sizes of tmpfs volumes from the instances' memory.
     pub fn count(&self, volumes: &Volumes) -> anyhow::Result<()> {
         let taken_mb = volumes.memory_mb();
         self.set_aside.set(taken_mb);
@@ -48,7 +48,7 @@ impl Memory {
         Err(Failure::new(Exit::Usage, message, "Give them less by [volumes.NAME] size_mb, or raise the other.").into())
     }
 
-    /// Refuses another one that would take more than half of all.
+    /// Rejects a new tmpfs volume if all of them would exceed half of the total memory.
     fn check(&self, volumes: &Volumes, settings: &VolumeSettings) -> Result<(), Refused> {
         let wanted_mb = settings.size_mb.unwrap_or_default();
         let taken_mb = volumes.memory_mb().saturating_add(wanted_mb);
@@ -64,7 +64,7 @@ impl Memory {
     }
 }
 
-/// Functions by the volumes that a version of theirs mounts.
+/// Functions that mount a volume in some version, by volume.
 type Users = BTreeMap<VolumeName, BTreeSet<String>>;
 
 impl Administer for Administration {
@@ -112,7 +112,7 @@ impl Administration {
     }
 
     async fn delete(&self, name: VolumeName) -> Result<Answer, Refused> {
-        // First of all nothing new may find it.
+        // Hide the volume before the check, so that no new version can mount it.
         let deletion = self.volumes.begin_delete(&name).map_err(|error| refused(&error))?;
         let users = self.users().await.map_err(fault)?.remove(&name).unwrap_or_default();
         if !users.is_empty() {
@@ -141,7 +141,7 @@ impl Administration {
         done.map_err(|error| fault(error.into()))?.map_err(|error| refused(&error))
     }
 
-    /// Which functions mount what, by all their versions, served or not.
+    /// Reads the functions that mount each volume, in desired and serving versions.
     async fn users(&self) -> anyhow::Result<Users> {
         let mut users = Users::new();
         for namespace in self.store.namespaces().await.context("cannot list namespaces")? {
@@ -149,7 +149,7 @@ impl Administration {
             for listed in functions.context("cannot list functions")?.functions {
                 let function = match self.store.function(&listed.record.key).await {
                     Ok(function) => function,
-                    // It is gone by now.
+                    // Deleted meanwhile.
                     Err(store::Error::FunctionNotFound { .. }) => continue,
                     Err(error) => return Err(error).context("cannot read a function"),
                 };
@@ -193,7 +193,7 @@ fn fault(error: anyhow::Error) -> Refused {
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
 }
 
-/// What the API asks of volumes.
+/// Checks mounts for the API.
 pub struct Checked(pub Volumes);
 
 impl std::fmt::Debug for Checked {

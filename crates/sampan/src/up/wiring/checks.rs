@@ -1,9 +1,9 @@
-//! What is checked of the settings before anything of the machine is changed.
+//! Checks of the settings before the start changes the machine.
 
 use crate::failure::{Exit, Failure};
 use crate::settings::Settings;
 
-/// Refuses settings with which the platform would not work.
+/// Rejects settings with which the platform cannot run.
 pub fn check(settings: &Settings, with_tls: bool) -> anyhow::Result<()> {
     settings.launcher.check_runtimes()?;
     settings.events.check().map_err(of_setting)?;
@@ -16,7 +16,7 @@ pub fn check(settings: &Settings, with_tls: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The failure of a setting that the error names.
+/// Failure for an error that names its setting.
 pub fn of_setting(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string(), "`sampan config` shows where it is set.")
 }

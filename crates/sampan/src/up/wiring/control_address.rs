@@ -1,5 +1,4 @@
-//! What the control address is wired with: the API, administration, the registry, health and
-//! metrics.
+//! Wires the control address: API, administration, registry, health and metrics.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,7 +20,7 @@ use crate::up::metrics::Metrics;
 use crate::up::signed::Signed;
 use crate::up::{administration, bounds, dead_letters, images, secrets, volumes};
 
-/// The parts that are administered.
+/// Parts that the control address serves.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
     pub storage: &'a Storage,
@@ -29,17 +28,17 @@ pub struct Parts<'a> {
     pub triggers: &'a Triggers,
 }
 
-/// What is shown of the installation.
+/// Facts about the installation that clients can see.
 pub struct Shown {
     pub gateway_addr: SocketAddr,
-    /// Names of certificates that can be used.
+    /// Names of the configured certificates; empty without TLS.
     pub certificates: Arc<BTreeSet<String>>,
     pub metrics: Arc<Metrics>,
-    /// Why instances have no IPv6, if so.
+    /// Reason for which instances have no IPv6, if any.
     pub ipv6_off: Option<&'static str>,
 }
 
-/// Serves the control address until all work has ended.
+/// Serves the control address until the token `answering` is cancelled, after all work has ended.
 pub fn serve(of: &Installation, parts: Parts<'_>, listener: TcpListener, shown: Shown) -> JoinHandle<()> {
     let (settings, Parts { storage, work, .. }) = (&of.settings, parts);
     let api = api::Api::new(
@@ -80,7 +79,7 @@ pub fn serve(of: &Installation, parts: Parts<'_>, listener: TcpListener, shown: 
     tokio::spawn(async move { _ = supervisor::essential("control address", serving).await })
 }
 
-/// What the API knows of the machine and its settings.
+/// Machine properties and settings that the API validates against.
 fn host_environment(of: &Installation, work: &Work, shown: &Shown) -> api::HostEnvironment {
     let settings = &of.settings;
     let public_url = settings.gateway.public_url.clone().map(String::from);
@@ -97,7 +96,7 @@ fn host_environment(of: &Installation, work: &Work, shown: &Shown) -> api::HostE
     }
 }
 
-/// Administration by requests signed with the key pair.
+/// Router of the administration endpoints.
 fn administration(of: &Installation, Parts { storage, work, .. }: Parts<'_>) -> Router {
     let config = &of.settings.credentials;
     let signed = Signed {

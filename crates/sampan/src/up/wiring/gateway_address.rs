@@ -1,5 +1,4 @@
-//! What the gateway is wired with: its listeners, instances among its clients, and ways into the
-//! queue.
+//! Wires the gateway: listeners, connections from instances, and sources of asynchronous events.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,12 +13,12 @@ use crate::up::authorizer::Authorizer;
 use crate::up::confirmations::Confirmations;
 use crate::up::control::FunctionHosts;
 
-/// Ports by which clients expect plain HTTP and TLS.
+/// Default ports of the schemes `http` and `https`.
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// Serves the gateway on its listeners, for plain HTTP and for TLS. Also the names of the
-/// certificates that can be used.
+/// Serves the gateway on its listeners for plain HTTP and TLS. Also returns the names of the
+/// configured certificates.
 pub fn serve(
     of: &Installation,
     storage: &Storage,
@@ -36,7 +35,7 @@ pub fn serve(
     let certificates = if tls.is_some() { settings.certificates.keys().cloned().collect() } else { BTreeSet::new() };
     let hosts = FunctionHosts { domains: settings.domains.clone(), catalog: catalog.clone() };
     sandboxes.set_gateway_names(Arc::new(move |name| hosts.has(name)));
-    // One setting for all drains; `stop` cuts off what has not ended by then.
+    // One setting for all drains; `stop` aborts requests that outlast it.
     let config = gateway::Config { drain_s: of.settings.shutdown_grace_s, ..settings.clone() };
     let gateway = gateway::Gateway::serve(
         gateway::Listeners { plain, tls, instances },
@@ -49,7 +48,7 @@ pub fn serve(
     Ok((gateway.context("cannot start the threads of the gateway")?, Arc::new(certificates)))
 }
 
-/// Ways into the queue of events.
+/// Access to the event queue: signed asynchronous calls and webhooks.
 fn asynchronous(of: &Installation, work: &Work) -> gateway::Asynchronous {
     let settings = &of.settings;
     let hooks = gateway::Hooks {
@@ -63,8 +62,8 @@ fn asynchronous(of: &Installation, work: &Work) -> gateway::Asynchronous {
     gateway::Asynchronous { events: work.events.clone(), authorize: Arc::new(authorizer), hooks }
 }
 
-/// Connections of instances to the gateway: by its own ports, whatever addresses it listens on, and
-/// by those of the schemes.
+/// Connections of instances to the gateway: on its own ports, whatever its listening addresses are,
+/// and on the default ports of the schemes.
 fn of_instances(
     sandboxes: &sandbox::Sandboxes,
     plain_port: u16,

@@ -1,5 +1,4 @@
-//! Wires the crates together, lowest floor first: what is stored, what runs functions, and what
-//! serves clients.
+//! Wires the crates together, lowest floor first: storage, execution of functions, listeners.
 
 mod checks;
 mod control_address;
@@ -37,14 +36,14 @@ pub struct RunningPlatform {
     sweeping: JoinHandle<()>,
 }
 
-/// What ends the parts, in the order of their ends.
+/// Cancellation tokens, in the order in which they are cancelled.
 #[derive(Clone, Default)]
 struct StopSignals {
-    /// The gateway's listeners: no new work is accepted.
+    /// Stops the gateway's listeners, timers and polling: no new work is accepted.
     listening: CancellationToken,
-    /// The listener of the control address, which answers until all work has ended.
+    /// Stops the listener of the control address, after all work has ended.
     answering: CancellationToken,
-    /// The background tasks.
+    /// Stops the background tasks.
     running: CancellationToken,
 }
 
@@ -58,17 +57,17 @@ pub struct Listening {
     pub tls: Option<TcpListener>,
 }
 
-/// What all parts above the sandboxes are wired with.
+/// Context of all parts above the sandboxes.
 struct Installation {
     settings: Settings,
     pair: Credentials,
-    /// Names of the installation, as functions and clients see them.
+    /// Region and account of the installation, as functions and clients see them.
     names: types::Installation,
     signals: StopSignals,
 }
 
 impl Installation {
-    /// The key pair by which requests are signed.
+    /// Key pair for verifying signatures.
     fn secrets(&self) -> signature::Secrets {
         let Credentials { secret_id, secret_key, .. } = self.pair.clone();
         signature::Secrets { secret_id, secret_key }
@@ -82,14 +81,14 @@ impl RunningPlatform {
     }
 
     /// Starts every part, lowest floor first, and removes leftovers of a crash. A failed start
-    /// leaves nothing on the machine.
+    /// undoes its changes of the machine.
     pub async fn start(
         settings: Settings,
         pair: Credentials,
         last_endpoint: Option<String>,
         listening: Listening,
     ) -> anyhow::Result<Self> {
-        // Checks first: a failed start must not leave changes of the machine.
+        // Checks come first, because a failed start must not change the machine.
         checks::check(&settings, listening.tls.is_some())?;
         let outbound = outbound::Client::new(&settings.outbound, &Connection::endpoints(&settings.connections))
             .map_err(checks::of_setting)?;
@@ -145,18 +144,18 @@ impl RunningPlatform {
         self.sandboxes.clone()
     }
 
-    /// Events that run.
+    /// Number of running events.
     pub fn runs(&self) -> usize {
         self.work.events.under_way().len()
     }
 
-    /// Begins no more runs of events, and waits for those that go on. Everything else goes on too.
+    /// Stops claiming events and waits for running ones, at most `longest`. Calls are still served.
     pub async fn drain(&self, longest: Duration) {
         self.work.events.wait_for_runs(longest).await;
     }
 }
 
-/// Records metrics from here on, of every part.
+/// Installs the metrics recorder and starts the task that drains its samples.
 fn measure(of: &Installation) -> anyhow::Result<Arc<Metrics>> {
     let recorder = crate::up::metrics::recorder()?.install_recorder().context("cannot install the metrics recorder")?;
     supervisor::report_panics();

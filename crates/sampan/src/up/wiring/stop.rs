@@ -1,4 +1,4 @@
-//! The end of the platform: what accepts work first, what holds the machine's state last.
+//! Stops the platform: parts that accept work first, parts that hold the machine's state last.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,15 @@ use super::RunningPlatform;
 
 /// Least time for requests on the control address to finish at shutdown.
 const CONTROL_GRACE_MIN: Duration = Duration::from_secs(1);
-/// Runs that a stop cuts off and names in the log.
+/// Most aborted runs that are logged by name.
 const LOGGED_RUNS_MAX: usize = 100;
-/// Longest wait for the last commits of events whose runs were cut off.
+/// Longest wait for the final commits of aborted runs.
 const EVENTS_SETTLE_MAX: Duration = Duration::from_secs(5);
 
 impl RunningPlatform {
-    /// Stops accepting work, waits for work in flight within `grace`, then stops everything and
-    /// leaves nothing behind. The last part of the grace, at most half, is for instances that still
-    /// have requests, to handle their stop signal.
+    /// Stops accepting work, waits for work in flight within `grace`, then stops all parts and
+    /// removes their mounts, cgroups and processes. The last part of the grace, at most half, is
+    /// left for instances with open requests to handle their stop signal.
     pub async fn stop(self, grace: Duration) {
         supervisor::stop();
         self.signals.listening.cancel();
@@ -37,7 +37,7 @@ impl RunningPlatform {
             );
         }
         self.work.invoker.drain(left(), stop_grace).await;
-        // Their ends are stored, so that the next start need not take them for killed.
+        // Stores the ends of aborted runs, so that the next start does not count them as killed.
         self.work.events.drain(EVENTS_SETTLE_MAX).await;
         self.signals.answering.cancel();
         // An open connection to the control address must not delay the stop.

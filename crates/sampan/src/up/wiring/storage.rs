@@ -1,4 +1,4 @@
-//! What lies in the data directory: the store, logs, credentials, secrets, images and the registry.
+//! Opens the data directory's parts: store, logs, credentials, secrets, images and registry.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::up::data_dir;
 use crate::up::own_names::OwnNames;
 use crate::up::registries::{self, InstallationCredentials};
 
-/// Everything that is stored.
+/// Parts that hold persistent data.
 pub struct Storage {
     pub store: store::Store,
     pub logs: logs::Logs,
@@ -22,7 +22,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens all of it; `last_endpoint` is where the control address was before.
+    /// Opens all parts; `last_endpoint` is the URL of the control address at the last start.
     pub async fn open(
         of: &Installation,
         control_addr: SocketAddr,
@@ -44,7 +44,7 @@ impl Storage {
     }
 }
 
-/// Opens what is sealed by the installation's key.
+/// Opens the stores sealed with the installation's key.
 fn sealed(
     of: &Installation,
     store: &store::Store,
@@ -61,7 +61,7 @@ fn sealed(
     Ok((Arc::new(credentials), secrets))
 }
 
-/// Opens the registry; what is pushed to it is indexed as it arrives.
+/// Opens the registry; pushed layers are indexed on arrival.
 async fn registry(of: &Installation, images: &image::Images) -> anyhow::Result<registry::Registry> {
     let keys = registry::Credentials { secret_id: of.pair.secret_id.clone(), secret_key: of.pair.secret_key.clone() };
     let indexing = images.clone();

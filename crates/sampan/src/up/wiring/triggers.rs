@@ -1,4 +1,4 @@
-//! What makes events without a call: timers, and stores that are polled.
+//! Starts the event sources without callers: timers and polling of object stores.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::storage::Storage;
 use super::work::Work;
 use crate::settings::Connection;
 
-/// The kinds of triggers, and the tasks that look for their events.
+/// Trigger kinds, and the tasks of timers and polling.
 pub struct Triggers {
     pub sources: sources::Sources,
     pub timers: sources::Timers,
@@ -15,7 +15,7 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// Starts all of it.
+    /// Starts the tasks.
     pub fn start(of: &Installation, storage: &Storage, work: &Work) -> Self {
         let stores = Connection::stores(&of.settings.connections);
         let names = stores.keys().cloned().collect();

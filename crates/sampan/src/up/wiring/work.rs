@@ -1,4 +1,4 @@
-//! What runs functions: volumes, instances and their pool, the queue of events, and deploys.
+//! Starts the parts that run functions: volumes, pool, event queue and deploys.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::up::start_check::StartCheck;
 use crate::up::volumes::Memory;
 use crate::up::{bounds, secrets, temporary};
 
-/// Everything that runs functions.
+/// Parts that run functions.
 pub struct Work {
     pub volumes: volumes::Volumes,
-    /// What volumes take of the instances' memory is counted here.
+    /// Accounts for memory of tmpfs volumes, which reduces that of instances.
     pub memory: Arc<Memory>,
     pub invoker: invoke::Invoker,
     pub events: events::Events,
@@ -22,7 +22,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Starts all of it.
+    /// Starts all parts.
     pub async fn start(
         of: &Installation,
         storage: &Storage,
@@ -55,7 +55,7 @@ impl Work {
     }
 }
 
-/// Starts the pool of instances, whose launcher uses all below it.
+/// Starts the instance pool with its launcher.
 fn invoker(
     of: &Installation,
     storage: &Storage,

@@ -12,14 +12,14 @@ use rand::Rng;
 /// Length of a generated secret id without its prefix, and of a secret key.
 const MADE_LEN: usize = 32;
 
-/// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`), from the
-/// file, or generates one; writes the file with the endpoint of this start only if it changed, so
+/// Takes the key pair from the environment (`SAMPAN_SECRET_ID`, `SAMPAN_SECRET_KEY`) or from the
+/// file, or generates one. Writes the file, with the endpoint of this start, only if it changed, so
 /// that a start works on a full disk.
 pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     let file = path(data_dir);
     let given = from_env("SAMPAN_SECRET_ID").zip(from_env("SAMPAN_SECRET_KEY"));
     let kept = match file.exists().then(|| read(&file)) {
-        // A damaged file matters only if the key pair is read from it.
+        // A damaged file is an error only if the key pair is needed from it.
         Some(Err(error)) if given.is_none() => return Err(error),
         kept => kept.and_then(Result::ok),
     };
@@ -30,7 +30,7 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     };
     let credentials = Credentials { endpoint: endpoint.to_owned(), secret_id, secret_key };
     if kept.as_ref() == Some(&credentials) {
-        // Changing a mode works on a full disk.
+        // chmod(2) works on a full disk.
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))
             .with_context(|| format!("cannot close {} to other users", file.display()))?;
         return Ok(credentials);
@@ -40,7 +40,7 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
 }
 
 fn write(file: &Path, credentials: &Credentials) -> anyhow::Result<()> {
-    // Written beside and renamed: a crash leaves the old pair or the new one.
+    // Written to a draft and renamed: a crash leaves either the old pair or the new one.
     let beside = file.with_extension("toml.new");
     let mut to = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     to.set_permissions(std::fs::Permissions::from_mode(0o600))?;
@@ -66,7 +66,7 @@ mod tests {
     fn an_unchanged_start_writes_nothing() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         prepare(dir.path(), "http://127.0.0.1:1").expect("made");
-        // A folder at the path of the draft makes any write fail.
+        // A directory at the draft's path makes every write fail.
         std::fs::create_dir(path(dir.path()).with_extension("toml.new")).expect("made");
         prepare(dir.path(), "http://127.0.0.1:1").expect("nothing to write");
         assert!(prepare(dir.path(), "http://127.0.0.1:2").is_err());

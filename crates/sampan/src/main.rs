@@ -1,9 +1,9 @@
 //! The `sampan` binary: `sampan up` runs the platform, all other commands are its clients.
 //!
-//! It parses arguments and reports failures; the platform is wired in `up`.
+//! This file parses arguments and reports failures; `up` wires the platform.
 #![forbid(unsafe_code)]
 
-// Its `println!` and `eprintln!` shadow the library's in all modules below.
+// `cli`'s `println!` and `eprintln!` shadow those of std in all modules below.
 #[macro_use(println, eprintln)]
 extern crate cli;
 
@@ -19,7 +19,7 @@ use cli::{failure, output, print};
 
 use crate::args::{Cli, Command, UpArgs};
 
-/// The C library's allocator took a tenth more processor time per warm call.
+/// The C library's allocator takes a tenth more processor time per warm call.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,7 @@
-//! Settings of the platform: flags override the environment, which overrides the TOML file, which
-//! overrides defaults; each with its origin.
+//! Settings of the platform, each with its origin. Flags override the environment, which overrides
+//! the TOML file, which overrides defaults.
 //!
-//! Every table is the `Config` of the crate of the same name; only settings without a crate are
+//! Most tables are the `Config` of the crate of the same name; settings that belong to no crate are
 //! defined here.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ const ENV_PREFIX: &str = "SAMPAN_";
 /// Default configuration file, optional.
 const DEFAULT_FILE: &str = "/etc/sampan/sampan.toml";
 
-/// Longest wait for runs of events that can be set, in seconds: the longest run.
+/// Upper limit of `drain_s`, in seconds: the longest possible run.
 const DRAIN_S_MAX: u64 = 86_400;
 
 /// All settings.
@@ -41,11 +41,11 @@ const DRAIN_S_MAX: u64 = 86_400;
 pub struct Settings {
     /// Directory of all persistent data.
     pub data_dir: PathBuf,
-    /// Address of API, registry and metrics, for trusted clients.
+    /// Address of API, registry, health and metrics, for trusted clients.
     pub control_addr: SocketAddr,
     /// Address for calls of functions.
     pub gateway_addr: SocketAddr,
-    /// Address for calls over TLS; optional.
+    /// Optional address for calls over TLS.
     pub gateway_tls_addr: Option<SocketAddr>,
     /// Region shown to functions and clients.
     pub region: String,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub uin: String,
     /// Longest graceful shutdown, in seconds.
     pub shutdown_grace_s: u64,
-    /// Longest wait for runs of events before the shutdown begins, in seconds.
+    /// Longest wait for running events before the shutdown begins, in seconds.
     pub drain_s: u64,
     /// `[control]`
     pub control: ControlConfig,
@@ -138,7 +138,7 @@ impl Default for Settings {
     }
 }
 
-/// The given flags as a figment provider.
+/// Command-line flags as a figment provider.
 struct Flags<'a>(&'a UpArgs);
 
 impl Provider for Flags<'_> {
@@ -170,7 +170,7 @@ pub fn load(args: &UpArgs) -> anyhow::Result<Settings> {
     read(&sources(args)?)
 }
 
-/// An effective setting: key, value, and origin.
+/// Effective setting with its origin.
 #[derive(Debug, Serialize)]
 pub struct Effective {
     /// Dotted key, such as `pool.keep_idle_s`.
@@ -181,7 +181,7 @@ pub struct Effective {
     pub origin: String,
 }
 
-/// Every effective setting, sorted by key.
+/// Returns every effective setting, sorted by key.
 pub fn effective(args: &UpArgs) -> anyhow::Result<Vec<Effective>> {
     let figment = sources(args)?;
     let settings = serde_json::to_value(read(&figment)?)?;
@@ -204,7 +204,7 @@ fn flatten(figment: &Figment, key: String, value: serde_json::Value, found: &mut
 }
 
 fn origin(figment: &Figment, key: &str) -> String {
-    // Names of registries contain dots, so their keys cannot be found by path.
+    // Registry names contain dots, so figment cannot find their keys by path.
     let table = || key.starts_with("registries.").then(|| figment.find_metadata("registries")).flatten();
     let Some(metadata) = figment.find_metadata(key).or_else(table) else { return "default".to_owned() };
     match &metadata.source {
@@ -258,14 +258,14 @@ fn read(figment: &Figment) -> anyhow::Result<Settings> {
         let message = format!("drain_s = {} is not allowed; use 0 to {DRAIN_S_MAX}", settings.drain_s);
         return Err(Failure::new(Exit::Usage, message, "`sampan config` shows where it is set.").into());
     }
-    // Registries must not redirect the platform to ranges that are denied to instances.
+    // Redirects of registries to ranges that are denied to instances are not followed.
     let denied = settings.network.denied.iter().map(|range| range.to_string().parse());
     let redirects_denied = denied.collect::<Result<_, _>>()?;
     Ok(Settings { image: image::Config { redirects_denied, ..settings.image }, ..settings })
 }
 
 #[cfg(test)]
-#[allow(clippy::result_large_err)] // The error of figment's own test jail is what it is.
+#[allow(clippy::result_large_err)] // figment's `Jail` fixes the error type.
 mod tests {
     use super::*;
 
@@ -276,7 +276,7 @@ mod tests {
             jail.set_env("SAMPAN_REGION", "environment");
             jail.set_env("SAMPAN_POOL__KEEP_IDLE_S", "6");
             jail.set_env("SAMPAN_SECRET_ID", "is no setting");
-            // Empty variables are unset.
+            // An empty variable counts as unset.
             jail.set_env("SAMPAN_APP_ID", "");
             // Variables of a Kubernetes Service named `sampan`, and a misspelt setting.
             jail.set_env("SAMPAN_PORT", "tcp://10.96.0.7:7070");

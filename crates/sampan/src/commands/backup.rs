@@ -14,11 +14,11 @@ use crate::failure::{Exit, Failure};
 use crate::up::{DATABASE, take_lock};
 use crate::{output, settings};
 
-/// What functions need beside the database and images.
+/// State that functions need and that is neither in the database nor in images.
 const NOT_HELD: &str =
     "credentials.toml, the key of secrets, the sealed logins of registries, events.db with waiting events";
 
-/// Copies the database, whether the platform runs or not.
+/// Copies the database, also while the platform runs.
 pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
     let data_dir = settings::load(&args.place.into())?.data_dir;
     let from = data_dir.join(DATABASE);
@@ -52,7 +52,7 @@ pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     report("restored", &database, &images, format)
 }
 
-/// Refuses an existing file and a missing folder.
+/// Rejects an existing target file and a missing parent directory.
 fn check_target(file: &Path) -> anyhow::Result<()> {
     if file.exists() {
         let message = format!("{} already exists, and a backup never overwrites a file", file.display());
@@ -66,7 +66,7 @@ fn check_target(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An error about a file to be restored.
+/// Maps an error of verifying the backup file to a failure with a remedy.
 fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
     match error {
         store::Error::Damaged { .. } | store::Error::Open { .. } => {
@@ -77,8 +77,8 @@ fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
     }
 }
 
-/// Replaces the database atomically, after removing its journals, which would be applied to the new
-/// one.
+/// Replaces the database atomically, after removing its journals, which SQLite would apply to the
+/// new file.
 fn put(copy: &Path, database: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let beside = database.with_extension("db.new");

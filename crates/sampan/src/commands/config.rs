@@ -3,7 +3,7 @@
 use crate::args::{Output, UpArgs};
 use crate::{output, settings};
 
-/// Prints the settings.
+/// Prints all effective settings.
 pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     let all = settings::effective(args)?;
     match format {

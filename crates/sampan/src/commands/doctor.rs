@@ -1,4 +1,4 @@
-//! `sampan doctor`: kernel features, and what replaces missing ones.
+//! `sampan doctor`: kernel features, and fallbacks for missing ones.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
     Err(Failure::new(Exit::Failed, message, "The last column says what to do about each.").into())
 }
 
-/// A directory, or its nearest existing parent.
+/// Nearest existing ancestor of a directory, or the directory itself.
 fn nearest(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }
@@ -48,15 +48,14 @@ fn ipv6(config: &sandbox::NetworkConfig) -> sandbox::Check {
     sandbox::Check { name: "IPv6", status, found, remedy }
 }
 
-/// What volumes can be.
+/// Volume features that this machine supports.
 fn volumes(data_dir: &Path, config: &volumes::Config) -> sandbox::Check {
     let volumes::Found { found, remedy } = volumes::doctor(nearest(data_dir), config);
     let status = if remedy.is_empty() { sandbox::CheckStatus::Ok } else { sandbox::CheckStatus::Degraded };
     sandbox::Check { name: "volumes", status, found, remedy }
 }
 
-/// The kind of root file systems in the data directory, tried there or in its nearest existing
-/// parent.
+/// Kind of root file systems, tested in the data directory or its nearest existing ancestor.
 fn images(data_dir: &Path) -> sandbox::Check {
     let there = nearest(data_dir);
     let (status, found, remedy) = match image::doctor(there) {

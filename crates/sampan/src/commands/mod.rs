@@ -1,4 +1,4 @@
-//! The commands that work on this machine's files and kernel.
+//! Commands that work on this machine's files and kernel.
 
 pub mod backup;
 pub mod config;

@@ -1,4 +1,4 @@
-//! `[connections.NAME]`: other services, which triggers and functions name.
+//! `[connections.NAME]`: external services that triggers and functions refer to by name.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use figment::error::Kind;
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
-/// A service, by its kind.
+/// External service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Connection {
     /// An object store that speaks S3.
     S3(object_store::Connection),
-    /// An HTTP endpoint, which destinations of events name.
+    /// An HTTP endpoint for destinations of events.
     Http(outbound::Connection),
 }
 
 impl Connection {
-    /// The object stores among connections.
+    /// Returns the connections that are object stores.
     pub fn stores(connections: &BTreeMap<String, Self>) -> BTreeMap<String, object_store::Connection> {
         let store = |(name, connection): (&String, &Self)| match connection {
             Self::S3(store) => Some((name.clone(), store.clone())),
@@ -27,7 +27,7 @@ impl Connection {
         connections.iter().filter_map(store).collect()
     }
 
-    /// The HTTP endpoints among connections.
+    /// Returns the connections that are HTTP endpoints.
     pub fn endpoints(connections: &BTreeMap<String, Self>) -> BTreeMap<String, outbound::Connection> {
         let endpoint = |(name, connection): (&String, &Self)| match connection {
             Self::Http(endpoint) => Some((name.clone(), endpoint.clone())),
@@ -37,11 +37,11 @@ impl Connection {
     }
 }
 
-/// Checks `[connections]` ahead of all other settings, so that an error names the key and says what
-/// to do, and never shows a secret: that of the library has the value in it.
+/// Checks `[connections]` before all other settings, so that an error names the key and the remedy
+/// without the value, which may be a secret; figment's own message contains the value.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first invalid key.
 pub fn check(figment: &Figment) -> Result<(), String> {
     let Ok(connections) = figment.find_value("connections") else { return Ok(()) };
     let Value::Dict(_, connections) = connections else {
@@ -68,10 +68,10 @@ fn check_one(value: &Value) -> Result<(), String> {
     }
 }
 
-/// What is wrong with a key, without its value.
+/// Message about an invalid key, without its value.
 fn wrong(error: &figment::Error) -> String {
     let key: String = error.path.iter().map(|part| format!(".{part}")).collect();
-    // Some errors have the field in their path, and some have not.
+    // Only some errors have the field in their path.
     let named = |field: &str| match error.path.last() {
         Some(last) if last == field => key.clone(),
         _ => format!("{key}.{field}"),

@@ -1,4 +1,4 @@
-//! Table `[control]` of the settings, which belongs to no crate.
+//! Table `[control]` of the settings.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// Most open connections. When there are as many, the longest idle one of the client network
-    /// with the most connections is closed.
+    /// Most open connections. A new connection beyond this closes the longest idle one of the
+    /// client network with the most connections.
     pub connections_max: usize,
-    /// Pause after a failed accept(2), and between attempts to enter a full table, in milliseconds.
+    /// Pause after a failed accept(2), and between attempts to find room in a full connection
+    /// table, in milliseconds.
     pub accept_retry_ms: u64,
     /// Timeout from a request's first byte (or the connection's opening) to the end of its headers,
     /// in seconds.
@@ -26,9 +27,10 @@ pub struct ControlConfig {
     pub h2_control_frames_max: u32,
     /// Rate of HTTP/2 frames without content, in frames a second.
     pub h2_control_frames_per_s_max: u32,
-    /// Who may read `/metrics`: `anyone`, `loopback` (this machine, or with a key) or `key`.
+    /// Access to `/metrics`: `anyone`, `loopback` (this machine, or with a key) or `key`.
     pub metrics: MetricsAccess,
-    /// File with a bearer token for `/metrics`, beside the key pair; read at the start.
+    /// File with a bearer token for `/metrics`, accepted beside the key pair; read once at the
+    /// start.
     pub metrics_token_file: Option<PathBuf>,
 }
 
@@ -49,7 +51,7 @@ impl Default for ControlConfig {
     }
 }
 
-/// Access to metrics.
+/// Clients that may read metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsAccess {

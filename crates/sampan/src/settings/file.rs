@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use figment::value::{Dict, Map};
 use figment::{Error, Metadata, Profile, Provider};
 
-/// A TOML file that has to be there.
+/// A TOML file that must exist.
 pub struct TomlFile(pub PathBuf);
 
 impl Provider for TomlFile {
@@ -20,7 +20,8 @@ impl Provider for TomlFile {
     }
 }
 
-/// Where a file is no TOML, and why, without the line itself: it may have a secret in it.
+/// Line number and reason of a TOML syntax error, without the line's text, which may contain a
+/// secret.
 fn unreadable(text: &str, error: &toml::de::Error) -> Error {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let place = line.map_or_else(String::new, |line| format!("line {line}: "));

@@ -1,11 +1,10 @@
-//! Messages about settings that cannot be read: the key as it is written, where it stands, and what
-//! to write instead.
+//! Messages about invalid settings: the key as written, its source, and the remedy.
 
 use cli::nearest;
 use figment::error::Kind;
 use figment::{Error, Metadata};
 
-/// What is wrong, and the remedy.
+/// Returns the message and the hint.
 pub fn explained(error: Error) -> (String, String) {
     let mut hint = "`sampan config` prints every key with its value and origin.".to_owned();
     let mut what = Vec::new();
@@ -47,7 +46,7 @@ fn remedy(name: &str, known: &'static [&'static str], is_in_section: bool) -> St
 }
 
 #[cfg(test)]
-#[allow(clippy::result_large_err)] // The error of figment's own test jail is what it is.
+#[allow(clippy::result_large_err)] // figment's `Jail` fixes the error type.
 mod tests {
     use crate::args::UpArgs;
 

@@ -1,5 +1,5 @@
 //! Recognises settings among environment variables. Kubernetes adds variables for each Service;
-//! those of a Service named `sampan…` have the prefix of settings too.
+//! those of a Service named `sampan…` have the settings' prefix too.
 
 use std::sync::OnceLock;
 
@@ -32,7 +32,7 @@ pub fn is_setting(name: &str) -> bool {
     !OF_CLIENTS_AND_TESTS.contains(&name.as_str()) && keys().iter().any(sets)
 }
 
-/// Whether the variable of a setting, named without the prefix, is set to nothing.
+/// Whether a variable, named without the prefix, is set to an empty value.
 pub fn is_empty(name: &str) -> bool {
     let is_it = |variable: &std::ffi::OsStr| {
         let rest = variable.to_str().and_then(|variable| variable.strip_prefix(ENV_PREFIX));
@@ -41,7 +41,8 @@ pub fn is_empty(name: &str) -> bool {
     std::env::vars_os().any(|(variable, value)| value.is_empty() && is_it(&variable))
 }
 
-/// Variables with the prefix that are neither settings nor Kubernetes': probably misspelt.
+/// Returns variables with the prefix that are neither settings nor from Kubernetes: probably
+/// misspelt.
 pub fn unknown() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<String> = names.filter(|name| name.strip_prefix(ENV_PREFIX).is_some_and(is_unknown)).collect();
@@ -63,15 +64,14 @@ fn is_of_service(name: &str) -> bool {
     }
 }
 
-/// A setting or a table in the form of variables: `pool__keep_idle_s`.
+/// A setting or table by its variable's name without prefix: `pool__keep_idle_s`.
 struct Key {
     name: String,
-    /// Whether users choose the names of keys below it.
+    /// Whether keys below it have names chosen by users.
     is_open: bool,
 }
 
-/// All settings.
-/// Whether a setting of this name belongs to no table.
+/// Whether a setting of this name is outside all tables.
 pub fn is_top_level(name: &str) -> bool {
     keys().iter().any(|key| key.name == name)
 }

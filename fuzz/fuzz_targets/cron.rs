@@ -1,5 +1,5 @@
-//! Seven-field cron expressions: the next occurrence is after the given instant, the last one is
-//! not.
+//! Seven-field cron expressions: the next occurrence is after the given instant, the previous one
+//! is not.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

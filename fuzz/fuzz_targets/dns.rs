@@ -1,4 +1,4 @@
-//! DNS messages of instances, as the relay parses and answers them.
+//! DNS messages from instances, as the relay parses and answers them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Layers of arbitrary entries: merged, written as EROFS, and read back equal.
+//! Layers of arbitrary entries: merged, written as EROFS, and equal when read back.
 #![no_main]
 
 #[path = "../../crates/node/erofs/tests/support/compare.rs"]

@@ -1,5 +1,5 @@
-//! What strangers send to triggers: signatures, notifications of object stores, CloudEvents, and
-//! patterns over all of them. No input panics; data of an event keep their bytes.
+//! Untrusted input of triggers: signatures, notifications of object stores, CloudEvents, and event
+//! patterns on all of them. No input panics; an event's data keep their bytes.
 #![no_main]
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ fuzz_target!(|input: (&str, &[u8])| {
     if let Ok(pattern) = Pattern::parse(text) {
         _ = pattern.matches_bytes(&body);
     }
-    // Descriptions of triggers: whatever they are, no secret is shown.
+    // Trigger descriptions: shown descriptions never contain a secret.
     let _ = (Webhook::parse(text), CloudEvents::parse(text), Objects::parse(text, "bucket"));
     if let Ok(object) = formats::json::object(text) {
         assert!(!with_secrets_of(&shown(text), &object).is_empty());

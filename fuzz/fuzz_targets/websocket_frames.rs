@@ -1,4 +1,4 @@
-//! WebSocket frames, in chunks of any length.
+//! WebSocket frames in chunks of any length.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A catalog with the web function `warm` in the namespace `default`.
+//! Catalog with the web function `warm` in the namespace `default`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use types::{
 /// Concurrent requests of one instance.
 const CONCURRENCY: u32 = 32;
 
-/// The catalog.
+/// Makes the catalog.
 pub fn catalog() -> anyhow::Result<SharedCatalog> {
     let key = FunctionKey { namespace: "default".parse()?, name: "warm".parse()? };
     let record = Arc::new(FunctionRecord {

@@ -1,4 +1,5 @@
-//! Instances that are one external server, so that only the platform's instructions are counted.
+//! `Launch` with one external server as every instance, so that only the platform's instructions
+//! are counted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, InstanceId, RequestId};
 
-/// A launcher that starts nothing: every instance is the server at this address.
+/// Launcher that starts no process: every instance is the server at this address.
 pub struct Upstream(pub SocketAddr);
 
 impl Launch for Upstream {

@@ -1,5 +1,5 @@
-//! Servers for `cargo xtask bench instructions`: the warm path with one server as all instances,
-//! and a bare hyper proxy as the floor.
+//! Servers for `cargo xtask bench instructions`: the warm path with one server as every instance,
+//! and a bare hyper proxy as the baseline.
 //!
 //! Each prints its address on standard output and serves until standard input ends.
 #![forbid(unsafe_code)]

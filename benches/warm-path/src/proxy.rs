@@ -1,5 +1,5 @@
-//! The floor: hyper's server and client with one upstream connection for each client connection; no
-//! routing, no limits, no record.
+//! The baseline: hyper's server and client with one upstream connection per client connection; no
+//! routing, no limits, no records.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

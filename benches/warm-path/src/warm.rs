@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::catalog;
 use crate::instances::Upstream;
 
-/// Serves on a free port of the loopback, with logs in a temporary folder.
+/// Serves on a free loopback port, with logs in a temporary directory.
 pub async fn serve(upstream: SocketAddr) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let logs = logs::Logs::open(work.path(), logs::Config::default()).await?;

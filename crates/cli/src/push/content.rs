@@ -1,4 +1,4 @@
-//! An image to be pushed: blobs, and manifests with children before parents.
+//! Content of an image to push: blobs, and manifests with children before parents.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,45 +12,46 @@ use types::Digest;
 /// Length of the buffer for hashing a file.
 const HASH_BUFFER_BYTES: usize = 256 * 1024;
 
-/// An image.
+/// Everything that a push sends.
 pub struct Content {
     /// Layers and configs, without duplicates.
     pub blobs: Vec<Blob>,
     /// Manifests and indexes; the last one is tagged.
     pub manifests: Vec<Manifest>,
-    /// Platforms in the source's index whose content is missing, or special files of a folder.
+    /// What is not pushed: platforms in the source's index whose content is missing, or special
+    /// files of a directory.
     pub left_out: Vec<String>,
-    /// The temporary folder of the blobs' files, if one was made for this push.
+    /// Temporary directory of the blobs' files, if this push made one; removed when dropped.
     pub unpacked: Option<tempfile::TempDir>,
 }
 
-/// A manifest or index as the bytes of its digest.
+/// A manifest or index, with the exact bytes that its digest covers.
 pub struct Manifest {
-    /// Media type to send it as.
+    /// Media type of the upload.
     pub media_type: String,
     /// Content.
     pub bytes: Vec<u8>,
 }
 
 impl Manifest {
-    /// An image's manifest as it is sent.
+    /// Serializes an image's manifest.
     pub fn of(manifest: &oci::Manifest) -> Self {
         Self { media_type: OCI_MANIFEST.to_owned(), bytes: manifest.to_json() }
     }
 }
 
-/// One blob.
+/// A layer or config.
 #[derive(Clone)]
 pub struct Blob {
-    /// Length.
+    /// Digest of the bytes.
     pub digest: Digest,
-    /// The bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Storage of a blob's bytes.
+    /// The bytes, or their file.
     pub data: BlobData,
 }
 
-/// In a file with exactly these bytes.
+/// Storage of a blob's bytes.
 #[derive(Clone)]
 pub enum BlobData {
     /// In a file of exactly these bytes.
@@ -60,18 +61,18 @@ pub enum BlobData {
 }
 
 impl Blob {
-    /// A blob in a file, which is read for its digest.
+    /// Makes a blob in memory.
     pub fn of_bytes(bytes: Vec<u8>) -> Self {
         let digest = digest_of(&bytes);
         Self { digest, size: bytes.len() as u64, data: BlobData::Bytes(bytes.into()) }
     }
 
-    /// What a manifest names it by.
+    /// Descriptor of the blob for a manifest.
     pub fn descriptor(&self, media_type: &str) -> Descriptor {
         Descriptor::new(media_type, self.digest.clone(), self.size)
     }
 
-    /// A blob in a file; reads it once to know its digest.
+    /// Makes a blob of a file; reads the file once for its digest.
     pub fn of_file(file: &Path) -> anyhow::Result<Self> {
         let mut from = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
         let (mut hasher, mut size) = (Sha256::new(), 0);

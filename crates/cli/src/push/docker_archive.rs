@@ -1,5 +1,5 @@
-//! Reads a docker archive (`docker save`, `podman save`) as an OCI image: its config is unchanged,
-//! its layers are uncompressed tars.
+//! Reads a docker archive (`docker save`, `podman save`) as an OCI image: the config is unchanged,
+//! the layers are uncompressed tars.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     Ok(Content { blobs, manifests: vec![Manifest::of(&manifest)], left_out: Vec::new(), unpacked: None })
 }
 
-/// Some writers compress layers; detected by the first bytes.
+/// Media type of a layer by its first bytes: some writers compress layers.
 fn layer_media_type(blob: &Blob) -> &'static str {
     use std::io::Read;
     let super::content::BlobData::File(file) = &blob.data else { return OCI_LAYER };
@@ -78,7 +78,7 @@ fn choose(mut images: Vec<Image>, select: Option<&str>) -> anyhow::Result<Image>
     }
 }
 
-/// A path in the archive, which must be inside the folder that it was unpacked to.
+/// Path of an archive's file, which must be inside the directory that it was unpacked to.
 fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let file = folder.join(name);

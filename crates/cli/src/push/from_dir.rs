@@ -1,6 +1,7 @@
-//! Builds an image of a folder: one gzip layer with its content, owned by root, in a stable order.
+//! Builds an image from a directory: one gzip layer with its content, owned by root, in a stable
+//! order.
 //!
-//! Equal folders give equal digests, so a repeated push sends nothing.
+//! Equal directories give equal digests, so a repeated push sends nothing.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -18,7 +19,7 @@ use types::Digest;
 use super::content::{Blob, Content, Manifest};
 use crate::failure::{Exit, Failure};
 
-/// Configuration of the image.
+/// Configuration of the image to build.
 pub struct Recipe {
     /// ENTRYPOINT.
     pub entrypoint: Vec<String>,
@@ -28,11 +29,11 @@ pub struct Recipe {
     pub workdir: Option<String>,
     /// USER; root when `None`.
     pub user: Option<String>,
-    /// Whether files keep the owners they have in the folder; root's when not.
+    /// Whether files keep their owners; otherwise root owns them.
     pub keep_owners: bool,
 }
 
-/// Builds the image of `folder`.
+/// Builds the image from `folder`.
 pub fn make(folder: &Path, recipe: &Recipe) -> anyhow::Result<Content> {
     if !folder.is_dir() {
         return Err(Failure::new(
@@ -83,7 +84,7 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Writes the layer; its diff id, and the sockets, fifos and devices that are not in it.
+/// Writes the layer; returns its diff id, and the sockets, fifos and devices that were left out.
 fn write_layer(folder: &Path, to: &Path, keep_owners: bool) -> anyhow::Result<(Digest, Vec<String>)> {
     let file = BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
     let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
@@ -100,8 +101,8 @@ fn write_layer(folder: &Path, to: &Path, keep_owners: bool) -> anyhow::Result<(D
     Ok((Digest::from_sha256(&hasher.finalize().into()), layer.special))
 }
 
-/// Refuses a name that would delete something in place of being a file (OCI image specification,
-/// layer.md, "Whiteouts").
+/// Rejects a name that would be a whiteout in the layer (OCI image specification, layer.md,
+/// "Whiteouts").
 fn refuse_whiteout(path: &Path) -> anyhow::Result<()> {
     if path.file_name().is_none_or(|name| !name.as_encoded_bytes().starts_with(b".wh.")) {
         return Ok(());
@@ -113,9 +114,9 @@ fn refuse_whiteout(path: &Path) -> anyhow::Result<()> {
 struct Layer<W: Write> {
     tar: tar::Builder<W>,
     keep_owners: bool,
-    /// First names of files with several, by device and inode.
+    /// First names of files with several hard links, by device and inode.
     linked: HashMap<(u64, u64), PathBuf>,
-    /// Sockets, fifos and devices, which stay where they are.
+    /// Sockets, fifos and devices, which are left out.
     special: Vec<String>,
 }
 
@@ -142,8 +143,8 @@ impl<W: Write> Layer<W> {
 fn header(metadata: &Metadata, keep_owners: bool) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_mode(metadata.mode() & 0o7777);
-    // Owners on the developer's machine have no meaning in the image, those of a root that packages
-    // made do.
+    // Owners of files on a developer's machine have no meaning in the image; owners in a root file
+    // system made by a package manager do.
     let (uid, gid) = if keep_owners { (metadata.uid(), metadata.gid()) } else { (0, 0) };
     header.set_uid(uid.into());
     header.set_gid(gid.into());
@@ -197,7 +198,7 @@ mod tests {
         Recipe { entrypoint: Vec::new(), env: Vec::new(), workdir: None, user: None, keep_owners: false }
     }
 
-    /// Owners of the only file of a folder in the layer.
+    /// Returns the owners of a directory's only file in the layer.
     fn owners(folder: &Path, keep_owners: bool) -> (u64, u64) {
         let layer = folder.with_extension("tar.gz");
         write_layer(folder, &layer, keep_owners).expect("written");
@@ -212,7 +213,7 @@ mod tests {
         let (folder, file) = (dir.path().join("root"), dir.path().join("root/log"));
         std::fs::create_dir(&folder).expect("made");
         std::fs::write(&file, b"").expect("written");
-        // Refused to any user but root, whose own ids are kept then.
+        // Only root may do this; without it, the file keeps the user's own ids.
         std::os::unix::fs::chown(&file, Some(33), Some(4)).ok();
         let there = file.metadata().expect("there");
         assert_eq!(owners(&folder, true), (there.uid().into(), there.gid().into()));

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 /// Most levels of nested indexes.
 const DEPTH_MAX: usize = 4;
 
-/// Attestations are manifests of an unknown platform in an index.
+/// Name of an image in the layout's index: the OCI reference name, or that of containerd.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     let keys = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
     keys.iter().find_map(|key| descriptor.annotations.get(*key)).map(String::as_str)
@@ -23,7 +23,7 @@ fn is_index(descriptor: &Descriptor) -> bool {
     descriptor.media_type.contains("index") || descriptor.media_type.contains("manifest.list")
 }
 
-/// Reads the image of a layout; `select` is its reference name if there are several.
+/// Whether a manifest in an index is an attestation, which has the platform `unknown`.
 fn is_attestation(descriptor: &Descriptor) -> bool {
     descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }
@@ -36,7 +36,7 @@ fn platform_name(descriptor: &Descriptor) -> String {
     descriptor.platform.as_ref().map_or_else(|| descriptor.digest.to_string(), Platform::name)
 }
 
-/// One image may have several names.
+/// Reads the image of a layout; `select` is its reference name if there are several.
 pub fn read(folder: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     let file = folder.join("index.json");
     let text = std::fs::read(&file).map_err(|_| {
@@ -60,13 +60,11 @@ fn choose(manifests: &[Descriptor], select: Option<&str>) -> anyhow::Result<Desc
         (Some(_), None) => false,
     };
     let mut seen = HashSet::new();
-    // The platforms of an image may be listed side by side.
+    // One image may have several names.
     let mut found: Vec<&Descriptor> = manifests.iter().filter(matches).filter(|d| seen.insert(&d.digest)).collect();
     let one_image = found.iter().all(|d| d.platform.is_some() && name(d) == name(found[0]));
     if found.len() > 1 && one_image {
-        // Adds the manifest to be tagged. Of an index with missing platforms (an archive of one
-        // platform) only the complete ones are added: the manifest itself if it is one, otherwise
-        // under an index of them. Returns the missing platforms.
+        // The platforms of one image may be listed side by side, without an index of their own.
         found.retain(|d| is_amd64(d));
     }
     match found.as_slice() {
@@ -99,8 +97,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Whether everything that a manifest or index refers to exists. Malformed ones count as
-    /// complete: their error is reported when they are added.
+    /// Adds the manifest to be tagged. Of an index with missing platforms (an archive of one
+    /// platform), only complete ones are added: the image's manifest if only one is complete,
+    /// otherwise an index of the complete ones. Returns the missing platforms.
     fn add_top(&mut self, top: &Descriptor) -> anyhow::Result<Vec<String>> {
         if !is_index(top) {
             return self.add_manifest(top, 0).map(|()| Vec::new());
@@ -129,7 +128,8 @@ impl Reader<'_> {
         Ok(left_out)
     }
 
-    /// The registry verifies digests on arrival; hashing here would only cost time.
+    /// Whether all content that a manifest or index refers to exists. Malformed ones count as
+    /// complete: their error is reported when they are added.
     fn is_whole(&self, descriptor: &Descriptor, depth: usize) -> bool {
         let Ok(bytes) = std::fs::read(self.blob_file(&descriptor.digest)) else { return false };
         if depth > DEPTH_MAX {
@@ -187,7 +187,7 @@ impl Reader<'_> {
         if found.len() != descriptor.size {
             return Err(corrupt(&descriptor.digest));
         }
-        // An index with only those of its manifests that have these digests; the rest is unchanged.
+        // Not hashed here: the registry verifies the digest on arrival.
         self.blobs.push(Blob { digest: descriptor.digest.clone(), size: descriptor.size, data: BlobData::File(file) });
         Ok(())
     }
@@ -197,8 +197,7 @@ impl Reader<'_> {
     }
 }
 
-/// A layout of an index with children for these platforms; only those that are `there` have all
-/// blobs.
+/// An index reduced to the manifests with these digests; all other fields are unchanged.
 fn with_only(index: &[u8], kept: &HashSet<&str>) -> anyhow::Result<Vec<u8>> {
     let mut index: serde_json::Value = serde_json::from_slice(index)?;
     if let Some(manifests) = index["manifests"].as_array_mut() {
@@ -234,8 +233,8 @@ mod tests {
         }
     }
 
-    /// A layout of an index whose children are for these platforms; only those that are `there`
-    /// have all their blobs.
+    /// A layout of an index with children for these platforms; only those that are `there` have all
+    /// blobs.
     fn layout(platforms: &[(&str, bool)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = folder.path().join("blobs/sha256");

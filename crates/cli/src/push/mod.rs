@@ -1,7 +1,7 @@
-//! `sampan push`: sends an image from an OCI layout or archive, a docker archive, or a folder to a
-//! registry.
+//! `sampan push`: sends an image to a registry, from an OCI layout or archive, a docker archive, or
+//! a directory.
 //!
-//! Sources are read into `Content`, which lists everything to be sent; `upload` sends it.
+//! Sources are read into `Content`, which lists everything to send; `upload` sends it.
 
 pub mod content;
 pub mod docker_archive;
@@ -15,13 +15,13 @@ use registry_client::Config;
 
 use crate::failure::{Exit, Failure};
 
-/// The variable of `redirects_allowed` of `[image]`, the one setting that a client has too.
+/// Variable of `[image] redirects_allowed`, the only setting of the platform that clients read too.
 const REDIRECTS_ALLOWED: &str = "SAMPAN_IMAGE__REDIRECTS_ALLOWED";
 
-/// Limits of the client of registries on a machine without a configuration file.
+/// Limits of the registry client on a machine without a configuration file.
 ///
 /// # Errors
-/// When the variable is not a JSON array of addresses and ranges.
+/// If the variable is not a JSON array of addresses and ranges.
 pub fn config_of_environment() -> anyhow::Result<Config> {
     let given = std::env::var(REDIRECTS_ALLOWED).ok().filter(|given| !given.is_empty());
     config(given.as_deref()).with_context(|| format!("{REDIRECTS_ALLOWED} cannot be read"))

@@ -12,9 +12,9 @@ use super::content::Content;
 use super::{docker_archive, layout};
 use crate::failure::{Exit, Failure};
 
-/// The name of standard input as a source.
+/// Name of standard input as a source.
 const STDIN: &str = "-";
-/// Bytes of a block of a tar archive.
+/// Block size of tar archives.
 const BLOCK_BYTES: u64 = 512;
 
 /// Reads the image at `source`; `select` chooses one of several.
@@ -93,7 +93,7 @@ fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<(
     let mut entries = tar::Archive::new(Cursor::new(first).chain(from));
     entries.set_preserve_permissions(false);
     entries.unpack(folder).map_err(|error| match error.kind() {
-        // The library's text has temporary paths and bytes of the archive in it.
+        // The library's message contains temporary paths and bytes of the archive.
         ErrorKind::Other | ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => Failure::new(
             Exit::Usage,
             format!("{name} is not a complete tar archive"),
@@ -104,7 +104,8 @@ fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<(
     })
 }
 
-/// Whether an archive may begin so: with a header whose checksum is right, or with its end.
+/// Whether a block can be the first of an archive: a header with a correct checksum, or the end
+/// marker.
 fn is_header(block: &[u8]) -> bool {
     let whole = block.len() as u64 == BLOCK_BYTES;
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
@@ -121,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// An archive of one file.
+    /// An archive with one file.
     fn archive() -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();

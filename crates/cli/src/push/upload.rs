@@ -1,4 +1,4 @@
-//! Sends an image with the client of registries: missing blobs, then the manifests.
+//! Sends an image with the registry client: missing blobs, then the manifests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ pub struct Login {
     pub password: String,
 }
 
-/// How the registry is reached.
+/// Login, scheme and limits for the registry.
 pub struct Destination {
     /// The login, if any.
     pub login: Option<Login>,
-    /// Whether it is the platform's own registry at an address in plain HTTP: it is reached without
-    /// a proxy, which must not see the key pair.
+    /// Whether it is the platform's own registry over plain HTTP. It is then reached without a
+    /// proxy, which must not see the key pair.
     pub is_own_plain: bool,
-    /// Limits of the client.
+    /// Limits of the registry client.
     pub config: Config,
 }
 
@@ -44,9 +44,9 @@ pub struct Destination {
 pub struct Pushed {
     /// Digest of the tagged manifest.
     pub digest: types::Digest,
-    /// Bytes that were sent.
+    /// Bytes sent.
     pub sent_bytes: u64,
-    /// Bytes that the registry had.
+    /// Bytes that the registry already had.
     pub present_bytes: u64,
 }
 
@@ -88,7 +88,7 @@ async fn send(
     Ok(pushed)
 }
 
-/// The bytes of a blob, counted by the bar as they are sent.
+/// Streams the bytes of a blob; the bar counts them as they are sent.
 fn bytes(data: &BlobData, bar: &ProgressBar) -> impl stream::Stream<Item = std::io::Result<Bytes>> + Send + use<> {
     let bar = bar.clone();
     let bytes = match data {
@@ -108,7 +108,7 @@ fn file_bytes(file: PathBuf) -> impl stream::Stream<Item = std::io::Result<Bytes
     stream::once(opened).try_flatten()
 }
 
-/// The login that was given, for the one registry that is pushed to.
+/// Credentials with the given login, for the destination registry.
 struct Given {
     login: Option<Login>,
     is_own_plain: bool,
@@ -128,7 +128,7 @@ impl Credentials for Given {
     }
 }
 
-/// The failure of the command.
+/// Maps a registry error to a failure with exit code and hint.
 fn failure(error: &Error) -> Failure {
     let (exit, hint) = match error {
         Error::AccessDenied { .. } => (

@@ -1,4 +1,4 @@
-//! Administrative requests to the control address, signed like requests to the API.
+//! Administration requests to the control address, signed like API requests.
 
 use anyhow::Context;
 use types::admin::registries::{ACTION, Answer, Command, PATH, Refused, Reply};
@@ -88,7 +88,7 @@ impl Client {
         }
     }
 
-    /// Refuses to send a secret unencrypted over a network.
+    /// Checks that requests are encrypted or stay on this machine, as secrets require.
     pub fn may_carry_secrets(&self) -> anyhow::Result<()> {
         if self.endpoint.starts_with("https://") || is_loopback(self.registry()) {
             return Ok(());

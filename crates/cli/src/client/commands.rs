@@ -1,6 +1,6 @@
-//! Rewrites messages of the API for the CLI: actions and fields become commands and options.
+//! Rewrites the API's messages for the CLI: actions and fields become commands and options.
 
-/// Actions and types of functions in messages, and the words of the command line.
+/// Actions and function types in messages, with their words on the command line.
 const COMMANDS: [(&str, &str); 8] = [
     ("UpdateFunctionCode or UpdateFunctionConfiguration", "`sampan deploy`"),
     ("UpdateFunctionConfiguration", "`sampan deploy`"),
@@ -12,7 +12,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("of type HTTP", "of type web"),
 ];
 
-/// Fields at the beginning of messages, and their options.
+/// Fields at the beginning of messages, with their options.
 const OPTIONS: [(&str, &str); 18] = [
     ("InvokeRequestId", "ID"),
     ("MemorySize", "--memory"),
@@ -34,7 +34,7 @@ const OPTIONS: [(&str, &str); 18] = [
     ("CustomArgument", "--argument"),
 ];
 
-/// The word of the command line for a function's type: `deploy --type web` makes type `HTTP`.
+/// Command-line word for a function type: `deploy --type web` creates type `HTTP`.
 pub fn function_type(of_api: &str) -> &str {
     match of_api {
         "HTTP" => "web",
@@ -55,7 +55,7 @@ pub fn named(message: &str) -> String {
     COMMANDS.iter().fold(message, |text, (action, command)| replaced(&text, action, command))
 }
 
-/// The option of a field, which may be indexed (`Environment.Variables.3.Key`, `CommandList`).
+/// Option for a field, which may have indexes (`Environment.Variables.3.Key`, `CommandList`).
 fn option(field: &str) -> &str {
     let of = |name: &str| {
         let rest = field.strip_prefix(name);
@@ -64,7 +64,7 @@ fn option(field: &str) -> &str {
     OPTIONS.iter().find(|(name, _)| of(name)).map_or(field, |(_, option)| option)
 }
 
-/// Replaces whole words only.
+/// Replaces a word, but not parts of longer words.
 fn replaced(text: &str, word: &str, by: &str) -> String {
     let (mut done, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once(word) {

@@ -1,4 +1,4 @@
-//! A client of the control address: signed requests to the cloud API, health, and metrics.
+//! Client of the control address: signed requests to the cloud API, health, and metrics.
 
 mod admin;
 mod commands;
@@ -25,10 +25,10 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7070";
 const DEFAULT_DATA_DIR: &str = "/var/lib/sampan";
 /// Connection timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Timeout of an answer: the API itself times out after 300 s.
+/// Timeout of a whole request; the API itself times out after 300 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(330);
 
-/// A client.
+/// Client with endpoint and key pair.
 pub struct Client {
     http: reqwest::Client,
     endpoint: String,
@@ -48,15 +48,15 @@ struct Answer {
 pub struct Health {
     /// The gateway's address, such as `http://127.0.0.1:7080`.
     pub gateway: String,
-    /// A domain below which hosts name functions; `None` where there is none.
+    /// Parent domain of functions' host names, if one is configured.
     domain: Option<String>,
-    /// UTC offset of times in the API's answers; `None` from a platform without that field.
+    /// UTC offset of times in the API's answers; `None` if the platform does not send this field.
     utc_offset: Option<UtcOffset>,
 }
 
 impl Health {
-    /// URL by which a function has its host to itself; `None` where clients cannot resolve it: a
-    /// domain below `localhost` is this machine's alone.
+    /// URL on the function's own host name. `None` if clients cannot resolve it: domains below
+    /// `localhost` work only on the gateway's machine.
     pub fn host_url(&self, namespace: &str, function: &str) -> Option<String> {
         let domain = self.domain.as_deref()?.trim_start_matches(['*', '.']);
         let gateway: http::Uri = self.gateway.parse().ok()?;
@@ -71,7 +71,7 @@ impl Health {
 }
 
 impl Client {
-    /// Endpoint and key pair from flags and environment, or from the credentials file.
+    /// Takes endpoint and key pair from flags and environment, or from the credentials file.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
         let file = connection.credentials.clone().unwrap_or_else(|| credentials::path(DEFAULT_DATA_DIR.as_ref()));
         let complete = connection.secret_id.is_some() && connection.secret_key.is_some();
@@ -113,17 +113,17 @@ impl Client {
         self.endpoint.starts_with("http://")
     }
 
-    /// The key pair, which is also the login of the platform's registry.
+    /// Secret id and key, which are also the login of the platform's registry.
     pub fn key_pair(&self) -> (&str, &str) {
         (&self.secret_id, &self.secret_key)
     }
 
-    /// Calls an action; an error becomes a [`Failure`] with the API's code and a hint.
+    /// Calls an action; an API error becomes a [`Failure`] with its code and a hint.
     pub async fn call(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         self.call_at("/", action, body).await
     }
 
-    /// Calls an action that the cloud API lacks.
+    /// Calls an action that is not part of the cloud API.
     pub async fn call_extension(&self, action: &str, body: &Value) -> anyhow::Result<Value> {
         self.call_at(EXTENSIONS_PATH, action, body).await
     }
@@ -148,7 +148,7 @@ impl Client {
         }
     }
 
-    /// The headers of a signed request.
+    /// Headers of a signed request.
     fn signed(&self, action: &str, body: &[u8]) -> Vec<(&'static str, String)> {
         signature::tc3::sign(&signature::tc3::Request {
             secret_id: &self.secret_id,
@@ -172,7 +172,7 @@ impl Client {
     /// Reads `/metrics`, in the text format of Prometheus.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         let mut request = self.http.get(format!("{}/metrics", self.endpoint));
-        // `/metrics` may need the key pair.
+        // `/metrics` may require the key pair.
         if self.may_carry_secrets().is_ok() {
             request = request.basic_auth(&self.secret_id, Some(&self.secret_key));
         }
@@ -182,7 +182,7 @@ impl Client {
         answer.text().await.context("the metrics were truncated")
     }
 
-    /// The unsigned HTTP client, for calls of functions.
+    /// HTTP client for unsigned requests, such as calls of functions.
     pub fn http(&self) -> &reqwest::Client {
         &self.http
     }
@@ -197,13 +197,13 @@ impl Client {
     }
 }
 
-/// Whether a call failed because nothing answered at the control address.
+/// Whether a call failed without an answer from the control address.
 pub fn is_away(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<Failure>();
     failure.is_some_and(|failure| failure.exit() == Exit::Connection && failure.api_code().is_none())
 }
 
-/// What a call is about.
+/// Function, namespace and qualifier in a request.
 fn subject(body: &Value) -> Subject {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     Subject {
@@ -225,11 +225,11 @@ fn refused(error: &Value, request_id: &str) -> Failure {
     Failure::new(exit, commands::named(&message), hint).with_api_code(code).with_request_id(request_id)
 }
 
-/// The exit code of an error code of the API.
+/// Maps an API error code to an exit code.
 fn exit_of(code: &str) -> Exit {
     match code.split('.').next() {
         Some("ResourceNotFound") => Exit::NotFound,
-        // The API has no other code for this case.
+        // The API's only code for an unknown domain is in another group.
         _ if code == ErrorCode::FAILED_DOMAIN_UNEXIST.name => Exit::NotFound,
         Some("AuthFailure") => Exit::Connection,
         Some("InvalidParameter" | "InvalidParameterValue" | "MissingParameter" | "LimitExceeded") => Exit::Usage,

@@ -1,5 +1,5 @@
-//! Converts times of the API, which are local to the platform and have no zone, to times of this
-//! machine with their offset.
+//! Converts the API's times, which are in the platform's local time without a zone, to this
+//! machine's local time with offset.
 
 use serde_json::Value;
 use types::UtcOffset;
@@ -7,11 +7,11 @@ use types::UtcOffset;
 use super::Client;
 use crate::local_time;
 
-/// Fields with times, anywhere in an answer.
+/// Fields with times, at any depth of an answer.
 const FIELDS: [&str; 4] = ["AddTime", "ModTime", "StartTime", "EndTime"];
 
 impl Client {
-    /// Rewrites the times in an answer; times of a platform that does not say its offset stay.
+    /// Rewrites the times in an answer; leaves them if the platform does not send its offset.
     pub async fn localize(&self, answer: &mut Value) -> anyhow::Result<()> {
         if let Some(offset) = self.health().await?.utc_offset {
             localize(answer, offset);

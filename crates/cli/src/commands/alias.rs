@@ -32,7 +32,7 @@ pub async fn run(connection: &Connection, args: AliasArgs, format: Output) -> an
     }
 }
 
-/// Whether an error is an unknown alias.
+/// Whether a call failed because the alias does not exist.
 pub fn is_unknown(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
     code.is_some_and(|code| code.starts_with("ResourceNotFound.Alias"))
@@ -47,7 +47,8 @@ fn named(name: &AliasName) -> Map<String, Value> {
     ])
 }
 
-/// A change: the route is kept as a whole unless a flag changes it; the API keeps the description.
+/// Request that changes an alias. It repeats the whole route of `kept` unless a flag changes it;
+/// the API keeps the description.
 fn change(name: &AliasName, version: Option<&str>, more: &RouteMore, kept: &Value) -> Value {
     let main = kept.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
     let mut request = request(name, version.unwrap_or(main), more);
@@ -69,7 +70,7 @@ fn request(name: &AliasName, version: &str, route: &RouteMore) -> Value {
             "Version": rule.version, "Key": format!("invoke.headers.{}", rule.header), "Method": rule.method,
             "Expression": rule.expression,
         }]);
-        // Spelled like this in the API.
+        // The API's spelling.
         request.insert("RoutingConfig".to_owned(), json!({ "AddtionVersionMatchs": rules }));
     }
     if let Some(description) = &route.description {
@@ -135,13 +136,14 @@ async fn show(client: &Client, name: &AliasName, format: Output) -> anyhow::Resu
     Ok(())
 }
 
-/// The route of an alias as text.
+/// An alias's route as text.
 fn route(alias: &Value) -> String {
     let main = alias.get("FunctionVersion").and_then(Value::as_str).unwrap_or_default();
     let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(weight) = alias.pointer("/RoutingConfig/AdditionalVersionWeights/0") {
         let share = weight.get("Weight").and_then(Value::as_f64).unwrap_or_default();
-        // Weights have six decimal places; more would show the binary form of the number.
+        // Weights have six decimal places; further ones would be rounding errors of binary
+        // fractions.
         let percent = (share * 100.0 * 1e4).round() / 1e4;
         return format!("{main}, {percent}% to {}", text(weight, "Version"));
     }

@@ -1,5 +1,5 @@
-//! `sampan delete`: deletes a function with all its versions and waits until that is done, or
-//! deletes one published version.
+//! `sampan delete`: deletes a function with all its versions and waits for completion, or deletes
+//! one published version.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::commands::domain;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Timeout until the name is free again.
+/// Longest wait until the name is free again.
 const GONE_TIMEOUT: Duration = Duration::from_secs(60);
-/// What the statuses of a function that is being deleted begin with.
+/// Prefix of the statuses of a function that is being deleted.
 const DELETING: &str = "Delet";
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ pub async fn run(connection: &Connection, args: DeleteArgs, format: Output) -> a
     }
 }
 
-/// Deletes a function, and waits until its name is free again.
+/// Deletes a function and waits until its name is free again.
 pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::Result<()> {
     let name = json!({"FunctionName": function, "Namespace": namespace});
     client.call("DeleteFunction", &name).await?;
@@ -51,7 +51,7 @@ pub async fn gone(client: &Client, namespace: &str, function: &str) -> anyhow::R
     loop {
         match client.call("GetFunction", &name).await {
             Err(error) if Failure::is_not_found(&error) => return Ok(()),
-            // Another one by that name was made meanwhile.
+            // Another function of that name was created meanwhile.
             Ok(found) if !found["Status"].as_str().is_some_and(|status| status.starts_with(DELETING)) => return Ok(()),
             Err(error) => return Err(error),
             Ok(_) if Instant::now() > deadline => {

@@ -1,4 +1,4 @@
-//! `sampan deploy`: creates or updates a function and waits until it is active.
+//! `sampan deploy NAME`: creates or updates a function and waits until it is active.
 
 pub(super) mod code;
 mod concurrency;
@@ -24,10 +24,10 @@ use crate::terminal;
 /// Polling interval for a function that is being prepared.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The object of settings that are Sampan's own.
+/// API object with Sampan's own settings.
 const EXTRAS: &str = "Sampan";
 
-/// Fields of a request that name the function.
+/// Number of request fields that identify the function.
 const NAMES_LEN: usize = 2;
 
 /// Deploys the function.
@@ -41,7 +41,7 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     }
     let name = json!({"FunctionName": args.name, "Namespace": args.namespace});
     let existing = match client.call("GetFunction", &name).await {
-        // A function accepts one change at a time.
+        // The API accepts one change of a function at a time.
         Ok(function) if is_pending(&function) && !args.no_wait => {
             check_pending(&client, &args, &function).await?;
             Some(wait_settled(&client, &args, format).await?)
@@ -67,12 +67,12 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     report(&client, &args, &function, started, format).await
 }
 
-/// The arguments with those of `--secret` among variables and files.
+/// Moves the values of `--secret` to variables and files.
 fn with_secrets(mut args: DeployArgs) -> DeployArgs {
     for secret in std::mem::take(&mut args.secret) {
         match secret {
             GivenSecret::Variable(pair) => {
-                // Files of variables that hold nothing.
+                // An empty entry stands for empty `--env-file` files.
                 args.env.retain(|pair| !pair.is_empty());
                 args.env.push(pair);
             }
@@ -82,15 +82,15 @@ fn with_secrets(mut args: DeployArgs) -> DeployArgs {
     args
 }
 
-/// Checks the arguments that no function is needed for.
+/// Checks the arguments that can be checked without the function.
 fn check(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     variables(&args.env)?;
     concurrency::check(args)?;
     code::of(client, args, None).map(drop)
 }
 
-/// Checks a change of a function that is not ready for it yet: the API validates the values before
-/// it refuses the change for the function's status.
+/// Validates a change while an earlier change is pending. The API validates the values before it
+/// rejects the change for the function's status.
 async fn check_pending(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
     unchangeable::check(args, function)?;
     let request = configuration(args, Some(function))?;
@@ -99,12 +99,13 @@ async fn check_pending(client: &Client, args: &DeployArgs, function: &Value) -> 
     }
     match client.call("UpdateFunctionConfiguration", &Value::Object(request)).await {
         Err(error) if api_code(&error) != Some(ErrorCode::FAILED_UPDATE_FUNCTION_CONFIGURATION.name) => Err(error),
-        // A function that has become ready has taken it; the deploy applies the same values again.
+        // If the function became ready meanwhile, the change was applied; the deploy applies the
+        // same values again.
         _ => Ok(()),
     }
 }
 
-/// The note for a variable `PORT` that differs from the port that Sampan calls.
+/// Note about a variable `PORT` that differs from the port that Sampan calls.
 fn port_note(args: &DeployArgs) -> Option<String> {
     let given = args.env.iter().rev().find_map(|pair| pair.strip_prefix("PORT="))?;
     if args.port.is_some_and(|port| port.to_string() == given) {
@@ -116,8 +117,8 @@ fn port_note(args: &DeployArgs) -> Option<String> {
     ))
 }
 
-/// The note for variables of the function that the deploy does not list: they are one setting, as
-/// in the API.
+/// Note about variables of the function that the deploy does not list and thus removes: as in the
+/// API, all variables are one setting.
 fn removal_note(args: &DeployArgs, function: &Value) -> Option<String> {
     if args.env.is_empty() || args.env == [""] {
         return None;
@@ -174,7 +175,7 @@ async fn create(client: &Client, args: &DeployArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Settings in tags, because the API has no fields for them.
+/// Settings that are stored as tags, because the API has no fields for them.
 fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     let runtime = args.runtime.clone().map(|runtime| (RUNTIME, runtime));
     let stop_grace = args.stop_grace.map(|seconds| (STOP_GRACE, seconds.to_string()));
@@ -184,23 +185,23 @@ fn tags(args: &DeployArgs) -> Vec<(&'static str, String)> {
     runtime.into_iter().chain(stop_grace).chain(init).chain(start_check).chain(rerun).collect()
 }
 
-/// Changes image and settings atomically.
+/// Changes image and settings in one API call.
 async fn update(client: &Client, args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
     unchangeable::check(args, function)?;
     let given = configuration(args, None)?;
-    // Beyond the names there are changes only if a flag was given.
+    // Further fields are present only if a flag was given.
     let is_configured = given.len() > NAMES_LEN;
-    // Without flags a failed deploy is retried.
+    // A deploy without flags retries a failed change.
     let says_nothing = !is_configured && !code::is_changed(args);
     let tries_again = says_nothing && function["Status"].as_str().is_some_and(|status| status.ends_with("Failed"));
-    // With flags the change is relative to what is served, so that nothing of a failed change
+    // With flags, the change is relative to the serving state, so that no part of a failed change
     // remains.
     if let (false, Some(serving @ Value::Object(settings))) = (says_nothing, function.get("Serving")) {
         let settings = settings.iter().filter(|(name, value)| *name != "ImageConfig" && !value.is_null());
         let mut request: Map<String, Value> = settings.map(|(name, value)| (name.clone(), value.clone())).collect();
         for (name, given) in configuration(args, Some(serving))? {
             match (request.get_mut(&name), given) {
-                // One object for many settings: those not given are served ones too.
+                // This object has many settings; those not given keep their serving values.
                 (Some(Value::Object(served)), Value::Object(given)) if name == EXTRAS => served.extend(given),
                 (_, given) => drop(request.insert(name, given)),
             }
@@ -244,7 +245,7 @@ fn configuration(args: &DeployArgs, function: Option<&Value>) -> anyhow::Result<
     Ok(request)
 }
 
-/// The variables of `--env`; a single empty one stands for none.
+/// Variables of `--env`; a single empty entry removes all variables.
 pub(super) fn variables(pairs: &[String]) -> anyhow::Result<Vec<Value>> {
     if pairs == [""] {
         return Ok(Vec::new());
@@ -278,7 +279,7 @@ pub(super) fn is_pending(function: &Value) -> bool {
     matches!(function.get("Status").and_then(Value::as_str), Some("Creating" | "Updating" | "Publishing"))
 }
 
-/// Waits until no change of the function is being prepared.
+/// Waits until no change of the function is pending.
 async fn wait_settled(client: &Client, args: &DeployArgs, format: Output) -> anyhow::Result<Value> {
     let spinner = output::spinner(format, format!("preparing {}", args.name));
     let deadline = Instant::now() + Duration::from_secs(args.wait_timeout);
@@ -324,7 +325,7 @@ async fn report(
 ) -> anyhow::Result<()> {
     let health = client.health().await.context("the function is deployed")?;
     let gateway = &health.gateway;
-    // Job images answer no requests.
+    // Jobs have no server, and thus no URL.
     let url = (!invoke::is_job(function)).then(|| format!("{gateway}/fn/{}/{}/", args.namespace, args.name));
     let host_url = url.as_ref().and_then(|_| health.host_url(&args.namespace, &args.name));
     let signed = url.is_some() && trigger::wants_signatures(client, &args.namespace, &args.name).await?;
@@ -339,7 +340,7 @@ async fn report(
         Output::Text => {
             println!("{} is {} ({:.1} s)", args.name, text("/Status"), elapsed.as_secs_f64());
             println!("image {}", text("/ImageConfig/ImageUri"));
-            // First the URL at which an application has the whole host, as it expects to.
+            // The URL on the function's own host comes first: applications expect to own all paths.
             let urls: Vec<String> = host_url.into_iter().chain(url.clone()).collect();
             match url {
                 Some(_) if signed => {

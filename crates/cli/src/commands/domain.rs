@@ -37,7 +37,7 @@ fn change(args: &ChangeArgs) -> Value {
     request(&args.domain, &args.route, &args.rewrite, args.protocol, args.certificate.as_deref())
 }
 
-/// A request with the given fields.
+/// Builds a request with the given fields.
 fn request(
     domain: &str,
     routes: &[Route],
@@ -64,7 +64,7 @@ fn request(
     request.into()
 }
 
-/// A route with all rewrites: only those of its path can match.
+/// Builds a route with all rewrites; only those of its path can match.
 fn endpoint(route: &Route, rewrites: &[Rewrite]) -> Value {
     let rule = |rewrite: &Rewrite| {
         let kind = if rewrite.path.ends_with('*') { "WildcardRules" } else { "ExactRules" };
@@ -76,7 +76,7 @@ fn endpoint(route: &Route, rewrites: &[Rewrite]) -> Value {
     })
 }
 
-/// Domains with a route to a function.
+/// Lists domains with a route to a function.
 pub(super) async fn of_function(client: &Client, namespace: &str, function: &str) -> anyhow::Result<Vec<String>> {
     let domains = all(client, Some(function)).await?;
     let leads_there = |domain: &&Value| {
@@ -132,7 +132,7 @@ async fn remove(client: &Client, domain: &str, format: Output) -> anyhow::Result
     }
 }
 
-/// A row per path of a domain.
+/// One table row per path of a domain.
 fn rows(domain: &Value) -> Vec<Vec<String>> {
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let endpoints = domain.get("EndpointsConfig").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `sampan events`: states of asynchronous events, and their end.
+//! `sampan events`: lists, waits for, configures and terminates asynchronous events.
 
 mod dead_letters;
 
@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::{local_time, output, print, terminal};
 
-/// Pauses between looks at a state; each is twice the one before.
+/// Shortest and longest polling interval; it doubles after each poll.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
@@ -70,7 +70,7 @@ async fn get(client: &Client, args: &EventGetArgs, format: Output) -> anyhow::Re
     }
 }
 
-/// Writes the result of an event; to a terminal with control characters escaped.
+/// Writes the result of an event; control characters are escaped on a terminal.
 async fn result(client: &Client, id: &str, format: Output) -> anyhow::Result<()> {
     let answer = client.call_extension("GetInvocationResult", &json!({"FunctionRequestId": id})).await?;
     let result = answer.get("Result").cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ async fn result(client: &Client, id: &str, format: Output) -> anyhow::Result<()>
     check_whole(&answer, text("RetMsg"), id)
 }
 
-/// Refuses a kept result of which a part is missing.
+/// Returns an error for a retained result that was truncated.
 pub(super) fn check_whole(answer: &Value, kept: &str, id: &str) -> anyhow::Result<()> {
     let Some(bytes) = answer.get("RetMsgBytes").and_then(Value::as_u64) else { return Ok(()) };
     let message = format!("the result has {bytes} bytes, of which {} are kept", kept.len());
@@ -118,7 +118,7 @@ async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::
     }
 }
 
-/// Sets what is given, and shows what is in force.
+/// Sets the given options and shows the resulting configuration.
 async fn config(client: &Client, args: &EventsConfigArgs, format: Output) -> anyhow::Result<()> {
     let EventsConfigArgs { function, namespace, retries, max_age } = args;
     let mut request = json!({"FunctionName": function, "Namespace": namespace});
@@ -147,7 +147,7 @@ async fn config(client: &Client, args: &EventsConfigArgs, format: Output) -> any
     }
 }
 
-/// Ends an event and shows its state: one that runs does so until its instance has ended.
+/// Terminates an event and shows its state, which stays running until the instance has ended.
 async fn terminate(client: &Client, args: &EventTerminateArgs, format: Output) -> anyhow::Result<()> {
     let request = json!({"InvokeRequestId": args.id, "GraceShutdown": args.graceful});
     client.call_extension("TerminateEvent", &request).await?;
@@ -168,7 +168,7 @@ fn show(status: &Value, format: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Time of the next try of a waiting event, and why the last one failed or found no room.
+/// Time of a waiting event's next attempt, and the error of the last one.
 fn retry(status: &Value) -> Option<String> {
     let retry = status.get("Retry")?;
     let (code, next_ms) = (retry["StatusCode"].as_u64()?, retry["NextRunMs"].as_i64()?);
@@ -177,7 +177,7 @@ fn retry(status: &Value) -> Option<String> {
     Some(format!(", to be tried again at {at} ({code}{})", why.unwrap_or_default()))
 }
 
-/// An event that did not end well fails the command as an invocation does.
+/// Fails the command unless the event finished, as for a failed invocation.
 fn outcome(status: &Value, id: &str) -> anyhow::Result<()> {
     if status["Status"] == "FINISHED" {
         return Ok(());

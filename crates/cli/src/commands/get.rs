@@ -1,4 +1,4 @@
-//! `sampan get`: everything about a function.
+//! `sampan get`: shows all settings and states of a function.
 
 use serde_json::{Value, json};
 use types::tags::{INIT, RERUN, START_CHECK, STOP_GRACE, TEMPORARY};
@@ -8,7 +8,7 @@ use crate::client::{Client, function_type};
 use crate::commands::deploy::unchangeable::tag;
 use crate::{output, terminal};
 
-/// Fields in the text output, with their labels; JSON output has all fields.
+/// Fields of the text output with their labels; JSON output has all fields.
 const SHOWN: &[(&str, &str)] = &[
     ("function", "/FunctionName"),
     ("namespace", "/Namespace"),
@@ -43,7 +43,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("modified", "/ModTime"),
 ];
 
-/// What is served after a failed change.
+/// Serving state, shown after a failed change.
 const SERVING: &[(&str, &str)] = &[
     ("serving image", "/Serving/ImageConfig/ImageUri"),
     ("serving command", "/Serving/ImageConfig/Command"),
@@ -66,7 +66,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(Value::Array(list)) if list.is_empty() => {}
-            // Not set.
+            // 0 means unset.
             Some(value) if pointer.starts_with("/Sampan/") && value == &Value::from(0) => {}
             Some(Value::String(switch)) if *pointer == "/AsyncRunEnable" && switch != "TRUE" => {}
             Some(Value::String(kind)) if *pointer == "/Type" => println!("{word:15} {}", function_type(kind)),
@@ -112,7 +112,7 @@ pub async fn run(connection: &Connection, args: NameArgs, format: Output) -> any
     Ok(())
 }
 
-/// A mount in the form of `--mount`.
+/// Formats a mount as in `--mount`.
 fn mounted(mount: &Value) -> String {
     let own = |mount: &types::wire::Mount| {
         let id = |given: Option<u32>| given.unwrap_or(types::mount::OWNER_DEFAULT);

@@ -13,7 +13,7 @@ use types::admin::images::{Answer, Command, Found, Image, Scrub};
 
 /// Polling interval of a scrub.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a scrub with damage waits for the repair, which may pull from a registry.
+/// Longest wait for the repair of damage, which may pull from a registry.
 const REPAIR_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `sampan images`.
@@ -66,7 +66,7 @@ async fn prune_images(client: &Client, args: &PruneArgs, format: Output) -> anyh
     Ok(())
 }
 
-/// Runs `sampan scrub`: fails if anything was damaged, even if it was repaired.
+/// Runs `sampan scrub`. Fails if anything was damaged, even if it was repaired.
 pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let mut report = request_scrub(&client, true).await?;
@@ -80,8 +80,8 @@ pub async fn scrub(connection: &Connection, args: ScrubArgs, format: Output) -> 
         bar.set_message(format!("{} of {} checked, {} bytes", report.items, report.items_total, report.bytes));
     }
     let waited = tokio::time::Instant::now();
-    // A function runs from its layers; the blobs that they were made of matter only for pulls from
-    // the registry.
+    // Functions run from layers; the blobs that layers were made from are needed only for pulls
+    // from the registry.
     let is_functions = |found: &Found| found.needed_by.iter().any(|by| by.starts_with("function "));
     let waits = |found: &Found| !found.healed && found.kind != "blob" && is_functions(found);
     while report.found.iter().any(waits) && waited.elapsed() < REPAIR_WAIT_MAX {

@@ -1,5 +1,4 @@
-//! `sampan invoke`: one call. Event functions are called through the API, web functions through the
-//! gateway.
+//! `sampan invoke`: calls event functions through the API and web functions through the gateway.
 
 mod web;
 
@@ -41,7 +40,7 @@ pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> a
     }
 }
 
-/// The function's name and the qualifier.
+/// Splits a target into function name and qualifier.
 fn target(name: &str) -> anyhow::Result<(&str, &str)> {
     match name.split_once(':') {
         None if !name.is_empty() => Ok((name, "$DEFAULT")),
@@ -55,12 +54,12 @@ fn target(name: &str) -> anyhow::Result<(&str, &str)> {
     }
 }
 
-/// Whether a function's image is a job.
+/// Whether a function is a job.
 pub(super) fn is_job(function: &Value) -> bool {
     function.pointer("/ImageConfig/ImagePort").and_then(Value::as_i64) == Some(i64::from(JOB_PORT))
 }
 
-/// Refuses flags that mean nothing for a function of this type.
+/// Rejects flags that have no effect for a function of this type.
 fn check_flags(args: &InvokeArgs, name: &str, is_web: bool) -> anyhow::Result<()> {
     let of_web =
         [("--path", args.path.is_some()), ("--method", args.method.is_some()), ("--header", !args.header.is_empty())];
@@ -124,7 +123,7 @@ async fn event(
     outcome(&result, &format!("`sampan logs {name} --request-id {id}` has its log."))
 }
 
-/// Has an event accepted, and prints its id.
+/// Queues an event and prints its id.
 async fn accept(
     client: &Client,
     args: &InvokeArgs,
@@ -141,7 +140,7 @@ async fn accept(
     accepted(answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default(), format)
 }
 
-/// Prints the id of an event that was accepted.
+/// Prints the id of an accepted event.
 fn accepted(id: &str, format: Output) -> anyhow::Result<()> {
     match format {
         Output::Json => output::json(&json!({"id": id}))?,
@@ -150,7 +149,7 @@ fn accepted(id: &str, format: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the result of an invocation that outlived its caller.
+/// Prints the retained result of an invocation that outlived its caller.
 async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Output) -> anyhow::Result<()> {
     let request = json!({"Namespace": args.namespace, "FunctionRequestId": id});
     let answer = client.call_extension("GetInvocationResult", &request).await?;
@@ -160,7 +159,7 @@ async fn kept_result(client: &Client, args: &InvokeArgs, id: &str, format: Outpu
     events::check_whole(&answer, result["RetMsg"].as_str().unwrap_or_default(), id)
 }
 
-/// Adds to an error how to get the result of an invocation that is still running.
+/// Adds a hint to the error of a call whose invocation is still running: how to get its result.
 fn goes_on(error: anyhow::Error, name: &str) -> anyhow::Error {
     let failure = Failure::of(&error);
     match (failure.api_code(), failure.request_id()) {
@@ -190,7 +189,7 @@ fn show(result: &Value, args: &InvokeArgs, format: Output) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Checks the outcome; a failed invocation fails the command.
+/// Fails the command if the invocation failed.
 fn outcome(result: &Value, hint: &str) -> anyhow::Result<()> {
     if result.get("InvokeResult").and_then(Value::as_i64) == Some(0) {
         return Ok(());

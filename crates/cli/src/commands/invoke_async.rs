@@ -1,5 +1,5 @@
-//! `sampan invoke --async` of a web function: a signed call of the gateway's `/async/`, and the id
-//! of what was accepted.
+//! `sampan invoke --async` of a web function: a signed call of the gateway's `/async/` that returns
+//! the event's id.
 
 use anyhow::Context;
 use http::header::CONTENT_TYPE;
@@ -13,10 +13,10 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// The content type of a body of which none is said; one is always signed.
+/// Default content type: the signature always covers one.
 const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// Has a call accepted, and prints its id.
+/// Queues a call and prints its id.
 pub async fn accept(client: &Client, request: RequestBuilder, format: Output) -> anyhow::Result<()> {
     let request = signed(request.build().context("the call cannot be made")?, client.key_pair())?;
     let answer = client.http().execute(request).await.context("the gateway cannot be reached")?;
@@ -40,7 +40,7 @@ pub async fn accept(client: &Client, request: RequestBuilder, format: Output) ->
     Ok(())
 }
 
-/// Signs a call as it will be sent.
+/// Adds the signature's headers to a call.
 pub(super) fn signed(mut request: Request, (secret_id, secret_key): (&str, &str)) -> anyhow::Result<Request> {
     let content_type = request.headers_mut().entry(CONTENT_TYPE).or_insert(BINARY).clone();
     let url = request.url().clone();

@@ -1,5 +1,5 @@
-//! `sampan job run`: an image runs once, in a function that the platform deletes when nothing of it
-//! runs any more, so that a client which goes away leaves nothing behind.
+//! `sampan job run`: runs an image once, in a temporary function. The platform deletes the function
+//! when it has no more runs, so that a client that disconnects leaves nothing behind.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::failure::{Exit, Failure};
 use crate::image_name::resolve;
 use crate::{client, output, print, terminal};
 
-/// Polling interval of a function that is being prepared.
+/// Polling interval while the function is being prepared.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Seconds that the function stays when nothing of it runs: for a client that waits, and for one
-/// that reads the log later.
+/// Idle time after which the platform deletes the function, in seconds: with a client that waits,
+/// and with one that reads the log later.
 const WAITED_FOR_S: u32 = 60;
 const DETACHED_S: u32 = 3600;
-/// Exit codes for what has no code of its own: timeout(1), and shells for signals.
+/// Exit codes for ends without a code: a timeout as in timeout(1), and signals as in shells.
 const TIMED_OUT: u8 = 124;
 const SIGNALLED: u8 = 128;
 
@@ -41,7 +41,7 @@ pub async fn run(connection: &Connection, args: JobArgs, format: Output) -> anyh
     let done = run_in(&client, &name, &args, format).await;
     if args.wait && !args.keep || done.is_err() && !args.wait {
         let function = json!({"FunctionName": name, "Namespace": args.namespace});
-        // The platform deletes it later all the same.
+        // If this fails, the platform deletes it later.
         client.call("DeleteFunction", &function).await.ok();
     }
     done
@@ -99,7 +99,7 @@ async fn run_in(client: &Client, name: &str, args: &JobRunArgs, format: Output) 
     }
 }
 
-/// Has the event accepted, as often as is wanted; the ids of the runs.
+/// Queues the event `count` times, and returns the ids of the runs.
 async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Vec<String>> {
     let mut request = json!({"FunctionName": name, "Namespace": args.namespace, "ClientContext": args.data});
     let Some(count) = args.count else {
@@ -112,7 +112,7 @@ async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Resu
     Ok(ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
 }
 
-/// Says how to look at runs that nobody waits for.
+/// Prints the ids of detached runs, and how to follow them.
 fn announce(name: &str, args: &JobRunArgs, ids: &[String], format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return match ids {
@@ -148,7 +148,8 @@ async fn prepared(client: &Client, name: &str, args: &JobRunArgs, format: Output
     }
 }
 
-/// Prints the output of the run as it comes, and returns its state once both are complete.
+/// Prints the output of the run as it arrives, and returns its final state once all lines are
+/// printed.
 async fn follow(client: &Client, name: &str, args: &JobRunArgs, id: &str, format: Output) -> anyhow::Result<Value> {
     let mut request = GetLogLinesRequest {
         function_name: Some(name.to_owned()),
@@ -158,7 +159,7 @@ async fn follow(client: &Client, name: &str, args: &JobRunArgs, id: &str, format
         ..GetLogLinesRequest::default()
     };
     loop {
-        // Before the lines: when the state is final all of them are there.
+        // Read before the lines: once the state is final, all lines are stored.
         let status = status(client, id).await?;
         loop {
             let page = logs::query_until_reachable(client, &request).await?;
@@ -177,7 +178,7 @@ async fn follow(client: &Client, name: &str, args: &JobRunArgs, id: &str, format
     }
 }
 
-/// The state of the run; asks again while the platform is away, as during its restart.
+/// Reads the state of the run; retries while the platform is unreachable, as during a restart.
 async fn status(client: &Client, id: &str) -> anyhow::Result<Value> {
     loop {
         match client.call("GetAsyncEventStatus", &json!({"InvokeRequestId": id})).await {
@@ -187,7 +188,7 @@ async fn status(client: &Client, id: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// Prints a line of the job where the job printed it; lines of the platform are left out.
+/// Prints a line of the job to the stream that the job used; skips platform lines.
 fn show(line: &LogLine, format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return output::json(&logs::document(line));
@@ -204,7 +205,7 @@ fn show(line: &LogLine, format: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How the command ends: as the job did (docs/EXIT_CODES.md).
+/// Result of the command, with the job's exit code (docs/EXIT_CODES.md).
 fn outcome(status: &Value, id: &str) -> anyhow::Result<()> {
     if status["Status"] == "FINISHED" {
         return Ok(());
@@ -217,7 +218,7 @@ fn outcome(status: &Value, id: &str) -> anyhow::Result<()> {
     })
 }
 
-/// The code of a job that failed by itself.
+/// Exit code of a job that failed by itself.
 fn exit_code(status: &Value) -> Option<u8> {
     if status["OutOfMemory"] == true {
         return Some(SIGNALLED + 9);
@@ -226,7 +227,7 @@ fn exit_code(status: &Value) -> Option<u8> {
         return Some(TIMED_OUT);
     }
     let number = |name: &str| status[name].as_i64().and_then(|number| u8::try_from(number).ok());
-    // One that the platform cut off has not ended by itself, whatever its code.
+    // A job that the platform aborted has not ended by itself, whatever its code.
     let by_itself = status["StatusCode"] != RunStatus::InternalError.code();
     let code = number("ExitCode").or_else(|| number("ExitSignal").and_then(|signal| SIGNALLED.checked_add(signal)));
     code.filter(|_| by_itself)

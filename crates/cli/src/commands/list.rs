@@ -1,4 +1,4 @@
-//! `sampan list`: the functions of a namespace.
+//! `sampan list`: lists the functions of a namespace.
 
 use serde_json::{Value, json};
 

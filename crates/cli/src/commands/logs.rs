@@ -1,7 +1,7 @@
-//! `sampan logs`: the newest lines of a function; with `--follow` also new ones.
+//! `sampan logs`: prints the newest lines of a function, and with `--follow` also new ones.
 //!
-//! Each line of the text form begins with its time, stream and origin, so that output cannot
-//! imitate a line of the platform.
+//! Each line of the text form begins with its time, stream and origin, so that a function's output
+//! cannot imitate platform lines.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{local_time, output, print, terminal};
 pub(super) const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 /// Most lines of one query with `--follow`.
 pub(super) const FOLLOW_LINES_MAX: i64 = 10_000;
-/// Length of a whole request id.
+/// Length of a full request id.
 const REQUEST_ID_LEN: usize = 36;
 /// Characters of an id that are shown; `--instance` accepts such a prefix.
 const ID_CHARS: usize = 10;
@@ -62,7 +62,7 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     }
 }
 
-/// Refuses an interval without any moment.
+/// Rejects an empty interval.
 fn check_interval(since: Option<Moment>, until: Option<Moment>, now_ms: i64) -> anyhow::Result<()> {
     let (Some(since_ms), Some(until_ms)) = (since.map(|t| t.unix_ms(now_ms)), until.map(|t| t.unix_ms(now_ms))) else {
         return Ok(());
@@ -75,7 +75,7 @@ fn check_interval(since: Option<Moment>, until: Option<Moment>, now_ms: i64) -> 
     Err(Failure::new(Exit::Usage, message, "A time such as 2h is before now: --since 2h --until 1h.").into())
 }
 
-/// Retries while the platform is unreachable, as during its restart.
+/// Queries lines; retries while the platform is unreachable, as during a restart.
 pub(super) async fn query_until_reachable(
     client: &Client,
     request: &GetLogLinesRequest,
@@ -94,8 +94,7 @@ pub(super) async fn query_until_reachable(
     }
 }
 
-/// The whole id of the request whose id begins so, among the newest lines that the other filters
-/// leave.
+/// Expands a prefix of a request id, by the newest lines that match the other filters.
 async fn whole_id(client: &Client, request: &GetLogLinesRequest, begin: String) -> anyhow::Result<String> {
     if begin.len() >= REQUEST_ID_LEN {
         return Ok(begin);
@@ -162,7 +161,7 @@ pub(super) fn document(line: &LogLine) -> Value {
     })
 }
 
-/// Time, stream, prefix of the id of the request or the instance, and the text.
+/// Formats a line: time, stream, prefix of the request's or instance's id, and the text.
 fn text(line: &LogLine, raw: bool) -> String {
     let id = line.request_id.as_ref().or(line.instance_id.as_ref()).map_or("", String::as_str);
     let id: String = id.chars().take(ID_CHARS).collect();
@@ -235,7 +234,7 @@ mod tests {
         };
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::new(&connection).expect("a client");
-        // Nothing listens: the first query is refused.
+        // No listener: the connection is refused.
         assert!(client::is_away(&query(&client, &GetLogLinesRequest::default()).await.expect_err("nothing listens")));
         let request = GetLogLinesRequest::default();
         let retried = query_until_reachable(&client, &request);

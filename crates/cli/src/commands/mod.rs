@@ -1,4 +1,4 @@
-//! The client commands, each a thin wrapper of the API, the registry or the gateway.
+//! Client commands, each a thin wrapper of the API, the registry or the gateway.
 
 mod alias;
 pub mod delete;
@@ -29,8 +29,7 @@ use crate::args::{Command, Connection, Output};
 use crate::client::Client;
 use crate::declared;
 
-/// Runs one of the client commands; `registries` are the limits of the client of registries, for
-/// pushes.
+/// Runs one of the client commands; `registries` returns the registry client's limits, for pushes.
 pub async fn run(
     connection: &Connection,
     command: Command,

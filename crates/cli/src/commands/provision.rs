@@ -39,7 +39,7 @@ pub async fn run(connection: &Connection, args: ProvisionArgs, format: Output) -
     show(&answer, function, format)
 }
 
-/// The whole configuration: settings without a flag are as in `kept`.
+/// Builds the whole configuration; settings without a flag are taken from `kept`.
 fn wanted(named: &Value, args: &ProvisionArgs, kept: &Value) -> Value {
     let mut request = named.clone();
     let tracked = kept.get("TrackingTarget").is_some();

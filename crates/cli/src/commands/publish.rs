@@ -1,5 +1,5 @@
-//! `sampan publish`: publishes a version of what a function serves, waits until it is active, and
-//! points an alias to it.
+//! `sampan publish`: publishes the serving state of a function as a version, waits until it is
+//! active, and points an alias to it.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::commands::alias;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Polling interval for a version that is being published.
+/// Polling interval while a version is being published.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Publishes the function.
@@ -62,7 +62,7 @@ async fn wait_active(client: &Client, args: &PublishArgs, version: &str) -> anyh
     }
 }
 
-/// Points the alias to the version, and creates it if necessary.
+/// Points the alias to the version; creates the alias if necessary.
 async fn point_alias(client: &Client, args: &PublishArgs, name: &str, version: &str) -> anyhow::Result<()> {
     let request = json!({
         "FunctionName": args.name, "Namespace": args.namespace, "Name": name, "FunctionVersion": version,

@@ -86,7 +86,7 @@ async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, Strin
     Ok((content, name))
 }
 
-/// The login of the registry; `own` is set for the platform's registry.
+/// Login for the registry; `own` is set for the platform's registry.
 fn login(args: &PushArgs, own: Option<&Client>) -> anyhow::Result<Option<Login>> {
     if let (Some(user), Some(file)) = (&args.registry_user, &args.registry_password_file) {
         return Ok(Some(Login { user: user.clone(), password: read_password(file)? }));

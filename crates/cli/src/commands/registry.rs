@@ -1,4 +1,4 @@
-//! `sampan registry`: settings and logins of registries, changed while the platform runs.
+//! `sampan registry`: changes settings and logins of registries while the platform runs.
 
 use std::io::Read;
 use std::path::Path;
@@ -73,7 +73,7 @@ fn addition(args: AddArgs) -> anyhow::Result<Addition> {
     Ok(addition)
 }
 
-/// Reads the first line of a file or of standard input as a secret.
+/// Reads a secret from the first line of a file or of standard input.
 fn secret(file: Option<&Path>) -> anyhow::Result<Secret> {
     let mut text = String::new();
     match file {
@@ -150,8 +150,8 @@ async fn test(client: &Client, target: String, registry_id: Option<String>, form
     Err(Failure::new(exit, format!("{} cannot be pulled: {cause}", tested.target), "").into())
 }
 
-/// A name without a host is an image of the platform's registry, as with `deploy`. The platform
-/// decides which names are registries where only it can know.
+/// Resolves a name without a host as an image of the platform's registry, as in `deploy`. Names
+/// that only the platform can classify are passed on unchanged.
 fn own_or_named(client: &Client, target: String) -> anyhow::Result<String> {
     let (name, port) = target.split_once(':').unwrap_or((&target, ""));
     let has_host = name.contains(['.', '/', '[']) || name == "localhost" || target.ends_with('/');

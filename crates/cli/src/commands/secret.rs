@@ -1,4 +1,4 @@
-//! `sampan secret`: values that functions get and nobody is shown.
+//! `sampan secret`: sets, lists, deletes and audits secrets; values are write-only.
 
 use std::io::Read;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::local_time;
 use crate::output;
 
-/// Bytes of a value that are read at most: more than any setting is useful for.
+/// Longest value that is read, in bytes; above every useful setting of the platform's limit.
 const VALUE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the command.
@@ -68,7 +68,7 @@ fn set(args: SecretSetArgs, format: Output) -> anyhow::Result<Command> {
     Ok(Command::Set { namespace: args.namespace, name: args.name, value })
 }
 
-/// The bytes of a file or of standard input.
+/// Reads a value from a file or from standard input.
 fn read(file: Option<&Path>) -> anyhow::Result<SecretBytes> {
     let mut bytes = Vec::new();
     match file {

@@ -1,5 +1,4 @@
-//! What a command may have meant by a name that is not there: the nearest that is, and the command
-//! that lists all.
+//! Hints about unknown names: the nearest existing name, and the command that lists all.
 
 use serde_json::{Value, json};
 
@@ -7,12 +6,12 @@ use crate::client::Client;
 use crate::declared::nearest;
 use crate::failure::{Failure, Subject};
 
-/// Most names of one kind that are looked at, and that a hint lists.
+/// Most names of one kind that are read, and that a hint lists.
 const LOOKED_AT_MAX: usize = 100;
 const LISTED_MAX: usize = 5;
 
-/// The error of a command with the hint that the platform's names allow; as it is where it is about
-/// something else, or the platform cannot be asked.
+/// Adds a hint from the platform's existing names to an error about an unknown name. Returns other
+/// errors unchanged, and this one too if the platform does not answer.
 pub async fn complete(client: &Client, error: anyhow::Error) -> anyhow::Error {
     let failure = Failure::of(&error);
     let (Some(code), Some(subject)) = (failure.api_code(), failure.subject()) else { return error };
@@ -34,7 +33,7 @@ pub async fn complete(client: &Client, error: anyhow::Error) -> anyhow::Error {
 async fn function(client: &Client, subject: &Subject) -> Option<String> {
     let here = functions(client, &subject.namespace).await?;
     if subject.function.is_empty() || here.contains(&subject.function) {
-        // The error is about another function, such as a destination.
+        // The unknown function is another one, such as a destination.
         return None;
     }
     let list = match subject.namespace.as_str() {
@@ -44,7 +43,7 @@ async fn function(client: &Client, subject: &Subject) -> Option<String> {
     if let Some(near) = nearest(&subject.function, here.iter().map(String::as_str)) {
         return Some(format!("Did you mean `{near}`? {list}"));
     }
-    // The name may be right and the namespace wrong.
+    // The function may exist in another namespace.
     for namespace in namespaces(client).await?.iter().filter(|name| **name != subject.namespace) {
         if functions(client, namespace).await.is_some_and(|names| names.contains(&subject.function)) {
             return Some(format!("There is one in namespace {namespace}: add --namespace {namespace}."));
@@ -62,7 +61,7 @@ async fn namespace(client: &Client, subject: &Subject) -> Option<String> {
     })
 }
 
-/// A version or an alias.
+/// Hint about an unknown version or alias.
 async fn qualifier(client: &Client, subject: &Subject) -> Option<String> {
     let of = json!({"FunctionName": subject.function, "Namespace": subject.namespace, "Limit": LOOKED_AT_MAX});
     let versions = client.call("ListVersionByFunction", &of).await.ok()?;
@@ -92,7 +91,7 @@ fn texts(list: &Value, field: Option<&str>) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(text).collect()
 }
 
-/// What there is, in one sentence; of many the first.
+/// Lists the existing names in one sentence, at most `LISTED_MAX`.
 pub(super) fn listed(place: &str, kind: &str, names: &[String]) -> String {
     match names {
         [] => format!("In {place} there is no {kind}."),

@@ -1,4 +1,4 @@
-//! `sampan trigger …`: what makes events for a function.
+//! `sampan trigger …`: triggers of a function.
 
 use serde_json::{Map, Value, json};
 
@@ -61,7 +61,7 @@ async fn update(client: &Client, args: &UpdateArgs, format: Output) -> anyhow::R
     show(&[changed], format)
 }
 
-/// Prints what may go wrong with a trigger, beside the command's output.
+/// Prints a trigger's warnings to standard error.
 fn warn(trigger: &Value) {
     for warning in trigger["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         eprintln!("warning: {}", terminal::message(warning));
@@ -107,7 +107,7 @@ async fn next(client: &Client, args: &NextArgs, format: Output) -> anyhow::Resul
 async fn set_enabled(client: &Client, args: &NameArgs, enabled: bool, format: Output) -> anyhow::Result<()> {
     let Found { named: mut request, info } = found(client, args).await?;
     let word = if enabled { "resumed" } else { "paused" };
-    // Asked for twice is as good as once.
+    // Idempotent: the API is called only for a change.
     if (info["Enable"] == 1) != enabled {
         request["Enable"] = if enabled { "OPEN" } else { "CLOSE" }.into();
         client.call("UpdateTriggerStatus", &request).await?;
@@ -125,7 +125,7 @@ fn done(name: &str, word: &str, format: Output) -> anyhow::Result<()> {
     }
 }
 
-/// A trigger by its name: how requests name it, and what is known about it.
+/// A trigger found by name: request fields that identify it, and its description in answers.
 struct Found {
     named: Value,
     info: Value,
@@ -156,7 +156,7 @@ async fn found(client: &Client, args: &NameArgs) -> anyhow::Result<Found> {
     Ok(Found { named, info })
 }
 
-/// The trigger that may have been meant.
+/// Hint about an unknown trigger: the nearest existing name.
 async fn hint(client: &Client, args: &NameArgs) -> anyhow::Result<String> {
     let (function, _) = split(&args.function.function);
     let of = FunctionArgs { function: function.to_owned(), namespace: args.function.namespace.clone() };
@@ -193,8 +193,8 @@ async fn triggers(client: &Client, args: &FunctionArgs, name: Option<&str>) -> a
     }
 }
 
-/// Whether calls of a function without a qualifier must be signed: a URL with `AuthType` CAM closes
-/// all versions and aliases that have none of their own.
+/// Whether calls of a function without a qualifier must be signed: a URL with `AuthType` CAM
+/// applies to all versions and aliases without a URL of their own.
 pub async fn wants_signatures(client: &Client, namespace: &str, function: &str) -> anyhow::Result<bool> {
     let of = FunctionArgs { function: function.to_owned(), namespace: namespace.to_owned() };
     Ok(is_signed(&triggers(client, &of, None).await?))
@@ -213,8 +213,7 @@ fn split(function: &str) -> (&str, Option<&str>) {
     function.split_once(':').map_or((function, None), |(name, qualifier)| (name, Some(qualifier)))
 }
 
-/// `TriggerDesc` of the options; those that are not given stay as `old` has them. `None` when none
-/// is given.
+/// `TriggerDesc` from the options; missing ones are taken from `old`. `None` if no option is given.
 fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
     let given: [(&str, Option<Value>); 5] = [
         ("cron", args.cron.as_deref().map(Value::from)),
@@ -254,8 +253,8 @@ fn show(triggers: &[Value], format: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The description of an http trigger without its URLs, and the URL to call: that for all networks,
-/// where there is one.
+/// Splits the description of an http trigger into the part without URLs and the URL to call: the
+/// external one if present, otherwise the internal one.
 fn without_urls(desc: &str) -> Option<(String, String)> {
     let mut object: Value = serde_json::from_str(desc).ok()?;
     let net = object.get_mut("NetConfig")?.as_object_mut()?;

@@ -36,7 +36,7 @@ pub async fn run(connection: &Connection, args: VolumeArgs, format: Output) -> a
     }
 }
 
-/// By the keys of `[volumes.NAME]`.
+/// Settings with the keys of `[volumes.NAME]`.
 fn settings(args: VolumeCreateArgs) -> serde_json::Value {
     let kind = match args.kind {
         VolumeKind::Dir => "dir",

@@ -1,4 +1,4 @@
-//! The image of a deploy: given settings replace the function's, others are kept.
+//! Image settings of a deploy: given settings replace the function's, others are kept.
 
 use serde_json::{Map, Value, json};
 use types::limits::JOB_PORT;
@@ -22,7 +22,7 @@ pub fn is_changed(args: &DeployArgs) -> bool {
         || args.registry_id.is_some()
 }
 
-/// The `Code` object; `kept` is the function's `ImageConfig`.
+/// Builds the `Code` object; `kept` is the function's `ImageConfig`.
 pub fn of(client: &Client, args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Value> {
     let uri = match &args.image {
         Some(name) => Some(resolve(name, Some(client.registry()))?.to_string()),
@@ -48,14 +48,14 @@ fn image_config(uri: Option<String>, args: &DeployArgs, kept: Option<&Value>) ->
     }
     set_argv(&mut image, "Command", args.command.as_ref());
     set_argv(&mut image, "Args", args.args.as_ref());
-    // An empty text or list is the same as none.
+    // An empty text or list removes the setting.
     image.retain(|_, value| value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()));
     let image_type = if image.contains_key("RegistryId") { "enterprise" } else { "personal" };
     image.insert("ImageType".to_owned(), image_type.into());
     image.into()
 }
 
-/// A text and a list exclude each other.
+/// Sets a command or arguments; the API's text field and list field exclude each other.
 pub(in crate::commands) fn set_argv(image: &mut Map<String, Value>, field: &str, argv: Option<&Argv>) {
     let Some(argv) = argv else { return };
     let (text, list) = match argv {

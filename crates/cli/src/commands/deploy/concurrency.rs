@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::args::DeployArgs;
 use crate::failure::{Exit, Failure};
 
-/// `InstanceConcurrencyConfig`, if a flag changes it; `kept` is the function's own.
+/// Builds `InstanceConcurrencyConfig` if a flag changes it; `kept` is the function's current one.
 pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Value>> {
     if args.concurrency.is_none() && args.session.is_none() && args.sessions_per_instance.is_none() {
         return Ok(None);
@@ -42,7 +42,7 @@ pub fn of(args: &DeployArgs, kept: Option<&Value>) -> anyhow::Result<Option<Valu
     Ok(Some(config))
 }
 
-/// Checks the arguments that no function is needed for.
+/// Checks the arguments that can be checked without the function.
 pub fn check(args: &DeployArgs) -> anyhow::Result<()> {
     match args.session.as_deref() {
         None | Some("none") => Ok(()),
@@ -50,7 +50,7 @@ pub fn check(args: &DeployArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Source and name of the session key.
+/// Splits a session key into source and name.
 fn source(session: &str) -> anyhow::Result<(&'static str, &str)> {
     let source = |source: &str| match source {
         "header" => Some("HEADER"),

@@ -1,4 +1,4 @@
-//! Settings of a function that cannot change: type, WebSockets, runtime, and those in tags.
+//! Settings that are fixed at creation: type, WebSockets, runtime, and those in tags.
 
 use serde_json::Value;
 use types::tags::{INIT, RERUN, START_CHECK, STOP_GRACE};
@@ -7,7 +7,7 @@ use crate::args::{DeployArgs, Kind};
 use crate::client::function_type;
 use crate::failure::{Exit, Failure};
 
-/// Refuses flags that would change such a setting.
+/// Rejects flags that would change such a setting.
 pub fn check(args: &DeployArgs, function: &Value) -> anyhow::Result<()> {
     let Some(problem) = problem(args, function) else { return Ok(()) };
     let message = format!("function {} {problem}", args.name);
@@ -47,7 +47,7 @@ fn problem(args: &DeployArgs, function: &Value) -> Option<String> {
     None
 }
 
-/// The value of a function's tag.
+/// Value of a function's tag.
 pub fn tag<'a>(function: &'a Value, key: &str) -> Option<&'a str> {
     let tags = function.get("Tags").and_then(Value::as_array)?;
     tags.iter().find(|tag| tag["Key"] == key).and_then(|tag| tag["Value"].as_str())

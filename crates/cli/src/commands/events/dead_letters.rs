@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::{local_time, output};
 
-/// Longest reason in a table.
+/// Longest reason in a table, in characters.
 const RESULT_CHARS_MAX: usize = 60;
 
 pub async fn list(client: &Client, args: DeadLettersArgs, format: Output) -> anyhow::Result<()> {

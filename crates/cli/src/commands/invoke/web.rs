@@ -1,4 +1,4 @@
-//! A call of a web function through the gateway, and its answer as it is printed.
+//! Calls a web function through the gateway and prints its answer.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -51,7 +51,8 @@ pub(super) async fn call(
             eprintln!("\n{}, {request_id}, {took_ms:.2} ms", named(status, &run_status));
         }
     }
-    // The platform marks its own answers; a status set by the function is not a failure.
+    // The platform's own error answers have a status header; an HTTP error status from the function
+    // is not a failure of the command.
     if run_status.is_empty() || run_status == "200" {
         return Ok(());
     }
@@ -61,7 +62,7 @@ pub(super) async fn call(
     Err(failure.with_request_id(request_id).into())
 }
 
-/// Prints an answer with its head as one document.
+/// Prints an answer with its head as one JSON document.
 async fn print_json(answer: reqwest::Response, request_id: &str) -> anyhow::Result<()> {
     let status = answer.status().as_u16();
     let headers: Vec<_> = answer
@@ -73,7 +74,7 @@ async fn print_json(answer: reqwest::Response, request_id: &str) -> anyhow::Resu
     output::json(&json!({"status": status, "request_id": request_id, "headers": headers, "body": body}))
 }
 
-/// Prints the body of an answer as it comes.
+/// Prints the body of an answer as it arrives.
 async fn print_body(mut answer: reqwest::Response, raw: bool) -> anyhow::Result<()> {
     let mut escaper = is_escaped(raw, answer.headers()).then(Escaper::default);
     while let Some(chunk) = answer.chunk().await.context("the answer was truncated")? {
@@ -86,8 +87,8 @@ async fn print_body(mut answer: reqwest::Response, raw: bool) -> anyhow::Result<
     Ok(())
 }
 
-/// Calls a function; signs the call where the gateway refused it unsigned, which the function has
-/// not seen then.
+/// Sends a call, and repeats it signed if the gateway rejected it as unsigned. The function has not
+/// received the first one in that case.
 async fn send(client: &Client, request: reqwest::Request) -> anyhow::Result<reqwest::Response> {
     let again = request.try_clone().filter(|request| !request.headers().contains_key(AUTHORIZATION));
     let unreachable = "the gateway cannot be reached";
@@ -101,8 +102,8 @@ async fn send(client: &Client, request: reqwest::Request) -> anyhow::Result<reqw
     }
 }
 
-/// Whether an answer is the gateway's refusal of an unsigned call. Functions cannot answer so: the
-/// gateway alone sets the status header.
+/// Whether the gateway rejected an unsigned call. Functions cannot give such an answer, because
+/// only the gateway sets the status header.
 fn wants_signature(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::UNAUTHORIZED
         && headers.get("x-scf-status").is_some_and(|status| !status.is_empty())
@@ -127,7 +128,7 @@ fn is_text(headers: &HeaderMap) -> bool {
     text && matches!(header("content-encoding"), "" | "identity")
 }
 
-/// A status with its reason: the contract's for a failed invocation, otherwise HTTP's.
+/// A status with its reason: from the contract for a failed invocation, otherwise from HTTP.
 fn named(status: StatusCode, run_status: &str) -> String {
     match status.canonical_reason().filter(|_| status.as_str() != run_status) {
         Some(phrase) => format!("{} {phrase}", status.as_u16()),

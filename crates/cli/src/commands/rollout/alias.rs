@@ -1,4 +1,4 @@
-//! Changes the alias of a rollout, and detects concurrent changes.
+//! Changes a rollout's alias and detects concurrent changes.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 /// Weights have six decimal places.
 const WEIGHT_PRECISION: f64 = 1e-6;
 
-/// The target of an alias: a version, and optionally a share of calls to another one.
+/// Target of an alias: a version, and optionally a share of calls to another one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AliasTarget {
     main: String,
@@ -30,7 +30,7 @@ impl AliasTarget {
         Self { main: from.to_owned(), additional: Some((to.to_owned(), percent / 100.0)) }
     }
 
-    /// The target of an alias in the API's answer; `None` for one with a header rule.
+    /// Reads the target from the API's answer; `None` for an alias with a header rule.
     fn of(alias: &Value) -> Option<Self> {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         if alias.pointer("/RoutingConfig/AddtionVersionMatchs/0").is_some() {
@@ -54,12 +54,12 @@ impl AliasTarget {
     }
 }
 
-/// The alias was changed concurrently.
+/// Error: the alias was changed concurrently.
 #[derive(Debug, thiserror::Error)]
 #[error("alias {0} was changed concurrently and is left unchanged")]
 struct ChangedConcurrently(String);
 
-/// Whether an error is a concurrent change.
+/// Whether an error is a concurrent change of the alias.
 pub fn is_concurrent_change(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ChangedConcurrently>().is_some()
 }
@@ -69,13 +69,13 @@ pub struct AliasUpdater<'a> {
     client: &'a Client,
     name: Value,
     alias: String,
-    /// Targets of the alias without a concurrent change: the original one, and those set before,
-    /// since an answer may have been lost.
+    /// Targets that the alias may have without a concurrent change: the original or last set one,
+    /// and those of requests whose answer may have been lost.
     known: Vec<AliasTarget>,
 }
 
 impl<'a> AliasUpdater<'a> {
-    /// Reads the alias; returns its current version too.
+    /// Reads the alias; also returns its current version.
     pub async fn begin(
         client: &'a Client,
         function: &str,
@@ -98,7 +98,7 @@ impl<'a> AliasUpdater<'a> {
         Ok((Self { client, name, alias: alias.to_owned(), known: vec![target] }, from))
     }
 
-    /// Sets the target; returns when it changed, in the installation's local time.
+    /// Sets the target; returns the time of the change, in the installation's local time.
     pub async fn set(&mut self, to: AliasTarget) -> anyhow::Result<String> {
         let found = AliasTarget::of(&self.client.call("GetAlias", &self.name).await?);
         if !found.is_some_and(|found| self.known.iter().any(|known| known.is(&found))) {

@@ -1,4 +1,4 @@
-//! Measures a version's calls: counters from metrics, durations from records of invocations.
+//! Measures a version's calls: counters from `/metrics`, durations from invocation records.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::plan::{Counters, runs_before_p95};
 use crate::client::Client;
 use crate::failure::Failure;
 
-/// The API's format of times.
+/// Format of times in the API.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
-/// Largest offset in the API's listings.
+/// Largest `Offset` of the API's listings.
 const SKIPPED_MAX: u64 = 9_999;
 
-/// Measures versions of one function.
+/// Measures the versions of one function.
 pub struct Meter<'a> {
     pub client: &'a Client,
     pub function: &'a str,
@@ -25,16 +25,16 @@ pub struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// The counters of two versions at the same time.
+    /// Reads the counters of two versions at the same time.
     pub async fn counters(&self, one: &str, other: &str) -> anyhow::Result<(Counters, Counters)> {
         let text = self.client.metrics().await?;
         let of = |version| metrics::counters(&text, self.namespace, self.function, version);
         Ok((of(one), of(other)))
     }
 
-    /// The 95th percentile of the durations of successful invocations since `since`, `elapsed` ago,
-    /// in milliseconds; of later ones only if there are more than the API's limit. `None` without
-    /// any.
+    /// Returns the 95th percentile of the durations of successful invocations, in milliseconds,
+    /// since `since`, which was `elapsed` ago. If there are more invocations than the API's limit,
+    /// only later ones count. `None` without any.
     pub async fn p95_ms(&self, version: &str, since: &str, elapsed: Duration) -> anyhow::Result<Option<f64>> {
         let mut left_out = Duration::ZERO;
         loop {
@@ -60,7 +60,7 @@ impl Meter<'_> {
         Ok(Query::P95(found.pointer("/Data/0/Duration").and_then(Value::as_f64)))
     }
 
-    /// The invocation behind the `skipped` longest ones.
+    /// Reads the longest invocation after the `skipped` longest ones.
     async fn runs(&self, version: &str, start: &str, skipped: u64) -> anyhow::Result<Value> {
         let request = json!({
             "FunctionName": self.function, "Namespace": self.namespace, "Qualifier": version,
@@ -77,13 +77,13 @@ enum Query {
     TooMany,
 }
 
-/// Whether the API refused because there are more invocations than its limit.
+/// Whether the API rejected the query because more invocations match than its limit.
 fn is_too_much(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
     code == Some("FailedOperation.QueryError")
 }
 
-/// A local time of the installation, increased by a duration.
+/// Adds a duration to a local time of the installation.
 fn later(since: &str, by: Duration) -> anyhow::Result<String> {
     let time = DateTime::strptime(TIME, since).with_context(|| format!("{since:?} is not a time of the API"))?;
     let by = SignedDuration::try_from(by).context("a step is shorter than centuries")?;

@@ -9,11 +9,11 @@ const INVOCATIONS: &str = "sampan_invocations_total";
 /// Answers of web functions with an HTTP status of 400 or more, by class.
 const HTTP_ERRORS: &str = "sampan_http_errors_total";
 
-/// Status codes that do not count for the version: invalid calls (400, 406, 436), client
+/// Status codes that are not counted for the version: invalid calls (400, 406, 436), client
 /// disconnects (499), and exceeded quotas (429, 432); contract, section 4.5.
 const NOT_OF_THE_VERSION: [&str; 6] = ["400", "406", "436", "499", "429", "432"];
 
-/// Counters of a version.
+/// Sums the counters of a version.
 pub fn counters(text: &str, namespace: &str, function: &str, version: &str) -> Counters {
     let mut counters = Counters::default();
     for line in text.lines() {
@@ -34,7 +34,7 @@ pub fn counters(text: &str, namespace: &str, function: &str, version: &str) -> C
     counters
 }
 
-/// A line `name{label="value",…} number`. Label values here have neither quotes nor commas.
+/// Parses a line `name{label="value",…} number`. Label values here have neither quotes nor commas.
 fn sample(line: &str) -> Option<(&str, HashMap<&str, &str>, u64)> {
     let (name, rest) = line.split_once('{')?;
     let (labels, value) = rest.rsplit_once("} ")?;

@@ -1,5 +1,5 @@
-//! `sampan rollout`: moves an alias to a new version in steps, measures its calls, and rolls back
-//! on failures. Decisions are in `plan`.
+//! `sampan rollout`: moves an alias to a new version in weighted steps, measures its calls, and
+//! rolls back on failures. `plan` has the decisions.
 
 mod alias;
 mod measure;
@@ -26,16 +26,16 @@ use crate::print;
 
 /// Shortest and longest polling interval.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Failed measurements in a row that end the rollout.
+/// Consecutive failed measurements after which the rollout fails.
 const FAILED_POLLS_MAX: u32 = 10;
 /// Default timeout of a step, in intervals.
 const STEP_TIMEOUT_INTERVALS: u32 = 10;
 
 /// Outcome of a rollout.
 enum Outcome {
-    /// The last step passed.
+    /// All steps passed.
     Done,
-    /// The alias was set to its former version.
+    /// The alias was set back to its former version.
     RolledBack(String),
     /// The alias could not be set back, or was changed concurrently.
     Failed(anyhow::Error),
@@ -161,7 +161,7 @@ impl Rollout<'_> {
         Ok(decision)
     }
 
-    /// Judges what was measured since the step began, of the new version and of the old one.
+    /// Measures both versions since the step began, and decides by the new one's figures.
     async fn look(
         &self,
         before: (plan::Counters, plan::Counters),
@@ -173,7 +173,7 @@ impl Rollout<'_> {
         *seen = (Figures::of(now.0.since(before.0)), Figures::of(now.1.since(before.1)));
         match decide(&self.limits, elapsed, &seen.0) {
             Decision::Continue => Ok(Decision::Continue),
-            // A high failure rate decides alone; the durations are only reported then.
+            // The failure rate suffices for the decision; durations are only reported.
             Decision::RollBack(reason) => {
                 seen.0.p95_ms = self.meter.p95_ms(&self.to, since, elapsed).await.unwrap_or_default();
                 seen.1.p95_ms = self.meter.p95_ms(&self.from, since, elapsed).await.unwrap_or_default();

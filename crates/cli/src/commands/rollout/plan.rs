@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Conditions of passing and failing a step.
+/// Conditions for passing and failing a step.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Duration of a step.
+    /// Shortest duration of a step.
     pub interval: Duration,
-    /// Longest wait for calls.
+    /// Longest wait for the least number of calls.
     pub step_timeout: Duration,
     /// Largest failure rate, 0 to 1.
     pub max_error_rate: f64,
@@ -19,17 +19,18 @@ pub struct Limits {
     pub min_calls: u64,
 }
 
-/// Calls of a version since the platform started, from its metrics.
+/// Counters of a version since the platform started, from its metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Calls that count for the version.
     pub calls: u64,
-    /// Failed ones of them.
+    /// Failed calls among them.
     pub errors: u64,
 }
 
 impl Counters {
-    /// The difference to `before`. Smaller counters were reset: the platform was restarted.
+    /// Difference to `before`. Counters that are smaller than before were reset by a restart of the
+    /// platform.
     pub fn since(self, before: Self) -> Self {
         if self.calls < before.calls || self.errors < before.errors {
             return self;
@@ -43,7 +44,7 @@ impl Counters {
 pub struct Figures {
     /// Calls that count for the version.
     pub calls: u64,
-    /// Failed ones of them.
+    /// Failed calls among them.
     pub errors: u64,
     /// Failure rate; `None` without calls.
     pub error_rate: Option<f64>,
@@ -53,9 +54,9 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Figures of counters.
+    /// Figures from counters, without durations.
     pub fn of(counted: Counters) -> Self {
-        // An error is counted when the answer begins, its call when it ends.
+        // An error is counted when its answer begins, the call only when it ends.
         let Counters { calls, errors } = Counters { calls: counted.calls.max(counted.errors), ..counted };
         let error_rate = (calls > 0).then(|| errors as f64 / calls as f64);
         Self { calls, errors, error_rate, p95_ms: None }
@@ -69,14 +70,14 @@ pub enum Decision {
     Continue,
     /// Go on with the next step.
     Pass,
-    /// Roll roll_back, for this reason.
+    /// Roll back, for this reason.
     RollBack(String),
 }
 
-/// Decides by the new version's figures after `elapsed`.
+/// Decides about a step by the new version's figures after `elapsed`.
 pub fn decide(limits: &Limits, elapsed: Duration, new: &Figures) -> Decision {
     let rate_of = new.calls.max(limits.min_calls);
-    // Fails even if all missing calls succeed.
+    // Fails if the rate exceeds the limit even when all missing calls succeed.
     if rate_of > 0 && new.errors as f64 / rate_of as f64 > limits.max_error_rate {
         let (errors, calls, max) = (new.errors, new.calls, limits.max_error_rate * 100.0);
         return Decision::RollBack(format!("{errors} of {calls} calls failed; the limit is {max}%"));
@@ -102,9 +103,9 @@ pub fn decide(limits: &Limits, elapsed: Duration, new: &Figures) -> Decision {
     }
 }
 
-/// The number of invocations longer than the 95th percentile, of `calls`.
+/// Number of invocations longer than the 95th percentile of `calls`.
 pub fn runs_before_p95(calls: u64) -> u64 {
-    // Nearest rank: of 20 it is the second longest, of fewer the longest.
+    // Nearest rank: the second longest of 20 invocations, the longest of fewer.
     calls / 20
 }
 

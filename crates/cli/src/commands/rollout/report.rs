@@ -19,7 +19,7 @@ pub struct Step {
     reason: Option<String>,
     /// Figures of the new version.
     new: Figures,
-    /// Figures of the old version, for comparison.
+    /// Figures of the old version, for comparison only.
     old: Figures,
 }
 
@@ -34,7 +34,7 @@ impl Step {
     }
 }
 
-/// The report of one rollout.
+/// Report of one rollout.
 pub struct Report {
     format: Output,
     names: [String; 5],

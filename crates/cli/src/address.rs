@@ -1,6 +1,6 @@
-//! Addresses of registries and control addresses: locality and equality.
+//! Host comparison for registries and control addresses: loopback and equality.
 
-/// Whether a registry is on this machine, and thus used over plain HTTP (as docker does).
+/// Whether a registry is on a loopback address, which implies plain HTTP (as in docker).
 pub fn is_loopback(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,

@@ -1,4 +1,4 @@
-//! The credentials file that `sampan up` writes for clients: endpoint and key pair.
+//! Credentials file, written by `sampan up` for clients: endpoint and key pair.
 
 use std::path::{Path, PathBuf};
 

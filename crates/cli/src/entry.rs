@@ -9,10 +9,10 @@ use clap::Parser;
 use crate::args::{self, Output, command_line};
 use crate::failure::{self, Failure};
 
-/// Timeout of threads that still run when a command is done.
+/// Longest wait for threads that still run after the command.
 const RUNTIME_END_MAX: Duration = Duration::from_secs(10);
 
-/// Parses the arguments and runs the command; `output` reads the format of results from them.
+/// Parses the arguments and runs the command; `output` returns the output format from them.
 pub fn run<L: Parser, W: Future<Output = anyhow::Result<()>>>(
     output: impl FnOnce(&L) -> Output,
     work: impl FnOnce(L) -> W,
@@ -37,11 +37,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    // Installed once per process; it cannot be installed already.
+    // Called once per process, so installation cannot fail.
     rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);
-    // After a fault a thread may hang.
+    // A thread may hang after a fault.
     runtime.shutdown_timeout(RUNTIME_END_MAX);
     done
 }

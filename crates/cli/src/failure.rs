@@ -29,11 +29,11 @@ pub enum Exit {
     Fault = 7,
     /// `sampan up` was stopped at once by a second signal, SIGINT.
     Interrupted = 128 + 2,
-    /// As above, by SIGTERM.
+    /// `sampan up` was stopped at once by a second signal, SIGTERM.
     Terminated = 128 + 15,
 }
 
-/// An error with a remedy and an exit code.
+/// An error with message, remedy and exit code.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -41,24 +41,24 @@ pub struct Failure {
     exit: Exit,
     api_code: Option<String>,
     request_id: Option<String>,
-    /// What the refused call was about.
+    /// Function and qualifier in the rejected request.
     subject: Option<Subject>,
-    /// In place of the code of `exit`.
+    /// Overrides the code of `exit`.
     exit_code: Option<u8>,
 }
 
-/// What a call of the API was about.
+/// Function, namespace and qualifier in an API request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Name of the function; empty where it names none.
+    /// Name of the function; empty if the request has none.
     pub function: String,
     /// Its namespace.
     pub namespace: String,
-    /// Its version or alias, if the call names one.
+    /// Version or alias, if the request has one.
     pub qualifier: Option<String>,
 }
 
-/// A failure in the form of `--output json`: one line on standard error.
+/// A failure as printed with `--output json`: one line on standard error.
 #[derive(Serialize)]
 struct Shown<'a> {
     /// The API's error code, or the name of the exit code.
@@ -87,17 +87,17 @@ impl Failure {
         Self { message, hint, exit, api_code: None, request_id: None, subject: None, exit_code: None }
     }
 
-    /// Adds what the refused call was about.
+    /// Adds the subject of the rejected request.
     pub fn about(self, subject: Subject) -> Self {
         Self { subject: Some(subject), ..self }
     }
 
-    /// What the refused call was about.
+    /// Subject of the rejected request.
     pub fn subject(&self) -> Option<&Subject> {
         self.subject.as_ref()
     }
 
-    /// Adds the API's error code, by which commands distinguish failures.
+    /// Adds the API's error code.
     pub fn with_api_code(self, code: String) -> Self {
         Self { api_code: Some(code), ..self }
     }
@@ -108,7 +108,7 @@ impl Failure {
         Self { request_id: id, ..self }
     }
 
-    /// Ends the command with this code, which is another program's own.
+    /// Sets the exit code to that of another program, such as a job.
     pub fn with_exit_code(self, code: u8) -> Self {
         Self { exit_code: Some(code), ..self }
     }
@@ -132,23 +132,23 @@ impl Failure {
         &self.hint
     }
 
-    /// The exit code that it ends the command with.
+    /// Exit code of the command, unless overridden by [`Self::with_exit_code`].
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// The API's error code, if the API refused the request.
+    /// The API's error code, if the API rejected the request.
     pub fn api_code(&self) -> Option<&str> {
         self.api_code.as_deref()
     }
 
-    /// Whether a call failed because what it names does not exist.
+    /// Whether a call failed because the named object does not exist.
     pub fn is_not_found(error: &anyhow::Error) -> bool {
         let code = error.downcast_ref::<Self>().and_then(Self::api_code);
         code.is_some_and(|code| code.starts_with("ResourceNotFound"))
     }
 
-    /// The failure inside any error, with the whole chain of causes as its message.
+    /// Converts any error to a failure whose message has the whole chain of causes.
     pub fn of(error: &anyhow::Error) -> Self {
         let text = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Self>() {
             Some(failure) => failure.message.clone(),
@@ -196,7 +196,7 @@ impl Failure {
     }
 }
 
-/// The failure of a command line that clap refuses; `None` for help and version.
+/// Failure for a command line that clap rejects; `None` for help and version.
 pub fn usage(error: &clap::Error) -> Option<Failure> {
     if !error.use_stderr() {
         return None;

@@ -1,10 +1,10 @@
-//! Names of images in arguments.
+//! Image names in arguments.
 
 use types::ImageRef;
 
 use crate::failure::{Exit, Failure};
 
-/// Parses an image's name; one without a registry's host is in the platform's registry.
+/// Parses an image name; names without a registry host are in the platform's registry.
 pub fn resolve(name: &str, own_registry: Option<&str>) -> anyhow::Result<ImageRef> {
     let named_host = name.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
     let full = match own_registry {

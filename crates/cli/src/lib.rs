@@ -1,7 +1,7 @@
 //! The client commands of `sampan`: arguments, API client, and output.
 #![forbid(unsafe_code)]
 
-// First: its macros shadow the library's in all modules below.
+// First, because its macros shadow those of std in all modules below.
 #[macro_use]
 pub mod print;
 

@@ -7,24 +7,25 @@ use jiff::tz::TimeZone;
 /// Format of a time: `2026-11-28T08:15:00.250+01:00`.
 const FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";
 
-/// A Unix time in milliseconds in the machine's time zone, UTC if there is none.
+/// Formats a Unix time in milliseconds in the machine's time zone, or in UTC if it has none.
 pub fn rfc3339(unix_ms: i64) -> String {
     in_zone(unix_ms, TimeZone::system())
 }
 
-/// Without milliseconds.
+/// Like [`rfc3339`], without milliseconds.
 pub fn rfc3339_s(unix_ms: i64) -> String {
     let text = rfc3339(unix_ms);
     match text.split_once('.') {
-        // Three digits follow, and the offset.
+        // The rest has three digits and the offset.
         Some((seconds, rest)) => format!("{seconds}{}", &rest[3..]),
         None => text,
     }
 }
 
-/// In a given zone. Times outside the calendar become its first or last day.
+/// Formats a time in a given zone. Times outside the calendar become its first or last day.
 fn in_zone(unix_ms: i64, zone: TimeZone) -> String {
-    // A day within the calendar's range, so that no offset exceeds it.
+    // A margin of more than the largest offset, so that the zoned time stays in the calendar's
+    // range.
     let day = jiff::SignedDuration::from_hours(26);
     let (first, last) = (Timestamp::MIN + day, Timestamp::MAX - day);
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(if unix_ms < 0 { first } else { last });

@@ -1,4 +1,4 @@
-//! Output of commands: JSON documents, aligned columns, and progress bars on a terminal.
+//! Output of commands: JSON documents, aligned columns, and progress bars on terminals.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::terminal;
 
-/// Interval of a spinner.
+/// Redraw interval of a spinner.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Prints a JSON document on one line.
@@ -18,8 +18,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints rows under headings, with columns as wide as their longest cell; a cell is always one
-/// line.
+/// Prints rows under headings, with columns as wide as their longest cell. Each cell is one line.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     let rows: Vec<Vec<Cow<'_, str>>> =
         rows.iter().map(|row| row.iter().map(|entry| terminal::line(entry)).collect()).collect();
@@ -54,7 +53,7 @@ pub fn spinner(output: Output, what: String) -> ProgressBar {
     spinner
 }
 
-/// Without a style of its own it would be a bar of 0 of 0, and show no text.
+/// Sets the style explicitly: the default one draws a bar of 0/0 and no message.
 fn spinner_on(target: ProgressDrawTarget) -> ProgressBar {
     ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner())
 }
@@ -75,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that keeps what is written to it.
+    /// A terminal that records its output.
     #[derive(Debug, Clone, Default)]
     struct Written(Arc<Mutex<String>>);
 

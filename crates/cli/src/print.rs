@@ -1,6 +1,6 @@
-//! Standard output and standard error of all commands: `println!` and `eprintln!` of this crate
-//! shadow the library's, which panic when the reader of a pipe has closed it (`sampan config | head
-//! -1`). Lines go through [`terminal::escaped`], because any may quote a function, an image or a
+//! Standard output and standard error of all commands. `println!` and `eprintln!` of this crate
+//! shadow those of std, which panic when the reader of a pipe has closed it (`sampan list | head`).
+//! Lines go through [`terminal::escaped`], because any may quote a function, an image or a
 //! registry; [`bytes()`] do not.
 
 use std::fmt::Arguments;
@@ -12,8 +12,8 @@ use crate::args::Output;
 use crate::failure::{Exit, Failure};
 use crate::terminal;
 
-/// The exit code that shells use for a program killed by SIGPIPE (128 + 13). The signal itself
-/// stays ignored: a connection closed by a server would raise it as well.
+/// Exit code that shells use for a program killed by SIGPIPE (128 + 13). The signal itself stays
+/// ignored: a connection closed by a server would raise it as well.
 const READER_GONE: i32 = 141;
 
 static OUTLIVES_READER: AtomicBool = AtomicBool::new(false);
@@ -30,7 +30,7 @@ macro_rules! eprintln {
     ($($arg:tt)+) => { $crate::print::error_line(format_args!($($arg)+)) };
 }
 
-/// Keeps the command running after its output was closed. By default it ends at the next line, as
+/// Keeps the process running after its output was closed. By default it exits at the next line, as
 /// most programs do.
 pub fn outlive_reader() {
     OUTLIVES_READER.store(true, Ordering::Relaxed);
@@ -43,13 +43,13 @@ pub fn line(text: Arguments<'_>) {
     settle(stdout.write_all(terminal::escaped(&text).as_bytes()).and_then(|()| stdout.write_all(b"\n")));
 }
 
-/// Writes bytes to standard output at once.
+/// Writes bytes to standard output and flushes.
 pub fn bytes(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
     settle(stdout.write_all(bytes).and_then(|()| stdout.flush()));
 }
 
-/// Writes a line to standard error; a failure cannot be reported anywhere.
+/// Writes a line to standard error; errors are ignored.
 pub fn error_line(text: Arguments<'_>) {
     let text = text.to_string();
     let mut stderr = io::stderr().lock();

@@ -1,11 +1,11 @@
-//! Escapes untrusted text for a terminal. Output of functions, images and registries may contain
-//! sequences that move the cursor, change a title, inject input or hide preceding text.
+//! Escapes untrusted text for terminals. Output of functions, images and registries may contain
+//! escape sequences that move the cursor, change the title, inject input or hide preceding text.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with control characters escaped, such as `\x1b`, except newlines, tabs, and the
-/// carriage return of a CRLF. Characters that reorder a line are escaped too.
+/// Escapes control characters, for example as `\x1b`, except newlines, tabs, and the carriage
+/// return of a CRLF. Also escapes characters that reorder a line.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\t')) {
         return Cow::Borrowed(text);
@@ -28,7 +28,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The text as one line: newlines are escaped too, so that it cannot imitate further lines.
+/// Escapes a text as one line: newlines are escaped too, so that it cannot imitate further lines.
 pub fn line(text: &str) -> Cow<'_, str> {
     match escaped(text) {
         shown if !shown.contains('\n') => shown,
@@ -36,14 +36,14 @@ pub fn line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A message with its further lines indented, so that they cannot imitate lines of the CLI, such as
-/// a hint.
+/// Escapes a message and indents its further lines, so that they cannot imitate lines of the CLI,
+/// such as a hint.
 pub fn message(text: &str) -> String {
     escaped(text).replace('\n', "\n  ")
 }
 
-/// A JSON document in which the control characters that JSON allows (DEL, C1, bidirectional ones)
-/// are escaped. They occur in strings only.
+/// Escapes the control characters that JSON allows (DEL, C1, bidirectional ones) in a document.
+/// They occur in strings only.
 pub fn json(document: String) -> String {
     if !document.chars().any(is_control) {
         return document;
@@ -51,7 +51,8 @@ pub fn json(document: String) -> String {
     let mut shown = String::with_capacity(document.len() + 16);
     for c in document.chars() {
         if is_control(c) {
-            // Writing to a String cannot fail. All of them are in the basic multilingual plane.
+            // Writing to a String cannot fail. All these characters are in the basic multilingual
+            // plane.
             let _ = write!(shown, "\\u{:04x}", u32::from(c));
         } else {
             shown.push(c);
@@ -63,12 +64,12 @@ pub fn json(document: String) -> String {
 /// Escapes a stream of bytes as [`escaped`] does; invalid UTF-8 becomes escapes such as `\xff`.
 #[derive(Debug, Default)]
 pub struct Escaper {
-    /// An incomplete character, or a carriage return that a newline may follow.
+    /// An incomplete UTF-8 sequence, or a carriage return that may precede a newline.
     pending: Vec<u8>,
 }
 
 impl Escaper {
-    /// Returns the text that is complete.
+    /// Adds bytes and returns the text that is complete.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let keep = self.unfinished();
@@ -81,7 +82,7 @@ impl Escaper {
         whole(&self.pending)
     }
 
-    /// Number of trailing bytes that need further ones.
+    /// Number of trailing bytes whose escaping depends on the bytes after them.
     fn unfinished(&self) -> usize {
         match std::str::from_utf8(&self.pending[self.pending.len().saturating_sub(4)..]) {
             _ if self.pending.ends_with(b"\r") => 1,

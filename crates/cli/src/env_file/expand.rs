@@ -1,10 +1,9 @@
-//! Variables and escapes within a value. Pure.
+//! Expands variables and escapes in a value. Pure.
 
-/// Deepest `${A:-${B:-…}}`.
+/// Deepest nesting of `${A:-${B:-…}}`.
 const DEPTH_MAX: usize = 16;
 
-/// The value of a text: variables in it have the values of `lookup`; escapes are those of double
-/// quotes where it is `quoted`.
+/// Expands a text: variables by `lookup`, and the escapes of double quotes if it is `quoted`.
 pub(super) fn expand(text: &str, quoted: bool, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     expand_at(text, quoted, lookup, 0)
 }
@@ -64,7 +63,7 @@ fn not_set(name: &str) -> String {
     )
 }
 
-/// Bytes of the name that a text begins with.
+/// Length of the name at the beginning of a text, in bytes.
 fn name_len(text: &str) -> usize {
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
     if !text.starts_with(first) {
@@ -73,7 +72,7 @@ fn name_len(text: &str) -> usize {
     text.find(|c: char| !(first(c) || c.is_ascii_digit())).unwrap_or(text.len())
 }
 
-/// Where the `}` is that closes a `${`.
+/// Position of the `}` that closes a `${`.
 fn closing(text: &str) -> Option<usize> {
     let (mut depth, mut before) = (0_usize, ' ');
     for (at, c) in text.char_indices() {
@@ -88,7 +87,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// What is between `${` and `}`: a name, and what is to be done where it has no value.
+/// Expands the content of `${…}`: a name, and an operation for a missing or present value.
 fn braced(text: &str, quoted: bool, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, String> {
     let (name, rest) = text.split_at(name_len(text));
     if name.is_empty() {

@@ -1,13 +1,13 @@
 //! Files of environment variables (`--env-file`), by the rules of Docker Compose's `.env` files
-//! with two exceptions that keep a value from changing unnoticed: a variable that is not set is an
-//! error where it has no default, and so is a name alone that the environment does not have.
+//! with two exceptions that prevent silent changes of a value: an unset variable without a default
+//! is an error, and so is a name alone that the environment does not have.
 //!
 //! `KEY=value`, also with `export` before it, blanks around it, and `:` in place of `=`. A value
-//! without quotes ends at the line's end or before ` #`; in single quotes it is literal, but for
-//! `\'`; in double quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes; either may span lines.
-//! Outside of single quotes `$NAME`, `${NAME}` and `${NAME:-default}` (also `-`, `:+`, `+`, `:?`,
-//! `?`) stand for the command's own environment, then for lines before; `$$` is a dollar. A name
-//! alone takes its value from the command's environment.
+//! without quotes ends at the line's end or before ` #`. In single quotes it is literal, except for
+//! `\'`. In double quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes. Quoted values may span
+//! lines. Outside of single quotes, `$NAME`, `${NAME}` and `${NAME:-default}` (also `-`, `:+`, `+`,
+//! `:?`, `?`) are looked up in the command's environment, then in preceding lines; `$$` is a
+//! dollar. A name alone takes its value from the command's environment.
 
 mod expand;
 mod parse;
@@ -19,15 +19,15 @@ use crate::failure::{Exit, Failure};
 /// Longest file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What is wrong in which line.
+/// A syntax error with its line number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
     line: usize,
     problem: String,
 }
 
-/// The variables of `--env-file` and `--env` as `KEY=value`: of several that have a name the last
-/// holds, and all of `--env` hold. `env` alone, where there are no files.
+/// Merges the variables of `--env-file` and `--env` as `KEY=value`. Of several in files with the
+/// same name the last one wins; `--env` overrides files. Without files, returns `env` unchanged.
 pub fn merged(files: &[PathBuf], env: Vec<String>) -> anyhow::Result<Vec<String>> {
     if files.is_empty() {
         return Ok(env);
@@ -36,11 +36,11 @@ pub fn merged(files: &[PathBuf], env: Vec<String>) -> anyhow::Result<Vec<String>
     let given = |key: &str| env.iter().any(|pair| pair.split_once('=').is_some_and(|(name, _)| name == key));
     let of_files = variables.iter().filter(|(key, _)| !given(key)).map(|(key, value)| format!("{key}={value}"));
     let merged: Vec<String> = of_files.chain(env.iter().cloned()).collect();
-    // Files that hold nothing say that there shall be no variable.
+    // Empty files remove all variables, which an empty entry stands for.
     Ok(if merged.is_empty() { vec![String::new()] } else { merged })
 }
 
-/// The variables of files, without repetitions of a name.
+/// Reads the variables of files, each name once.
 pub fn variables(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut variables: Vec<(String, String)> = Vec::new();
     for file in files {

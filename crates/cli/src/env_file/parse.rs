@@ -1,9 +1,9 @@
-//! Lines, names, and quotes. Pure.
+//! Parses lines, names and quotes. Pure.
 
 use super::Problem;
 use super::expand::expand;
 
-/// Adds the variables of a text to those before it. `environment` is the command's own.
+/// Adds the variables of a text to `variables`. `environment` looks up the command's environment.
 pub(super) fn parse(
     text: &str,
     environment: &impl Fn(&str) -> Option<String>,
@@ -29,9 +29,9 @@ pub(super) fn parse(
     Ok(())
 }
 
-/// A value as it is written.
+/// A value as written, before expansion.
 enum Written<'a> {
-    /// A name alone.
+    /// A name without a value.
     None,
     Plain(&'a str),
     Single(&'a str),
@@ -41,7 +41,7 @@ enum Written<'a> {
 /// A variable's name and value.
 type Statement<'a> = (String, Written<'a>);
 
-/// The statement that a text begins with, if its first line has one, and what is after it.
+/// Splits off the first statement, if the first line has one; also returns the rest of the text.
 fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
     let (line, after) = text.split_once('\n').unwrap_or((text, ""));
     let trimmed = line.trim_start();
@@ -65,7 +65,7 @@ fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
         return Err(format!("{key} has no '=' after it; write {key}=value"));
     };
     let value = value.trim_start_matches([' ', '\t']);
-    // Where the value begins in the whole text: it may go on in the next lines.
+    // The value and all following lines: a quoted value may span lines.
     let from = &text[line.len() - value.len()..];
     match value.chars().next() {
         Some(quote @ ('\'' | '"')) => {
@@ -89,7 +89,7 @@ fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
     }
 }
 
-/// Where a quoted text ends.
+/// Position of the closing quote.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().find_map(|(at, c)| {
@@ -171,7 +171,7 @@ mod tests {
             ("B=1\nA=${B}2", "12"),
             ("exporter=1\nA=b", "b"),
             ("HOME=other\nA=$HOME", "/home/me"),
-            // What looks like a number or a switch stays the text that it is.
+            // Values that look like numbers or switches stay texts.
             ("A=1000000", "1000000"),
             ("A=007", "007"),
             ("A=1e6", "1e6"),

@@ -1,9 +1,9 @@
-//! Differences of two values, field by field.
+//! Field-by-field differences of two values.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// One field that differs; `null` where it is absent.
+/// A field that differs; `null` on the side where it is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     pub field: String,
@@ -11,7 +11,7 @@ pub struct Difference {
     pub to: Value,
 }
 
-/// The differences of two values: objects are compared key by key, all else as a whole.
+/// Compares two values: objects key by key, everything else as a whole.
 pub fn between(from: &impl Serialize, to: &impl Serialize) -> Vec<Difference> {
     let value = |of: serde_json::Result<Value>| of.expect("the model has texts, numbers and maps with text keys");
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! `sampan export`: what an installation has, as a file that makes another one the same.
+//! `sampan export`: writes the state of an installation as a file that reproduces it elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::platform::entry::HIDDEN;
 use super::yaml::write;
 use crate::client::Client;
 
-/// The project of things that several projects made, or none.
+/// Project name for items of several projects or of none.
 const PROJECT: &str = "exported";
 
-/// The file of all functions and domains.
+/// Builds the file of all functions and domains.
 pub async fn file(client: &Client, project: Option<String>) -> anyhow::Result<File> {
     let (mut functions, mut domains, mut projects) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (name, made_by) in observe::functions(client).await? {
@@ -31,7 +31,7 @@ pub async fn file(client: &Client, project: Option<String>) -> anyhow::Result<Fi
     Ok(File { project, functions, domains })
 }
 
-/// A function with its versions, aliases and triggers.
+/// Adds versions, aliases and triggers to a function.
 async fn whole(client: &Client, name: &FunctionName, function: Function) -> anyhow::Result<Function> {
     let mut provisioned = observe::provisioned(client, name).await?;
     let mut versions = BTreeMap::new();
@@ -49,14 +49,14 @@ async fn whole(client: &Client, name: &FunctionName, function: Function) -> anyh
     Ok(parts.trimmed())
 }
 
-/// An alias without what is a default; `None` for that of each function that leads nowhere else.
+/// Removes defaults from an alias; `None` for a function's own alias with its initial target.
 fn shown_alias(name: &str, alias: Alias) -> Option<Alias> {
     let alias = Alias { description: alias.description.filter(|text| !text.is_empty()), ..alias };
     let untouched = Alias { version: LATEST.to_owned(), weights: None, rule: None, description: None };
     (!name.starts_with('$') || alias != untouched).then_some(alias)
 }
 
-/// The triggers by their names, or where several have one name by all that distinguishes them.
+/// Triggers by name; by type, name and qualifier if several have the same name.
 fn named_triggers(
     function: &FunctionName,
     triggers: BTreeMap<TriggerKey, Owned<Trigger>>,
@@ -72,7 +72,7 @@ fn named_triggers(
     triggers.into_iter().map(named).collect()
 }
 
-/// Variables in place of what answers hide.
+/// Replaces secrets that answers hide by variables.
 fn with_variables(desc: &mut Map<String, Value>, path: &mut String) {
     for (key, value) in desc {
         let length = path.len();

@@ -1,4 +1,4 @@
-//! From files to the model: YAML, overlays, variables.
+//! Reads files into the model: YAML, overlays, variables.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use super::{text, text::STDIN};
 use crate::env_file;
 use crate::failure::{Exit, Failure};
 
-/// Reads the files, the later ones as overlays of the earlier ones, with variables of the
-/// environment and of `--vars` files.
+/// Reads the files, later ones as overlays of earlier ones, with variables from the environment and
+/// from `--vars` files.
 pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
     if paths.iter().chain(vars).filter(|path| path.as_os_str() == STDIN).count() > 1 {
         return Err(Failure::new(
@@ -44,7 +44,7 @@ pub fn read(paths: &[PathBuf], vars: &[PathBuf]) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Puts the variables of a function's files into its environment.
+/// Adds the variables of a function's `env_file` to its environment.
 fn add_variables(function: &mut Function, node: Option<&Node>) -> anyhow::Result<()> {
     let Some(Entries(named)) = function.env_file.take() else { return Ok(()) };
     let node = node.and_then(|node| node.get("env_file"));
@@ -56,7 +56,7 @@ fn add_variables(function: &mut Function, node: Option<&Node>) -> anyhow::Result
     Ok(())
 }
 
-/// The model of the texts of files with their names, and the tree that it was read from.
+/// Parses texts with file names into the model; also returns the merged tree.
 pub(super) fn parsed<'a>(
     texts: impl Iterator<Item = (&'a str, &'a str)>,
     lookup: &Lookup<'_>,
@@ -105,7 +105,7 @@ mod tests {
         file.functions.into_values().next().expect("one function")
     }
 
-    /// A file with one function, whose keys begin in line 5 and column 5.
+    /// A file with one function whose keys begin at line 5, column 5.
     fn with(keys: &str) -> String {
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         format!("project: shop\nfunctions:\n  f:\n    image: a:v1\n{keys}")

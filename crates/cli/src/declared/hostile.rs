@@ -1,5 +1,4 @@
-//! Files that are damaged, tricky or large: each is read as it is written, or refused with its
-//! place.
+//! Tests of damaged, tricky and large files: each is read as written, or rejected with its place.
 
 use super::files::parsed;
 use super::model::{File, FunctionName};
@@ -88,7 +87,7 @@ fn overlays_of_another_shape_are_refused_at_their_place() {
         assert!(error.starts_with(place) && error.contains(part), "{over}: {error}");
     }
     assert!(read(&[base, "functions: [f]"]).expect_err("a list").to_string().starts_with("b.yaml:1:12"));
-    // By its other name a function is another key, and there twice.
+    // Under its other name, the function is another key and thus a duplicate.
     let error = read(&[base, "functions: { default/f: { memory: 512 } }"]).expect_err("twice").to_string();
     assert!(error.starts_with("b.yaml:1:14") && error.contains("first in a.yaml:3:3"), "{error}");
 }
@@ -168,7 +167,7 @@ fn depths_that_aliases_add_up_are_bounded() {
 
 #[test]
 fn long_files_and_their_overlays_are_read_by_the_size() {
-    // Looking each name up from the begin took minutes.
+    // A linear search per name took minutes.
     let functions: String = (0..40_000).map(|n| format!("  f{n}: {{ image: a }}\n")).collect();
     let text = format!("project: p\nfunctions:\n{functions}");
     let file = read(&[&text, &text]).expect("valid");

@@ -1,5 +1,5 @@
-//! Declarations: `sampan.yaml`, which says what an installation should have, and the commands that
-//! compare, deploy, delete, export and import it. They use the cloud API alone.
+//! Declarations: the file `sampan.yaml` with the desired state of an installation, and the commands
+//! that compare, deploy, delete, export and import it. They use only the cloud API.
 
 mod apply;
 mod differences;
@@ -30,7 +30,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::print;
 
-/// `sampan deploy -f`.
+/// Runs `sampan deploy -f`.
 pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
@@ -40,7 +40,7 @@ pub async fn deploy(connection: &Connection, args: &DeployArgs, format: Output) 
     run.run().await
 }
 
-/// `sampan diff -f`: exit code 2 when something differs.
+/// Runs `sampan diff -f`; exits with code 2 on differences.
 pub async fn diff(connection: &Connection, args: &DiffArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
@@ -49,7 +49,7 @@ pub async fn diff(connection: &Connection, args: &DiffArgs, format: Output) -> a
     run.run().await
 }
 
-/// `sampan delete -f`: removes what the project of the file made, and the file declares.
+/// Runs `sampan delete -f`: removes items that the file declares and its project created.
 pub async fn delete(connection: &Connection, args: &DeleteArgs, format: Output) -> anyhow::Result<()> {
     let file = files::read(&args.file, &args.vars)?;
     let client = Client::new(connection)?;
@@ -57,7 +57,7 @@ pub async fn delete(connection: &Connection, args: &DeleteArgs, format: Output) 
     Run { client: &client, file: &file, format, wait_timeout, mode, prune: false, quiet: false }.delete().await
 }
 
-/// `sampan export`.
+/// Runs `sampan export`.
 pub async fn export(connection: &Connection, args: &ExportArgs) -> anyhow::Result<()> {
     let client = Client::new(connection)?;
     let file = export::file(&client, args.project.clone()).await?;
@@ -65,7 +65,7 @@ pub async fn export(connection: &Connection, args: &ExportArgs) -> anyhow::Resul
     Ok(())
 }
 
-/// `sampan import`.
+/// Runs `sampan import`.
 pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     let (name, text) = text::read(&args.file)?;
     let imported = import::read(&name, &text).map_err(Failure::from)?;
@@ -76,7 +76,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `sampan schema`.
+/// Runs `sampan schema`.
 pub fn print_schema() {
     println!("{}", schema::SCHEMA.trim_end());
 }

@@ -1,4 +1,4 @@
-//! Reads what is there of an installation.
+//! Reads the state of an installation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 /// Page size of lists.
 const PAGE_LEN: usize = 100;
 
-/// The function, if it is there.
+/// Reads a function, if it exists.
 pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Option<Observed>> {
     let request = Value::Object(named(name));
     let answer = match client.call("GetFunction", &request).await {
@@ -23,13 +23,13 @@ pub async fn function(client: &Client, name: &FunctionName) -> anyhow::Result<Op
     };
     let mut observed = function::observed(&answer, client.registry());
     match add_apart(client, &request, &mut observed).await {
-        // It went in between.
+        // Deleted between the calls.
         Err(error) if Failure::is_not_found(&error) => Ok(None),
         added => added.map(|()| Some(observed)),
     }
 }
 
-/// Settings of a function that have actions of their own.
+/// Reads settings that have API actions of their own.
 async fn add_apart(client: &Client, request: &Value, observed: &mut Observed) -> anyhow::Result<()> {
     let reserved = client.call("GetReservedConcurrencyConfig", request).await?;
     observed.function.reserved = reserved.get("ReservedMem").and_then(Value::as_u64);
@@ -46,7 +46,7 @@ fn event_config(answer: &Value) -> Events {
     Events { retries: number("RetryConfig/0/RetryNum"), ttl: number("MsgTTL") }.filled()
 }
 
-/// `UpdateFunctionEventInvokeConfig`.
+/// Request of `UpdateFunctionEventInvokeConfig`.
 pub fn event_change(name: &FunctionName, events: &Events) -> Value {
     let mut request = named(name);
     let config = json!({"RetryConfig": [{"RetryNum": events.retries}], "MsgTTL": events.ttl});
@@ -54,7 +54,7 @@ pub fn event_change(name: &FunctionName, events: &Events) -> Value {
     request.into()
 }
 
-/// The settings of a published version, if it is there; its description is without the mark.
+/// Reads the settings of a published version, if it exists; removes the mark from its description.
 pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyhow::Result<Option<Observed>> {
     let mut request = Value::Object(named(name));
     request["Qualifier"] = number.to_string().into();
@@ -69,7 +69,7 @@ pub async fn version(client: &Client, name: &FunctionName, number: u32) -> anyho
     Ok(Some(observed))
 }
 
-/// The published versions, and the projects that made them.
+/// Lists the published versions, with the projects that created them.
 pub async fn versions(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<u32, Option<String>>> {
     let listed = pages(client, "ListVersionByFunction", Value::Object(named(name)), "Versions").await?;
     let entry = |version: &Value| {
@@ -79,19 +79,19 @@ pub async fn versions(client: &Client, name: &FunctionName) -> anyhow::Result<BT
     Ok(listed.iter().filter_map(entry).collect())
 }
 
-/// The version that was published last.
+/// Returns the last published version.
 pub async fn newest(client: &Client, name: &FunctionName) -> anyhow::Result<Option<u32>> {
     Ok(versions(client, name).await?.into_keys().next_back())
 }
 
-/// Something that is there, and the project that made it.
+/// An existing item, and the project that created it.
 pub type Owned<T> = (T, Option<String>);
 
-/// The aliases by their names.
+/// Lists the aliases by name.
 pub async fn aliases(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<String, Owned<Alias>>> {
     let mut aliases = BTreeMap::new();
     loop {
-        // The numbers of this action are texts.
+        // This action takes its numbers as texts.
         let mut request = Value::Object(named(name));
         request["Offset"] = aliases.len().to_string().into();
         request["Limit"] = PAGE_LEN.to_string().into();
@@ -104,14 +104,14 @@ pub async fn aliases(client: &Client, name: &FunctionName) -> anyhow::Result<BTr
     }
 }
 
-/// The provisioned instances by the versions that have some.
+/// Reads the provisioned concurrency by version.
 pub async fn provisioned(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<u32, Provisioned>> {
     let answer = client.call("GetProvisionedConcurrencyConfig", &Value::Object(named(name))).await?;
     let entry = |entry: &Value| Some((text(entry, "Qualifier").parse().ok()?, release::provisioned(entry)));
     Ok(list(&answer, "Allocated").iter().filter_map(entry).collect())
 }
 
-/// The triggers of a function.
+/// Lists the triggers of a function.
 pub async fn triggers(client: &Client, name: &FunctionName) -> anyhow::Result<BTreeMap<TriggerKey, Owned<Trigger>>> {
     let mut request = Value::Object(named(name));
     request["OrderBy"] = "add_time".into();
@@ -121,7 +121,7 @@ pub async fn triggers(client: &Client, name: &FunctionName) -> anyhow::Result<BT
     Ok(triggers.map(|(trigger, project)| (trigger.key(), (trigger, project))).collect())
 }
 
-/// A domain, if it is there.
+/// Reads a domain, if it exists.
 pub async fn domain(client: &Client, name: &str) -> anyhow::Result<Option<Owned<Domain>>> {
     match client.call("GetCustomDomain", &json!({ "Domain": name })).await {
         Ok(answer) => Ok(Some(entry::domain(&answer))),
@@ -130,19 +130,19 @@ pub async fn domain(client: &Client, name: &str) -> anyhow::Result<Option<Owned<
     }
 }
 
-/// All domains.
+/// Lists all domains.
 pub async fn domains(client: &Client) -> anyhow::Result<BTreeMap<String, Owned<Domain>>> {
     let listed = pages(client, "ListCustomDomains", json!({"Order": "ASC"}), "Domains").await?;
     Ok(listed.iter().map(|answer| (text(answer, "Domain").to_owned(), entry::domain(answer))).collect())
 }
 
-/// The names of the namespaces.
+/// Lists the names of all namespaces.
 pub async fn namespaces(client: &Client) -> anyhow::Result<Vec<String>> {
     let listed = pages(client, "ListNamespaces", json!({}), "Namespaces").await?;
     Ok(listed.iter().map(|namespace| text(namespace, "Name").to_owned()).collect())
 }
 
-/// All functions of all namespaces, and the projects that made them.
+/// Lists the functions of all namespaces, with the projects that created them.
 pub async fn functions(client: &Client) -> anyhow::Result<BTreeMap<FunctionName, Option<String>>> {
     let mut functions = BTreeMap::new();
     for namespace in namespaces(client).await? {
@@ -155,7 +155,7 @@ pub async fn functions(client: &Client) -> anyhow::Result<BTreeMap<FunctionName,
     Ok(functions)
 }
 
-/// The entries of all pages of a list.
+/// Reads all pages of a list; empty if the function does not exist.
 async fn pages(client: &Client, action: &str, mut request: Value, field: &str) -> anyhow::Result<Vec<Value>> {
     let mut entries = Vec::new();
     loop {
@@ -163,7 +163,6 @@ async fn pages(client: &Client, action: &str, mut request: Value, field: &str) -
         request["Limit"] = PAGE_LEN.into();
         let page = match client.call(action, &request).await {
             Ok(answer) => list(&answer, field),
-            // Nothing belongs to a function that is not there.
             Err(error) if Failure::is_not_found(&error) => return Ok(entries),
             Err(error) => return Err(error),
         };

@@ -1,12 +1,11 @@
-//! The order of need among functions: a destination is there before the function whose events go to
-//! it. Pure.
+//! Topological order of functions: destinations come before the functions that refer to them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Function, FunctionName};
 
-/// The functions in an order in which each comes after its destinations; those that are in a circle
-/// come by their names.
+/// Orders functions so that each comes after its destinations; cycles are entered at their first
+/// function by name.
 pub fn of(functions: &BTreeMap<FunctionName, Function>) -> Vec<&FunctionName> {
     let (mut ordered, mut seen) = (Vec::new(), BTreeSet::new());
     for name in functions.keys() {
@@ -15,7 +14,7 @@ pub fn of(functions: &BTreeMap<FunctionName, Function>) -> Vec<&FunctionName> {
     ordered
 }
 
-/// The functions that are destinations of functions before them in that order, which a circle has.
+/// Functions that are destinations of functions before them in that order, as in cycles.
 pub fn needed_before<'a>(
     functions: &'a BTreeMap<FunctionName, Function>,
     order: &[&'a FunctionName],
@@ -30,7 +29,7 @@ pub fn needed_before<'a>(
     needed
 }
 
-/// The functions of the file that the events of one go to.
+/// Destinations of a function that the file declares.
 fn destinations<'a>(
     name: &FunctionName,
     functions: &'a BTreeMap<FunctionName, Function>,

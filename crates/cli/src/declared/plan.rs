@@ -1,4 +1,4 @@
-//! What separates an installation from what a file declares: pure decisions.
+//! Computes changes from observed and declared state. Pure.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use super::model::{Function, FunctionName, TriggerKey};
 use super::platform::function::Observed;
 use super::platform::image;
 
-/// Fields of a function that are set when it is made.
+/// Fields that are fixed at creation of a function.
 const FIXED: [&str; 9] =
     ["type", "websocket", "async_run", "rerun", "runtime", "stop_grace", "init", "start_check", "tags"];
-/// Fields of its image.
+/// Fields of a function's image.
 const IMAGE: [&str; 6] = ["image", "registry_id", "command", "args", "port", "job"];
-/// One thing that is declared.
+/// An item of a declaration or an installation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     Project(String),
     Namespace(String),
     Function(FunctionName),
-    /// A published version; `None` is one whose number the platform gives.
+    /// A published version; `None` for a new one, whose number the platform assigns.
     Version(FunctionName, Option<u32>),
     Provisioned(FunctionName, u32),
     Alias(FunctionName, String),
-    /// By its key in the file.
+    /// A declared trigger, by its key in the file.
     Trigger(FunctionName, String),
-    /// One that the file does not have.
+    /// A trigger that the file does not declare.
     StrayTrigger(FunctionName, TriggerKey),
     Domain(String),
 }
@@ -56,28 +56,28 @@ impl Serialize for Item {
     }
 }
 
-/// What is to be done with an item.
+/// Action on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Act {
     Create,
     Update,
-    /// It is as declared.
+    /// The item is as declared.
     Keep,
-    /// The project made it, and no longer declares it.
+    /// The project created the item and no longer declares it.
     Delete,
 }
 
-/// What separates an item from its declaration.
+/// Action on an item, with its differences from the declaration.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     pub item: Item,
     pub act: Act,
-    /// Fields, from what is there to what is declared.
+    /// Fields, from the observed to the declared value.
     pub differences: Vec<Difference>,
 }
 
-/// Parts of a function that an update is about.
+/// Parts of a function that an update changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Parts {
     pub image: bool,
@@ -86,7 +86,7 @@ pub struct Parts {
     pub reserved: bool,
 }
 
-/// The change of a function whose declaration has its defaults written out.
+/// Computes the change of a function; the declaration must have its defaults explicit.
 pub fn function(name: &FunctionName, declared: &Function, observed: Option<&Observed>) -> Change {
     let (item, declared) = (Item::Function(name.clone()), &declared.clone().alone());
     let Some(observed) = observed else {
@@ -98,8 +98,8 @@ pub fn function(name: &FunctionName, declared: &Function, observed: Option<&Obse
     Change { item, act, differences }
 }
 
-/// What is there, without what the declaration leaves open: the digest of an image that is named by
-/// its tag, and tags that it does not name.
+/// Removes from the observed state what the declaration leaves open: the digest of an image
+/// declared by tag, and undeclared tags.
 pub fn comparable(observed: &Function, declared: &Function) -> Function {
     let mut function = observed.clone();
     if !declared.image.contains('@') {
@@ -110,7 +110,7 @@ pub fn comparable(observed: &Function, declared: &Function) -> Function {
     function
 }
 
-/// The parts of a function that differ.
+/// Parts of a function that differ.
 pub fn parts(differences: &[Difference]) -> Parts {
     let mut parts = Parts::default();
     for field in differences.iter().map(top) {
@@ -124,12 +124,12 @@ pub fn parts(differences: &[Difference]) -> Parts {
     parts
 }
 
-/// The first difference that no update removes.
+/// The first difference in a field that cannot be changed.
 pub fn unchangeable(differences: &[Difference]) -> Option<&Difference> {
     differences.iter().find(|difference| FIXED.contains(&top(difference)))
 }
 
-/// The key of the function that a difference is in.
+/// Top-level key of a difference.
 fn top(difference: &Difference) -> &str {
     difference.field.split('.').next().unwrap_or_default()
 }

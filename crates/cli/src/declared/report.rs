@@ -1,4 +1,4 @@
-//! Lines about items: what was done, and what differs.
+//! Prints lines about items: actions and differences.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,20 +9,20 @@ use crate::args::Output;
 use crate::failure::Failure;
 use crate::terminal;
 
-/// What became of an item.
+/// Outcome of an item.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     #[serde(flatten)]
     pub change: Change,
-    /// `null` where it succeeded.
+    /// `null` on success.
     pub error: Option<String>,
-    /// It was not begun, because what it needs failed.
+    /// Whether it was skipped because a dependency failed.
     pub left: bool,
     pub elapsed_ms: u64,
 }
 
 impl Outcome {
-    /// The item and the first of its differences, where there is one.
+    /// The item with its first difference; `None` if it is unchanged.
     pub fn difference(&self) -> Option<String> {
         let Change { item, act, differences } = &self.change;
         let field =
@@ -31,7 +31,7 @@ impl Outcome {
     }
 }
 
-/// Prints what became of an item.
+/// Prints the outcome of an item.
 pub fn outcome(outcome: &Outcome, failure: Option<&Failure>, format: Output) {
     if format == Output::Json {
         return;
@@ -53,7 +53,7 @@ pub fn outcome(outcome: &Outcome, failure: Option<&Failure>, format: Output) {
     }
 }
 
-/// What separates an item from its declaration.
+/// Prints an item's differences from its declaration.
 pub fn change(change: &Change) {
     let word = match change.act {
         Act::Create => "is not there",
@@ -67,7 +67,7 @@ pub fn change(change: &Change) {
     }
 }
 
-/// A value in one line.
+/// Formats a value in one line.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),

@@ -1,6 +1,6 @@
 //! The JSON schema of `sampan.yaml`, for editors.
 
-/// The schema, as committed; a test compares it with the types.
+/// The committed schema; a test compares it with the types.
 pub const SCHEMA: &str = include_str!("../../../../docs/sampan.schema.json");
 
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests {
     use super::*;
     use crate::declared::model::File;
 
-    /// `UPDATE_SCHEMA=1` writes it.
+    /// With `UPDATE_SCHEMA=1`, writes the file.
     #[test]
     fn the_committed_schema_is_that_of_the_types() {
         let settings = schemars::generate::SchemaSettings::draft07().with_transform(as_written::AsWritten);

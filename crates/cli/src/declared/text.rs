@@ -1,4 +1,4 @@
-//! Texts of files and of standard input: bounded, and UTF-8.
+//! Reads files and standard input as UTF-8, up to a limit.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -9,10 +9,10 @@ use super::yaml::load::{FILE_BYTES_MAX, SPLIT};
 use super::yaml::place::Place;
 use crate::failure::{Exit, Failure};
 
-/// The name of standard input on the command line.
+/// Name of standard input on the command line.
 pub const STDIN: &str = "-";
 
-/// Name and text of a file; `-` is standard input.
+/// Reads name and text of a file; `-` is standard input.
 pub fn read(path: &Path) -> anyhow::Result<(String, String)> {
     let is_stdin = path.as_os_str() == STDIN;
     let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> anyhow::Result<(String, String)> {
     Ok((name, text))
 }
 
-/// The bytes, or one more than a file may have: a pipe or a device may never end.
+/// Reads at most one byte more than a file may have: a pipe or a device may never end.
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;

@@ -1,6 +1,6 @@
-//! Variables in scalars: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a `$`.
-//! They are replaced after parsing, so that a value never becomes structure; keys and texts in
-//! single quotes stay as they are.
+//! Replaces variables in scalars: `${NAME}`, `${NAME:-default}`, `${NAME:?message}`, and `$$` for a
+//! `$`. This happens after parsing, so that a value never becomes structure. Keys and texts in
+//! single quotes are unchanged.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::yaml::error::Error;
 use super::yaml::node::{Content, Node, Style};
 use crate::failure::{Exit, Failure};
 
-/// Finds the value of a variable.
+/// Looks up the value of a variable.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Replaces the variables of a tree.
@@ -27,7 +27,7 @@ pub fn replace(node: &mut Node, lookup: &Lookup<'_>) -> Result<(), Error> {
     }
 }
 
-/// The text with its variables replaced, and whether it had any.
+/// Replaces the variables of a text; also returns whether it had any.
 fn replaced(text: &str, lookup: &Lookup<'_>) -> Result<(String, bool), (String, String)> {
     let (mut done, mut rest, mut any) = (String::with_capacity(text.len()), text, false);
     while let Some((before, after)) = rest.split_once('$') {
@@ -50,7 +50,7 @@ fn replaced(text: &str, lookup: &Lookup<'_>) -> Result<(String, bool), (String, 
     Ok((done, any))
 }
 
-/// The value of what stands in the braces.
+/// Evaluates the content of the braces.
 fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> {
     let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
     let (name, rest) = inside.split_at(end);
@@ -72,14 +72,14 @@ fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> 
     Err((format!("${{{inside}}} is no variable"), hint))
 }
 
-/// Whether a variable can be named so.
+/// Whether a name is valid for a variable.
 fn is_name(name: &str) -> bool {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_inside)
 }
 
-/// The variables of `--vars`: a `NAME=VALUE` in each line; empty lines and those after `#` are left
-/// out.
+/// Parses a `--vars` file: one `NAME=VALUE` per line; skips empty lines and lines that begin with
+/// `#`.
 pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let line = |(index, line): (usize, &str)| {
         let line = line.trim_end_matches('\r');
@@ -91,7 +91,7 @@ pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> 
         let wrong = || Failure::new(Exit::Usage, format!("{name}:{}: this is not NAME=VALUE", index + 1), hint).into();
         Some(pair.filter(|(key, _)| is_name(key)).ok_or_else(wrong))
     };
-    // A mark of byte order is none of the first name.
+    // A byte order mark is not part of the first name.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().enumerate().filter_map(line).collect()
 }

@@ -1,5 +1,5 @@
-//! Steps that a change by something else came in between of: another deploy, or a user. They look
-//! again at what is there.
+//! Retries of steps that conflict with a concurrent change, by another deploy or a user. Each
+//! attempt reads the current state again.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use types::ErrorCode;
 
 use crate::failure::Failure;
 
-/// Times that a step is tried.
+/// Most attempts of a step.
 const TRIES: u32 = 5;
-/// Pause after the first try; after each further one it is that much longer.
+/// Pause after the first attempt; it grows by this after each further one.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Code of an HTTP status that is a conflict.
+/// HTTP status of a conflict.
 const CONFLICT: u16 = 409;
 
-/// What to do where it did not help.
+/// Remedy after the last attempt.
 pub(super) const HINT: &str = "If something else changes it at the same time, deploy again when that is over.";
 
-/// Does a step, which looks at what is there first, and again when something came in between.
+/// Runs a step, which begins by reading the current state, and retries it on conflicts.
 pub(super) async fn again<T>(step: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     for tried in 1..TRIES {
         match step().await {
@@ -31,13 +31,13 @@ pub(super) async fn again<T>(step: impl AsyncFn() -> anyhow::Result<T>) -> anyho
     })
 }
 
-/// Whether a function is not there: gone meanwhile, or not yet made.
+/// Whether a function does not exist: deleted meanwhile, or not yet created.
 fn is_missing(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<Failure>().and_then(Failure::api_code);
     code == Some(ErrorCode::RESOURCE_NOT_FOUND_FUNCTION.name)
 }
 
-/// Whether what was looked at is another by now: made, gone, or being changed.
+/// Whether the state has changed since it was read: created, deleted, or a change in progress.
 fn is_conflict(error: &anyhow::Error) -> bool {
     let Some(code) = error.downcast_ref::<Failure>().and_then(Failure::api_code) else { return false };
     let waits = ErrorCode::by_name(code).is_some_and(|code| code.retryable && code.http_status == CONFLICT);

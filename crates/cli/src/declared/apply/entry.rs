@@ -1,4 +1,4 @@
-//! Triggers and custom domains.
+//! Deploys and compares triggers and custom domains.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::declared::plan::{Act, Change, Item};
 use crate::declared::platform::entry;
 
 impl Run<'_> {
-    /// The triggers of a function; they are left where the function is not as declared.
+    /// Handles the triggers of a function; skips them if the function failed (`left`).
     pub(super) async fn triggers(&self, name: &FunctionName, function: &Function, left: bool, outcomes: &mut Outcomes) {
         for (key, declared) in function.triggers.iter().flatten() {
             let (item, started) = (Item::Trigger(name.clone(), key.clone()), Instant::now());
@@ -49,7 +49,7 @@ impl Run<'_> {
         Ok(change(item.clone(), differences))
     }
 
-    /// A domain.
+    /// Handles a domain.
     pub(super) async fn domain(&self, name: &str, declared: &Domain, outcomes: &mut Outcomes) {
         let (item, started) = (Item::Domain(name.to_owned()), Instant::now());
         let wanted = declared.clone().filled();

@@ -1,4 +1,4 @@
-//! A function: image and settings, with the versions that are to be published on the way there.
+//! Deploys and compares a function: image and settings, and the versions to publish before them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,13 +15,13 @@ use crate::declared::platform::function::{self as requests, Observed, named};
 use crate::declared::platform::image;
 use crate::failure::{Exit, Failure};
 
-/// Times that a function is changed until it is what it should be: once, unless something else
-/// changes it at the same time.
+/// Most updates until a function is as declared; more than one is needed only if it is changed
+/// concurrently.
 const SETTLES_MAX: usize = 4;
 
 impl Run<'_> {
-    /// The function with its versions, provisioned instances and aliases; whether all of it is as
-    /// declared.
+    /// Handles a function with its versions, provisioned instances and aliases; returns whether all
+    /// of it succeeded.
     pub(super) async fn function(&self, name: &FunctionName, declared: &Function, outcomes: &mut Outcomes) -> bool {
         let (item, started) = (Item::Function(name.clone()), Instant::now());
         let first = again(async || self.first_look(name, declared).await).await;
@@ -48,7 +48,7 @@ impl Run<'_> {
         complete
     }
 
-    /// What is wanted, its versions by their numbers, and what separates the function from it.
+    /// Returns the normalized declaration, its versions by number, and the function's change.
     async fn first_look(
         &self,
         name: &FunctionName,
@@ -65,8 +65,8 @@ impl Run<'_> {
         Ok((wanted, versions, change))
     }
 
-    /// The function, if it is there and no other project's. A deploy waits for the end of a change
-    /// that something else began, and of a deletion.
+    /// Reads the function; fails if it belongs to another project. A deploy waits for the end of a
+    /// concurrent change or deletion.
     async fn look(&self, name: &FunctionName) -> anyhow::Result<Option<Observed>> {
         let mut observed = observe::function(self.client, name).await?;
         if self.mode == Mode::Deploy && observed.as_ref().is_some_and(|there| is_preparing(&there.status)) {
@@ -82,7 +82,7 @@ impl Run<'_> {
         Ok(observed)
     }
 
-    /// Makes the function what is wanted, and returns what is there then.
+    /// Creates or updates the function until it is as declared; returns the observed state.
     pub(super) async fn settle(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<Observed> {
         let mut differs = None;
         for _ in 0..SETTLES_MAX {
@@ -125,7 +125,7 @@ impl Run<'_> {
         observed: &Observed,
         parts: plan::Parts,
     ) -> anyhow::Result<()> {
-        // A change that failed is tried again.
+        // A failed change is retried.
         if parts.image || observed.status.ends_with("Failed") {
             let uri = image::full(&wanted.image, self.client.registry())?;
             self.client.call("UpdateFunctionCode", &requests::code_change(name, wanted, &uri)).await?;
@@ -137,7 +137,7 @@ impl Run<'_> {
         self.apart(name, wanted, parts).await
     }
 
-    /// Settings of a function that have actions of their own.
+    /// Changes settings that have API actions of their own.
     async fn apart(&self, name: &FunctionName, wanted: &Function, parts: plan::Parts) -> anyhow::Result<()> {
         if let Some(events) = wanted.events.as_ref().filter(|_| parts.events) {
             self.client.call("UpdateFunctionEventInvokeConfig", &observe::event_change(name, events)).await?;
@@ -156,7 +156,7 @@ impl Run<'_> {
         self.client.call(action, &Value::Object(request)).await.map(drop)
     }
 
-    /// Names the parts of a function that cannot be begun.
+    /// Records the versions and aliases of a failed function as skipped.
     fn leave_parts(&self, name: &FunctionName, declared: &Function, outcomes: &mut Outcomes) {
         let seen: Vec<Item> = outcomes.list.iter().map(|outcome| outcome.change.item.clone()).collect();
         let versions = declared.versions.iter().flatten().map(|(n, _)| Item::Version(name.clone(), Some(n.0)));

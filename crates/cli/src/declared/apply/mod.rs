@@ -1,6 +1,5 @@
-//! Makes an installation what files declare, or says what separates it from that, one item after
-//! the other: functions with their versions and aliases, then triggers, then domains, so that each
-//! item finds what it needs.
+//! Deploys declarations, or reports differences from them, item by item: functions with their
+//! versions and aliases, then triggers, then domains, so that each item's dependencies exist.
 
 mod again;
 mod entry;
@@ -25,7 +24,7 @@ use crate::client::{Client, is_away};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Treatment of differences.
+/// Whether to remove differences or only report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Deploy,
@@ -33,16 +32,16 @@ pub enum Mode {
     Compare,
 }
 
-/// A deploy of a file, or a comparison with it.
+/// One deploy of a file, or one comparison with it.
 pub struct Run<'a> {
     pub client: &'a Client,
     pub file: &'a File,
     pub format: Output,
     pub wait_timeout: Duration,
     pub mode: Mode,
-    /// Whether items that the project made and no longer declares are removed.
+    /// Whether to remove items that the project created and no longer declares.
     pub prune: bool,
-    /// Whether lines about items are left out.
+    /// Whether to print no lines about items.
     pub quiet: bool,
 }
 
@@ -51,12 +50,13 @@ pub struct Run<'a> {
 pub struct Outcomes {
     pub list: Vec<Outcome>,
     first: Option<Failure>,
-    /// The platform cannot be reached; remaining items are not begun.
+    /// Whether the platform is unreachable; remaining items are skipped.
     away: bool,
 }
 
 impl Outcomes {
-    /// Adds and reports the outcome of a step that began at `started`; whether it succeeded.
+    /// Adds and reports the outcome of a step that began at `started`; returns whether it
+    /// succeeded.
     fn add(&mut self, run: &Run<'_>, item: Item, started: Instant, done: anyhow::Result<Change>) -> bool {
         let away = done.as_ref().err().is_some_and(is_away);
         if away && std::mem::replace(&mut self.away, true) {
@@ -76,7 +76,7 @@ impl Outcomes {
         succeeded
     }
 
-    /// Adds an item that cannot be begun because of one before it.
+    /// Adds an item that is skipped because of an earlier failure.
     fn leave(&mut self, item: Item) {
         let change = Change { item, act: Act::Keep, differences: Vec::new() };
         self.list.push(Outcome { change, error: None, left: true, elapsed_ms: 0 });
@@ -84,7 +84,7 @@ impl Outcomes {
 }
 
 impl Run<'_> {
-    /// Goes through everything, and after a deploy once more without a change.
+    /// Handles all items. After a deploy with changes, compares everything once more.
     pub async fn run(&self) -> anyhow::Result<()> {
         let outcomes = self.pass().await;
         let made = outcomes.list.iter().any(|outcome| outcome.change.act != Act::Keep);
@@ -95,7 +95,7 @@ impl Run<'_> {
         self.conclude(outcomes, changed)
     }
 
-    /// Goes through all items; a failed one stops only the items that depend on it.
+    /// Handles all items; a failed one skips only the items that depend on it.
     async fn pass(&self) -> Outcomes {
         let mut outcomes = Outcomes::default();
         let mut failed = Vec::new();
@@ -137,7 +137,7 @@ impl Run<'_> {
         }
     }
 
-    /// The failure for items that another deploy or a user changed while this deploy ran.
+    /// Failure for items that another deploy or a user changed during this deploy.
     async fn changed_meanwhile(&self) -> Option<Failure> {
         let look = Run { mode: Mode::Compare, prune: false, quiet: true, ..*self };
         let Outcomes { list, first, .. } = look.pass().await;
@@ -189,13 +189,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A function with its image in the form that is compared, and every default written out.
+    /// Normalizes a function for comparison: full image name, and every default explicit.
     fn normal(&self, function: &Function) -> anyhow::Result<Function> {
         let image = image::normal(&function.image, self.client.registry())?;
         Ok(Function { image, ..function.clone() }.filled())
     }
 
-    /// Whether another project made it.
+    /// Returns an error if another project created the item.
     fn refuse_foreign(&self, item: &Item, project: Option<&str>) -> anyhow::Result<()> {
         match project.filter(|project| *project != self.file.project) {
             None => Ok(()),
@@ -208,18 +208,18 @@ impl Run<'_> {
     }
 }
 
-/// A change of an item that is there and differs, or does not.
+/// Change of an existing item; `Keep` without differences.
 fn change(item: Item, differences: Vec<super::differences::Difference>) -> Change {
     let act = if differences.is_empty() { Act::Keep } else { Act::Update };
     Change { item, act, differences }
 }
 
-/// A failure about what a function's declaration has.
+/// Failure caused by a declaration.
 fn invalid(message: String, hint: &str) -> anyhow::Error {
     Failure::new(Exit::Usage, message, hint).into()
 }
 
-/// Names a function and something of it.
+/// Name of a part of a function.
 fn part(name: &FunctionName, of: &str) -> String {
     format!("{name}:{of}")
 }

@@ -1,5 +1,4 @@
-//! What functions need before they can be made: their namespaces, and the first of a circle of
-//! destinations.
+//! Prerequisites of functions: namespaces, and the first function of a cycle of destinations.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -13,7 +12,7 @@ use crate::declared::plan::{Act, Change, Item};
 use crate::declared::{observe, order};
 
 impl Run<'_> {
-    /// The namespaces of the functions. They have no marks, and are never removed.
+    /// Handles the namespaces of the functions. They have no ownership marks and are never removed.
     pub(super) async fn namespaces(&self, outcomes: &mut Outcomes) {
         let named: BTreeSet<&str> = self.file.functions.keys().map(|name| name.namespace.as_str()).collect();
         for name in named.into_iter().filter(|name| *name != DEFAULT_NAMESPACE) {
@@ -29,7 +28,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether it was not there.
+    /// Creates the namespace if it is missing; returns whether it was.
     async fn namespace(&self, name: &str) -> anyhow::Result<bool> {
         if observe::namespaces(self.client).await?.iter().any(|there| there == name) {
             return Ok(false);
@@ -40,8 +39,9 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Makes functions of circles of destinations without their own ones, where they are not
-    /// there: one has to be the first. What fails here fails in its turn, and is told then.
+    /// Creates missing functions of destination cycles without their own destinations, because one
+    /// has to be created first. Errors are ignored here: the same step fails again, and is
+    /// reported, when its turn comes.
     pub(super) async fn close_circles(&self, order: &[&FunctionName]) {
         for name in order::needed_before(&self.file.functions, order) {
             let alone = Function { on_success: None, on_failure: None, ..self.file.functions[name].clone() };

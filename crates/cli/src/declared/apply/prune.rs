@@ -1,5 +1,5 @@
-//! Removes what the project made: what it no longer declares, or everything that a file declares.
-//! What another project made, or a user by hand, stays.
+//! Removes items that the project created: those no longer declared, or all that a file declares.
+//! Items of other projects and of users stay.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::declared::{observe, order};
 use crate::failure::{Exit, Failure};
 
 impl Run<'_> {
-    /// Removes what the project made and no longer declares.
+    /// Removes items that the project created and no longer declares.
     pub(super) async fn prune(&self, outcomes: &mut Outcomes) {
         match self.superfluous().await {
             Ok(items) => self.remove(items, outcomes).await,
@@ -27,7 +27,7 @@ impl Run<'_> {
         }
     }
 
-    /// Removes what the file declares, and the project made.
+    /// Removes items that the file declares and the project created.
     pub async fn delete(&self) -> anyhow::Result<()> {
         let mut items = Vec::new();
         for name in self.file.domains.keys() {
@@ -59,7 +59,7 @@ impl Run<'_> {
         project == Some(self.file.project.as_str())
     }
 
-    /// What the project made and the file does not declare, in the order in which it goes.
+    /// Lists items that the project created and the file does not declare, in order of removal.
     async fn superfluous(&self) -> anyhow::Result<Vec<Item>> {
         let mut items = Vec::new();
         for (name, (_, project)) in observe::domains(self.client).await? {
@@ -79,7 +79,8 @@ impl Run<'_> {
         Ok(items)
     }
 
-    /// Triggers, aliases and versions of a function that the project made and does not declare.
+    /// Lists triggers, aliases and versions of a function that the project created and does not
+    /// declare.
     async fn own_parts(&self, name: &FunctionName, declared: &Function) -> anyhow::Result<Vec<Item>> {
         let mut items = Vec::new();
         let triggers: Vec<_> = declared.triggers.iter().flatten().collect();
@@ -115,7 +116,7 @@ impl Run<'_> {
         Ok(items)
     }
 
-    /// Removes a version, and first the instances of it that are kept ready.
+    /// Removes a version, after its provisioned concurrency.
     async fn remove_version(&self, name: &FunctionName, number: u32) -> anyhow::Result<()> {
         if observe::provisioned(self.client, name).await?.contains_key(&number) {
             let mut off = Value::Object(named(name));
@@ -125,8 +126,8 @@ impl Run<'_> {
         self.delete_version(name, number).await
     }
 
-    /// Refuses where a function that the file does not have has something that the project did not
-    /// make, which would go with it.
+    /// Returns an error if an undeclared function has triggers, aliases or versions that the
+    /// project did not create, because they would be deleted with it.
     async fn refuse_others(&self, name: &FunctionName) -> anyhow::Result<()> {
         if self.file.functions.contains_key(name) {
             return Ok(());
@@ -163,7 +164,7 @@ impl Run<'_> {
         }
     }
 
-    /// Removes something, or finds it gone.
+    /// Removes an item; succeeds if it does not exist.
     async fn remove_one(&self, item: &Item) -> anyhow::Result<()> {
         match self.remove_present(item).await {
             Err(error) if Failure::of(&error).exit() == Exit::NotFound => Ok(()),
@@ -180,7 +181,7 @@ impl Run<'_> {
             }
             Item::StrayTrigger(name, key) => ("DeleteTrigger", entry::trigger_named(name, key)),
             Item::Alias(name, alias) if alias.starts_with('$') => {
-                // It cannot go; it leads where that of a new function leads.
+                // This alias cannot be deleted; it is reset to the target it has in a new function.
                 let latest = Alias { version: "$LATEST".to_owned(), weights: None, rule: None, description: None };
                 ("UpdateAlias", release::alias_request(name, alias, &latest, None))
             }

@@ -1,4 +1,4 @@
-//! What a function has beyond itself: the newest version, provisioned instances, and aliases.
+//! Deploys and compares a function's newest version, provisioned concurrency and aliases.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,7 +16,8 @@ use crate::declared::platform::function::named;
 use crate::declared::platform::release;
 
 impl Run<'_> {
-    /// What a function that is as declared has beyond it; `exists` says whether it is there.
+    /// Handles these parts of a function that is as declared; `exists` is false if a comparison
+    /// found no function.
     pub(super) async fn releases(
         &self,
         name: &FunctionName,
@@ -48,7 +49,7 @@ impl Run<'_> {
         if let (Some(true), Ok(number)) = (wanted.publish, newest.parse()) {
             ready.entry(number).or_insert(wanted.provisioned.as_ref());
         }
-        // Older versions of a function that publishes are its declaration's too.
+        // With `publish`, provisioned concurrency of older versions is undeclared and removed.
         if exists && wanted.publish == Some(true) {
             match observe::provisioned(self.client, name).await {
                 Ok(there) => {
@@ -78,12 +79,13 @@ impl Run<'_> {
         complete
     }
 
-    /// The newest version, after publishing one if the declaration asks for that.
+    /// Returns the newest version, after publishing one if the declaration has `publish` and it
+    /// differs.
     async fn newest(&self, name: &FunctionName, wanted: &Function) -> anyhow::Result<(Option<u32>, Option<Change>)> {
         if wanted.publish != Some(true) {
             return Ok((observe::newest(self.client, name).await?, None));
         }
-        // Before the versions, so that one that is published meanwhile is not published again.
+        // Read before the versions, so that a version published meanwhile is not published again.
         let function = match self.mode {
             Mode::Compare => None,
             Mode::Deploy => Some(self.settle(name, wanted).await?),
@@ -168,7 +170,7 @@ impl Run<'_> {
         self.refuse_foreign(&item, project.as_deref())?;
         let differences = between(&there, &wanted);
         if !differences.is_empty() && self.mode == Mode::Deploy {
-            // That of a function leads somewhere before a file says where.
+            // The function's own alias exists before a file declares it; the project takes it over.
             let project = project.or_else(|| alias.starts_with('$').then(|| self.file.project.clone()));
             let request = release::alias_request(name, alias, &wanted, project.as_deref());
             self.client.call("UpdateAlias", &request).await?;

@@ -1,4 +1,5 @@
-//! Published versions by their numbers, each made by making the function what the version is.
+//! Publishes declared versions by number, each by first updating the function to the version's
+//! state.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,14 +17,14 @@ use crate::declared::platform::function::{Observed, named};
 use crate::declared::platform::mark;
 use crate::failure::{Exit, Failure};
 
-/// What to do where a number cannot be used.
+/// Remedy for a number that cannot be used.
 const NUMBERS: &str = "Numbers are not used again; declare it with the next number.";
 /// Status of a version that can be called.
 pub(super) const ACTIVE: &str = "Active";
 
 impl Run<'_> {
-    /// Compares the versions that are there, and publishes those that are not, each by making the
-    /// function what the version is; whether all are as declared.
+    /// Compares existing versions, and publishes missing ones by updating the function to each
+    /// version's state; returns whether all succeeded.
     pub(super) async fn missing_versions(
         &self,
         name: &FunctionName,
@@ -45,8 +46,8 @@ impl Run<'_> {
         complete
     }
 
-    /// A version by its number. `seen` are those that are there already; `None` where the function
-    /// is not.
+    /// Handles a version by its number. `seen` are the versions known to exist; `None` if the
+    /// function does not exist.
     async fn version(
         &self,
         name: &FunctionName,
@@ -62,7 +63,7 @@ impl Run<'_> {
         }
         if self.mode == Mode::Deploy {
             let made = self.make_version(name, function, number, version, seen.map_or(&[], Vec::as_slice)).await;
-            // Another deploy may have been first.
+            // Another deploy may have published it first.
             if made.is_err()
                 && let Some(change) = self.published_already(name, number, version).await?
             {
@@ -74,7 +75,7 @@ impl Run<'_> {
         Ok(Change { item: Item::Version(name.clone(), Some(number)), act: Act::Create, differences })
     }
 
-    /// A published version is what it is; `None` where it is not there.
+    /// Compares a published version, which is immutable; `None` if it does not exist.
     async fn published_already(
         &self,
         name: &FunctionName,
@@ -109,7 +110,8 @@ impl Run<'_> {
             return Err(invalid(message, NUMBERS));
         }
         let there = self.settle(name, &version.clone().within(function)).await?;
-        // A function that was made anew has no lower versions, and could not get them after this.
+        // If the function was deleted and created anew, lower versions are missing and could not be
+        // published after this one.
         let versions = observe::versions(self.client, name).await?;
         if let Some(gone) = seen.iter().find(|seen| !versions.contains_key(seen)) {
             let message = format!("version {gone} of {name} was there a moment ago, and is gone");
@@ -123,7 +125,7 @@ impl Run<'_> {
         })
     }
 
-    /// Publishes what was seen of the function, and nothing else, and returns the number.
+    /// Publishes exactly the observed revision of the function; returns the version's number.
     pub(super) async fn publish(
         &self,
         name: &FunctionName,
@@ -151,7 +153,7 @@ impl Run<'_> {
     }
 }
 
-/// What separates a version that is there from a declared one.
+/// Differences of an existing version from the declared one.
 pub(super) fn version_differences(there: &Function, wanted: &Function) -> Vec<Difference> {
     let there = plan::comparable(there, wanted).into_version();
     between(&there, &wanted.clone().into_version())

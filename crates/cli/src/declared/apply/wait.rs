@@ -1,4 +1,4 @@
-//! Waits for functions and versions that are being prepared.
+//! Waits for pending changes of functions and versions.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,13 @@ use crate::declared::platform::function::named;
 use crate::failure::{Exit, Failure};
 use crate::{output, terminal};
 
-/// Polling interval for a function that is being prepared.
+/// Polling interval while a change is pending.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Status of a function that is being deleted.
 pub(super) const DELETING: &str = "Deleting";
 
 impl Run<'_> {
-    /// Waits until no change of the function, or of a version of it, is being prepared, and fails
-    /// unless it is active.
+    /// Waits until no change of the function or version is pending; fails unless it is active then.
     pub(super) async fn active(&self, name: &FunctionName, version: Option<u32>) -> anyhow::Result<()> {
         let function = self.settled(name, version).await?;
         let status = function.get("Status").and_then(Value::as_str).unwrap_or_default();
@@ -60,7 +59,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether a status is one of a change that goes on.
+/// Whether a status is that of a pending change.
 pub(super) fn is_preparing(status: &str) -> bool {
     matches!(status, "Creating" | "Updating" | "Publishing" | DELETING)
 }

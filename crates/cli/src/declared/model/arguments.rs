@@ -1,4 +1,4 @@
-//! A program's arguments: a list of words, or a text quoted as in a shell.
+//! Program arguments: a list of words, or a text with shell quoting.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::args::argv::Argv;
 
-/// The words, however they were written.
+/// The words, from either form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Words(pub Vec<String>);
 

@@ -1,4 +1,4 @@
-//! What a file says that types alone cannot refuse.
+//! Checks of a file beyond its types.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::{Content, Node};
 use crate::declared::yaml::place::Place;
 
-/// Characters of a project's name.
+/// Longest project name, in characters.
 const PROJECT_LEN_MAX: usize = 40;
-/// Tags that keys of their own stand for begin with this.
+/// Prefix of Sampan's own tags, which have keys of their own in a file.
 const OWN_TAGS: &str = "sampan:";
 
 impl File {
-    /// Checks the file, which `root` is the tree of.
+    /// Checks the file; `root` is its tree, for places in errors.
     pub fn check(&self, root: &Node) -> Result<(), Error> {
         let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=PROJECT_LEN_MAX).contains(&self.project.len()) || !self.project.chars().all(inside) {
@@ -38,7 +38,7 @@ impl File {
 }
 
 impl Node {
-    /// The nodes of functions, in the tree of a file.
+    /// Nodes of the functions in a file's tree.
     pub fn functions(&self) -> BTreeMap<FunctionName, &Self> {
         let entries = self.get("functions").map(Self::entries).unwrap_or_default();
         entries.iter().filter_map(|(key, node)| Some((key.text.parse().ok()?, node))).collect()
@@ -104,7 +104,7 @@ impl Function {
         Ok(())
     }
 
-    /// Versions and aliases.
+    /// Checks versions and aliases.
     fn check_releases(&self, node: &Node) -> Result<(), Error> {
         for (number, version) in self.versions.iter().flatten() {
             let of = node.get("versions").and_then(|versions| versions.get(&number.to_string())).unwrap_or(node);
@@ -129,18 +129,18 @@ impl Function {
         Ok(())
     }
 
-    /// Whether the image is a job.
+    /// Whether the function is a job.
     pub fn is_job(&self) -> bool {
         self.job == Some(true)
     }
 
-    /// The type, also where it is left out.
+    /// The type, declared or by default.
     pub fn kind(&self) -> Kind {
         self.kind.unwrap_or(if self.is_job() { Kind::Event } else { Kind::Web })
     }
 }
 
-/// A mark says which project made something: a text of a file cannot say that.
+/// Rejects a description that ends like an ownership mark, which only deploys may write.
 fn refuse_mark(description: &Node) -> Result<(), Error> {
     let Content::Scalar(scalar) = &description.content else { return Ok(()) };
     let Some(project) = mark::claimed(&scalar.text) else { return Ok(()) };
@@ -148,7 +148,7 @@ fn refuse_mark(description: &Node) -> Result<(), Error> {
     Err(Error::new(description.place.clone(), message, "Leave the mark out; a deploy writes it."))
 }
 
-/// One function may be written as `f` and as `default/f`: only one of them.
+/// Rejects a function that is declared twice, as `f` and as `default/f`.
 pub fn refuse_two_names(root: &Node) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     for (key, _) in root.get("functions").map(Node::entries).unwrap_or_default() {
@@ -161,7 +161,7 @@ pub fn refuse_two_names(root: &Node) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names are keys, in which variables are not replaced.
+/// Rejects variables in keys: they are replaced in values only.
 fn refuse_variables(node: &Node) -> Result<(), Error> {
     match &node.content {
         Content::Scalar(_) => Ok(()),
@@ -176,7 +176,7 @@ fn refuse_variables(node: &Node) -> Result<(), Error> {
     }
 }
 
-/// The place of the value below these keys, or of the deepest that is there.
+/// Place of the value at a path of keys, or of its deepest existing ancestor.
 fn place(node: &Node, keys: &[&str]) -> Place {
     let deepest = keys.iter().try_fold(node, |node, key| node.get(key).ok_or(node));
     deepest.unwrap_or_else(|node| node).place.clone()

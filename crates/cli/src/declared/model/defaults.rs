@@ -1,4 +1,4 @@
-//! Defaults of the platform: what a key that is left out stands for.
+//! Defaults of keys that are left out.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use types::secret_ref::{self, Part, SecretRef};
 
 use super::{Events, Function, Kind, Session, WhenIdle};
 
-/// Limits of a session without its own.
+/// Default limits of sessions: sessions per instance, lifetime and idle time in seconds.
 const PER_INSTANCE: u64 = 1;
 const TTL_S: u64 = 21_600;
 const IDLE_S: u64 = 1800;
 
 impl Function {
-    /// The function with every default written out, so that two that mean the same are equal. Keys
-    /// whose default is not known here (of the installation) stay absent.
+    /// Makes every default explicit, so that equivalent functions are equal. Keys whose default
+    /// depends on the installation stay absent.
     pub fn filled(self) -> Self {
         let (kind, job) = (self.kind(), self.is_job());
         let web = kind == Kind::Web;
@@ -63,7 +63,7 @@ impl Function {
         }
     }
 
-    /// The function without what is a default anyway.
+    /// Removes values that equal their default.
     pub fn trimmed(self) -> Self {
         let full = self.clone().filled();
         let bare = Self { image: full.image.clone(), kind: full.kind, job: full.job, ..Self::default() };
@@ -118,12 +118,13 @@ impl Function {
         }
     }
 
-    /// The function without what has actions of its own: versions, aliases and triggers.
+    /// Removes versions, aliases, triggers and provisioned concurrency, which have API actions of
+    /// their own.
     pub fn alone(self) -> Self {
         Self { publish: None, provisioned: None, versions: None, aliases: None, triggers: None, ..self }
     }
 
-    /// What of it a published version has.
+    /// Keeps only the settings that a published version has.
     pub fn into_version(self) -> Self {
         Self {
             kind: None,
@@ -141,7 +142,8 @@ impl Function {
         }
     }
 
-    /// This version as a function with what versions do not have from another one.
+    /// Converts a version to a function; settings that versions do not have are taken from
+    /// `function`.
     pub fn within(self, function: &Self) -> Self {
         let function = function.clone().alone();
         Self {
@@ -184,7 +186,7 @@ impl Session {
 }
 
 impl Events {
-    /// With every default written out.
+    /// Makes every default explicit.
     pub fn filled(self) -> Self {
         Self {
             retries: Some(self.retries.unwrap_or(EVENT_RETRIES_DEFAULT)),
@@ -200,7 +202,7 @@ impl Events {
     }
 }
 
-/// The variables with those that are secrets, as a version names them.
+/// Adds variables with secrets, in the form in which versions refer to them.
 fn with_secrets(
     mut variables: BTreeMap<String, String>,
     secrets: Option<BTreeMap<String, SecretRef>>,
@@ -209,7 +211,7 @@ fn with_secrets(
     variables
 }
 
-/// The variables, and apart from them those that are one secret each.
+/// Splits variables into plain ones and those that consist of one secret.
 fn without_secrets(variables: BTreeMap<String, String>) -> (BTreeMap<String, String>, BTreeMap<String, SecretRef>) {
     let (mut plain, mut secrets) = (BTreeMap::new(), BTreeMap::new());
     for (key, value) in variables {
@@ -225,7 +227,7 @@ fn without_secrets(variables: BTreeMap<String, String>) -> (BTreeMap<String, Str
     (plain, secrets)
 }
 
-/// Files by their paths below the directory of secrets, in which a path may begin.
+/// Strips the directory of secrets from paths that begin with it.
 fn below_dir(files: BTreeMap<String, SecretRef>) -> BTreeMap<String, SecretRef> {
     let below = |path: String| {
         let rest = path.strip_prefix(secret_file::DIR).and_then(|rest| rest.strip_prefix('/'));
@@ -240,7 +242,7 @@ fn sorted(mut ports: Vec<u16>) -> Vec<u16> {
     ports
 }
 
-/// The value, unless it is the default.
+/// Returns the value unless it is the default.
 fn unless<T: PartialEq>(value: Option<T>, default: &Option<T>) -> Option<T> {
     if value == *default { None } else { value }
 }

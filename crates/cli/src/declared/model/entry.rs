@@ -1,4 +1,4 @@
-//! Where calls of functions come from: triggers, and custom domains.
+//! Model of triggers and custom domains.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::release::Route;
 
-/// The type of a trigger without one, and its version.
+/// Default type of a trigger, and default version.
 const TIMER: &str = "timer";
 pub const LATEST: &str = "$LATEST";
 
@@ -49,12 +49,12 @@ pub struct Trigger {
     /// Whether it makes no events for now [default: false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// Digest of the secrets that were deployed last, of a trigger that is there.
+    /// Digest of the secrets deployed last; only of triggers read from the platform.
     #[serde(skip)]
     pub digest: Option<String>,
 }
 
-/// What distinguishes a function's triggers.
+/// Identity of a trigger within its function.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TriggerKey {
     pub name: String,
@@ -63,7 +63,7 @@ pub struct TriggerKey {
 }
 
 impl Trigger {
-    /// With every default written out.
+    /// Makes every default explicit.
     pub fn filled(self, key: &str) -> Self {
         let text = |text: Option<String>| Some(text.unwrap_or_default());
         Self {
@@ -77,7 +77,7 @@ impl Trigger {
         }
     }
 
-    /// Without what is a default anyway, under a key that is its name or not.
+    /// Removes defaults; the name's default is `key`.
     pub fn trimmed(self, key: &str) -> Self {
         let unless = |text: Option<String>, default: &str| text.filter(|text| text != default);
         Self {
@@ -91,7 +91,7 @@ impl Trigger {
         }
     }
 
-    /// The key of one whose defaults are written out.
+    /// Identity of a trigger whose defaults are explicit.
     pub fn key(&self) -> TriggerKey {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         TriggerKey { name: text(&self.name), kind: text(&self.kind), qualifier: text(&self.qualifier) }
@@ -129,7 +129,7 @@ pub enum Protocol {
 }
 
 impl Domain {
-    /// With every default written out, and each target in its shortest form.
+    /// Makes every default explicit, and targets as short as possible.
     pub fn filled(self) -> Self {
         let short = |route: Route| Route { function: short(&route.function), ..route };
         Self {
@@ -139,7 +139,7 @@ impl Domain {
         }
     }
 
-    /// Without what is a default anyway.
+    /// Removes values that equal their default.
     pub fn trimmed(self) -> Self {
         Self {
             protocol: self.protocol.filter(|protocol| *protocol != Protocol::default()),
@@ -149,10 +149,10 @@ impl Domain {
     }
 }
 
-/// The qualifier of a route without one.
+/// Default qualifier of a route.
 pub const DEFAULT_QUALIFIER: &str = "$DEFAULT";
 
-/// A target without the namespace and the qualifier that are meant anyway.
+/// Removes the default namespace and qualifier from a target.
 pub fn short(target: &str) -> String {
     let target = target.strip_prefix("default/").unwrap_or(target);
     target.strip_suffix(&format!(":{DEFAULT_QUALIFIER}")).unwrap_or(target).to_owned()

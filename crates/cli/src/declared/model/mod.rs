@@ -1,4 +1,4 @@
-//! What a `sampan.yaml` declares. Texts of the fields are the schema's descriptions, which editors
+//! Model of `sampan.yaml`. Doc comments of fields are the schema's descriptions, which editors
 //! show; `docs/sampan.schema.json` is generated from them.
 
 mod arguments;

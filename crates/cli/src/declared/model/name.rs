@@ -1,14 +1,14 @@
-//! Names of functions: `NAME`, or `NAMESPACE/NAME`.
+//! Function names: `NAME` or `NAMESPACE/NAME`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The namespace of names without one.
+/// Default namespace.
 pub const DEFAULT: &str = "default";
 
-/// A function by its name.
+/// Namespace and name of a function.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FunctionName {
     pub namespace: String,

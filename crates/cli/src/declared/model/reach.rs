@@ -1,4 +1,4 @@
-//! What instances have of the machine and reach outside: volumes, and lists of destinations.
+//! Model of volume mounts and of egress destinations.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use types::egress::Egress;
 
-/// A volume in each instance, as `--mount` has it.
+/// A volume mount in the form of `--mount`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount(pub types::Mount);
 
@@ -22,16 +22,16 @@ impl<'de> Deserialize<'de> for Mount {
     }
 }
 
-/// Entries: a list, or a text with commas between them.
+/// Entries: a list, or a comma-separated text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entries(pub Vec<String>);
 
 impl Entries {
-    /// The destinations in the form that the platform answers them in; `None` for whatever the
+    /// Normalizes destinations to the form of the platform's answers; `None` for all that the
     /// operator does not deny.
     ///
     /// # Errors
-    /// Which entry is wrong.
+    /// The first invalid entry.
     pub fn egress(&self) -> Result<Option<Self>, String> {
         match self.0.as_slice() {
             [] => Ok(None),

@@ -1,4 +1,4 @@
-//! Published versions, aliases that lead to them, and instances of them that are kept ready.
+//! Model of published versions, aliases and provisioned concurrency.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Function;
 
-/// The number of a published version.
+/// Number of a published version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VersionNumber(pub u32);
 
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for VersionNumber {
     }
 }
 
-/// Keys of a function that a version does not have.
+/// Keys of functions that versions do not have.
 pub const OF_FUNCTIONS: [&str; 15] = [
     "type",
     "websocket",
@@ -73,7 +73,7 @@ pub struct Provisioned {
 }
 
 impl Provisioned {
-    /// What is there, with the declared number where the declared times have set theirs since.
+    /// Replaces an observed number that a scheduled time has set by the declared one.
     pub fn scheduled(self, declared: Option<&Self>) -> Self {
         let Some(declared) = declared.filter(|declared| declared.at == self.at) else { return self };
         let is_set = self.at.iter().any(|at| Some(at.number) == self.number);
@@ -149,14 +149,14 @@ pub struct Alias {
 }
 
 impl Alias {
-    /// Whether calls of it go to this version, all or some.
+    /// Whether some or all calls of the alias go to this version.
     pub fn leads_to(&self, version: &str) -> bool {
         let weighted = self.weights.as_ref().is_some_and(|weights| weights.contains_key(version));
         self.version == version || weighted || self.rule.as_ref().is_some_and(|rule| rule.version == version)
     }
 }
 
-/// The word for the last published version.
+/// Word for the last published version.
 pub const NEWEST: &str = "newest";
 
 /// A version for requests whose header has one value, or one in a range
@@ -263,7 +263,7 @@ mod schema {
             if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
                 properties.retain(|key, _| !super::OF_FUNCTIONS.contains(&key.as_str()));
             }
-            // They are about keys of functions.
+            // Rules of functions; most involve keys that versions do not have.
             schema.remove("dependencies");
             schema.remove("allOf");
             let text = "A published version: image and settings as they were when it was published; keys that \

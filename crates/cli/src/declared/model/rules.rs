@@ -1,11 +1,11 @@
-//! What the schema says of several keys together, as far as it can: `check` refuses the same.
+//! Schema rules that involve several keys; `check` enforces the same.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
-/// Keys of a function that need others.
+/// Adds dependencies and exclusions among a function's keys.
 pub fn function(schema: &mut Schema) {
     let needs = json!({"provisioned": ["publish"], "websocket_idle": ["websocket"], "rerun": ["async_run"]});
     schema.insert("dependencies".to_owned(), needs);
@@ -17,7 +17,7 @@ pub fn function(schema: &mut Schema) {
     schema.insert("allOf".to_owned(), refused);
 }
 
-/// A number, or a share with its bounds, or scheduled numbers alone.
+/// Allows a number, a utilization with bounds, or only scheduled numbers.
 pub fn provisioned(schema: &mut Schema) {
     let needs = json!({"utilization": ["max"], "max": ["utilization"], "min": ["utilization"]});
     schema.insert("dependencies".to_owned(), needs);
@@ -27,7 +27,7 @@ pub fn provisioned(schema: &mut Schema) {
     schema.insert("anyOf".to_owned(), forms);
 }
 
-/// The text of a reference to a secret.
+/// Schema of a reference to a secret.
 pub struct SecretText;
 
 impl JsonSchema for SecretText {

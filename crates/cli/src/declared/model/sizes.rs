@@ -1,4 +1,4 @@
-//! Sizes: memory as a number of MB or with its unit, processors as a number of cores.
+//! Sizes: memory in MB or with a unit, processor time in cores.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::args::size::{Cores as Thousandths, Megabytes};
 
-/// Thousandths in a core.
+/// Thousandths per core.
 const MILLI: f64 = 1_000.0;
 
 /// Reads a size: `512` or `8g`.

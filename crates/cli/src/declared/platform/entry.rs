@@ -1,4 +1,4 @@
-//! Triggers and custom domains: from answers to the model, and from the model to requests.
+//! Converts triggers and custom domains between API answers, the model, and API requests.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -10,10 +10,10 @@ use crate::declared::model::{
     DEFAULT_QUALIFIER, Domain, FunctionName, Protocol, Rewrite, Route, Trigger, TriggerKey, short,
 };
 
-/// What answers show in place of a secret.
+/// Placeholder of secrets in answers.
 pub const HIDDEN: &str = "***";
 
-/// A trigger of an answer, with every default written out, and the project that made it.
+/// Reads a trigger from an answer, with every default explicit, and the project that created it.
 pub fn trigger(function: &FunctionName, answer: &Value) -> (Trigger, Option<String>) {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let desc = text("TriggerDesc");
@@ -45,7 +45,7 @@ pub fn trigger(function: &FunctionName, answer: &Value) -> (Trigger, Option<Stri
     (trigger, project.map(str::to_owned))
 }
 
-/// What answers add to a URL's description is left out, and so are networks as they are by default.
+/// Removes URLs, which answers add, and networks with default settings from a description.
 fn without_urls(mut desc: Map<String, Value>) -> Map<String, Value> {
     if let Some(Value::Object(net)) = desc.get_mut("NetConfig") {
         net.retain(|key, value| !key.ends_with("Url") && *value != Value::Bool(true));
@@ -56,8 +56,8 @@ fn without_urls(mut desc: Map<String, Value>) -> Map<String, Value> {
     desc
 }
 
-/// What is declared, in the form that [`trigger`] reads answers in: where an answer hides a secret
-/// the declared one is taken to be that, and what an answer adds inside of an object is left out.
+/// Makes a declared and an observed trigger comparable: assumes that a hidden secret equals the
+/// declared one, and drops empty fields that answers add inside objects.
 pub fn comparable(declared: &Trigger, observed: &Trigger) -> (Trigger, Trigger) {
     let declared = Trigger { desc: without_urls(declared.desc.clone()), ..declared.clone() };
     let mut observed = observed.clone();
@@ -101,7 +101,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The fields that name a trigger.
+/// Request fields that identify a trigger.
 pub fn trigger_named(function: &FunctionName, key: &TriggerKey) -> Value {
     let mut request = Value::from(named(function));
     request["TriggerName"] = key.name.as_str().into();
@@ -110,13 +110,13 @@ pub fn trigger_named(function: &FunctionName, key: &TriggerKey) -> Value {
     request
 }
 
-/// The key of `desc` that answers hide.
+/// Key of `desc` whose values answers hide.
 const SECRETS: &str = "Secrets";
-/// Bytes of a digest: enough to notice a change.
+/// Length of a digest in bytes: enough to detect a change.
 const DIGEST_LEN: usize = 8;
 
-/// The digest of a trigger's secrets. It is keyed by the secret key, so that nobody who reads
-/// descriptions alone can try guesses at them.
+/// Digest of a trigger's secrets. It is keyed with the secret key, so that readers of descriptions
+/// cannot test guesses offline.
 fn digest(function: &FunctionName, trigger: &Trigger, secret_key: &str) -> Option<String> {
     let secrets = trigger.desc.get(SECRETS)?;
     let key = trigger.key();
@@ -126,7 +126,7 @@ fn digest(function: &FunctionName, trigger: &Trigger, secret_key: &str) -> Optio
     Some(digest[..DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The differences without the secrets in them, which answers hide too.
+/// Hides secrets in differences, as answers do.
 pub fn without_secrets(differences: Vec<Difference>) -> Vec<Difference> {
     let is_secret = |field: &str| field.split('.').nth(1) == Some(SECRETS);
     let hide = |of: Difference| match is_secret(&of.field) {
@@ -144,8 +144,8 @@ fn hidden(value: Value) -> Value {
     }
 }
 
-/// The difference of secrets that answers hide: by the digest that was kept when they were
-/// deployed. A trigger that no project made has none, and its secrets are not compared.
+/// Compares secrets, which answers hide, by the digest stored when they were deployed. A trigger
+/// that no project created has none, and its secrets are not compared.
 pub fn secrets_difference(
     function: &FunctionName,
     wanted: &Trigger,
@@ -161,7 +161,7 @@ pub fn secrets_difference(
     })
 }
 
-/// `CreateTrigger` and `UpdateTrigger` of a trigger whose defaults are written out.
+/// Request of `CreateTrigger` and `UpdateTrigger`; the trigger must have its defaults explicit.
 pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Option<&str>, secret_key: &str) -> Value {
     let mut request = trigger_named(function, &trigger.key());
     let mut desc = trigger.desc.clone();
@@ -181,7 +181,7 @@ pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Opti
     request
 }
 
-/// A domain of an answer, with every default written out, and the project that made it.
+/// Reads a domain from an answer, with every default explicit, and the project that created it.
 pub fn domain(answer: &Value) -> (Domain, Option<String>) {
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let list = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -209,8 +209,8 @@ pub fn domain(answer: &Value) -> (Domain, Option<String>) {
     (domain, project)
 }
 
-/// `CreateCustomDomain`, and without a project `UpdateCustomDomain`, of a domain whose defaults are
-/// written out.
+/// Request of `CreateCustomDomain`, or without a project of `UpdateCustomDomain`; the domain must
+/// have its defaults explicit.
 pub fn domain_request(name: &str, domain: &Domain, project: Option<&str>) -> Value {
     let protocol = match domain.protocol.unwrap_or_default() {
         Protocol::Http => "HTTP",
@@ -245,7 +245,7 @@ fn endpoint(path: &str, route: &Route) -> Value {
 mod tests {
     use super::*;
 
-    /// What the platform would answer after such a request.
+    /// Answer of the platform after such a request.
     fn answered(mut request: Value) -> Value {
         request["Enable"] = i32::from(request["Enable"] == "OPEN").into();
         request

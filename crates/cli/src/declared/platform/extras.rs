@@ -1,4 +1,4 @@
-//! Settings of a function that are Sampan's own: the object `Sampan` of requests and answers.
+//! Sampan's own settings of a function: the object `Sampan` of requests and answers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use types::{secret_file, wire};
 
 use crate::declared::model::{Entries, Function, Mount};
 
-/// The object of a request: also what is not declared, as empty, which takes it away.
+/// Builds the object of a request. Undeclared settings are sent empty, which removes them.
 pub fn object(function: &Function) -> Value {
     let mounts: Vec<wire::Mount> =
         function.mounts.iter().flatten().map(|Mount(mount)| wire::Mount::from(mount)).collect();
@@ -27,7 +27,7 @@ pub fn object(function: &Function) -> Value {
     })
 }
 
-/// The mounts of an answer.
+/// Reads the mounts of an answer.
 pub fn mounts(answer: &Value) -> Vec<Mount> {
     let list = answer.pointer("/Sampan/Mounts").cloned().unwrap_or_default();
     let list: Vec<wire::Mount> = serde_json::from_value(list).unwrap_or_default();
@@ -40,7 +40,7 @@ pub fn mounts(answer: &Value) -> Vec<Mount> {
     list.into_iter().filter_map(own).collect()
 }
 
-/// The files of an answer that are secrets, by their paths below the directory of them.
+/// Reads the secret files of an answer, by their paths below the directory of secrets.
 pub fn secret_files(answer: &Value) -> BTreeMap<String, SecretRef> {
     let list = answer.pointer("/Sampan/SecretFiles").cloned().unwrap_or_default();
     let list: Vec<wire::SecretFile> = serde_json::from_value(list).unwrap_or_default();
@@ -48,13 +48,13 @@ pub fn secret_files(answer: &Value) -> BTreeMap<String, SecretRef> {
     list.into_iter().filter_map(read).map(|file| (file.path, file.secret)).collect()
 }
 
-/// A list of texts.
+/// Reads a list of texts.
 pub fn texts(answer: &Value, pointer: &str) -> Vec<String> {
     let list = answer.pointer(pointer).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The ports of the machine.
+/// Reads the host ports.
 pub fn ports(answer: &Value) -> Vec<u16> {
     let list = answer.pointer("/Sampan/HostPorts").and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_u64).filter_map(|port| u16::try_from(port).ok()).collect()

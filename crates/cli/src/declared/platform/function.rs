@@ -1,4 +1,5 @@
-//! A function: from the answer of `GetFunction` to the model, and from the model to requests.
+//! Converts a function from the answer of `GetFunction` to the model, and from the model to
+//! requests.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +10,22 @@ use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE, TEMPORARY};
 use super::{extras, image, mark};
 use crate::declared::model::{Cores, Entries, Function, FunctionName, Kind, Session, SessionSource, WhenIdle, Words};
 
-/// The tag of what a project made; its value is the project's name.
+/// Tag of functions and domains that a project created; its value is the ownership mark.
 pub const DECLARED: &str = "sampan:declared";
 
-/// A function that is there.
+/// An existing function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
-    /// Every default is written out.
+    /// The function with every default explicit.
     pub function: Function,
-    /// Whether the platform deletes it when nothing of it runs.
+    /// Whether the platform deletes it when it is idle.
     pub temporary: bool,
-    /// The project that made it.
+    /// The project that created it.
     pub project: Option<String>,
     pub status: String,
-    /// Message of the last change that failed.
+    /// Message of the last failed change.
     pub reason: String,
-    /// What of it is there, for a publication of just that; empty of a published version.
+    /// Revision, for publishing exactly this state; empty for a published version.
     pub revision: String,
 }
 
@@ -91,14 +92,14 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
     }
 }
 
-/// The project that made a function, of a list or an answer of `GetFunction`.
+/// The project that created a function, from an entry of a list or an answer of `GetFunction`.
 pub fn project(entry: &Value) -> Option<String> {
     let name = FunctionName::new(text(entry, "/Namespace"), text(entry, "/FunctionName"));
     let tag = pairs(entry, "/Tags").remove(DECLARED)?;
     mark::project(&tag, &name.to_string()).map(str::to_owned)
 }
 
-/// `CreateFunction` of a function whose defaults are written out.
+/// Request of `CreateFunction`; the function must have its defaults explicit.
 pub fn creation(name: &FunctionName, function: &Function, project: &str, uri: &str) -> Value {
     let mut request = named(name);
     request.extend(settings(function));
@@ -116,7 +117,7 @@ pub fn creation(name: &FunctionName, function: &Function, project: &str, uri: &s
     request.into()
 }
 
-/// `UpdateFunctionCode`, which takes the settings too.
+/// Request of `UpdateFunctionCode`, which also changes settings.
 pub fn code_change(name: &FunctionName, function: &Function, uri: &str) -> Value {
     let mut request = named(name);
     request.extend(settings(function));
@@ -124,20 +125,20 @@ pub fn code_change(name: &FunctionName, function: &Function, uri: &str) -> Value
     request.into()
 }
 
-/// `UpdateFunctionConfiguration`.
+/// Request of `UpdateFunctionConfiguration`.
 pub fn configuration_change(name: &FunctionName, function: &Function) -> Value {
     let mut request = named(name);
     request.extend(settings(function));
     request.into()
 }
 
-/// The fields that name a function.
+/// Request fields that identify a function.
 pub fn named(name: &FunctionName) -> Map<String, Value> {
     let text = |text: &str| Value::from(text.to_owned());
     Map::from_iter([("FunctionName".to_owned(), text(&name.name)), ("Namespace".to_owned(), text(&name.namespace))])
 }
 
-/// The API's word for a type.
+/// The API's name for a type.
 fn kind_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Web => "HTTP",
@@ -145,7 +146,7 @@ fn kind_word(kind: Kind) -> &'static str {
     }
 }
 
-/// All settings that can change, also those that are empty, which takes them away.
+/// All settings that can change. Empty ones are included, which removes them.
 fn settings(function: &Function) -> Map<String, Value> {
     let variables = function.environment.iter().flatten().map(|(key, value)| json!({"Key": key, "Value": value}));
     let mut settings = Map::from_iter([
@@ -175,7 +176,7 @@ fn public_network(on: bool) -> Value {
 
 fn concurrency(function: &Function) -> Value {
     let Some(session) = &function.session else {
-        // An empty text switches it off, which is one request at a time.
+        // An empty text disables concurrency: one request at a time.
         return match function.concurrency {
             None | Some(1) => json!({ "DynamicEnabled": "" }),
             Some(requests) => json!({"DynamicEnabled": "FALSE", "MaxConcurrency": requests}),
@@ -236,7 +237,7 @@ fn image_config(function: &Function, uri: &str) -> Value {
     image.into()
 }
 
-/// The tags of a new function: the user's, those of settings, and the mark.
+/// Tags of a new function: the user's, those that stand for settings, and the ownership mark.
 fn all_tags(function: &Function, mark: &str) -> BTreeMap<String, String> {
     let switch = |on: Option<bool>, value: bool, word: &str| (on == Some(value)).then(|| word.to_owned());
     let own = [
@@ -263,13 +264,13 @@ fn number(value: &Value, pointer: &str) -> Option<u32> {
     value.pointer(pointer).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok())
 }
 
-/// A list of objects with `Key` and `Value`.
+/// Reads a list of objects with `Key` and `Value`.
 fn pairs(value: &Value, pointer: &str) -> BTreeMap<String, String> {
     let list = value.pointer(pointer).and_then(Value::as_array);
     list.into_iter().flatten().map(|pair| (text(pair, "/Key").to_owned(), text(pair, "/Value").to_owned())).collect()
 }
 
-/// The words of a field: of its text, which blanks separate, or of its list, whichever is there.
+/// Reads the words of a field, from its text (separated by blanks) or from its list.
 fn words(answer: &Value, field: &str) -> Option<Words> {
     let plain = text(answer, &format!("/ImageConfig/{field}"));
     if !plain.is_empty() {
@@ -285,7 +286,7 @@ mod tests {
     use super::*;
     use crate::declared::model::Mount;
 
-    /// What the platform would answer after such a request.
+    /// Answer of the platform after such a request.
     fn answered(request: &Value) -> Value {
         let mut answer = request.clone();
         answer["ImageConfig"] = request["Code"]["ImageConfig"].clone();

@@ -1,23 +1,23 @@
-//! References of images, which a file writes without the host of Sampan's own registry.
+//! Image references; files omit the host of Sampan's own registry.
 
 use crate::image_name::resolve;
 
-/// The reference without the own registry's host.
+/// Removes the own registry's host.
 pub fn short(uri: &str, own_registry: &str) -> String {
     uri.strip_prefix(own_registry).and_then(|rest| rest.strip_prefix('/')).unwrap_or(uri).to_owned()
 }
 
-/// The whole reference, with host and tag.
+/// Adds the default host and tag.
 pub fn full(name: &str, own_registry: &str) -> anyhow::Result<String> {
     Ok(resolve(name, Some(own_registry))?.to_string())
 }
 
-/// The form in which references are compared: short, with the tag written out.
+/// Normal form for comparison: without the own host, with an explicit tag.
 pub fn normal(name: &str, own_registry: &str) -> anyhow::Result<String> {
     Ok(short(&full(name, own_registry)?, own_registry))
 }
 
-/// The reference without its digest.
+/// Removes the digest.
 pub fn without_digest(uri: &str) -> &str {
     uri.split_once('@').map_or(uri, |(name, _)| name)
 }

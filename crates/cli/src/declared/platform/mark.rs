@@ -1,68 +1,68 @@
-//! Which project made something: its name, and what it made by that name, so that a mark that was
-//! copied to something else says nothing. Functions and domains have it as a tag; versions, aliases
-//! and triggers have no tags, so their descriptions end with it.
+//! Ownership marks: the project's name and the item's name, so that a mark copied to another item
+//! is invalid. Functions and domains have the mark as a tag; versions, aliases and triggers have no
+//! tags, so their descriptions end with it.
 
 use crate::declared::model::{FunctionName, TriggerKey};
 
 const BEGIN: &str = "[declared by ";
 const END: &str = "]";
-/// What stands between the project and what it made.
+/// Separator of project and item.
 const AS: &str = " as ";
-/// What stands between that and a digest.
+/// Separator of item and digest.
 const DIGEST: &str = ", secrets ";
 
-/// The value of a tag.
+/// Mark as the value of a tag.
 pub fn tag(project: &str, what: &str) -> String {
     format!("{project}{AS}{what}")
 }
 
-/// The project in the value of a tag, if the tag is this one's.
+/// The project in a tag's value, if the mark is for this item.
 pub fn project<'a>(tag: &'a str, what: &str) -> Option<&'a str> {
     tag.strip_suffix(what)?.strip_suffix(AS).filter(|project| !project.is_empty())
 }
 
-/// What the mark of an alias names.
+/// Name of an alias in its mark.
 pub fn alias(function: &FunctionName, alias: &str) -> String {
     format!("{function}:{alias}")
 }
 
-/// What the mark of a trigger names.
+/// Name of a trigger in its mark.
 pub fn trigger(function: &FunctionName, TriggerKey { name, kind, qualifier }: &TriggerKey) -> String {
     format!("{kind} {name} of {function}:{qualifier}")
 }
 
-/// The description with the project's mark.
+/// Appends the project's mark to a description.
 pub fn with(description: &str, project: &str, what: &str) -> String {
     with_digest(description, project, what, None)
 }
 
-/// The description with the project's mark, and in it the digest of what answers hide.
+/// Appends the project's mark, with the digest of the trigger's secrets.
 pub fn with_digest(description: &str, project: &str, what: &str, digest: Option<&str>) -> String {
     let space = if description.is_empty() { "" } else { " " };
     let digest = digest.map(|digest| format!("{DIGEST}{digest}")).unwrap_or_default();
     format!("{description}{space}{BEGIN}{}{digest}{END}", tag(project, what))
 }
 
-/// The digest in a description's mark.
+/// The digest of secrets in a description's mark.
 pub fn digest(text: &str) -> Option<&str> {
     Some(ended(text)?.1.split_once(DIGEST)?.1)
 }
 
-/// The description without a mark, and the project, if the mark is this one's.
+/// Splits off the mark; also returns the project, if the mark is for this item.
 pub fn split<'a>(text: &'a str, what: &str) -> (&'a str, Option<&'a str>) {
     let Some((description, mark)) = ended(text) else { return (text, None) };
     let mark = mark.split_once(DIGEST).map_or(mark, |(mark, _)| mark);
     (description, project(mark, what))
 }
 
-/// The project that a text says made something, whatever that is.
+/// The project in a text's mark, for any item.
 pub fn claimed(text: &str) -> Option<&str> {
     let (_, mark) = ended(text)?;
     let mark = mark.split_once(DIGEST).map_or(mark, |(mark, _)| mark);
     Some(mark.split_once(AS).map_or(mark, |(project, _)| project))
 }
 
-/// A text that ends as a mark does, and what is in the mark.
+/// Splits a text that ends with a mark into description and the mark's content.
 fn ended(text: &str) -> Option<(&str, &str)> {
     let (description, mark) = text.strip_suffix(END)?.rsplit_once(BEGIN)?;
     (!mark.is_empty()).then(|| (description.strip_suffix(' ').unwrap_or(description), mark))

@@ -1,4 +1,4 @@
-//! The model in the words of the cloud API: what is there, and requests that change it.
+//! Conversions between the model and the cloud API's answers and requests.
 
 pub mod entry;
 mod extras;

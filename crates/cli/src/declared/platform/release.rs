@@ -1,4 +1,4 @@
-//! Aliases and provisioned concurrency: from answers to the model, and from the model to requests.
+//! Converts aliases and provisioned concurrency between API answers, the model, and API requests.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::declared::model::{Alias, At, FunctionName, Provisioned, Rule};
 
 /// `ProvisionedType` of target tracking.
 const TRACKING: &str = "ConcurrencyUtilizationTracking";
-/// What the names of headers begin with.
+/// Prefix of header names in the API.
 const HEADERS: &str = "invoke.headers.";
 
-/// An alias of an answer, with the project that made it.
+/// Reads an alias from an answer, and the project that created it.
 pub fn alias(function: &FunctionName, answer: &Value) -> (Alias, Option<String>) {
     let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let weight = answer.pointer("/RoutingConfig/AdditionalVersionWeights/0");
@@ -38,7 +38,7 @@ pub fn alias(function: &FunctionName, answer: &Value) -> (Alias, Option<String>)
     (alias, project.map(str::to_owned))
 }
 
-/// `CreateAlias` and `UpdateAlias`.
+/// Request of `CreateAlias` and `UpdateAlias`.
 pub fn alias_request(function: &FunctionName, name: &str, alias: &Alias, project: Option<&str>) -> Value {
     let mut request = named(function);
     let weights = alias.weights.iter().flatten();
@@ -49,7 +49,7 @@ pub fn alias_request(function: &FunctionName, name: &str, alias: &Alias, project
         .map_or_else(|| description.clone(), |project| mark::with(&description, project, &mark::alias(function, name)));
     request.insert("Name".to_owned(), name.into());
     request.insert("FunctionVersion".to_owned(), alias.version.as_str().into());
-    // Spelled like this in the API.
+    // The API's spelling.
     let routing = json!({"AdditionalVersionWeights": weights, "AddtionVersionMatchs": rules});
     request.insert("RoutingConfig".to_owned(), routing);
     request.insert("Description".to_owned(), description.into());
@@ -66,7 +66,7 @@ fn rule(rule: &Rule) -> Value {
     })
 }
 
-/// One entry of `Allocated`.
+/// Reads one entry of `Allocated`.
 pub fn provisioned(entry: &Value) -> Provisioned {
     let number = |name: &str| {
         let number = entry.get(name).and_then(Value::as_u64);
@@ -89,7 +89,7 @@ pub fn provisioned(entry: &Value) -> Provisioned {
     }
 }
 
-/// `PutProvisionedConcurrencyConfig`.
+/// Request of `PutProvisionedConcurrencyConfig`.
 pub fn provisioned_request(function: &FunctionName, version: u32, wanted: &Provisioned) -> Value {
     let mut request = Value::from(named(function));
     request["Qualifier"] = version.to_string().into();

@@ -1,14 +1,14 @@
-//! What a file may have where the types have one thing: a variable for a number, a truth value or a
-//! word, and digits for a text.
+//! Adapts the schema to spellings that files may use: a variable in place of a number, truth value
+//! or word, and digits in place of a text.
 
 use schemars::Schema;
 use schemars::transform::{Transform, transform_subschemas};
 use serde_json::{Value, json};
 
-/// A text with a variable.
+/// Pattern of a text with a variable.
 const VARIABLE: &str = r"\$\{";
 
-/// Widens each schema of one type; a custom schema with a list of types stays as it is.
+/// Widens each schema with a single type; custom schemas with a list of types are unchanged.
 #[derive(Debug, Clone)]
 pub struct AsWritten;
 
@@ -47,11 +47,11 @@ fn variable() -> Value {
     json!({"type": "string", "pattern": VARIABLE})
 }
 
-/// The type of a schema that has one, and whether it may be null.
+/// The single type of a schema, and whether it is nullable.
 fn one_type(types: &Value) -> Option<(String, bool)> {
     match types {
         Value::String(word) => Some((word.clone(), false)),
-        // A list without null is that of a custom schema.
+        // A list of types without null belongs to a custom schema.
         Value::Array(words) => match words.as_slice() {
             [Value::String(word), Value::String(null)] if null == "null" => Some((word.clone(), true)),
             _ => None,

@@ -1,5 +1,5 @@
-//! The schema tried with a validator: it accepts what `deploy -f` accepts, and refuses what that
-//! refuses by shape.
+//! Tests the schema with a validator: it accepts what `deploy -f` accepts, and rejects all errors
+//! of shape that `deploy -f` rejects.
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::declared::yaml::load;
 use crate::declared::yaml::node::{Content, Node, Style};
 use crate::declared::yaml::write;
 
-/// Variables that files of these tests name.
+/// Variables in the files of these tests.
 fn lookup(name: &str) -> Option<String> {
     match name {
         "NUMBER" => Some("512".to_owned()),
@@ -26,7 +26,7 @@ fn validator() -> Validator {
     jsonschema::validator_for(&schema).expect("a valid schema")
 }
 
-/// What an editor has of a node: plain scalars by the core schema of YAML 1.2.
+/// Value of a node as an editor reads it: plain scalars by YAML 1.2's core schema.
 fn in_editor(node: &Node) -> Value {
     match &node.content {
         Content::List(items) => items.iter().map(in_editor).collect(),
@@ -47,7 +47,7 @@ fn in_editor(node: &Node) -> Value {
     }
 }
 
-/// What deploy says of a file, and what the schema says.
+/// Results of deploy and of the schema for a file.
 type Both = (Result<(), String>, Result<(), String>);
 
 fn both(validator: &Validator, text: &str) -> Both {
@@ -62,7 +62,7 @@ fn with(keys: &str) -> String {
     format!("project: shop\nfunctions:\n  f:\n    image: a:v1\n{keys}")
 }
 
-/// Functions as they may be declared.
+/// Valid functions.
 const ACCEPTED: &[&str] = &[
     "",
     "memory: 8g",
@@ -90,7 +90,7 @@ const ACCEPTED: &[&str] = &[
     "triggers: { h: { type: webhook, name: g, qualifier: 1, desc: { Scheme: github, Secret: '${A}', D: [1, {}] } } }",
 ];
 
-/// Mistakes of shape: both refuse them.
+/// Errors of shape, which both reject.
 const REFUSED: &[&str] = &[
     "memroy: 512",
     "timeout: '512'",
@@ -159,8 +159,7 @@ const REFUSED: &[&str] = &[
     "job: true\ntype: web",
 ];
 
-/// What depends on how a value is spelled, or on what several values mean together: deploy alone
-/// sees it.
+/// Errors of spelling, or of several values together, which only deploy detects.
 const OF_DEPLOY: &[&str] = &[
     "timeout: 1e3",
     "timeout: 3.0",

@@ -1,4 +1,4 @@
-//! Events and file systems of other tools in the form that they have here.
+//! Converts events and file systems of other tools to triggers and mounts.
 
 use serde_json::{Map, Value, json};
 
@@ -6,20 +6,20 @@ use super::section::{self, Section};
 use crate::declared::yaml::node::{Content, Node};
 use crate::declared::yaml::write;
 
-/// What polling sees of a bucket.
+/// Prefix of the only event types that polling detects.
 const CREATED: &str = "ObjectCreated:";
 
-/// A function's URL that everybody may call.
+/// A function URL without authentication.
 pub fn open_url() -> Value {
     url("NONE")
 }
 
-/// A function's URL.
+/// A function URL with an `AuthType`.
 pub fn url(auth: &str) -> Value {
     json!({"type": "http", "desc": {"AuthType": auth}})
 }
 
-/// A trigger of a bucket that is polled: its store is a variable, since the other tool has none.
+/// A polling trigger for a bucket. Its store is a variable, because the other tool's file has none.
 pub fn bucket(event: &str, filter: &[(&str, Option<String>)]) -> Result<Value, String> {
     let Some((_, kind)) = event.split_once(CREATED) else {
         return Err(format!(
@@ -43,7 +43,7 @@ pub fn bucket(event: &str, filter: &[(&str, Option<String>)]) -> Result<Value, S
     Ok(json!({"type": "cos", "desc": desc}))
 }
 
-/// File systems of a list as mounts, which `read` makes of one entry; the others are said.
+/// Converts a list of file systems to mounts with `read`; reports entries that cannot be converted.
 pub fn mounts(
     section: &mut Section<'_>,
     key: &str,

@@ -1,5 +1,5 @@
-//! `sampan import`: the functions of images in files of other tools, as a `sampan.yaml`, and what
-//! of those files has no counterpart there.
+//! `sampan import`: converts image functions in files of other tools to a `sampan.yaml`, and lists
+//! settings without a counterpart.
 
 mod events;
 mod sam;
@@ -15,12 +15,12 @@ use super::variables;
 use super::yaml::error::Error;
 use super::yaml::{deserialize, load, write};
 
-/// What was read.
+/// Result of an import.
 #[derive(Debug)]
 pub struct Imported {
-    /// The text of a `sampan.yaml`.
+    /// Text of the `sampan.yaml`.
     pub text: String,
-    /// What is not in it, a line each: where it stands, and what to do instead.
+    /// Settings left out, one line each: place, and what to do instead.
     pub left_out: Vec<String>,
 }
 
@@ -42,14 +42,14 @@ pub fn read(name: &str, text: &str) -> Result<Imported, Error> {
     let domains = (!domains.is_empty()).then_some(domains);
     let file = json!({"project": project_name(&project), "functions": functions, "domains": domains});
     let text = write::document(&file);
-    // What a file cannot have is said here, and not by the first deploy of it.
+    // Validates the result, so that invalid values are reported now and not by the first deploy.
     let mut written = load::load("sampan.yaml", &text)?;
     variables::replace(&mut written, &|_| Some("a value".to_owned()))?;
     deserialize::from_node::<File>(&written)?;
     Ok(Imported { text, left_out })
 }
 
-/// The name as that of a project: lower-case letters, digits and '-'.
+/// Converts a name to a project name: lower-case letters, digits and '-'.
 fn project_name(name: &str) -> String {
     let lower = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = name.chars().map(lower).collect();
@@ -59,7 +59,7 @@ fn project_name(name: &str) -> String {
     }
 }
 
-/// Memory as Sampan has it: 64, or a multiple of 128.
+/// Rounds memory up to a size that Sampan allows: 64, or a multiple of 128, in MB.
 fn memory(mb: u32, section: &mut Section<'_>) -> u32 {
     let allowed = if mb <= 64 { 64 } else { mb.div_ceil(128).saturating_mul(128) };
     if allowed != mb {
@@ -68,7 +68,7 @@ fn memory(mb: u32, section: &mut Section<'_>) -> u32 {
     allowed
 }
 
-/// The members that are something.
+/// Members with a value.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
     members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }

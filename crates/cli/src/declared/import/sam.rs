@@ -1,4 +1,4 @@
-//! A template of AWS's Serverless Application Model: its functions of images.
+//! Imports image functions from a template of AWS's Serverless Application Model.
 
 use serde_json::{Map, Value, json};
 
@@ -10,16 +10,16 @@ use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::{Content, Key, Node};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
-/// `/tmp` of a function that asks for no other size.
+/// Lambda's default size of `/tmp`, in MB.
 const TMP_MB_OF_LAMBDA: u32 = 512;
-/// Sections of a template that describe the template.
+/// Sections about the template itself.
 const OF_THE_TEMPLATE: [&str; 6] =
     ["AWSTemplateFormatVersion", "Transform", "Description", "Parameters", "Metadata", "Resources"];
-/// What every image of Lambda needs to become one of Sampan.
+/// Note about the change that every Lambda image needs.
 const RUNTIME_API: &str = "images that ask Lambda's runtime API for events need a server on port 9000 instead, \
                            which gets POST /event-invoke";
 
-/// No project's name, for a template has none, and its functions.
+/// Returns an empty project name, because a template has none, and the functions.
 pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map<String, Value>), Error> {
     let mut root = root.clone();
     let parameters = root.get("Parameters").map(Node::entries).unwrap_or_default();
@@ -70,7 +70,7 @@ fn function(
         let mut section = Section::of(node, if std::ptr::eq(node, properties) { key } else { "Globals" }, left_out);
         for (key, value) in settings(&mut section, checked) {
             match (base.get_mut(&key), value) {
-                // Variables of a function are added to those of all.
+                // A function's variables are added to the global ones.
                 (Some(Value::Object(all)), Value::Object(own)) => all.extend(own),
                 (_, value) => {
                     base.insert(key, value);
@@ -150,7 +150,7 @@ fn settings(section: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
     ])
 }
 
-/// A trigger of a bucket; one of the template has its logical name in lower case.
+/// A trigger for a bucket; a bucket of the template is named by its logical name in lower case.
 fn bucket(properties: &Node) -> Result<Value, String> {
     let name = match properties.get("Bucket").map(|node| (&node.content, node.tag.as_deref())) {
         Some((Content::Scalar(bucket), None)) => bucket.text.clone(),
@@ -176,7 +176,8 @@ fn bucket(properties: &Node) -> Result<Value, String> {
     Ok(trigger)
 }
 
-/// An entry of `FileSystemConfigs`: its volume has the last name of the path.
+/// A mount from an entry of `FileSystemConfigs`; the volume is named after the last part of the
+/// path.
 fn mount(entry: &Node) -> Result<types::Mount, String> {
     let path = entry.get("LocalMountPath").and_then(section::text);
     let path = path.ok_or("it has no LocalMountPath that can be read; declare a mount (docs/VOLUMES.md)")?;
@@ -185,19 +186,19 @@ fn mount(entry: &Node) -> Result<types::Mount, String> {
     types::Mount::new(&volume, "", path, false)
 }
 
-/// Kinds of events whose calls are checked by what holds for all of them.
+/// API event types with authentication in `Globals`.
 fn checked_apis(root: &Node) -> Vec<&'static str> {
     let of_all = |kind: &&str| root.get("Globals").and_then(|all| all.get(kind)?.get("Auth")).is_some();
     ["Api", "HttpApi"].into_iter().filter(of_all).collect()
 }
 
-/// Whether the calls of an event are checked, or its API is one of the template's, which may do so.
+/// Whether an API event has authentication, or refers to an API of the template that may have it.
 fn is_checked(event: &Node) -> bool {
     let has = |key: &&str| event.get("Properties").is_some_and(|given| given.get(key).is_some());
     ["Auth", "ApiId", "RestApiId"].iter().any(has)
 }
 
-/// The events of a function as triggers; what has none here is said.
+/// Converts the events of a function to triggers; reports events without a counterpart.
 fn triggers(events: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
     let mut triggers = Map::new();
     for name in events.keys() {

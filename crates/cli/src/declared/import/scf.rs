@@ -1,4 +1,4 @@
-//! A `serverless.yml` of Tencent's SCF component: one function.
+//! Imports the function of a `serverless.yml` of Tencent's SCF component.
 
 use serde_json::{Map, Value, json};
 
@@ -7,12 +7,12 @@ use super::{events, memory, object};
 use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::{Content, Node};
 
-/// Keys of the component itself, which say nothing of the function.
+/// Keys of the component itself, not of the function.
 const OF_THE_COMPONENT: [&str; 6] = ["component", "name", "app", "org", "stage", "inputs"];
-/// The stage of a file that names none.
+/// Default stage.
 const STAGE: &str = "dev";
 
-/// The project's name, and its function.
+/// Returns the project's name and its function.
 pub fn functions(
     root: &Node,
     domains: &mut Map<String, Value>,
@@ -86,7 +86,7 @@ fn function(name: &str, inputs: &mut Section<'_>, domains: &mut Map<String, Valu
     ])
 }
 
-/// An entry of `cfs`.
+/// A mount from an entry of `cfs`.
 fn mount(entry: &Node) -> Result<types::Mount, String> {
     let text = |key: &str| entry.get(key).and_then(section::text);
     let (Some(volume), Some(path)) = (text("cfsId"), text("localMountDir")) else {
@@ -103,7 +103,7 @@ fn mount(entry: &Node) -> Result<types::Mount, String> {
     Ok(types::Mount { user_id: id("userId")?, group_id: id("userGroupId")?, ..mount })
 }
 
-/// The events of a list as triggers; what has none here is said.
+/// Converts a list of events to triggers; reports events without a counterpart.
 fn triggers(
     function: &str,
     list: &Node,
@@ -158,7 +158,7 @@ fn timer(given: &dyn Fn(&str) -> Option<String>) -> Result<Value, String> {
     Ok(Value::Object(object([("cron", Some(json!(cron))), ("argument", argument)])))
 }
 
-/// A trigger of a bucket, under the bucket's name as in the cloud.
+/// A trigger for a bucket, named after the bucket as in the cloud.
 fn bucket(parameters: &Node) -> Result<(String, Value), String> {
     let given = |key: &str| parameters.get(key).and_then(section::text);
     let bucket = given("bucket").or_else(|| given("name")).ok_or("it has no bucket that can be read")?;
@@ -168,13 +168,13 @@ fn bucket(parameters: &Node) -> Result<(String, Value), String> {
     Ok((bucket, trigger))
 }
 
-/// Whether an endpoint may be called with keys alone.
+/// Whether an endpoint requires keys.
 fn is_protected(parameters: &Node) -> bool {
     let Some(Content::List(endpoints)) = parameters.get("endpoints").map(|node| &node.content) else { return false };
     endpoints.iter().any(|endpoint| ["auth", "usagePlan", "app"].iter().any(|key| endpoint.get(key).is_some()))
 }
 
-/// The domains of a gateway; what is to be done for them is returned.
+/// Adds the domains of an API gateway; returns notes on what they need.
 fn own_domains(function: &str, parameters: &Node, domains: &mut Map<String, Value>) -> Vec<String> {
     let Some(Content::List(list)) = parameters.get("customDomains").map(|node| &node.content) else {
         return Vec::new();

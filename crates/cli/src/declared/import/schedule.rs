@@ -1,7 +1,7 @@
-//! Schedule expressions of AWS as seven cron fields in UTC. Pure.
+//! Converts schedule expressions of AWS to seven cron fields in UTC. Pure.
 
-/// `rate(5 minutes)` or `cron(0 12 * * ? *)` (minute, hour, day, month, weekday, year) as cron
-/// fields from second to year; `None` where they have no such form.
+/// Converts `rate(5 minutes)` or `cron(0 12 * * ? *)` (minute, hour, day, month, weekday, year) to
+/// cron fields from second to year; `None` for expressions without an equivalent.
 pub fn cron(expression: &str) -> Option<String> {
     let inside = |name: &str| expression.trim().strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
     if let Some(rate) = inside("rate") {
@@ -16,7 +16,7 @@ pub fn cron(expression: &str) -> Option<String> {
     }
     let fields: Vec<&str> = inside("cron")?.split_whitespace().collect();
     let [minute, hour, day, month, weekday, year] = fields[..] else { return None };
-    // Weekdays are counted from 1 there; names mean the same everywhere. Here is no L, W or #.
+    // AWS counts weekdays from 1, so only names are portable. Sampan has no L, W or #.
     if weekday.contains(|c: char| c.is_ascii_digit()) || [day, weekday].iter().any(|field| is_special(field)) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! A map of another tool's file, of which what nobody takes is said to be left out.
+//! Reader of a map in another tool's file; keys that are not taken are reported as left out.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use crate::declared::yaml::node::{Content, Node};
 use crate::declared::yaml::place::Place;
 use crate::declared::yaml::write;
 
-/// What is said of a value with a variable that is not known here.
+/// Note about a value with a variable of the other tool.
 const FOREIGN: &str = "it has a variable of the other tool; give its value";
 
-/// What a number or truth value of a file is called where it is neither.
+/// A scalar type, with its description for error messages.
 pub trait Parsed: FromStr {
     const WHAT: &'static str;
 }
@@ -29,23 +29,23 @@ impl Parsed for bool {
     const WHAT: &'static str = "true or false";
 }
 
-/// A map that is read key by key.
+/// A map whose keys are taken one by one.
 pub struct Section<'a> {
     path: String,
     entries: Vec<(&'a str, &'a Node)>,
-    /// Where the entry that was taken last is, and its key.
+    /// Node and path of the entry that was taken last.
     last: Option<(&'a Node, String)>,
     left_out: &'a mut Vec<String>,
 }
 
 impl<'a> Section<'a> {
-    /// The map of a node, with the keys that lead to it.
+    /// Reads the map of a node at a path of keys.
     pub fn of(node: &'a Node, path: &str, left_out: &'a mut Vec<String>) -> Self {
         let entries = node.entries().iter().map(|(key, node)| (key.text.as_str(), node)).collect();
         Self { path: path.to_owned(), entries, last: None, left_out }
     }
 
-    /// The node of a key, which is not left out then.
+    /// Takes the node of a key, which then counts as used.
     pub fn take(&mut self, key: &str) -> Option<&'a Node> {
         let at = self.entries.iter().position(|(name, _)| *name == key)?;
         let (_, node) = self.entries.remove(at);
@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
         (!node.is_null()).then_some(node)
     }
 
-    /// A map below it.
+    /// Takes a nested map and reads it with `read`.
     pub fn section<R>(&mut self, key: &str, read: impl FnOnce(&mut Section<'_>) -> R) -> Option<R> {
         let (node, path) = (self.take(key)?, self.below(key));
         let mut section = Section::of(node, &path, self.left_out);
@@ -62,13 +62,13 @@ impl<'a> Section<'a> {
         Some(value)
     }
 
-    /// The text of a key.
+    /// Takes a text.
     pub fn text(&mut self, key: &str) -> Option<Value> {
         let node = self.take(key)?;
         self.value(node)
     }
 
-    /// The number or truth value of a key.
+    /// Takes a number or truth value.
     pub fn parsed<T: Parsed>(&mut self, key: &str) -> Option<T> {
         let node = self.take(key)?;
         let known = text(node).or_else(|| default(node).map(|(_, default)| default.to_owned()));
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
         parsed
     }
 
-    /// A list of words, or a text of them.
+    /// Takes a list of words, or one text.
     pub fn words(&mut self, key: &str) -> Option<Value> {
         let node = self.take(key)?;
         let Content::List(items) = &node.content else { return self.value(node) };
@@ -87,7 +87,7 @@ impl<'a> Section<'a> {
         words.map(Value::Array)
     }
 
-    /// A map of texts.
+    /// Takes a map of texts.
     pub fn texts(&mut self, key: &str) -> Option<Value> {
         self.section(key, |section| {
             let keys: Vec<&str> = section.entries.iter().map(|(key, _)| *key).collect();
@@ -96,24 +96,24 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Says something of what was taken last.
+    /// Adds a note about the entry that was taken last.
     pub fn say(&mut self, what: String) {
         if let Some((node, path)) = &self.last {
             self.left_out.push(format!("{}: {path}: {what}", node.place));
         }
     }
 
-    /// The keys that were not taken.
+    /// Keys that were not taken.
     pub fn keys(&self) -> Vec<String> {
         self.entries.iter().map(|(key, _)| (*key).to_owned()).collect()
     }
 
-    /// Says what to do instead of something at a place.
+    /// Adds a note about a given place.
     pub fn say_of(&mut self, place: &Place, path: &str, what: &str) {
         self.left_out.push(format!("{place}: {path}: {what}"));
     }
 
-    /// Says that what was not taken is left out.
+    /// Adds a note for each key that was not taken.
     pub fn finish(self) {
         let Self { path, entries, left_out, .. } = self;
         let lines = entries.into_iter().map(|(key, node)| format!("{}: {}: left out", node.place, joined(&path, key)));
@@ -137,7 +137,7 @@ fn joined(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// Why a value cannot be taken over, where something else is wanted.
+/// Note about a value that cannot be converted, and the expected type.
 pub fn problem(node: &Node, wanted: &str) -> String {
     match &node.content {
         _ if node.tag.is_some() => FOREIGN.to_owned(),
@@ -151,7 +151,7 @@ pub fn problem(node: &Node, wanted: &str) -> String {
     }
 }
 
-/// The text of a scalar without a variable.
+/// Text of a scalar without variables.
 pub fn text(node: &Node) -> Option<String> {
     match &node.content {
         Content::Scalar(scalar) if node.tag.is_none() && !scalar.text.contains("${") => Some(scalar.text.clone()),
@@ -163,8 +163,8 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Has references to parameters with a default name it: `!Ref Stage` becomes `!Ref Stage:-dev`, as
-/// no file can have it.
+/// Adds parameters' defaults to references: `!Ref Stage` becomes `!Ref Stage:-dev`, a form that no
+/// file contains.
 pub fn give_defaults(node: &mut Node, defaults: &BTreeMap<String, String>) {
     match &mut node.content {
         Content::Scalar(scalar) if node.tag.as_deref() == Some("!Ref") => {
@@ -178,18 +178,18 @@ pub fn give_defaults(node: &mut Node, defaults: &BTreeMap<String, String>) {
     }
 }
 
-/// Name and default of the parameter that a reference with one means.
+/// Splits a reference with a default into parameter name and default.
 fn default(node: &Node) -> Option<(&str, &str)> {
     let Content::Scalar(scalar) = &node.content else { return None };
     let parts = scalar.text.split_once(":-").filter(|(name, _)| is_name(name));
     parts.filter(|_| node.tag.as_deref() == Some("!Ref"))
 }
 
-/// The text of a scalar; a variable of the environment or a parameter is a variable here.
+/// Text of a scalar; references to the environment and to parameters become variables.
 fn known(node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else { return None };
     if let Some((name, default)) = default(node) {
-        // A default with a brace would end the variable.
+        // A brace in the default would end the variable.
         let text = || write::variable(&format!("{name}:-{default}"));
         return Some(if default.contains(['{', '}', '$', '\n']) { default.to_owned() } else { text() });
     }

@@ -1,5 +1,5 @@
-//! Typed values of nodes, by serde: what a scalar is follows the field that it is for, and errors
-//! carry the place of their node.
+//! Deserializes nodes with serde: a scalar's type follows from its field, and errors carry the
+//! place of their node.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor};
@@ -9,16 +9,16 @@ use super::error::Error;
 use super::nearest;
 use super::node::{Content, Key, Node, Scalar, Style};
 
-/// A value of the node.
+/// Deserializes a value from a node.
 pub fn from_node<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, Error> {
     T::deserialize(Reader(node))
 }
 
-/// Reads one node.
+/// Deserializer of one node.
 #[derive(Clone, Copy)]
 struct Reader<'de>(&'de Node);
 
-/// What a plain scalar is by itself (YAML 1.2, 10.3.2).
+/// Type of a plain scalar by YAML 1.2, section 10.3.2.
 enum Plain {
     Null,
     Bool(bool),
@@ -59,8 +59,8 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// A text: quoted, or plain and neither null nor a truth value nor a fraction, whose form would
-    /// be a guess.
+    /// Reads a text: quoted, or plain but not null, a truth value or a fraction, whose spelling
+    /// could not be preserved.
     fn text(self) -> Result<&'de str, Error> {
         let scalar = self.scalar("a text")?;
         if scalar.style != Style::Plain || scalar.substituted {
@@ -76,7 +76,7 @@ impl<'de> Reader<'de> {
         Err(self.wrong(format!("{what}, where a text belongs"), hint))
     }
 
-    /// A whole number, in decimal digits alone.
+    /// Reads a whole number, in decimal digits only.
     fn integer<T: std::str::FromStr>(self) -> Result<T, Error> {
         let scalar = self.scalar("a whole number")?;
         let (text, bare) = (scalar.text.as_str(), scalar.style == Style::Plain || scalar.substituted);
@@ -149,7 +149,7 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// Each method checks the tag and adds the node's place to errors that have none.
+/// Defines methods that check the tag and add the node's place to errors without one.
 macro_rules! typed {
     ($($method:ident => $visit:ident($read:ident)),* $(,)?) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -268,7 +268,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A word that chooses a variant without content.
+/// A word that selects a unit variant.
 struct Word<'de>(&'de str);
 
 impl<'de> EnumAccess<'de> for Word<'de> {

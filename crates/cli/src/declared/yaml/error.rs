@@ -1,17 +1,17 @@
-//! Errors of files: where, what, and what to do.
+//! Errors in files: place, message and remedy.
 
 use std::fmt;
 
 use super::place::Place;
 use crate::failure::{Exit, Failure};
 
-/// Something in a file is wrong.
+/// An error in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// `None` until the node is known that it is about.
+    /// `None` until the node is known.
     pub place: Option<Place>,
     pub message: String,
-    /// What to do; may be empty.
+    /// Remedy; may be empty.
     pub hint: String,
 }
 
@@ -20,7 +20,7 @@ impl Error {
         Self { place: Some(place), message: message.into(), hint: hint.into() }
     }
 
-    /// The error at this place, unless it has one.
+    /// Sets the place, unless the error has one.
     pub fn at(self, place: &Place) -> Self {
         Self { place: self.place.or_else(|| Some(place.clone())), ..self }
     }

@@ -1,4 +1,4 @@
-//! Reads the document of a file into a tree, within bounds.
+//! Parses the document of a file into a tree, within limits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use super::merge_key;
 use super::node::{Content, Key, Node, Scalar, Style};
 use super::place::Place;
 
-/// Bytes of a file.
+/// Largest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Nodes of a document, with those that its aliases repeat.
+/// Most nodes of a document, including those repeated by aliases.
 const NODES_MAX: usize = 200_000;
-/// Bytes of texts that the aliases of a document repeat.
+/// Most bytes of text that a document's aliases repeat.
 const REPEATED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Remedy for a file that is too large.
 pub const SPLIT: &str = "Split it into several projects, each with a file of its own.";
-/// Levels of a document.
+/// Deepest nesting of a document.
 const DEPTH_MAX: usize = 64;
 
 /// Prefix of YAML's own tags, and those of the core schema (YAML 1.2, 10.3.1).
 const CORE: &str = "tag:yaml.org,2002:";
 const CORE_TAGS: [&str; 7] = ["null", "bool", "int", "float", "str", "seq", "map"];
 
-/// Reads the only document of a file.
+/// Parses the only document of a file.
 pub fn load(file: &str, text: &str) -> Result<Node, Error> {
     let file: Arc<str> = file.into();
     let start = Place { file: file.clone(), line: 1, column: 1 };
@@ -95,7 +95,7 @@ impl<'a> Loader<'a> {
         Ok(node)
     }
 
-    /// The node of an alias, at the place of the alias.
+    /// Copies the node of an alias, with the place of the alias.
     fn repeated(&mut self, anchor: usize, place: Place, depth: usize) -> Result<Node, Error> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(Error::new(place, "this alias has no anchor that ends before it", ""));
@@ -178,7 +178,7 @@ fn scalar(text: String, style: ScalarStyle) -> Content {
     Content::Scalar(Scalar { text, style, substituted: false })
 }
 
-/// The tag, such as `!Ref`; `None` for those of the core schema, which say what is there anyway.
+/// A tag such as `!Ref`; `None` for tags of the core schema.
 fn own_tag(tag: &Tag) -> Option<String> {
     let text = tag.to_string();
     let core = text.strip_prefix(CORE).is_some_and(|name| CORE_TAGS.contains(&name));

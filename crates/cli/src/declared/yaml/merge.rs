@@ -1,15 +1,15 @@
-//! Overlays: a later file's keys take the place of the earlier file's.
+//! Merges overlays: a later file's keys replace those of the earlier file.
 
 use std::collections::HashMap;
 
 use super::error::Error;
 use super::node::{Content, Key, Node};
 
-/// Keys of a file that name things.
+/// Top-level keys whose children are named items.
 const NAMES: [&str; 2] = ["functions", "domains"];
 
-/// The base with the overlay's keys: maps are merged key by key, everything else is replaced, and a
-/// key without a value takes the base's away.
+/// Merges the overlay into the base: maps key by key, everything else is replaced, and a key
+/// without a value removes the base's.
 pub fn merged(base: Node, overlay: Node) -> Node {
     let Node { place, content, tag } = overlay;
     match (base.content, content) {
@@ -36,7 +36,8 @@ fn by_key(entries: Vec<(Key, Node)>, over: Vec<(Key, Node)>) -> Vec<(Key, Node)>
     entries.into_iter().flatten().collect()
 }
 
-/// Refuses an overlay that has `functions` without a value, which would take all of them away.
+/// Rejects an overlay with `functions` or `domains` without a value, which would remove all of
+/// them.
 pub fn refuse_empty(overlay: &Node) -> Result<(), Error> {
     let empty = NAMES.into_iter().find_map(|key| Some((key, overlay.get(key).filter(|node| node.is_null())?)));
     let Some((key, node)) = empty else { return Ok(()) };

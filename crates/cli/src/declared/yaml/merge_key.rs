@@ -1,20 +1,20 @@
-//! Merge keys (`<<: *defaults`, of YAML 1.1): keys that a map takes over from others.
+//! Merge keys (`<<: *defaults`, YAML 1.1), which copy keys from other maps.
 
 use std::collections::HashSet;
 
 use super::error::Error;
 use super::node::{Content, Key, Node, Scalar, Style};
 
-/// The key, written without quotes.
+/// The merge key, which must be unquoted.
 const KEY: &str = "<<";
 
-/// Whether a key is one.
+/// Whether a key is a merge key.
 pub fn is(key: &Scalar) -> bool {
     key.style == Style::Plain && key.text == KEY
 }
 
-/// Adds the keys of the node of a merge key that the map does not have: its own ones come first,
-/// then those of the first map of a list.
+/// Adds the merged node's keys that the map does not have. The map's own keys take precedence, then
+/// those of earlier maps in a list.
 pub fn take_over(entries: &mut Vec<(Key, Node)>, merged: Option<Node>) -> Result<(), Error> {
     let Some(merged) = merged else { return Ok(()) };
     let maps = match merged.content {

@@ -1,4 +1,4 @@
-//! YAML with the places of its values: reading, merging, typed values.
+//! YAML with source places: parsing, merging, deserializing, writing.
 
 pub mod deserialize;
 pub mod error;

@@ -1,6 +1,6 @@
-//! The known word that a mistyped one is nearest to.
+//! Finds the known word nearest to a mistyped one.
 
-/// "Did you mean", or what there is.
+/// Hint "Did you mean", or the list of known words.
 pub fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(near) => format!("Did you mean `{near}`?"),
@@ -8,7 +8,7 @@ pub fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Str
     }
 }
 
-/// The nearest of the known words, if it is near enough to be meant.
+/// The nearest known word, if its distance is at most a third of the word's length.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let wanted: Vec<char> = plain(word);
@@ -17,8 +17,8 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     (distance <= wanted.len().max(3) / 3 && distance < wanted.len()).then_some(near)
 }
 
-/// Insertions, removals, replacements and swaps of neighbours that make one text of the other
-/// (optimal string alignment).
+/// Edit distance with insertions, removals, replacements and swaps of neighbours (optimal string
+/// alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for i in 0..=a.len() {

@@ -1,15 +1,15 @@
-//! A YAML document as a tree whose nodes know where they were written.
+//! A YAML document as a tree whose nodes have source places.
 
 use super::place::Place;
 
-/// How a scalar was written.
+/// Quoting style of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Without quotes: may be a number, `true`, `false` or null.
+    /// Unquoted: may be a number, `true`, `false` or null.
     Plain,
-    /// In single quotes: a text without variables.
+    /// Single-quoted: a text without variables.
     Single,
-    /// In double quotes, or a block: a text.
+    /// Double-quoted, or a block: a text.
     Text,
 }
 
@@ -18,7 +18,7 @@ pub enum Style {
 pub struct Scalar {
     pub text: String,
     pub style: Style,
-    /// A variable was replaced in it, so that its type is what the field needs.
+    /// Whether a variable was replaced in it; its type then follows from the field.
     pub substituted: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct Scalar {
 pub enum Content {
     Scalar(Scalar),
     List(Vec<Node>),
-    /// In the order of the file; keys are unique.
+    /// Entries in the order of the file; keys are unique.
     Map(Vec<(Key, Node)>),
 }
 
@@ -43,17 +43,17 @@ pub struct Key {
 pub struct Node {
     pub place: Place,
     pub content: Content,
-    /// A tag of its own, such as `!Ref`; those of YAML itself are left out.
+    /// A custom tag, such as `!Ref`; YAML's own tags are left out.
     pub tag: Option<String>,
 }
 
 impl Node {
-    /// The value of a key.
+    /// Value of a key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
     }
 
-    /// The entries of a map; none of another node.
+    /// Entries of a map; empty for other nodes.
     pub fn entries(&self) -> &[(Key, Self)] {
         match &self.content {
             Content::Map(entries) => entries,
@@ -61,7 +61,7 @@ impl Node {
         }
     }
 
-    /// Whether it is null: written as `null` or `~`, or left empty.
+    /// Whether the node is null: `null`, `~`, or empty.
     pub fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar(scalar) if scalar.is_null())
     }
@@ -81,7 +81,7 @@ impl Node {
     }
 }
 
-/// How much a node is: bytes of its texts and keys, nodes with itself, and levels below it.
+/// Size of a node: bytes of texts and keys, number of nodes including itself, and levels below it.
 #[derive(Clone, Copy)]
 pub(super) struct Extent {
     pub bytes: usize,
@@ -90,10 +90,10 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Of a list or map without entries.
+    /// Size of an empty list or map.
     const EMPTY: Self = Self { bytes: 0, nodes: 1, levels: 0 };
 
-    /// With another entry.
+    /// Adds an entry.
     fn with(self, entry: Self) -> Self {
         Self {
             bytes: self.bytes + entry.bytes,
@@ -104,7 +104,7 @@ impl Extent {
 }
 
 impl Scalar {
-    /// Whether it is null (YAML 1.2, 10.3.2).
+    /// Whether the scalar is null (YAML 1.2, 10.3.2).
     pub fn is_null(&self) -> bool {
         self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }

@@ -1,4 +1,4 @@
-//! Writes values as YAML that is read back as the same values, by every reader of YAML 1.1 and 1.2.
+//! Writes values as YAML that all readers of YAML 1.1 and 1.2 read back as the same values.
 
 use std::cmp::Ordering;
 use std::fmt::Write;
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 /// Keys that come before all others.
 const FIRST: [&str; 5] = ["project", "functions", "domains", "image", "type"];
-/// Words that some readers take for something else than a text.
+/// Words that some readers do not read as texts.
 const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-/// Begins a text that is a variable and not itself.
+/// Internal prefix of a text that stands for a variable.
 const VARIABLE: char = '\u{10ffff}';
 
-/// The text that is written as a variable, of what stands between the braces.
+/// Returns a text that is written as a variable; `inside` is the content of its braces.
 pub fn variable(inside: &str) -> String {
     format!("{VARIABLE}{inside}")
 }
 
-/// The document of a value; `null` members are left out.
+/// Writes a value as a document; omits `null` members.
 pub fn document(value: &Value) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
@@ -76,7 +76,7 @@ fn flat(value: &Value) -> String {
     }
 }
 
-/// Numbers by their values, other keys by their letters.
+/// Orders keys: [`FIRST`] first, numbers by value, others alphabetically.
 fn order(a: &str, b: &str) -> Ordering {
     let rank = |key: &str| FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len());
     let number = |key: &str| key.parse::<u64>().ok();
@@ -86,9 +86,9 @@ fn order(a: &str, b: &str) -> Ordering {
     })
 }
 
-/// A text: plain where that can mean nothing else, in single quotes where it has a `$`, which means
-/// no variable in them, and in double quotes where it has lines or control characters, with
-/// `dollar` for a `$`: variables are replaced in values, not in keys.
+/// Writes a text: plain where it is unambiguous, otherwise single-quoted, which also keeps `$`
+/// literal. Texts with line breaks or control characters are double-quoted, with `dollar` for `$`,
+/// because variables are replaced in values but not in keys.
 fn scalar(text: &str, dollar: &str) -> String {
     if let Some(inside) = text.strip_prefix(VARIABLE) {
         return format!("\"${{{inside}}}\"");

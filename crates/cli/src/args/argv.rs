@@ -1,12 +1,12 @@
-//! A program's arguments in one argument: split and quoted as by a shell without expansions, or a
-//! JSON array.
+//! Program arguments in one argument: with shell quoting but without expansions, or as a JSON
+//! array.
 
 use std::str::FromStr;
 
 /// A program with arguments, or arguments alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argv {
-    /// Without quotes: separated by blanks, as in the API's text fields.
+    /// Unquoted: separated by blanks, as in the API's text fields.
     Plain(String),
     /// Arguments that cannot be represented as a text.
     List(Vec<String>),
@@ -26,7 +26,7 @@ impl FromStr for Argv {
     }
 }
 
-/// The strings of a JSON array; `None` for a text that is not meant as one.
+/// Parses the strings of a JSON array; `None` for a text that is not meant as one.
 fn json_array(text: &str) -> Result<Option<Vec<String>>, String> {
     let text = text.trim_start();
     if !text.starts_with('[') {
@@ -36,12 +36,12 @@ fn json_array(text: &str) -> Result<Option<Vec<String>>, String> {
     match serde_json::from_str::<Vec<serde_json::Value>>(text) {
         Ok(_) => serde_json::from_str(text).map(Some).map_err(refused),
         Err(error) if text.starts_with("[\"") => Err(refused(error)),
-        // `[` is also a program, followed by a blank.
+        // `[` is also a program, which a blank follows.
         Err(_) => Ok(None),
     }
 }
 
-/// Splits as a POSIX shell does (2.2 Quoting), without expansions.
+/// Splits like a POSIX shell (2.2 Quoting), without expansions.
 fn split(text: &str) -> Result<Vec<String>, String> {
     let mut argv = Vec::new();
     let mut word: Option<String> = None;

@@ -1,5 +1,5 @@
-//! Parses a command line with clap, and corrects what clap gets wrong for it: negative numbers,
-//! empty environment variables, and the tips for values that begin with a hyphen.
+//! Parses a command line with clap, and corrects clap's treatment of negative numbers, of empty
+//! environment variables, and of tips for values that begin with a hyphen.
 
 use std::ffi::OsString;
 
@@ -20,8 +20,8 @@ pub fn parse<L: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<L, c
     L::from_arg_matches(&matches).map_err(|error| corrected(error.format(&mut command)))
 }
 
-/// A command whose options take negative numbers as values, which are then refused by their range
-/// and not as unknown options, and for which an empty environment variable is unset.
+/// Adjusts a command: options accept negative numbers, so that these are rejected by range and not
+/// as unknown options, and an empty environment variable counts as unset.
 fn adjusted(command: Command) -> Command {
     command.mut_args(adjusted_arg).mut_subcommands(adjusted)
 }
@@ -33,7 +33,7 @@ fn adjusted_arg(arg: Arg) -> Arg {
     if takes_values && !arg.is_positional() { arg.allow_negative_numbers(true) } else { arg }
 }
 
-/// The error with a tip that works: clap advises `-- -x` also where an option lacks its value.
+/// Corrects an error's tip: clap advises `-- -x` even if an option lacks its value.
 fn with_right_tip(mut error: clap::Error) -> clap::Error {
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(arg))) =
         (error.kind(), error.get(ContextKind::InvalidArg))

@@ -1,4 +1,4 @@
-//! Options of the connection to the platform, which all commands have.
+//! Connection options, which all commands have.
 
 use std::path::PathBuf;
 
@@ -40,8 +40,8 @@ pub struct Connection {
     pub credentials: Option<PathBuf>,
 }
 
-/// The error with a usage line without options of [`Connection`]: clap counts those that the
-/// environment sets as given, and shows them as if they were required.
+/// Removes options of [`Connection`] from an error's usage line: clap counts options set by the
+/// environment as given, and shows them as if they were required.
 pub fn without_connection(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return error };
     let before = usage.to_string();
@@ -70,7 +70,7 @@ mod tests {
             let error = Cli::try_parse_from(["sampan"].iter().chain(line)).err().expect("the name is missing");
             without_connection(error).render().to_string()
         };
-        // Options that the environment sets are shown as given ones are.
+        // clap shows options set by the environment like given ones.
         let shown = usage(&["logs", "--credentials", "f", "--endpoint", "http://h"]);
         assert!(shown.contains("Usage: sampan logs <NAME>"), "{shown}");
         assert!(usage(&["logs"]).contains("<NAME>"));

@@ -1,4 +1,4 @@
-//! Settings of a function that are Sampan's own: the object `Sampan` of requests.
+//! Sampan's own settings of a function: the object `Sampan` of requests.
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::host_port::HostPort;
 use super::secret::{self, GivenFile};
 use super::size::{Cores, Megabytes};
 
-/// For the list of egress: whatever the operator does not deny.
+/// Egress list without restrictions beyond those of the operator.
 const ANY: &str = "any";
 
 /// Settings beyond those of the reference's API.
@@ -51,14 +51,14 @@ pub struct ExtrasArgs {
     pub secret_files: Vec<GivenFile>,
 }
 
-/// The list of what may be reached; an empty one takes it away.
+/// Builds the list of destinations; `any` becomes an empty list, which removes the restriction.
 fn egress(entries: &[String]) -> Value {
     let entries = entries.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
     let entries: Vec<&str> = entries.collect();
     if entries == [ANY] { Value::Array(Vec::new()) } else { entries.into() }
 }
 
-/// One `--mount`; nothing where its text is empty.
+/// One `--mount`; `None` for an empty text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mounted(Option<Mount>);
 
@@ -67,20 +67,20 @@ fn mounted(text: &str) -> Result<Mounted, String> {
 }
 
 impl ExtrasArgs {
-    /// The list of mounts, if it is given.
+    /// Builds the list of mounts, if any was given.
     fn mounts(&self) -> Option<Value> {
         let mounts = self.mount.iter().filter_map(|Mounted(mount)| mount.as_ref()).map(types::wire::Mount::from);
         (!self.mount.is_empty()).then(|| json!(mounts.collect::<Vec<_>>()))
     }
 
-    /// The list of files with secrets, if it is given.
+    /// Builds the list of secret files, if any was given.
     fn secret_files(&self) -> Option<Value> {
         let files = self.secret_files.iter().filter_map(|GivenFile(file)| file.as_ref());
         let files: Vec<_> = files.map(types::wire::SecretFile::from).collect();
         (!self.secret_files.is_empty()).then(|| json!(files))
     }
 
-    /// The object, if any of it is given.
+    /// Builds the object, if any setting was given.
     pub fn object(&self) -> Option<Value> {
         let ports = self.host_ports.iter().filter_map(|HostPort(port)| *port).map(Value::from).collect();
         let members = [

@@ -1,15 +1,15 @@
-//! A header of a request as an argument: `NAME: VALUE`.
+//! A request header as an argument: `NAME: VALUE`.
 
 use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue};
 
-/// A header.
+/// Name and value of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Its name.
+    /// Name of the header.
     pub name: HeaderName,
-    /// Its value.
+    /// Value of the header.
     pub value: HeaderValue,
 }
 

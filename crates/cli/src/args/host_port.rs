@@ -1,8 +1,8 @@
-//! A port of the machine as an argument.
+//! A host port as an argument.
 
 use std::str::FromStr;
 
-/// A port, or none at all.
+/// A port, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPort(pub Option<u16>);
 

@@ -36,7 +36,7 @@ pub struct ScrubArgs {
     pub detach: bool,
 }
 
-/// A time with its unit; zero is allowed.
+/// Parses a time with its unit; zero is allowed.
 fn age(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -1,4 +1,4 @@
-//! The arguments of the client commands, as clap reads them.
+//! Arguments of the client commands, parsed by clap.
 
 pub(crate) mod argv;
 pub mod command_line;

@@ -6,10 +6,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// Hours of a day, which jiff's durations lack.
+/// Hours per day; jiff's durations have no days.
 const DAY_HOURS: i64 = 24;
 
-/// A time as given.
+/// A time, relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Time before now.
@@ -19,7 +19,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// In Unix milliseconds, relative to `now_ms`.
+    /// Converts to Unix milliseconds, relative to `now_ms`.
     pub fn unix_ms(self, now_ms: i64) -> i64 {
         match self {
             Self::Ago(duration) => now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
@@ -42,13 +42,14 @@ impl FromStr for Moment {
     }
 }
 
-/// A date, or a date and a time of day, of this machine's zone; a date is its first moment.
+/// Parses a date, or a date with a time of day, in this machine's zone; a date means its first
+/// moment.
 fn local(text: &str, zone: TimeZone) -> Option<Timestamp> {
     let time: DateTime = text.parse().ok()?;
     Some(time.to_zoned(zone).ok()?.timestamp())
 }
 
-/// Days of 24 hours.
+/// Parses days of 24 hours.
 fn days(text: &str) -> Option<SignedDuration> {
     let days: i64 = text.strip_suffix('d')?.parse().ok()?;
     Some(SignedDuration::from_hours(days.checked_mul(DAY_HOURS).filter(|hours| hours.abs() < 1 << 40)?))

@@ -36,7 +36,7 @@ pub struct ProvisionArgs {
     pub off: bool,
 }
 
-/// A number of instances from scheduled times on.
+/// Number of instances from scheduled times on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
     /// The cron expression, checked by the server.

@@ -21,7 +21,7 @@ pub struct QuotaArgs {
     pub total: Option<u64>,
 }
 
-/// The reservation of a function.
+/// Reserved memory of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
     /// Memory in MB.

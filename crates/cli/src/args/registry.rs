@@ -1,4 +1,4 @@
-//! Arguments of `sampan registry …`. No secret is an argument, because every user of the machine
+//! Arguments of `sampan registry …`. Secrets are never arguments, because every user of the machine
 //! can read the arguments of processes.
 
 use std::path::PathBuf;

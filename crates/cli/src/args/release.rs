@@ -205,7 +205,7 @@ impl FromStr for Steps {
     }
 }
 
-/// A time with its unit: `500ms`, `60s`, `5m`, `1h`.
+/// Parses a time with its unit: `500ms`, `60s`, `5m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -220,7 +220,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     ms.filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(|| "write 500ms, 60s, 5m or 1h".to_owned())
 }
 
-/// A percentage as a fraction: `1%` is 0.01.
+/// Parses a percentage as a fraction: `1%` is 0.01.
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     let number = number.filter(|number| (0.0..=100.0).contains(number));

@@ -1,5 +1,5 @@
-//! Arguments of `sampan secret …`. No value is an argument: every user of the machine sees those of
-//! running programs, and a shell keeps them in its history.
+//! Arguments of `sampan secret …`. Values are never arguments: every user of the machine can read
+//! arguments of running processes, and shells keep them in their history.
 
 use std::path::PathBuf;
 
@@ -85,13 +85,13 @@ pub struct SecretAuditArgs {
 /// One `--secret` of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GivenSecret {
-    /// The value of a variable, as `--env` has it.
+    /// A variable in the form of `--env`.
     Variable(String),
-    /// A file of the secret's name.
+    /// A file named after the secret.
     File(SecretFile),
 }
 
-/// Reads `KEY=NAME[@VERSION]` or `NAME[@VERSION]`.
+/// Parses `KEY=NAME[@VERSION]` or `NAME[@VERSION]`.
 pub fn given(text: &str) -> Result<GivenSecret, String> {
     match text.split_once('=') {
         Some(("", _)) => Err("write KEY=NAME, such as DB_PASSWORD=db, or NAME for a file".to_owned()),
@@ -103,12 +103,12 @@ pub fn given(text: &str) -> Result<GivenSecret, String> {
     }
 }
 
-/// One `--secret-file`; nothing where its text is empty.
+/// Parses one `--secret-file`; an empty text gives `None`.
 pub fn file(text: &str) -> Result<GivenFile, String> {
     if text.is_empty() { Ok(GivenFile(None)) } else { SecretFile::parse(text).map(|file| GivenFile(Some(file))) }
 }
 
-/// A file with a secret, or none.
+/// A secret file; `None` for an empty text, which removes all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenFile(pub Option<SecretFile>);
 

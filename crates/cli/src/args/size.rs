@@ -1,4 +1,4 @@
-//! Sizes as arguments: bytes in whole MB, and parts of a processor.
+//! Sizes as arguments: memory in whole MB, and processor time in cores.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ pub struct Megabytes(pub u32);
 impl FromStr for Megabytes {
     type Err = String;
 
-    /// A number of MB, or one with its unit: `512m`, `8g`.
+    /// Parses a number of MB, or one with a unit: `512m`, `8g`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no size; write 512 or 512m for MB, or 8g");
         let lower = text.to_ascii_lowercase();
@@ -31,7 +31,7 @@ pub struct Cores(pub u32);
 impl FromStr for Cores {
     type Err = String;
 
-    /// A number of cores with up to three decimals.
+    /// Parses a number of cores with up to three decimals.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no number of cores; write 2, 0.5 or 0.125");
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));

@@ -1,5 +1,5 @@
-//! A proxy before the control address that stops at the n-th call that changes something: before
-//! the platform has it, or after it was done and before its answer.
+//! A proxy before the control address that stops at the n-th mutating call: either before the
+//! platform receives it, or after it was executed and before its response.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// Bytes of a call.
+/// Longest body of a call, in bytes.
 const CALL_BYTES_MAX: usize = 1024 * 1024;
-/// What the names of actions that change nothing begin with.
+/// Name prefixes of actions that change nothing.
 const READING: [&str; 2] = ["Get", "List"];
 
-/// Where a call is stopped.
+/// Point at which a call is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The platform does not get it.
+    /// The platform does not receive the call.
     Before,
-    /// The platform has done it; its client gets no answer.
+    /// The platform has executed the call; its client gets no response.
     After,
 }
 
@@ -53,7 +53,7 @@ impl ApiProxy {
     pub async fn start(upstream: &str) -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let address = format!("http://{}", listener.local_addr()?);
-        // Installed once per process; another test may have been first.
+        // Installed once per process; another test may have done it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().build()?;
         let (stop, actions) = (Mutex::default(), Mutex::default());
@@ -66,19 +66,19 @@ impl ApiProxy {
         Ok(Self { address, inner, server })
     }
 
-    /// Stops at the n-th changing call from now on; it and all later calls get no answer.
+    /// Stops at the n-th mutating call from now on; it and all later calls get no response.
     pub fn stop_at(&self, call: usize, moment: Moment) {
         self.inner.actions.lock().clear();
         *self.inner.stop.lock() = Some((call, moment));
     }
 
-    /// Passes everything on from now on.
+    /// Forwards all calls from now on.
     pub fn recover(&self) {
         self.inner.actions.lock().clear();
         *self.inner.stop.lock() = None;
     }
 
-    /// The changing calls since the last change of what is stopped.
+    /// Mutating calls since the last change of the stop point.
     pub fn actions(&self) -> Vec<String> {
         self.inner.actions.lock().clone()
     }
@@ -103,7 +103,7 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 }
 
 impl Inner {
-    /// Where this call is stopped, if it is.
+    /// The point at which this call is stopped; `None` when it is forwarded.
     fn moment(&self, action: &str) -> Option<Moment> {
         let (stop, mut actions) = (*self.stop.lock(), self.actions.lock());
         let (call, moment) = stop.unwrap_or((usize::MAX, Moment::Before));
@@ -126,7 +126,7 @@ impl Inner {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, CALL_BYTES_MAX).await?;
         let url = format!("{}{}", self.upstream, parts.uri);
-        // With the header Host, which is signed.
+        // Includes the header Host, which is signed.
         let answer = self.http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
         let mut response = Response::builder().status(answer.status());
         for (name, value) in answer.headers() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{ApiClient, Platform};
 
-/// A client of one platform's gateway; its calls are signed.
+/// A client of one platform's gateway that signs its calls.
 #[derive(Clone)]
 pub struct AsyncClient {
     http: reqwest::Client,
@@ -14,7 +14,7 @@ pub struct AsyncClient {
     api: ApiClient,
 }
 
-/// The content type of calls that say none.
+/// Content type of calls that set none.
 const CONTENT_TYPE: &str = "application/json";
 
 impl AsyncClient {
@@ -23,8 +23,8 @@ impl AsyncClient {
         Self { http: platform.http.clone(), gateway: platform.gateway.clone(), api: platform.api.clone() }
     }
 
-    /// Sends a call of a function of the default namespace; `rest` is its name and what follows it,
-    /// as in `web:1/path?query`.
+    /// Calls a function of the default namespace; `rest` is its name and the rest of the path, as
+    /// in `web:1/path?query`.
     pub async fn send(
         &self,
         method: Method,

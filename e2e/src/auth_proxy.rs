@@ -35,7 +35,7 @@ struct ProxyInner {
 #[derive(Default)]
 struct ProxyState {
     allowed: Option<(String, Instant)>,
-    /// The next blob's response is aborted after so many bytes, and the user revoked.
+    /// The next blob's response is aborted after this many bytes, and the user revoked.
     break_after: Option<usize>,
     passed: usize,
     refused: usize,
@@ -43,7 +43,7 @@ struct ProxyState {
 }
 
 impl AcceptedUser {
-    /// Accepts only this user from now on, for so long.
+    /// Accepts only this user from now on, for the duration `life`.
     pub fn allow(&self, user: &str, password: &str, life: Duration) {
         self.0.state.lock().allowed = Some((reqwest_basic(user, password), Instant::now() + life));
     }
@@ -60,7 +60,7 @@ impl AuthProxy {
     pub async fn start(upstream: &str) -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let address = listener.local_addr()?.to_string();
-        // Installed once per process; another test may have been first.
+        // Installed once per process; another test may have done it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().build()?;
         let shared = Arc::new(ProxyInner { upstream: upstream.to_owned(), http, state: Mutex::default() });
@@ -82,23 +82,23 @@ impl AuthProxy {
         reference.replace(&self.shared.upstream, &self.address)
     }
 
-    /// Accepts no user any more.
+    /// Revokes the accepted user.
     pub fn revoke(&self) {
         self.shared.state.lock().allowed = None;
     }
 
-    /// Aborts the next blob after so many bytes, and accepts no user from then on.
+    /// Aborts the next blob's response after this many bytes, then revokes the user.
     pub fn revoke_midway(&self, bytes: usize) {
         self.shared.state.lock().break_after = Some(bytes);
     }
 
-    /// Accepted and refused requests so far.
+    /// Numbers of accepted and rejected requests so far.
     pub fn counts(&self) -> (usize, usize) {
         let book = self.shared.state.lock();
         (book.passed, book.refused)
     }
 
-    /// Aborted responses so far.
+    /// Number of aborted responses so far.
     pub fn breaks(&self) -> usize {
         self.shared.state.lock().breaks
     }
@@ -151,7 +151,7 @@ impl ProxyInner {
         lets_in
     }
 
-    /// Configs are too short to be aborted.
+    /// Returns where to abort a response; configs are too short to be aborted.
     fn break_after(&self, is_blob: bool, length: usize) -> Option<usize> {
         let mut book = self.state.lock();
         let bytes = book.break_after.filter(|bytes| is_blob && length > 2 * *bytes)?;
@@ -165,7 +165,7 @@ async fn broken(shared: Arc<ProxyInner>, answer: reqwest::Response, bytes: usize
     let whole = answer.bytes().await.unwrap_or_default();
     let begin: std::io::Result<Bytes> = Ok(whole.slice(..bytes.min(whole.len())));
     let end = stream::once(async move {
-        // Lets the server send what it was given.
+        // Lets the server flush the data already yielded.
         tokio::task::yield_now().await;
         let mut book = shared.state.lock();
         (book.allowed, book.breaks) = (None, book.breaks + 1);

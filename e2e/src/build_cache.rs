@@ -1,4 +1,4 @@
-//! A cache of files that take long to build, below `target/e2e`.
+//! A cache below `target/e2e` of files that take long to build.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use crate::tools;
 
-/// The cached file of that name; `make` builds it in a temporary folder when it is missing. The
-/// name includes everything that the content depends on.
+/// Returns the cached file of that name; `make` builds it in a temporary folder when it is missing.
+/// The name must include everything that the content depends on.
 pub async fn file(name: &str, make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
     let folder = tools::workspace().join("target/e2e");
     let file = folder.join(name);

@@ -16,8 +16,8 @@ pub struct CredentialPlugin {
 }
 
 impl CredentialPlugin {
-    /// Makes one for the images of a registry; its responses are cacheable per registry for an
-    /// hour.
+    /// Creates a plugin for the images of a registry; its responses are cacheable per registry for
+    /// an hour.
     pub fn make(folder: &Path, registry: &str) -> anyhow::Result<Self> {
         let plugin = Self { folder: folder.to_owned() };
         let state = folder.display();
@@ -63,7 +63,7 @@ END
         Ok(fs::write(self.folder.join("password"), password)?)
     }
 
-    /// Makes further runs fail with this error.
+    /// Makes further runs fail with this error message.
     pub fn break_with(&self, words: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.folder.join("broken"), words)?)
     }

@@ -1,4 +1,4 @@
-//! Root file systems of real images, made of Debian's packages and of wheels from PyPI, cached
+//! Root file systems of real images, built from Debian's packages and from wheels of PyPI, cached
 //! below `target/` as layer tars.
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
-//! Debian's docker-registry: open, with passwords, or with TLS by a test's own certificate
-//! authority.
+//! Debian's docker-registry: open, with passwords, or with TLS by a test certificate authority.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -86,7 +85,7 @@ async fn htpasswd(folder: &Path, users: &[(&str, &str)]) -> anyhow::Result<Strin
     Ok(format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display()))
 }
 
-/// An untrusted certificate authority, and a server certificate by it for this machine.
+/// An untrusted certificate authority, and a server certificate that it issued for this machine.
 pub struct Certificates {
     /// The authority's certificate.
     pub authority: PathBuf,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{Platform, wait};
 
-/// Longest time until a deploy must have failed, however hostile its image is.
+/// Longest time until a deploy must have failed, also for hostile images.
 pub const FAIL_MAX: Duration = Duration::from_secs(60);
 
 /// Reason of a failed deploy, from `StatusReasons` of `GetFunction`.

@@ -27,7 +27,7 @@ pub fn files(data_dir: &Path) -> Files {
     found
 }
 
-/// Allocated bytes of all of them.
+/// Allocated bytes of all files of images.
 pub fn bytes(data_dir: &Path) -> u64 {
     files(data_dir).values().sum()
 }
@@ -86,7 +86,7 @@ fn verify(file: &Path, hex: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Visits every file; skips files that vanish meanwhile.
+/// Visits every file; skips files that are removed during the walk.
 fn visit(folder: &Path, see: &mut impl FnMut(&Path, &Metadata)) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.metadata() {

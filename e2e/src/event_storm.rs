@@ -1,6 +1,6 @@
-//! Kills the platform while asynchronous calls are accepted and run: what was acknowledged is
-//! finished at the end, and no event was claimed more often than once and once for each kill at
-//! which it was claimed.
+//! Kills the platform while it accepts and runs asynchronous calls. At the end every acknowledged
+//! event must be finished, and no event may have more claims than one plus the number of kills
+//! during which it was claimed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -17,27 +17,27 @@ use tokio::task::JoinSet;
 
 use crate::{ApiClient, AsyncClient, Platform, wait};
 
-/// Settings: few runs at a time, so that quotas play no part, and no poison by the storm's own
-/// kills.
+/// Settings: few concurrent runs, so that quotas have no effect, and a recovery limit that the
+/// storm's own kills do not reach.
 const ENV: [(&str, &str); 2] =
     [("SAMPAN_EVENTS__FUNCTION_RUNS_MAX", "4"), ("SAMPAN_EVENTS__RECOVERIES_MAX", "1000000")];
-/// Functions that are called.
+/// The functions called.
 const FUNCTIONS: [&str; 2] = ["event", "web"];
-/// Clients of each way in.
+/// Clients per kind of call.
 const CLIENTS: usize = 4;
-/// Longest time under load, once something was acknowledged.
+/// Longest time under load after the first acknowledgement, in milliseconds.
 const LOAD_MS: f64 = 600.0;
-/// The final states that are asked for by the API too.
+/// Number of final states also checked through the API.
 const ASKED_FOR: usize = 20;
 
-/// What the platform acknowledged.
+/// Acknowledged and unanswered calls.
 #[derive(Default)]
 struct Acknowledged(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     ids: BTreeSet<String>,
-    /// Keys whose calls were not answered, with the function.
+    /// Idempotency keys of calls without a response, with their functions.
     unanswered: BTreeMap<String, &'static str>,
     next: u64,
 }
@@ -45,18 +45,18 @@ struct State {
 /// Results of a storm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// Kills, fewer than wanted where the time was too short.
+    /// Number of kills; fewer than requested when the time ran out.
     pub kills: u32,
-    /// Acknowledged events.
+    /// Number of acknowledged events.
     pub acknowledged: usize,
-    /// Events that were claimed again after a kill.
+    /// Number of events that were claimed again after a kill.
     pub again: usize,
 }
 
 /// Runs a storm on a new platform; no kill begins after `time_max`.
 ///
 /// # Errors
-/// When something that was acknowledged is not finished, or ran again without a reason.
+/// When an acknowledged event is not finished, or was claimed more often than the kills explain.
 pub async fn run(kills: u32, time_max: Duration, mut after_kill: impl FnMut(u32, usize)) -> anyhow::Result<Found> {
     let (started, mut killed) = (Instant::now(), 0);
     let mut platform = Platform::start_with(&ENV).await?;
@@ -69,7 +69,7 @@ pub async fn run(kills: u32, time_max: Duration, mut after_kill: impl FnMut(u32,
         let mut loads = start(&platform, &known);
         wait::until("something is acknowledged", || async { Ok((known.0.lock().ids.len() > before).then_some(())) })
             .await?;
-        // Multiples of the golden ratio cover the range evenly, and the same in each storm.
+        // Multiples of the golden ratio cover the range evenly, and alike in each storm.
         let fraction = (f64::from(killed) * 0.618_033_988_749_895).fract();
         tokio::time::sleep(Duration::from_micros((fraction * LOAD_MS * 1000.0) as u64)).await;
         platform.kill().await?;
@@ -92,7 +92,7 @@ pub async fn run(kills: u32, time_max: Duration, mut after_kill: impl FnMut(u32,
     Ok(Found { kills: killed, acknowledged: ids.len(), again })
 }
 
-/// Clients that go on until the platform is gone.
+/// Starts clients that send calls until the platform is gone.
 fn start(platform: &Platform, known: &Arc<Acknowledged>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for function in FUNCTIONS {
@@ -106,7 +106,7 @@ fn start(platform: &Platform, known: &Arc<Acknowledged>) -> JoinSet<()> {
     tasks
 }
 
-/// Calls with keys; one whose call was not answered is sent again after the restart.
+/// Sends calls with idempotency keys; a call without a response is repeated after the restart.
 async fn calls(client: AsyncClient, function: &'static str, known: Arc<Acknowledged>) {
     loop {
         let key = {
@@ -116,7 +116,7 @@ async fn calls(client: AsyncClient, function: &'static str, known: Arc<Acknowled
                 state.next += 1;
                 format!("{function}-{}", state.next)
             });
-            // Another client does not send it at the same time.
+            // Removed, so that no other client repeats it concurrently.
             state.unanswered.remove(&key);
             key
         };
@@ -157,7 +157,8 @@ async fn all_ended(platform: &Platform) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the states with what was acknowledged, and counts events that were claimed again.
+/// Compares the final states with the acknowledged events, and counts events that were claimed
+/// again.
 fn check(data: &Path, ids: &BTreeSet<String>, claims: &HashMap<String, i64>) -> anyhow::Result<usize> {
     let (_folder, connection) = copy(data)?;
     let mut statement = connection.prepare("SELECT request_id, state, status, attempts FROM runs")?;
@@ -175,7 +176,7 @@ fn check(data: &Path, ids: &BTreeSet<String>, claims: &HashMap<String, i64>) -> 
     Ok(again)
 }
 
-/// Events that are claimed in what a kill left.
+/// Events in the claimed state after a kill.
 fn claimed(data: &Path) -> anyhow::Result<Vec<String>> {
     let (_folder, connection) = copy(data)?;
     let mut statement = connection.prepare("SELECT request_id FROM events WHERE state = 1")?;
@@ -183,7 +184,8 @@ fn claimed(data: &Path) -> anyhow::Result<Vec<String>> {
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// The queue in a folder of its own, for the platform's is not to be touched.
+/// Copies the queue's database to a separate folder, so that reading it does not change the
+/// platform's files.
 fn copy(data: &Path) -> anyhow::Result<(TempDir, Connection)> {
     let folder = tempfile::tempdir()?;
     for name in ["events.db", "events.db-wal"] {

@@ -47,8 +47,8 @@ impl Drop for FakeTcr {
 }
 
 impl FakeTcr {
-    /// Starts one with a single registry in a single region, whose credentials the auth proxy
-    /// accepts for so long.
+    /// Starts a server with a single registry in a single region, whose credentials the auth proxy
+    /// accepts for the given time.
     pub async fn start(
         secrets: Secrets,
         registry_id: &str,

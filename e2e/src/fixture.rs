@@ -1,4 +1,4 @@
-//! A platform beside a scripted registry, with checks of the disk after each deploy.
+//! A platform and a scripted registry, with checks of the disk after each deploy.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::disk::{self, Files};
 use crate::oci::{self, Compression, Format, Image, Layer};
 use crate::{Platform, TestRegistry, deploys, layer_tar};
 
-/// Both, and the platform's files after the last successful deploy.
+/// The platform, the registry, and the platform's files after the last successful deploy.
 pub struct Fixture {
     /// The platform.
     pub platform: Platform,
@@ -40,8 +40,8 @@ impl Fixture {
         Ok(found)
     }
 
-    /// Deploys an image that must fail in time with this error code and a message with the image's
-    /// reference and these words; it must leave nothing on disk.
+    /// Deploys an image that must fail in time with this error code and a message that contains the
+    /// image's reference and these words; nothing may remain on disk.
     pub async fn deploy_fails(&self, name: &str, image: &Image, code: &str, words: &[&str]) -> anyhow::Result<()> {
         let reference = self.registry.add(name, image);
         let reason = deploys::bad(&self.platform, name, &reference).await?;

@@ -1,5 +1,5 @@
-//! A realistic application image: Debian with Python, Flask, a WebSocket server and gRPC, built of
-//! Debian's packages and cached below `target/`.
+//! A realistic application image: Debian with Python, Flask, a WebSocket server and gRPC, built
+//! from Debian's packages and cached below `target/`.
 
 use std::path::PathBuf;
 

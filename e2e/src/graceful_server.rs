@@ -1,4 +1,4 @@
-//! The image of `clients/graceful.c`, a server that reports its stop signal and exits when it is
+//! The image of `clients/graceful.c`, a server that reports its stop signal and exits only when
 //! allowed to, and its processes on the machine.
 
 use std::fs;
@@ -49,7 +49,7 @@ pub fn allow_exit(pid: u32) -> anyhow::Result<()> {
     signal(pid, Signal::USR1)
 }
 
-/// Makes a server answer the event or the `/wait` that it has.
+/// Makes a server answer the event that it holds.
 pub fn answer(pid: u32) -> anyhow::Result<()> {
     signal(pid, Signal::USR2)
 }

@@ -15,7 +15,7 @@ pub async fn push(platform: &Platform) -> anyhow::Result<()> {
 pub async fn push_as(platform: &Platform, user: &str) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     folder.copy(&tools::hostile(), "hostile")?;
-    // A file of the image that only root may write.
+    // An image file that only root may write.
     folder.write("etc/image", b"of the image")?;
     let folder = folder.path().display().to_string();
     let push = ["push", "--from-dir", &folder, "--entrypoint", "/hostile", "--user", user, "hostile:v1"];
@@ -31,7 +31,7 @@ pub async fn attack(platform: &Platform, function: &str, path: &str) -> anyhow::
     Ok(text)
 }
 
-/// The report of an exhaustion attack: the count reached, and the error number.
+/// The report of a resource exhaustion attack: the count reached, and the error number.
 pub async fn bomb(platform: &Platform, function: &str, path: &str) -> anyhow::Result<(u64, i32)> {
     let text = attack(platform, function, path).await?;
     let numbers = text.split_once(' ').and_then(|(count, error)| Some((count.parse().ok()?, error.parse().ok()?)));

@@ -49,7 +49,7 @@ pub fn reset_peak(pid: u32) -> anyhow::Result<u64> {
     peak_bytes(pid)
 }
 
-/// First id outside and length of a process's only user namespace mapping.
+/// First host id and length of the only mapping of a process's user namespace.
 pub fn ids(pid: u32, file: &str) -> anyhow::Result<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
@@ -69,7 +69,7 @@ pub fn cgroup_file(pid: u32, v2: &str, v1: (&str, &str)) -> anyhow::Result<Strin
     Ok(found.trim().to_owned())
 }
 
-/// Possible paths of the file by one line of `/proc/<pid>/cgroup` (cgroups(7)).
+/// Candidate paths of the file, from one line of `/proc/<pid>/cgroup` (cgroups(7)).
 fn places(line: &str, v2: &str, (controller, v1): (&str, &str)) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let mut fields = line.splitn(3, ':').skip(1);

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use tar::{Builder, EntryType, Header};
 
-/// Time of every entry, so that equal entries make equal layers.
+/// Modification time of every entry in seconds, so that equal entries make equal layers.
 const MTIME_S: u64 = 1_700_000_000;
 
 /// A layer's tar being written.
@@ -88,7 +88,7 @@ impl LayerTar {
         Ok(self)
     }
 
-    /// Adds an entry with a name that `tar` refuses to write.
+    /// Adds an entry with a name that the `tar` crate rejects.
     pub fn unchecked(
         &mut self,
         name: &str,
@@ -129,7 +129,7 @@ fn header(kind: EntryType, mode: u32) -> Header {
     header
 }
 
-/// The static server as `/hello`, in a layer.
+/// A layer with the static server as `/hello`.
 pub fn hello() -> anyhow::Result<Vec<u8>> {
     let program = crate::tools::hello();
     let content = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;

@@ -1,5 +1,5 @@
-//! Finds what a platform with a given data directory has on the machine: processes, mounts,
-//! cgroups. Matches by names derived from the data directory, so that other platforms do not count.
+//! Finds a data directory's leftovers on the machine: processes, mounts, cgroups. Matches by names
+//! derived from the data directory, so that other platforms do not count.
 
 use std::fs;
 use std::path::{Path, PathBuf};

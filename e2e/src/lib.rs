@@ -1,10 +1,10 @@
 //! Harness of the end-to-end tests: the real binary on its own data directory, with real images and
 //! real clients.
 //!
-//! It starts, watches and stops platforms, and provides what tests check from outside: what a user
-//! sees, and what the kernel reports.
+//! It starts, observes and stops platforms, and provides the external views that tests check: a
+//! user's, and the kernel's.
 //!
-//! Tests need root. `cargo xtask test` builds what they use and sets `SAMPAN_BIN` (the binary),
+//! Tests need root. `cargo xtask test` builds their programs and sets `SAMPAN_BIN` (the binary),
 //! `SAMPAN_HELLO` and `SAMPAN_HOSTILE` (the built `examples`), `SAMPAN_PYTHON` (a Python with the
 //! official clients).
 #![forbid(unsafe_code)]

@@ -1,5 +1,6 @@
-//! Object stores for tests, each a process with a folder of its own: moto, which notifies in the
-//! format of S3 but keeps nothing, and SeaweedFS, which keeps objects and notifies in its own.
+//! Object stores for tests, each a process with its own folder: moto, which notifies in the format
+//! of S3 and keeps objects in memory only, and SeaweedFS, which persists objects and notifies in
+//! its own format.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,12 +10,12 @@ use tokio::process::{Child, Command};
 
 use crate::{tools, wait};
 
-/// Its keys, which the tests' client has too.
+/// Access key of the stores and of the tests' client.
 pub const ACCESS_KEY: &str = "AK";
-/// The secret half.
+/// Secret key of the stores.
 pub const SECRET_KEY: &str = "SK";
 
-/// A store that runs.
+/// A running store.
 pub struct ObjectStore {
     /// Its address, as `http://127.0.0.1:port`.
     pub endpoint: String,
@@ -29,18 +30,19 @@ enum Kind {
 }
 
 impl ObjectStore {
-    /// moto.
+    /// Starts moto.
     pub async fn moto() -> anyhow::Result<Self> {
         let port = tools::free_port()?;
         Self::start(Kind::Moto { port }, tempfile::tempdir()?).await
     }
 
-    /// SeaweedFS, which posts changes to `webhook`, an address and a token.
+    /// Starts SeaweedFS, which posts changes to `webhook`, an address and a token.
     pub async fn seaweedfs(webhook: Option<(&str, &str)>) -> anyhow::Result<Self> {
         Self::seaweedfs_at("127.0.0.1", &[], webhook).await
     }
 
-    /// The same on another address, started through a program such as `nsenter` with its arguments.
+    /// As [`ObjectStore::seaweedfs`] on another address, started through a program such as
+    /// `nsenter` with its arguments.
     pub async fn seaweedfs_at(host: &str, through: &[&str], webhook: Option<(&str, &str)>) -> anyhow::Result<Self> {
         let work = tempfile::tempdir()?;
         std::fs::create_dir_all(work.path().join("data"))?;
@@ -78,25 +80,25 @@ impl ObjectStore {
     }
 
     async fn until_up(&self) -> anyhow::Result<()> {
-        // Installed once per process; a platform may have been first.
+        // Installed once per process; a platform may have done it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().build()?;
         wait::until("the object store answers", || async { Ok(http.get(&self.endpoint).send().await.ok().map(drop)) })
             .await
     }
 
-    /// Kills it, as a loss of power would.
+    /// Kills the store with SIGKILL, as a power failure would.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Starts it again with what it kept.
+    /// Restarts the store with its persisted data.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.child = spawn(&self.kind, self.work.path())?;
         self.until_up().await
     }
 
-    /// Has the client do something, such as `put BUCKET KEY…`.
+    /// Runs the client with arguments such as `put BUCKET KEY…`.
     pub async fn client(&self, words: &[&str]) -> anyhow::Result<()> {
         let script = tools::workspace().join("e2e/clients/object_store.py");
         let mut command = tools::command(&tools::python().display().to_string());
@@ -104,7 +106,7 @@ impl ObjectStore {
     }
 }
 
-/// A program of the Python environment with the clients.
+/// Path of a program of the clients' Python environment.
 fn program(name: &str) -> PathBuf {
     tools::python().with_file_name(name)
 }

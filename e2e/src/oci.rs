@@ -1,4 +1,4 @@
-//! Builds images of layer tars in every format and compression; any field can be falsified before
+//! Builds images from layer tars in every format and compression; any field can be falsified before
 //! the manifest is serialised.
 
 use std::io::Write;
@@ -17,7 +17,7 @@ pub enum Compression {
     Plain,
     /// gzip, the most common.
     Gzip,
-    /// Zstandard.
+    /// Zstandard (RFC 8878).
     Zstd,
 }
 
@@ -92,7 +92,7 @@ pub struct Document {
 /// A whole image.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The document that a tag names is the first.
+    /// All documents; a tag refers to the first one.
     pub documents: Vec<Document>,
     /// Config and layers, by their digests in the manifest.
     pub blobs: Vec<(String, Blob)>,
@@ -129,7 +129,7 @@ impl Image {
         Self { documents, blobs }
     }
 
-    /// The digest that a tag of this image resolves to.
+    /// The digest to which a tag of this image resolves.
     pub fn digest(&self) -> &str {
         &self.documents[0].blob.digest
     }
@@ -166,7 +166,7 @@ fn layer_type(layer: &Layer, format: Format) -> String {
     layer.media_type.clone().unwrap_or_else(by_compression)
 }
 
-/// An index whose first entry is for another platform and names an absent manifest.
+/// An index whose first entry is for another platform and refers to an absent manifest.
 fn index(manifest: &Document) -> Document {
     let other = Blob::new("the manifest for another machine");
     let entry = |blob: &Blob, architecture: &str| {

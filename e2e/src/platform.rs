@@ -17,9 +17,9 @@ use crate::{images, leftovers, tools, wait};
 
 /// Timeout of a start until it prints its addresses, and of a stop after SIGTERM.
 const CHANGE_MAX: Duration = Duration::from_secs(60);
-/// Timeout of any answer.
+/// Timeout of a response.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
-/// Lines of the platform's log shown by a failed test.
+/// Number of lines of the platform's log that a failed test shows.
 const SHOWN_LINES: usize = 60;
 
 /// Output of `sampan up --output json` when it is ready.
@@ -49,34 +49,34 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Starts one with the default settings.
+    /// Starts a platform with the default settings.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with more environment variables, such as `SAMPAN_POOL__KEEP_IDLE_S`.
+    /// Starts a platform with additional environment variables, such as `SAMPAN_POOL__KEEP_IDLE_S`.
     pub async fn start_with(env: &[(&str, &str)]) -> anyhow::Result<Self> {
         Self::start_at(env, "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    /// Starts one that listens on these addresses, such as `0.0.0.0:0`.
+    /// Starts a platform that listens on these addresses, such as `0.0.0.0:0`.
     pub async fn start_at(env: &[(&str, &str)], control: &str, gateway: &str) -> anyhow::Result<Self> {
         Self::start_in(work_folder(&std::env::temp_dir())?, &[], owned(env), control, gateway).await
     }
 
-    /// Starts one through another program, such as `setpriv`, whose command line is `words`;
-    /// `{data}` in them is the data directory.
+    /// Starts a platform through another program, such as `setpriv`, whose command line is `words`;
+    /// `{data}` in them is replaced by the data directory.
     pub async fn start_through(words: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let work = work_folder(&std::env::temp_dir())?;
         Self::start_in(work, words, owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    /// Starts one with its folder below another, such as a small file system.
+    /// Starts a platform with its folder below another, such as a small file system.
     pub async fn start_below(folder: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         Self::start_in(work_folder(folder)?, &[], owned(env), "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    /// Starts one whose own log is /dev/full.
+    /// Starts a platform whose own log is /dev/full.
     pub async fn start_without_log() -> anyhow::Result<Self> {
         let work = work_folder(&std::env::temp_dir())?;
         std::os::unix::fs::symlink("/dev/full", log_file(work.path()))?;
@@ -92,7 +92,7 @@ impl Platform {
     ) -> anyhow::Result<Self> {
         let mut process = Process::spawn(work.path(), through, &env, control, gateway)?;
         let ready = process.ready().await?;
-        // Installed once per process; another test may have been first.
+        // Installed once per process; another test may have done it already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_MAX).build()?;
         let Ready { control, gateway, cgroup } = ready;
@@ -112,7 +112,7 @@ impl Platform {
         self.control.trim_start_matches("http://")
     }
 
-    /// A folder for this test's files; removed with the platform.
+    /// A folder for the test's files; removed with the platform.
     pub fn work_dir(&self) -> &Path {
         self.work.path()
     }
@@ -144,7 +144,7 @@ impl Platform {
         command
     }
 
-    /// The same for a command that prints one document a line.
+    /// As [`Platform::cli_json`], for a command that prints one document per line.
     pub async fn cli_json_lines(&self, args: &[&str]) -> anyhow::Result<Vec<Value>> {
         let said = tools::run_ok(self.cli(args).args(["--output", "json"])).await?;
         said.lines()
@@ -178,7 +178,7 @@ impl Platform {
     /// unless they set one, and waits until it is active.
     pub async fn deploy(&self, function: &str, image: &str, flags: &[&str]) -> anyhow::Result<Value> {
         let mut args = vec!["deploy", function, "--image", image];
-        // The default of 3 s would measure the machine: a loaded one takes longer for a start.
+        // The default of 3 s is too short for a start on a loaded machine.
         if !flags.contains(&"--timeout") {
             args.extend(["--timeout", "30"]);
         }
@@ -197,31 +197,31 @@ impl Platform {
         self.http.get(&url).send().await.with_context(|| format!("GET {url}"))
     }
 
-    /// Kills it with SIGKILL.
+    /// Kills the platform with SIGKILL.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.process.signal(Signal::KILL)?;
         self.process.ended().await.map(drop)
     }
 
-    /// Waits until it has exited by itself.
+    /// Waits until the platform has exited by itself.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.ended().await
     }
 
-    /// Restarts it after [`Platform::kill`], on the same data directory and addresses.
+    /// Restarts the platform after [`Platform::kill`], on the same data directory and addresses.
     pub async fn restart(self) -> anyhow::Result<Self> {
         let control = self.registry().to_owned();
         self.restart_at(&control).await
     }
 
-    /// Restarts it with another control address.
+    /// Restarts the platform with another control address.
     pub async fn restart_at(self, control: &str) -> anyhow::Result<Self> {
         let Self { work, env, gateway, process, .. } = self;
         drop(process);
         Self::start_in(work, &[], env, control, gateway.trim_start_matches("http://")).await
     }
 
-    /// Kills it with SIGKILL, and restarts it without waiting for its end.
+    /// Kills the platform with SIGKILL, and restarts it without waiting for its exit.
     pub async fn kill_and_restart(self) -> anyhow::Result<Self> {
         let control = self.registry().to_owned();
         let Self { work, env, gateway, mut process, .. } = self;
@@ -239,19 +239,19 @@ impl Platform {
         self.process.ended().await
     }
 
-    /// Sends it SIGTERM and returns at once.
+    /// Sends SIGTERM and returns at once.
     pub fn begin_stop(&self) -> anyhow::Result<()> {
         self.process.signal(Signal::TERM)
     }
 
-    /// Sends it SIGTERM and waits for its end; [`Platform::restart`] starts it again.
+    /// Sends SIGTERM and waits for the exit; [`Platform::restart`] starts the platform again.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.signal(Signal::TERM)?;
         self.process.ended().await
     }
 
-    /// Stops it with SIGTERM. Fails unless it exits successfully and leaves no process, mount or
-    /// cgroup.
+    /// Stops the platform with SIGTERM. Fails unless it exits successfully and leaves no process,
+    /// mount or cgroup.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let cgroup = self.cgroup_name();
         let instances = leftovers::processes(&cgroup);
@@ -301,7 +301,7 @@ impl Process {
             .args(["up", "--output", "json", "--control-addr", control, "--gateway-addr", gateway])
             .arg("--data-dir")
             .arg(data_dir(work))
-            // Egress changes the machine's network; tests of it create a network namespace first.
+            // Egress changes the machine's network; its tests create a network namespace first.
             .env("SAMPAN_NETWORK__ENABLED", "false")
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
@@ -337,8 +337,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Still running: the test failed. Nothing is checked any more, but nothing may be left
-        // behind.
+        // The process is still running: the test failed. Further checks are skipped, but nothing
+        // may be left behind.
         let running = matches!(self.child.try_wait(), Ok(None));
         if running || std::thread::panicking() {
             eprintln!("{}", log_tail(&self.work));
@@ -363,7 +363,7 @@ fn log_file(work: &Path) -> PathBuf {
     work.join("sampan.log")
 }
 
-/// The platform's log; empty where it is not a file, such as /dev/full, which has no end.
+/// The platform's log; empty when it is not a regular file, such as /dev/full, which has no end.
 fn log(work: &Path) -> String {
     let file = log_file(work);
     let is_file = file.metadata().is_ok_and(|meta| meta.is_file());

@@ -1,5 +1,4 @@
-//! The image `printer:v1`, whose server prints what it is sent; `programs/printer.c` has the
-//! details.
+//! The image `printer:v1`, whose server prints the data that it receives; see `programs/printer.c`.
 
 use anyhow::ensure;
 
@@ -15,7 +14,7 @@ pub async fn push(platform: &Platform) -> anyhow::Result<()> {
     platform.push_folder(folder.path(), &["/printer"], "printer:v1").await
 }
 
-/// Sends text for an instance of a web function to print; `path` chooses when.
+/// Sends text to an instance of a web function, which prints it; `path` selects when.
 pub async fn print(platform: &Platform, function: &str, path: &str, text: &[u8]) -> anyhow::Result<()> {
     let answer = platform.http.post(platform.url(function, path)).body(text.to_vec()).send().await?;
     ensure!(answer.status().is_success(), "{function}{path} answers {}", answer.status());

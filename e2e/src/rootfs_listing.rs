@@ -13,10 +13,10 @@ use crate::{Platform, build_cache, tools};
 const SANDBOX: &[&str] = &["proc", "sys", "dev", "tmp", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
 /// Directories in which the sandbox creates missing entries, which changes their times.
 const MODIFIED: &[&str] = &["", "etc"];
-/// In an instance, owners above the first id appear as the second.
+/// Highest id mapped into an instance; higher owners appear as this one.
 const MAPPED_ID_MAX: u64 = 65_534;
 const FOLDED_ID: u64 = 65_535;
-/// Most differences shown by a failed test.
+/// Number of differences that a failed test shows.
 const SHOWN_MAX: usize = 40;
 
 /// Entries by path below the root, each with the walker's fields.
@@ -77,7 +77,8 @@ pub fn without(mut listing: Listing, field: &str, paths: &[&str]) -> Listing {
     listing
 }
 
-/// Fails unless an instance sees the unpacked files, as far as an instance can see them.
+/// Fails unless an instance sees the unpacked files, except for fields that differ inside an
+/// instance.
 pub fn same(instance: Listing, unpacked: Listing) -> anyhow::Result<()> {
     let (mut instance, unpacked) = (comparable(instance), comparable(unpacked));
     if !unpacked.contains_key("etc") {

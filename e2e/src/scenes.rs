@@ -1,5 +1,5 @@
-//! What the scenes of `examples/` share: the roots of their images, a database on the machine, and
-//! the times of starts.
+//! Shared parts of the tests of `examples/`: roots of their images, a database on the machine, and
+//! times of starts.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,19 +11,21 @@ use tokio::process::{Child, Command};
 
 use crate::{Platform, tools, wait};
 
-/// Timeout of the making of an image's root, which downloads its packages.
+/// Timeout of building an image's root, which downloads its packages.
 const IMAGE_MAX: Duration = Duration::from_secs(1_200);
 
-/// The root of an example's image, made by its script `image`. It is below `SAMPAN_SCENES`, or
-/// `target/scenes` without that variable, and made again only when the script changes. To be called
-/// before a test enters a network of its own, which has no packages.
+/// Returns the root of an example's image, built by its script `image`. It is below
+/// `SAMPAN_SCENES`, or `target/scenes` without that variable, and rebuilt only when the script
+/// changes. Call it before a test enters its own network namespace, which has no access to
+/// packages.
 pub fn root(example: &str) -> anyhow::Result<PathBuf> {
     let below =
         std::env::var_os("SAMPAN_SCENES").map_or_else(|| tools::workspace().join("target/scenes"), PathBuf::from);
     std::fs::create_dir_all(&below).with_context(|| format!("cannot make {}", below.display()))?;
     let (root, script) = (below.join(example), tools::workspace().join("examples").join(example).join("image"));
     let started = Instant::now();
-    // Not `tools::command`: packages may come by a proxy. Clones that share the folder take turns.
+    // Not `tools::command`: packages may come through a proxy. flock(1) serialises clones that
+    // share the folder.
     let mut image = std::process::Command::new("timeout");
     image.args([IMAGE_MAX.as_secs().to_string(), "flock".to_owned()]);
     image.arg(below.join(format!("{example}.lock"))).arg(&script).arg(&root);
@@ -34,7 +36,7 @@ pub fn root(example: &str) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
-/// Gives a secret a value.
+/// Sets the value of a secret.
 pub async fn set_secret(platform: &Platform, name: &str, value: &str) -> anyhow::Result<()> {
     let file = platform.work_dir().join(name);
     std::fs::write(&file, value)?;
@@ -42,7 +44,7 @@ pub async fn set_secret(platform: &Platform, name: &str, value: &str) -> anyhow:
     Ok(std::fs::remove_file(file)?)
 }
 
-/// Prints the platform's account of the newest cold start of a function.
+/// Prints the timings that the platform reports for the newest cold start of a function.
 pub async fn print_cold_start(platform: &Platform, function: &str) -> anyhow::Result<()> {
     let line = wait::until(&format!("the log of {function} has a cold start"), || async {
         let query = serde_json::json!({"FunctionName": function, "Limit": 20});
@@ -56,7 +58,7 @@ pub async fn print_cold_start(platform: &Platform, function: &str) -> anyhow::Re
     Ok(())
 }
 
-/// The time from a request to the end of its answer, which a test prints and does not check.
+/// Prints the time from a request to the end of its response, which tests do not check.
 pub async fn timed<T>(what: &str, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let started = Instant::now();
     let answer = answer.await?;
@@ -64,9 +66,9 @@ pub async fn timed<T>(what: &str, answer: impl Future<Output = anyhow::Result<T>
     Ok(answer)
 }
 
-/// A MariaDB on the loopback of the machine, which ends with this.
+/// A MariaDB on the machine's loopback; stopped on drop.
 pub struct MariaDb {
-    /// Its port.
+    /// TCP port of the server.
     pub port: u16,
     process: Child,
     // Last: the folder must outlive the process.
@@ -74,7 +76,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts one without data.
+    /// Starts a server without data.
     pub async fn start() -> anyhow::Result<Self> {
         let (folder, port) = (tempfile::Builder::new().prefix("mariadb-").tempdir()?, tools::free_port()?);
         let mut install = tools::command("mariadb-install-db");
@@ -93,7 +95,7 @@ impl MariaDb {
         .await
     }
 
-    /// A client of the user root, without a database.
+    /// A client as root, without a selected database.
     pub fn client(&self) -> Command {
         let mut client = tools::command("mariadb");
         client.args([
@@ -107,17 +109,17 @@ impl MariaDb {
         client
     }
 
-    /// Runs statements, and returns what they print.
+    /// Runs statements, and returns their output.
     pub async fn sql(&self, statements: &str) -> anyhow::Result<String> {
         tools::run_ok(self.client().args(["-e", statements])).await
     }
 
-    /// Ends it; what it holds stays.
+    /// Kills the server; its data remain.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.process.kill().await?)
     }
 
-    /// Starts it again after [`MariaDb::kill`].
+    /// Restarts the server after [`MariaDb::kill`].
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.process = server(self.folder.path(), self.port)?;
         self.ready().await
@@ -137,7 +139,7 @@ fn server(folder: &Path, port: u16) -> anyhow::Result<Child> {
     Ok(server.stdout(log.try_clone()?).stderr(log).kill_on_drop(true).spawn()?)
 }
 
-/// The state of an event whose run has ended.
+/// Returns the state of an event once its run has ended.
 pub async fn ended(platform: &Platform, id: &str) -> anyhow::Result<serde_json::Value> {
     wait::until(&format!("event {id} ends"), || async {
         let body = serde_json::json!({"InvokeRequestId": id});

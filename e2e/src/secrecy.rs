@@ -7,10 +7,10 @@ use anyhow::ensure;
 
 use crate::Platform;
 
-/// Longest file that is searched; larger ones are layers.
+/// Size limit of the searched files; larger ones are layers.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// Fails when a secret occurs anywhere, in clear or in Base64.
+/// Fails when a secret occurs anywhere, in clear text or in Base64.
 pub fn ensure_hidden(platform: &Platform, secrets: &[&str]) -> anyhow::Result<()> {
     let log = platform.platform_log();
     let mut files = Vec::new();

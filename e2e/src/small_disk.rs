@@ -10,7 +10,7 @@ use tempfile::TempDir;
 pub struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Mounts one of `size`, such as `48m`.
+    /// Mounts a file system of `size`, such as `48m`.
     pub fn make(size: &str) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("sampan-small-").tempdir()?;
         let options = CString::new(format!("size={size}"))?;

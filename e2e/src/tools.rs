@@ -15,7 +15,7 @@ const RUN_MAX: Duration = Duration::from_secs(240);
 const PACKAGES: &[(&str, &str)] =
     &[("cc", "gcc"), ("htpasswd", "apache2-utils"), ("setpriv", "util-linux"), ("sh", "dash")];
 
-/// Variables that would proxy even requests to this machine.
+/// Variables that would send even requests to this machine through a proxy.
 const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// Result of a program.
@@ -23,7 +23,7 @@ const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY
 pub struct ProgramOutput {
     /// Whether its exit code was 0.
     pub ok: bool,
-    /// Its exit code, if it ended by itself.
+    /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -31,7 +31,7 @@ pub struct ProgramOutput {
     pub stderr: String,
 }
 
-/// A command that is killed with the test and uses no proxy.
+/// A command that is killed when the test ends, and uses no proxy.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for name in PROXIES {
@@ -41,7 +41,7 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// Runs a command to its end, successful or not.
+/// Runs a command until it exits, successfully or not.
 pub async fn run(command: &mut Command) -> anyhow::Result<ProgramOutput> {
     let shown = shown(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,12 +56,12 @@ pub async fn run(command: &mut Command) -> anyhow::Result<ProgramOutput> {
 /// As [`run`], with the raw exit status and output.
 pub async fn output(command: &mut Command) -> anyhow::Result<Output> {
     let shown = shown(command);
-    // On timeout the command is killed, as every one of [`command`] on drop.
+    // A timeout drops the command, which kills it (see [`command`]).
     let output = tokio::time::timeout(RUN_MAX, command.output()).await;
     output.with_context(|| format!("`{shown}` does not end"))?.with_context(|| format!("cannot run `{shown}`"))
 }
 
-/// Waits for a child and its output.
+/// Waits until a child exits, and returns its output.
 pub async fn output_of(child: Child) -> anyhow::Result<Output> {
     let output = tokio::time::timeout(RUN_MAX, child.wait_with_output()).await;
     Ok(output.context("a child does not end")??)
@@ -88,7 +88,7 @@ fn cannot_run(program: &OsStr) -> String {
     format!("cannot run {name}: `cargo xtask test` installs it, or `apt-get install {package}`")
 }
 
-/// The root of the checkout that runs the tests, which need not be the one that compiled them.
+/// The root of the checkout that runs the tests, possibly not the one that compiled them.
 pub fn workspace() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&here).parent().map(Path::to_owned).unwrap_or_default()

@@ -19,7 +19,8 @@ where
     until_within(WAIT_MAX, what, look).await
 }
 
-/// Polls until `look` returns a value, for at most `limit`: for what takes longer by its nature.
+/// Polls until `look` returns a value, for at most `limit`; for conditions that need longer than
+/// [`WAIT_MAX`].
 pub async fn until_within<T, F, L>(limit: Duration, what: &str, mut look: L) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,

@@ -1,5 +1,5 @@
 //! `event_storm KILLS MINUTES`: kills a platform while it accepts and runs asynchronous calls, and
-//! reports what was lost; run by `cargo xtask storm events`.
+//! reports lost events; run by `cargo xtask storm events`.
 
 use std::time::Duration;
 

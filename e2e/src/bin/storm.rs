@@ -1,5 +1,5 @@
-//! `storm KILLS MINUTES`: kills a platform under load and reports what was lost; run by `cargo
-//! xtask storm`.
+//! `storm KILLS MINUTES`: kills a platform under load and reports lost changes; run by `cargo xtask
+//! storm`.
 
 use std::time::{Duration, Instant};
 

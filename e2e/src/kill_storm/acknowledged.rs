@@ -1,4 +1,4 @@
-//! What the platform acknowledged, and changes of unknown outcome when it was killed.
+//! Changes that the platform acknowledged, and changes of unknown outcome at a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ pub struct Acknowledged(Mutex<State>);
 
 #[derive(Default)]
 pub struct State {
-    /// Variable `N` of each function: the acknowledged value, and values tried later.
+    /// Variable `N` of each function: the acknowledged value, and later attempted values.
     pub values: BTreeMap<String, (u64, BTreeSet<u64>)>,
     /// Published versions of each function.
     pub published: BTreeMap<String, BTreeSet<u64>>,
@@ -19,7 +19,7 @@ pub struct State {
     pub deleted: BTreeSet<String>,
     /// Tags that were pushed.
     pub pushed: BTreeSet<String>,
-    /// Finished events, whose logs must exist, with the time of their answers.
+    /// Finished events, whose logs must exist, with the time of their responses.
     pub events: Vec<(String, std::time::Instant)>,
     pub next: u64,
     acknowledged: u64,

@@ -12,11 +12,11 @@ use crate::{Platform, disk, wait};
 /// Log records older than this at the kill must be on disk: the writer flushes every 20 ms, and
 /// later on a busy machine.
 const LOGGED_AFTER: Duration = Duration::from_millis(500);
-/// The newest events checked after each restart.
+/// Number of newest events checked after each restart.
 const EVENTS_LOOKED_FOR: usize = 5;
 /// Page size of listings, the API's maximum.
 const PAGE_LEN: usize = 100;
-/// The newest published versions checked by name.
+/// Number of newest published versions checked by name.
 const VERSIONS_LOOKED_FOR: usize = 30;
 
 /// Checks everything that was acknowledged.
@@ -59,7 +59,7 @@ async fn functions(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     }
 }
 
-/// A function whose deletion was acknowledged is deleted soon.
+/// Checks that a function whose deletion was acknowledged disappears soon.
 async fn gone(platform: &Platform, name: &str, found: &mut Found) {
     let what = format!("{name} is gone");
     let looked = wait::until(&what, || async {
@@ -71,7 +71,7 @@ async fn gone(platform: &Platform, name: &str, found: &mut Found) {
     }
 }
 
-/// Each function has the last acknowledged value, or one tried after it.
+/// Checks that each function has the last acknowledged value, or one attempted later.
 async fn values(platform: &Platform, known: &Acknowledged, found: &mut Found) -> anyhow::Result<()> {
     for name in WEB {
         let function = platform.api.call("GetFunction", json!({"FunctionName": name})).await?;
@@ -115,7 +115,7 @@ async fn versions(platform: &Platform, known: &Acknowledged, found: &mut Found) 
     Ok(())
 }
 
-/// Every function becomes active, or has a reason for its failure.
+/// Checks that every function becomes active, or has a reason for its failure.
 async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     let settled = wait::until("no function is half-made", || async {
         let there = functions(platform).await?;
@@ -147,7 +147,7 @@ async fn whole(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Events that ended long enough before the kill are in the log.
+/// Checks that events that ended long enough before the kill are in the log.
 async fn logs(platform: &Platform, known: &Acknowledged, killed: Instant, found: &mut Found) -> anyhow::Result<()> {
     let ended = known.with(|state| std::mem::take(&mut state.events));
     let due = ended.iter().rev().filter(|(_, at)| killed.saturating_duration_since(*at) > LOGGED_AFTER);
@@ -161,7 +161,7 @@ async fn logs(platform: &Platform, known: &Acknowledged, killed: Instant, found:
     Ok(())
 }
 
-/// Every image file matches its digest, and there are no drafts.
+/// Checks that every image file matches its digest, and that there are no drafts.
 pub async fn content(platform: &Platform, found: &mut Found) -> anyhow::Result<()> {
     if let Err(error) = disk::blobs_are_whole(&platform.data_dir()) {
         found.half_made.push(format!("{error:#}"));

@@ -1,4 +1,4 @@
-//! The load: one task per kind of work, each sequential until the platform is gone.
+//! The load: one task per kind of operation, each sequential until the platform is gone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,12 +11,12 @@ use crate::{ApiClient, Platform, images, tools};
 
 /// Permanent functions whose settings change.
 pub const WEB: [&str; 3] = ["w0", "w1", "w2"];
-/// The function that gets events.
+/// The function that receives events.
 pub const EVENT: &str = "event";
 /// Allowed statuses of calls while versions change and the platform starts.
 const EXPECTED: [u16; 4] = [200, 429, 432, 449];
 
-/// Connection of the load to a platform that is killed and restarted meanwhile.
+/// Connection of the load to a platform that is killed and restarted in the meantime.
 #[derive(Clone)]
 struct Target {
     api: ApiClient,
@@ -32,7 +32,7 @@ pub struct Loads(JoinSet<()>);
 impl Loads {
     /// Waits until all tasks have seen that the platform is gone.
     pub async fn stopped(mut self) {
-        // Answers in flight are still received; a client waiting for one gets an error.
+        // Responses in flight are still received; a client waiting for one gets an error.
         while self.0.join_next().await.is_some() {}
     }
 }
@@ -69,7 +69,7 @@ pub fn start(platform: &Platform, known: &Arc<Acknowledged>) -> Loads {
 }
 
 impl Target {
-    /// The API's answer, errors included; `None` when the platform is gone.
+    /// Returns the API's response, errors included; `None` when the platform is gone.
     async fn ask(&self, action: &str, body: Value) -> Option<Value> {
         let answer = self.api.response(action, &body).await.ok()?;
         if let Some(code) = answer["Error"]["Code"].as_str()
@@ -115,7 +115,7 @@ async fn publishes(target: Target, name: &'static str) {
             Some(version) => target.known.done(|state| {
                 state.published.entry(name.to_owned()).or_default().insert(version);
             }),
-            // Being updated: try again.
+            // The function is being updated: retry.
             None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
         }
     }
@@ -124,7 +124,7 @@ async fn publishes(target: Target, name: &'static str) {
 async fn comes_and_goes(target: Target) {
     loop {
         let name = format!("t{}", target.known.next());
-        // Half of them with a tag that was pushed in this storm.
+        // Half of the functions use a tag that was pushed in this storm.
         let pushed =
             target.known.with(|state| state.pushed.last().cloned()).filter(|_| name.ends_with(['0', '2', '4']));
         let image = pushed.unwrap_or_else(|| "hello:v1".to_owned());
@@ -139,7 +139,7 @@ async fn comes_and_goes(target: Target) {
         target.known.done(|state| {
             state.created.insert(name.clone());
         });
-        // It is not deleted if the platform is killed first.
+        // The deletion is lost when the platform is killed first.
         loop {
             let oldest = || target.known.with(|state| state.created.pop_first());
             let Some(oldest) = target.known.with(|state| state.created.len() > 6).then(oldest).flatten() else { break };
@@ -174,7 +174,7 @@ async fn calls(target: Target, name: &'static str) {
     loop {
         let Ok(answer) = target.http.get(&url).send().await else { return };
         let status = answer.status().as_u16();
-        // An aborted answer is due to the kill.
+        // An aborted response is due to the kill.
         let Ok(text) = answer.text().await else { return };
         match status {
             200 => target.known.answered(),
@@ -194,7 +194,7 @@ async fn pushes(target: Target, mut push: tokio::process::Command) {
     }
     let tag = format!("hello:p{number:06}");
     push.arg("--from-dir").arg(folder.path()).args(["--entrypoint", "/hello"]).arg(&tag);
-    // A failed push is due to the kill; a refused one shows at the next deploy of the tag.
+    // A failed push is due to the kill; a rejected one shows at the next deploy of the tag.
     if tools::run(&mut push).await.is_ok_and(|said| said.ok) {
         target.known.done(|state| {
             state.pushed.insert(tag);

@@ -1,5 +1,5 @@
 //! Kills the platform under load: deploys, publishes, pushes, events and calls run until `kill -9`;
-//! after the restart everything acknowledged must exist, and nothing partial.
+//! after the restart every acknowledged change must exist, and no partial state.
 
 mod acknowledged;
 mod check;
@@ -13,10 +13,10 @@ use anyhow::Context;
 use crate::{Platform, disk, kernel, leftovers};
 use acknowledged::Acknowledged;
 
-/// Duration of the load before a kill, in milliseconds; varied so that kills hit different
+/// Duration of the load before a kill, in milliseconds; varied so that kills interrupt different
 /// operations.
 const LOAD_MS: std::ops::Range<u64> = 20..900;
-/// All blobs are verified after this many kills.
+/// Number of kills between verifications of all blobs.
 const SCRUB_EVERY: u32 = 50;
 
 /// Parameters of a storm.
@@ -24,7 +24,7 @@ const SCRUB_EVERY: u32 = 50;
 pub struct Storm {
     /// Number of kills.
     pub kills: u32,
-    /// No kill begins after this.
+    /// Time after which no kill begins.
     pub time_max: Duration,
 }
 
@@ -46,7 +46,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether nothing was lost, partial or unexpected.
+    /// Whether no change was lost and no partial state or unexpected answer was found.
     pub fn is_well(&self) -> bool {
         self.lost.is_empty() && self.half_made.is_empty() && self.wrong.is_empty()
     }
@@ -58,7 +58,7 @@ impl Found {
 /// When the platform does not start, or a tool of the tests fails.
 pub async fn run(storm: Storm, mut after_kill: impl FnMut(&Found)) -> anyhow::Result<Found> {
     let started = Instant::now();
-    // The storm itself publishes that many versions and restarts in a row.
+    // The storm publishes this many versions, so the limit is raised.
     let env = [("SAMPAN_STORE__VERSIONS_PER_FUNCTION_MAX", "100000")];
     let mut platform = Platform::start_with(&env).await?;
     let (mut found, known) = (Found::default(), Arc::new(Acknowledged::default()));
@@ -92,7 +92,8 @@ pub async fn run(storm: Storm, mut after_kill: impl FnMut(&Found)) -> anyhow::Re
     Ok(found)
 }
 
-/// Evenly distributed over the range, and equal in each storm.
+/// Returns a load duration; the durations are evenly distributed over the range, and alike in each
+/// storm.
 fn pause_ms(kill: u32) -> u64 {
     // Multiples of the golden ratio cover the range evenly.
     let fraction = f64::from(kill) * 0.618_033_988_749_895;

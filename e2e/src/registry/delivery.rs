@@ -23,7 +23,7 @@ pub(super) fn plain(status: u16, headers: &[(&str, String)]) -> Response {
     builder.body(Body::empty()).expect("tests name valid headers")
 }
 
-/// Sends content by a reply.
+/// Sends content as the reply prescribes.
 pub(super) fn deliver(
     state: &RegistryState,
     received: &ReceivedRequest,
@@ -60,10 +60,10 @@ pub(super) fn deliver(
 /// The unsent part of a response.
 struct Rest<I> {
     chunks: I,
-    /// The unsent part of a chunk that was cut.
+    /// The unsent part of a truncated chunk.
     cut: Option<Bytes>,
     reply: Reply,
-    /// Bytes of this response so far.
+    /// Bytes of this response sent so far.
     answered: u64,
     sent: Arc<AtomicU64>,
     released: watch::Receiver<bool>,
@@ -86,7 +86,7 @@ impl<I: Iterator<Item = Bytes>> Rest<I> {
         if let Reply::Break(after) | Reply::Hold(after) = self.reply {
             let left = usize::try_from(after - self.answered).unwrap_or(usize::MAX);
             if left == 0 && self.reply == Reply::Break(after) {
-                // Lets the server send what it was given.
+                // Lets the server flush the data already yielded.
                 tokio::task::yield_now().await;
                 return Some((Err(std::io::Error::other("the connection breaks, as the test wants")), self));
             }

@@ -76,7 +76,7 @@ impl ReceivedRequest {
 /// How to answer a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// As the specification says.
+    /// As the specification requires.
     Good,
     /// With the whole content, ignoring the range.
     Whole,
@@ -84,12 +84,12 @@ pub enum Reply {
     Status(u16, Vec<(&'static str, String)>),
     /// With 401 and a challenge of the token server.
     Challenge,
-    /// With so many bytes, followed by a closed connection.
+    /// With this many bytes, followed by a closed connection.
     Break(u64),
-    /// With so many bytes; then the connection stays open without data until
+    /// With this many bytes; then the connection stays open without data until
     /// [`TestRegistry::recover`].
     Hold(u64),
-    /// At so many bytes per second.
+    /// At this many bytes per second.
     Slow(u64),
 }
 
@@ -120,7 +120,7 @@ impl Drop for TestRegistry {
 }
 
 impl TestRegistry {
-    /// Starts a well-behaved registry on a free port.
+    /// Starts a registry that follows the specification, on a free port.
     pub async fn start() -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
         let state = Arc::new(RegistryState {
@@ -164,7 +164,7 @@ impl TestRegistry {
         *self.state.script.write() = Arc::new(script);
     }
 
-    /// Behaves well from now on, and continues held responses.
+    /// Follows the specification from now on, and continues held responses.
     pub fn recover(&self) {
         self.behave(|_| Reply::Good);
         self.state.released.send_replace(true);
@@ -185,7 +185,7 @@ impl TestRegistry {
         self.state.sent.lock().get(digest).map_or(0, |sent| sent.load(Ordering::Relaxed))
     }
 
-    /// Waits until so many bytes of a blob were sent.
+    /// Waits until this many bytes of a blob were sent.
     pub async fn wait_sent(&self, digest: &str, bytes: u64) -> anyhow::Result<()> {
         let what = format!("{bytes} bytes of {digest} are sent");
         wait::until(&what, || async { Ok((self.sent(digest) >= bytes).then_some(())) }).await
@@ -248,7 +248,7 @@ impl RegistryState {
         delivery::plain(401, &[(WWW_AUTHENTICATE.as_str(), realm)])
     }
 
-    /// `t1`, `t2`, and so on.
+    /// Issues the tokens `t1`, `t2`, and so on.
     fn token(&self) -> Response {
         let number = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
         Response::new(Body::from(json!({"token": format!("t{number}")}).to_string()))

@@ -1,10 +1,10 @@
-//! Errors for gateway addresses without a callable function, and protocols for calls.
+//! Errors for gateway addresses without a callable function, and protocols that calls may use.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
-/// Status, `statusCode` and message of the platform's own answer.
+/// Status, `statusCode` and message of the platform's error response.
 async fn refused(platform: &Platform, path: &str) -> anyhow::Result<(u16, u64, String)> {
     let answer = platform.http.get(format!("{}{path}", platform.gateway)).send().await?;
     let (status, run_status) = (answer.status().as_u16(), answer.headers().get("x-scf-status").cloned());

@@ -1,5 +1,5 @@
-//! Raw answers of a server and what callers receive: conflicting lengths, truncated bodies, large
-//! heads, interim answers, and answers before the request was read.
+//! Raw responses of a server and what callers receive: conflicting lengths, truncated bodies, large
+//! heads, interim responses, and responses sent before the request was read.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fmt::Write;
@@ -16,7 +16,7 @@ async fn platform() -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// The path whose answer is exactly these bytes followed by `fill` times `x`.
+/// A path whose response is exactly these bytes, followed by `fill` times `x`.
 fn path(bytes: &str, fill: usize) -> String {
     let mut path = "/answer?raw=".to_owned();
     for byte in bytes.bytes() {
@@ -51,7 +51,7 @@ async fn get(platform: &Platform, bytes: &str) -> anyhow::Result<String> {
     call(platform, "raw", "GET", &path(bytes, 0), "Connection: close\r\n", b"").await
 }
 
-/// The log of the request with this answer.
+/// The log of the request that has this response.
 async fn log(platform: &Platform, got: &str) -> anyhow::Result<String> {
     let id = got.lines().find_map(|line| line.strip_prefix("x-scf-request-id: ")).context("there is a request id")?;
     let log = platform.api.log_of("raw", id).await?;

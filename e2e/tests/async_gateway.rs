@@ -1,5 +1,5 @@
-//! Asynchronous calls by the gateway's `/async/`: what was accepted runs as it was sent, whatever
-//! happens to the platform meanwhile, and only for who signs.
+//! Asynchronous calls through the gateway's `/async/`: accepted calls run unchanged across kills
+//! and restarts of the platform, and only signed calls are accepted.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use e2e::{AsyncClient, Platform, event_storm, tools, wait};
 use reqwest::Method;
 use serde_json::json;
 
-/// Signs a request with the standard library of Python alone, as the documents describe it.
+/// Signs a request with Python's standard library alone, following the documentation.
 const PYTHON: &str = r#"
 import datetime, hashlib, hmac, json, sys, time, urllib.request
 gateway, secret_id, secret_key, path, body = sys.argv[1:]
@@ -50,7 +50,7 @@ async fn finished(platform: &Platform, id: &str) -> anyhow::Result<()> {
     .await
 }
 
-/// Waits until the log of a call has a text.
+/// Waits until the log of a call contains a text.
 async fn logged(platform: &Platform, function: &str, id: &str, text: &str) -> anyhow::Result<()> {
     let log = platform.api.log_of(function, id).await?;
     anyhow::ensure!(log["Log"].as_str().is_some_and(|log| log.contains(text)), "no {text:?} in {log}");
@@ -169,7 +169,7 @@ async fn a_commit_that_finds_no_room_is_refused_and_the_next_one_works() -> anyh
     disk.fill()?;
     let event = format!("\"{}\"", "x".repeat(100_000));
     let mut accepted = Vec::new();
-    // The write-ahead log may have room of its own for some.
+    // The write-ahead log may have allocated space for some events.
     let said = loop {
         let late = [("X-Delay-Seconds", "1")];
         let answer = client.send(Method::POST, "event", &late, event.clone().into()).await?;

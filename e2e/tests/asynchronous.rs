@@ -1,5 +1,5 @@
-//! Asynchronous events: accepted events run, in the order of their acceptance where nothing else is
-//! said, whatever happens to the platform meanwhile.
+//! Asynchronous events: accepted events run across kills and restarts of the platform, in the order
+//! of acceptance unless a delay or retry changes it.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools, wait};
@@ -73,7 +73,7 @@ async fn a_stop_with_waiting_events_loses_none() -> anyhow::Result<()> {
     let late = accept(&platform, &json!({"route": "exit?3"})).await?;
     let next = accept(&platform, &json!({"number": 1})).await?;
     finished(&platform, &next).await?;
-    // A run that failed in the function waits a minute for the next one: over a restart.
+    // A run that failed in the function is retried after a minute, which spans a restart here.
     wait::until("the first run has ended", || async {
         let log = platform.api.log_of("event", &late).await?;
         Ok(log["Log"].as_str().is_some_and(|text| text.contains("END RequestId")).then_some(()))
@@ -151,7 +151,7 @@ async fn events_of_a_deleted_function_do_not_run_on_another_of_its_name() -> any
     finished(&platform, &own).await?;
     assert_eq!(platform.cli_json(&["events", "list", "event"]).await?["total"], 1);
 
-    // Its minute before the next try passes while the platform is down.
+    // The minute of back-off passes while the platform is down.
     platform.kill().await?;
     let file = rusqlite::Connection::open(platform.data_dir().join("events.db"))?;
     file.execute("UPDATE events SET due_ms = 1 WHERE request_id = ?1", [&id])?;

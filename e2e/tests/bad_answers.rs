@@ -1,14 +1,14 @@
-//! Servers that answer too slowly, too much, endlessly, or not in HTTP: the caller gets an error
-//! within the time limit, the platform's memory stays bounded, and no answer reaches another
+//! Servers whose responses are slow, oversized, endless, or not HTTP: the caller gets an error
+//! within the time limit, the platform's memory stays bounded, and no response reaches another
 //! caller.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::Context;
 use e2e::{Platform, hostile, kernel};
 
-/// Most growth of the platform's memory, in MB, caused by bad answers.
+/// Largest growth of the platform's memory caused by bad responses, in MB.
 const GROWTH_MB_MAX: u64 = 64;
-/// Longest wait for a response that the function's timeout of 2 s cuts off.
+/// Longest wait for a response that the function's timeout of 2 s truncates.
 const TRUNCATED_MAX: std::time::Duration = std::time::Duration::from_secs(40);
 
 struct Bad {
@@ -19,7 +19,7 @@ struct Bad {
 /// A caller's result.
 struct Got {
     status: u16,
-    /// `None` when it was truncated.
+    /// `None` when the body was truncated.
     body: Option<String>,
     request_id: String,
 }
@@ -45,7 +45,7 @@ impl Bad {
         loop {
             match response.chunk().await {
                 Ok(None) => break,
-                // The beginning identifies it.
+                // The first bytes identify the response.
                 Ok(Some(bytes)) => {
                     let text = body.iter_mut().filter(|text| text.len() < 1000);
                     text.for_each(|text| text.push_str(&String::from_utf8_lossy(&bytes)));
@@ -65,8 +65,8 @@ impl Bad {
         Ok(log["Log"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The next caller and all others get their own answers, and the platform's memory is as
-    /// before.
+    /// Checks that the next caller and all others get their own responses, and that the platform's
+    /// memory is as before.
     async fn all_is_well(&self, after: &str) -> anyhow::Result<()> {
         for function in ["bad", "other"] {
             let said = hostile::attack(&self.platform, function, "/").await.context(after.to_owned())?;
@@ -117,7 +117,7 @@ async fn oversized_or_malformed_heads_are_function_errors() -> anyhow::Result<()
 async fn bodies_that_violate_their_framing_are_truncated() -> anyhow::Result<()> {
     let bad = Bad::start().await?;
     for answer in ["half", "endless-trailers", "endless-chunk-size"] {
-        // The function's timeout ends it, not the client's.
+        // The function's timeout ends the call, not the client's.
         let got = tokio::time::timeout(TRUNCATED_MAX, bad.get(answer)).await;
         let got = got.with_context(|| format!("{answer}: the timeout of the function did not end it"))??;
         assert_eq!((got.status, got.body), (200, None), "{answer}");

@@ -72,8 +72,8 @@ async fn an_image_without_a_command_is_refused_unless_the_function_has_one() -> 
     platform.stop().await
 }
 
-/// Deploys an image that can be prepared and cannot start. The start check must refuse it with this
-/// code; without the check a call must return `(status, errorMessage)`.
+/// Deploys an image that can be prepared but not started. The start check must fail with this code;
+/// without the check a call must return `(status, errorMessage)`.
 async fn start_fails(
     platform: &Platform,
     name: &str,

@@ -1,5 +1,5 @@
-//! Resource exhaustion by an instance: it reaches its own limits without effect on others. The
-//! limits are in `docs/SPECIFICATION.md`.
+//! Resource exhaustion by an instance: it reaches its own limits without effect on other instances.
+//! The limits are in `docs/SPECIFICATION.md`.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::ensure;
@@ -15,10 +15,11 @@ const TASKS_MAX: u64 = 1024;
 const FILES_MAX: u64 = 1024;
 /// Default limit of pending signals.
 const SIGNALS_MAX: u64 = 4096;
-/// Most growth of the platform's memory, in MB, caused by an instance.
+/// Largest growth of the platform's memory caused by an instance, in MB.
 const GROWTH_MB_MAX: u64 = 64;
 
-/// A platform with the hostile image as `attacker`, and as `other`, which must not be affected.
+/// Starts a platform with the hostile image as `attacker`, and as `other`, which must not be
+/// affected.
 async fn start(env: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     hostile::push(&platform).await?;
@@ -28,7 +29,7 @@ async fn start(env: &[(&str, &str)], flags: &[&str]) -> anyhow::Result<Platform>
     Ok(platform)
 }
 
-/// The other function answers, from its instance and from a new one.
+/// Checks that the other function answers, from its instance and from a new one.
 async fn end(platform: Platform) -> anyhow::Result<()> {
     hostile::attack(&platform, "other", "/").await?;
     platform.deploy("next", "hostile:v1", &[]).await?;
@@ -49,7 +50,7 @@ async fn processes_threads_and_files_end_at_their_limits() -> anyhow::Result<()>
         [("/forks", TASKS_MAX, TRY_AGAIN), ("/threads", TASKS_MAX, TRY_AGAIN), ("/files", FILES_MAX, TOO_MANY_FILES)]
     {
         let (count, ended_with) = hostile::bomb(&platform, "attacker", path).await?;
-        // The program itself uses a few.
+        // The program itself uses some of the limit.
         assert!((limit - 16..limit).contains(&count) && ended_with == error, "{path}: {count}, error {ended_with}");
     }
     end(platform).await
@@ -60,7 +61,7 @@ async fn per_user_kernel_limits_are_separate_for_each_instance() -> anyhow::Resu
     let platform = start(&[], &["--timeout", "60"]).await?;
     let watches_max: u64 = std::fs::read_to_string("/proc/sys/user/max_inotify_instances")?.trim().parse()?;
     for (path, limit) in [("/watches", watches_max.min(FILES_MAX)), ("/signals", SIGNALS_MAX)] {
-        // Both keep what they allocated.
+        // Both instances keep what they allocated.
         for function in ["attacker", "other"] {
             let (count, error) = hostile::bomb(&platform, function, path).await?;
             assert!((limit - 16..=limit).contains(&count) && error != 0, "{function}{path}: {count}, error {error}");
@@ -75,7 +76,7 @@ async fn memory_in_sockets_is_bounded_by_the_memory_of_the_instance() -> anyhow:
     let answer = platform.get("attacker", "/held?400").await?;
     let (status, text) = (answer.status().as_u16(), answer.text().await?);
     let held = text.split(' ').next().and_then(|held| held.parse::<u64>().ok());
-    // Cgroup version 2 ends it with its memory limit; version 1 blocks further sends.
+    // In cgroup version 2 the memory limit kills the instance; in version 1 further sends block.
     let bounded = status == 434 || held.is_some_and(|held| held <= 160);
     assert!(bounded, "{status}: {text}");
     end(platform).await
@@ -111,7 +112,7 @@ async fn a_fork_bomb_with_little_processor_time_ends_and_the_platform_starts_aga
     assert!([430, 433, 434, 439].contains(&ended), "{ended}");
     let bombs = || leftovers::processes(&cgroup).into_iter().any(|pid| !others.contains(&pid));
     wait::until("its processes are gone", || async { Ok((!bombs()).then_some(())) }).await?;
-    // Also when nobody is there to end it.
+    // Also when the platform is killed and cannot end the bomb itself.
     let bomb = platform.http.get(platform.url("attacker", "/fork-bomb"));
     let bomb = tokio::spawn(bomb.send());
     wait::until("the bomb has gone off", || async { Ok(bombs().then_some(())) }).await?;
@@ -133,7 +134,7 @@ async fn a_memory_bomb_fails_all_requests_of_its_instance_with_434_and_no_others
     let others = platform.http.get(platform.url("other", "/sleep?1000"));
     let others = tokio::spawn(async move { others.send().await.map(|answer| answer.status().as_u16()) });
     let pids = leftovers::processes(&platform.cgroup_name());
-    // A thread per connection.
+    // The server uses one thread per connection.
     wait::until("they all sleep", || async {
         let threads = |pid: &u32| kernel::status(*pid, "Threads").ok().and_then(|n| n.parse::<u32>().ok());
         Ok(pids.iter().filter_map(threads).any(|threads| threads > sleeping.len() as u32).then_some(()))
@@ -174,7 +175,7 @@ async fn files_are_limited_to_the_instances_disk() -> anyhow::Result<()> {
         let (count, error) = hostile::bomb(&platform, "attacker", &format!("/inodes?{dir}")).await?;
         assert!(count <= most && count > most - 100 && error == NO_SPACE, "{dir}: {count} files, error {error}");
     }
-    // Its space is freed with the file, so the instance continues.
+    // The file's space is freed when it is removed, so the instance continues.
     let (count, _) = hostile::bomb(&platform, "attacker", "/fill?/tmp").await?;
     assert!(count >= 15, "{count} MB");
     assert_eq!(disk::bytes(&platform.data_dir()), before, "something was written to the machine's disk");
@@ -194,7 +195,7 @@ async fn endless_output_is_truncated_with_a_notice() -> anyhow::Result<()> {
     assert!(text.contains("END RequestId") && text.contains("Report RequestId"), "the platform's lines are missing");
     let grown_mb = kernel::resident_mb(platform.pid()?)?.saturating_sub(memory_mb);
     assert!(grown_mb <= GROWTH_MB_MAX, "the platform grew by {grown_mb} MB");
-    // Of 100 MB; an instance may write a burst of 8 MB and then 1 MB a second.
+    // The function writes 100 MB; an instance may log a burst of 8 MB and then 1 MB a second.
     let kept = folder_bytes(&platform.data_dir().join("logs"));
     assert!(kept < 60 << 20, "{kept} bytes of it are kept");
     end(platform).await

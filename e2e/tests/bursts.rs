@@ -1,4 +1,4 @@
-//! Bursts of starts: what they leave in the platform's process and on the machine.
+//! Bursts of starts: their leftovers in the platform's process and on the machine.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeMap;
@@ -11,29 +11,29 @@ use futures_util::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Functions of a burst, each called once.
+/// Number of functions in a burst, each called once.
 const FUNCTIONS: usize = 60;
-/// Calls at once.
+/// Number of concurrent calls.
 const CLIENTS: usize = 8;
-/// Threads of a platform on a machine with two processors.
+/// Most threads of a platform on a machine with two processors.
 const THREADS_MAX: usize = 32;
-/// What freezes, what writes logs, and what takes in samples of metrics: one thread each at most,
-/// made by the runtime when there is something to do.
+/// Most threads of the runtime's blocking pool: one each for freezing, for writing logs, and for
+/// reading samples of metrics, created on demand.
 const BLOCKING_MAX: usize = 3;
 
-/// System calls of the thread `namespaces` for each that it makes: with ids that were never used,
-/// without a link.
+/// Most system calls of the thread `namespaces` per prepared set of namespaces, with ids that were
+/// never used and without a link.
 const NAMESPACE_CALLS_MAX: u64 = 92;
-/// The same of the thread `cgroups`, and for each hierarchy. It removes what starts made, too,
-/// by one call for each directory.
+/// Most system calls of the thread `cgroups` per prepared cgroup, plus those per hierarchy. The
+/// thread also removes cgroups of earlier starts, with one call per directory.
 const CGROUP_CALLS_MAX: u64 = 12;
 const HIERARCHY_CALLS_MAX: u64 = 6;
 const REMOVAL: &str = "unlinkat";
 
-/// Directories that a platform makes ahead before any start.
+/// Number of cgroup directories that a platform prepares before any start.
 const SLOTS_READY: usize = 8;
 
-/// Instances end a second after their call; a minute may have as many starts as come.
+/// Instances end a second after their call; starts per minute are unlimited.
 const SETTINGS: &[(&str, &str)] = &[
     ("SAMPAN_POOL__KEEP_IDLE_S", "1"),
     ("SAMPAN_POOL__KEEP_IDLE_S_MIN", "1"),
@@ -48,7 +48,7 @@ async fn deployed() -> anyhow::Result<Platform> {
     deployed_with(&[]).await
 }
 
-/// With settings in addition, or in place of those.
+/// Deploys with further settings, which override [`SETTINGS`].
 async fn deployed_with(settings: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(&[SETTINGS, settings].concat()).await?;
     platform.push_hello().await?;
@@ -66,7 +66,7 @@ fn name(number: usize) -> String {
     format!("burst-{number}")
 }
 
-/// Calls every function once; returns how many answers were as they should be.
+/// Calls every function once; returns the number of successful responses.
 async fn burst(platform: &Platform) -> usize {
     let calls = futures_util::stream::iter(0..FUNCTIONS).map(|number| async move {
         let answer = platform.get(&name(number), "/").await;
@@ -75,19 +75,19 @@ async fn burst(platform: &Platform) -> usize {
     calls.buffer_unordered(CLIENTS).collect::<Vec<_>>().await.into_iter().sum()
 }
 
-/// Waits until no instance runs, and nothing is left of those that did.
+/// Waits until no instance runs, and their processes and cgroups are gone.
 async fn ended(platform: &Platform) -> anyhow::Result<()> {
     let cgroup = platform.cgroup_name();
     let gone = || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) };
     wait::until("the instances end", gone).await?;
-    // As many as are kept ready, in every hierarchy.
+    // The prepared directories of every hierarchy remain.
     let most = SLOTS_READY * leftovers::cgroups(&cgroup).len();
     let removed = || async { Ok((directories(&cgroup).len() <= most).then_some(())) };
     wait::until("their cgroups are removed", removed).await?;
     wait::until("their processes are waited for", || async { Ok(children(platform)?.is_empty().then_some(())) }).await
 }
 
-/// Child processes of the platform, those that nobody has waited for included.
+/// Child processes of the platform, including zombies.
 fn children(platform: &Platform) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     for thread in fs::read_dir(format!("/proc/{}/task", platform.pid()?))?.flatten() {
@@ -101,7 +101,7 @@ fn children(platform: &Platform) -> anyhow::Result<Vec<String>> {
 fn threads(platform: &Platform) -> anyhow::Result<BTreeMap<u32, String>> {
     let mut found = BTreeMap::new();
     for thread in fs::read_dir(format!("/proc/{}/task", platform.pid()?))?.flatten() {
-        // One that has ended meanwhile has no name.
+        // A thread that has exited in the meantime has no name.
         let Ok(name) = fs::read_to_string(thread.path().join("comm")) else { continue };
         found.insert(thread.file_name().to_string_lossy().parse()?, name.trim().to_owned());
     }
@@ -157,7 +157,8 @@ async fn a_platform_that_is_killed_in_a_burst_leaves_nothing_after_the_next_star
 
     let platform = platform.restart().await?;
     assert_eq!(leftovers::processes(&cgroup), Vec::<u32>::new());
-    // New ones are counted from 0 again, so that those of the burst are known by their numbers.
+    // Numbers of new directories start at 0 again, so higher numbers identify directories of the
+    // burst.
     let (ready, burst_had) = (SLOTS_READY, directories.len());
     let left: Vec<_> = directories.into_iter().filter(|dir| dir.number >= ready && dir.path.exists()).collect();
     assert!(left.is_empty() && burst_had > ready, "{left:?} of {burst_had}");
@@ -166,7 +167,7 @@ async fn a_platform_that_is_killed_in_a_burst_leaves_nothing_after_the_next_star
     platform.stop().await
 }
 
-/// How many of each kind are ready for the next starts: cgroups, and namespaces of either kind.
+/// Numbers of prepared cgroups and of prepared namespaces (both kinds).
 async fn prewarmed(platform: &Platform) -> anyhow::Result<[f64; 2]> {
     let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
     let of = |kind: &str| {
@@ -205,7 +206,7 @@ struct Directory {
     number: usize,
 }
 
-/// Those below the platform's, in every hierarchy.
+/// Directories of instances below the platform's cgroup, in every hierarchy.
 fn directories(cgroup: &str) -> Vec<Directory> {
     let entries = leftovers::cgroups(cgroup).into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
     let numbered = entries.flatten().filter_map(|entry| {
@@ -215,14 +216,14 @@ fn directories(cgroup: &str) -> Vec<Directory> {
     numbered.collect()
 }
 
-/// System calls of a thread, counted by strace until it is told to end.
+/// System calls of a thread, counted by strace until [`Counting::end`].
 struct Counting {
     strace: tokio::process::Child,
     file: std::path::PathBuf,
 }
 
 impl Counting {
-    /// Of the first thread of this name.
+    /// Counts calls of the first thread of this name.
     async fn of(platform: &Platform, name: &str) -> anyhow::Result<Self> {
         let found = threads(platform)?.into_iter().find(|(_, found)| found == name);
         let (id, _) = found.with_context(|| format!("no thread {name}"))?;
@@ -236,7 +237,7 @@ impl Counting {
         Ok(Self { strace, file })
     }
 
-    /// How often each was called.
+    /// Stops counting, and returns the number of calls by name.
     async fn end(mut self) -> anyhow::Result<BTreeMap<String, u64>> {
         let id = self.strace.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("it runs")?;
         kill_process(id, Signal::INT)?;
@@ -247,7 +248,7 @@ impl Counting {
             let words: Vec<&str> = line.split_whitespace().collect();
             let calls: u64 = words.get(3)?.parse().ok()?;
             let name = *words.last()?;
-            // A cgroup that its last process is about to leave is removed at another try.
+            // The removal of a cgroup fails and is retried while its last process exits.
             let again = if name == REMOVAL && words.len() > 5 { words[4].parse().ok()? } else { 0 };
             Some((name.to_owned(), calls - again)).filter(|(name, _)| name != "total")
         });
@@ -255,8 +256,8 @@ impl Counting {
     }
 }
 
-/// Waits, and what a debug build alone does: it looks whether a descriptor is open before it closes
-/// it.
+/// Waits, and calls of debug builds only: fcntl checks that a descriptor is open before it is
+/// closed.
 const NOT_WORK: [&str; 5] = ["futex", "sched_yield", "restart_syscall", "madvise", "fcntl"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,10 +265,10 @@ async fn making_and_removing_ahead_take_few_system_calls() -> anyhow::Result<()>
     let platform = deployed().await?;
     let hierarchies = leftovers::cgroups(&platform.cgroup_name()).len() as u64;
     for (name, each, most) in [
-        // A network namespace, six file systems with what is in them, ids.
+        // A network namespace, six file systems with their contents, ids.
         ("namespaces", "unshare", NAMESPACE_CALLS_MAX),
-        // Making and removing them, limits, what is opened for the first process. What an instance
-        // sees of them is sealed by one call.
+        // Creation and removal of cgroups, limits, descriptors for the first process. One call
+        // seals the instance's view of its cgroups.
         ("cgroups", "mount_setattr", CGROUP_CALLS_MAX + HIERARCHY_CALLS_MAX * hierarchies),
     ] {
         let counting = Counting::of(&platform, name).await?;
@@ -276,7 +277,8 @@ async fn making_and_removing_ahead_take_few_system_calls() -> anyhow::Result<()>
         let counts = counting.end().await?;
         let made = counts.get(each).copied().unwrap_or_default();
         let removals = counts.get(REMOVAL).copied().unwrap_or_default();
-        // What was kept of an instance is closed when it goes, and more may go than are made.
+        // Descriptors of an instance are closed when it ends, and more instances may end than are
+        // prepared.
         let is_making = |name: &str| ![REMOVAL, "close"].contains(&name) && !NOT_WORK.contains(&name);
         let calls: u64 = counts.iter().filter(|(name, _)| is_making(name)).map(|(_, n)| n).sum();
         assert!(made > 4 && calls / made <= most, "{name}: {calls} calls for {made}: {counts:?}");

@@ -1,5 +1,5 @@
-//! Connections to servers that close idle connections, abort, accept few connections, or write an
-//! answer in two parts.
+//! Connections to servers that close idle connections, abort, accept few connections, or write a
+//! response in two parts.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use e2e::{Platform, graceful_server, tools};
 use futures_util::future::{join_all, try_join_all};
 
-/// Sequential or concurrent calls of a test.
+/// Number of sequential or concurrent calls of a test.
 const CALLS: usize = 30;
 
 async fn with_server() -> anyhow::Result<Platform> {
@@ -77,8 +77,8 @@ async fn more_concurrent_calls_than_the_backlog_are_all_answered() -> anyhow::Re
     for answer in answers {
         assert_eq!(answer?, first, "the same instance");
     }
-    // It serves one connection at a time and keeps it open: an idle connection must not block the
-    // others.
+    // The server handles one connection at a time and keeps it open: an idle connection must not
+    // block the others.
     platform.deploy("narrow", "calls:v1", &["--timeout", "3"]).await?;
     for answer in join_all((0..8).map(|_| post(&platform, "narrow"))).await {
         answer?;
@@ -86,7 +86,7 @@ async fn more_concurrent_calls_than_the_backlog_are_all_answered() -> anyhow::Re
     platform.stop().await
 }
 
-/// Delayed acknowledgements in the network namespace of a process.
+/// Number of delayed acknowledgements in the network namespace of a process.
 fn late_acknowledgements(pid: u32) -> anyhow::Result<u64> {
     let counters = fs::read_to_string(format!("/proc/{pid}/net/netstat"))?;
     let mut of_tcp = counters.lines().filter(|line| line.starts_with("TcpExt:")).map(str::split_whitespace);
@@ -105,7 +105,7 @@ async fn the_first_segment_of_an_answer_is_acknowledged_at_once() -> anyhow::Res
     for _ in 0..CALLS {
         post(&platform, "apart").await?;
     }
-    // Some may be delayed when the machine is busy.
+    // A busy machine may delay some.
     let late = late_acknowledgements(pid)? - before;
     assert!(late < CALLS as u64 / 2, "{late} of {CALLS} answers waited for a late acknowledgement");
     platform.stop().await

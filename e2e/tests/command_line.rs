@@ -71,7 +71,7 @@ async fn arguments_of_a_command_keep_their_quotes() -> anyhow::Result<()> {
     let image = platform.cli_json(&["get", "plain"]).await?["ImageConfig"].clone();
     assert_eq!((&image["Command"], &image["CommandList"]), (&json!("/hello  -m"), &json!([])));
 
-    // The API returns the values as given, and the function runs.
+    // The API returns the values unchanged, and the function runs.
     let code = json!({"ImageConfig": {
         "ImageType": "personal", "ImageUri": image["ImageUri"], "CommandList": ["/hello", "h i"], "ArgsList": ["-j"],
     }});
@@ -165,7 +165,7 @@ async fn a_closed_port_error_names_the_open_and_the_expected_port() -> anyhow::R
     let said = format!("{:#}", deployed.expect_err("it does not listen"));
     assert!(said.contains("the process listens on 0.0.0.0:8080;"), "{said}");
     assert!(said.contains("port 9000 of 0.0.0.0, [::], 127.0.0.1 or [::1]"), "{said}");
-    // The hint works.
+    // The hint resolves the failure.
     platform.cli_json(&["deploy", "own", "--port", "8080"]).await?;
     assert_eq!(platform.get("own", "/env?PORT").await?.text().await?, "8080");
     platform.stop().await
@@ -252,7 +252,7 @@ async fn a_name_that_is_not_there_is_answered_with_those_that_are() -> anyhow::R
     platform.stop().await
 }
 
-/// A trigger whose function has the bucket in its settings is made, with a warning.
+/// A trigger whose function has the bucket's name in its settings is created with a warning.
 #[tokio::test]
 async fn a_trigger_that_may_trigger_itself_is_made_with_a_warning() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
@@ -282,7 +282,7 @@ async fn values_over_a_limit_are_wrong_arguments() -> anyhow::Result<()> {
 async fn a_wrong_deploy_is_refused_while_the_one_before_it_is_prepared() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
-    // Its server does not listen where the start check waits for it.
+    // The server listens on a port other than the one that the start check polls.
     let pending = ["--env", "PORT=8080", "--init-timeout", "200", "--no-wait"];
     platform.deploy("pending", "hello:v1", &pending).await?;
     for (flags, wanted) in [
@@ -339,7 +339,7 @@ async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
     platform.push_hello().await?;
     platform.deploy("web", "hello:v1", &[]).await?;
     let told = platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?;
-    // What is shown first is one of the two, which may be a second apart.
+    // The CLI prints one of the two times, which may differ by a second.
     let local = [&told["AddTime"], &told["ModTime"]].map(|time| time.as_str().unwrap_or_default().to_owned());
     for (zone, offset) in [("UTC-10", "+10:00"), ("UTC+3", "-03:00")] {
         for command in [&["get", "web"][..], &["list"]] {
@@ -347,7 +347,7 @@ async fn times_have_the_zone_of_the_machine() -> anyhow::Result<()> {
             let time = shown.split_whitespace().find(|word| word.ends_with(offset));
             let time = time.with_context(|| format!("{zone}: {shown}"))?;
             assert_eq!(time.len(), "2026-11-28T08:15:00+01:00".len(), "{time}");
-            // The API's time zone offset is of whole hours.
+            // The API's time zone offset is in whole hours.
             let is_told = |local: &String| local.len() > 18 && time.get(13..19) == local.get(13..19);
             assert!(local.iter().any(is_told), "{time} is none of {local:?}");
         }

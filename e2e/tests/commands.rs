@@ -31,7 +31,7 @@ async fn a_function_is_pushed_deployed_called_listed_shown_and_deleted() -> anyh
     let logs = tools::run_ok(&mut platform.cli(&["logs", "event"])).await?;
     assert!(logs.contains("START RequestId") && logs.contains("POST /event-invoke"), "{logs}");
 
-    // A repeated deploy with one flag changes one setting.
+    // Another deploy with one flag changes only that setting.
     platform.cli_json(&["deploy", "web", "--timeout", "7"]).await?;
     let shown = platform.cli_json(&["get", "web"]).await?;
     assert_eq!((&shown["Timeout"], &shown["MemorySize"]), (&json!(7), &json!(256)), "{shown}");

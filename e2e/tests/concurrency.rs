@@ -1,5 +1,5 @@
-//! Quotas under a storm: instances never exceed them, a reservation is available to its function,
-//! and official clients set and read them.
+//! Quotas under load: instances never exceed them, a reservation is available to its function, and
+//! official clients set and read them.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use e2e::{Platform, leftovers, tools, wait};
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// Memory size of every instance here, in MB.
+/// Memory size of every instance in these tests, in MB.
 const MEMORY_MB: u64 = 128;
-/// The installation's quota: eight instances.
+/// Memory quota of the installation in MB: eight instances.
 const QUOTA_MB: u64 = 8 * MEMORY_MB;
-/// Clients of the noisy function, more than its possible instances.
+/// Clients of the noisy function, more than the quota allows instances.
 const CLIENTS: usize = 16;
 
 async fn with_functions(names: &[&str]) -> anyhow::Result<Platform> {
@@ -31,12 +31,13 @@ async fn status(platform: &Platform, function: &str, path: &str) -> anyhow::Resu
     Ok(platform.get(function, path).await?.status().as_u16())
 }
 
-/// Instances' first processes that are running now.
+/// Number of running first processes of instances.
 fn instances(platform: &Platform) -> u64 {
     leftovers::processes(&platform.cgroup_name()).len() as u64
 }
 
-/// Clients that keep a function busy until they are stopped; counts answers other than 200 and 432.
+/// Clients that keep a function busy until they are stopped; counts responses other than 200 and
+/// 432.
 struct Noise {
     stop: Arc<AtomicBool>,
     strange: Arc<AtomicUsize>,
@@ -85,7 +86,7 @@ async fn a_storm_stays_within_the_quota_and_respects_reservations() -> anyhow::R
         let now = instances(&platform);
         assert!(now <= QUOTA_MB / MEMORY_MB, "{now} instances run");
     }
-    // A reservation is also a limit.
+    // A reservation is also an upper limit.
     let many = join_all((0..8).map(|_| status(&platform, "calm", "/sleep?20"))).await;
     assert!(many.into_iter().all(|answer| matches!(answer, Ok(200 | 432))));
     let account = platform.api.call("GetAccount", json!({})).await?;

@@ -1,5 +1,5 @@
 //! The control address and the platform's process under pressure: floods by unauthenticated
-//! clients, few descriptors, a sudden end, and permissions of files.
+//! clients, few descriptors, abrupt termination, and permissions of files.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::os::unix::fs::PermissionsExt;
@@ -49,14 +49,14 @@ async fn unauthenticated_clients_hold_neither_memory_nor_connections() -> anyhow
         let text = UNSIGNED.get(number % 4).unwrap_or(&BEGUN);
         held.push(begin(&platform, text).await?);
     }
-    // Signed requests, a call and its cold start work meanwhile.
+    // Signed requests, a call and its cold start succeed during the flood.
     platform.cli_json(&["list"]).await?;
     ensure!(platform.get("hello", "/").await?.status().is_success());
     platform.deploy("second", "hello:v1", &[]).await?;
     ensure!(platform.get("second", "/").await?.status().is_success());
     let now = open_files(&platform)?;
     ensure!(now < before + 40 + 100, "{before} files were open before the flood, {now} are");
-    // Complete requests are answered; the oldest of the others were evicted.
+    // Complete requests get responses; the oldest of the other connections were evicted.
     for (number, mut socket) in held.into_iter().enumerate().take(160) {
         let mut answer = Vec::new();
         let ended = tokio::time::timeout(std::time::Duration::from_secs(60), socket.read_to_end(&mut answer)).await;

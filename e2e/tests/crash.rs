@@ -1,4 +1,4 @@
-//! `kill -9` at any moment: acknowledged changes survive, and nothing keeps running.
+//! `kill -9` at arbitrary times: acknowledged changes survive, and no process keeps running.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use e2e::kill_storm::{Storm, run};
 use e2e::{Platform, leftovers, wait};
 use serde_json::json;
 
-/// Enough kills to hit every kind of operation; `cargo xtask storm` makes a thousand.
+/// Enough kills to interrupt every kind of operation; `cargo xtask storm` makes a thousand.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storm_of_kills_loses_no_acknowledged_change() -> anyhow::Result<()> {
     let found = run(Storm { kills: 12, time_max: Duration::from_secs(150) }, |_| {}).await?;

@@ -22,11 +22,12 @@ use signature::Secrets;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Bytes of a layer sent before its credential is revoked.
 const FIRST_BYTES: usize = 100 << 10;
-/// Debug logs, to be searched for secrets, and no pauses: no fault here is healed by time.
+/// Debug logs, which are searched for secrets, and no retry pauses, because no fault here is
+/// transient.
 const ENV: &[(&str, &str)] =
     &[("SAMPAN_LOG", "debug"), ("SAMPAN_IMAGE__RETRIES_MAX", "2"), ("SAMPAN_IMAGE__RETRY_PAUSE_MS", "20")];
 
-/// Runs `sampan registry …` with a text on standard input.
+/// Runs `sampan registry …` with this standard input.
 async fn registry(platform: &Platform, args: &[&str], input: &str) -> anyhow::Result<ProgramOutput> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), input)?;
@@ -34,14 +35,14 @@ async fn registry(platform: &Platform, args: &[&str], input: &str) -> anyhow::Re
     tools::run(command.stdin(std::fs::File::open(file.path())?)).await
 }
 
-/// As [`registry`], which must succeed.
+/// As [`registry`], for commands that must succeed.
 async fn registry_ok(platform: &Platform, args: &[&str], input: &str) -> anyhow::Result<String> {
     let said = registry(platform, args, input).await?;
     ensure!(said.ok, "{args:?} failed: {}{}", said.stdout, said.stderr);
     Ok(said.stdout)
 }
 
-/// The result of `sampan registry test`, good or bad.
+/// The result of `sampan registry test`, successful or not.
 async fn tested(platform: &Platform, target: &str) -> anyhow::Result<(bool, Value, String)> {
     let said = registry(platform, &["test", target, "--output", "json"], "").await?;
     let found =
@@ -127,7 +128,7 @@ async fn only_the_key_pair_of_the_installation_administers_registries() -> anyho
     let url = format!("{}/admin/registries", platform.control);
     let unsigned = platform.http.post(&url).json(&json!({"list": {}})).send().await?;
     assert_eq!(unsigned.status(), 401);
-    // Passwords are not accepted as arguments, and an addition needs content.
+    // Passwords are rejected as arguments, and an added login needs credentials.
     for args in [&["add", "r.io", "--username", "u"][..], &["add", "r.io"], &["add", "r.io", "--password", "p"]] {
         let said = registry(&platform, args, "").await?;
         assert!(!said.ok, "{args:?}: {}", said.stdout);
@@ -166,7 +167,7 @@ async fn an_enterprise_pull_renews_an_expired_temporary_credential() -> anyhow::
     answers(&platform, "midway").await?;
     assert_eq!((auth_proxy.breaks(), tcr.issued()), (1, 2), "one credential for each half");
 
-    // Cached until its expiry, and renewed when the registry refuses it.
+    // Cached until its expiry, and renewed when the registry rejects it.
     deploy_enterprise(&platform, "remembered", &image, "tcr-e2e").await?;
     platform.api.wait_status("remembered", &["Active"]).await?;
     assert_eq!(tcr.issued(), 2);
@@ -191,7 +192,7 @@ async fn a_short_lived_credential_is_not_cached() -> anyhow::Result<()> {
     let auth_proxy = AuthProxy::start(&debian.address).await?;
     let image = auth_proxy.image(&debian.push("team/hello:v1", &hello_image()?, None).await?);
     let secrets = Secrets { secret_id: "AKIDtcr".to_owned(), secret_key: "right-key-of-the-test".to_owned() };
-    // Shorter than the margin within which credentials are not cached.
+    // The lifetime is shorter than the margin within which credentials are not cached.
     let tcr =
         FakeTcr::start(secrets, "tcr-e2e", "ap-guangzhou", auth_proxy.accepted_user(), Duration::from_secs(20)).await?;
     let platform = Platform::start_with(ENV).await?;
@@ -261,7 +262,8 @@ async fn a_private_certificate_authority_is_trusted_once_configured() -> anyhow:
     runs(&platform, "trusted", &image).await?;
     platform.stop().await?;
 
-    // The same in the configuration file, beside an authority that is not the registry's.
+    // The same in the configuration file, along with an authority that did not issue the registry's
+    // certificate.
     let other = work.path().join("other");
     std::fs::create_dir(&other)?;
     let stranger = Certificates::make(&other).await?.authority.display().to_string();
@@ -295,7 +297,7 @@ async fn mirrors_are_tried_first_and_failing_or_corrupt_ones_are_skipped() -> an
     let mirror_url = format!("http://{}/cached", mirror.address());
     registry_ok(&platform, &["add", &origin.address(), "--mirror", &dead, "--mirror", &mirror_url], "").await?;
 
-    // Only the mirror serves what it has.
+    // Content of the mirror is read from the mirror only.
     let image = hello_image()?;
     mirror.add("cached/app", &image);
     let reference = origin.add("app", &image);
@@ -312,7 +314,7 @@ async fn mirrors_are_tried_first_and_failing_or_corrupt_ones_are_skipped() -> an
     // Content that the mirror lacks comes from the registry.
     runs(&platform, "elsewhere", &origin.add("elsewhere", &other_image("elsewhere")?)).await?;
 
-    // Other content under the same digests is refused, and read from the registry.
+    // Different content under the same digests is rejected, and read from the registry instead.
     let honest = other_image("honest")?;
     let mut lying = honest.clone();
     let forged = other_image("forged")?;
@@ -338,7 +340,7 @@ async fn mirrors_are_tried_first_and_failing_or_corrupt_ones_are_skipped() -> an
     platform.stop().await
 }
 
-/// The static server beside a unique file.
+/// The static server with a unique file.
 fn other_image(name: &str) -> anyhow::Result<Image> {
     use e2e::layer_tar::{self, LayerTar};
     use e2e::oci::{self, Compression, Format, Layer};

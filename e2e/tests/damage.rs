@@ -1,4 +1,4 @@
-//! Damage on disk: it is detected, never served, and repaired by the platform, a deploy or a push.
+//! Damage on disk: detected, never served, and repaired by the platform, a deploy or a push.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;

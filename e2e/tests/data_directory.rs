@@ -1,5 +1,5 @@
-//! The data directory after the loss of its database: it is not mistaken for a new installation,
-//! and a backup restores everything.
+//! The data directory after the loss of its database: the platform does not mistake it for a new
+//! installation, and a backup restores everything.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -62,7 +62,7 @@ async fn a_lost_database_is_refused_and_a_backup_brings_functions_and_images_bac
     platform.stop().await
 }
 
-/// Runs a command with its own folder `{data}` mounted at a shared path, as in containers.
+/// Runs a command with its own folder `{data}` mounted at a shared path, as container runtimes do.
 const IN_A_CONTAINER: &str = r#"own=$0; shared=$1; shift
 mkdir -p "$own" && mount --bind "$own" "$shared" || exit 1
 for word; do shift; [ "$word" = "$own" ] && word=$shared; set -- "$@" "$word"; done
@@ -101,7 +101,8 @@ async fn a_moved_data_directory_keeps_its_id_and_a_copy_gets_a_new_one() -> anyh
     let cgroup = platform.cgroup_name();
     anyhow::ensure!(!e2e::leftovers::cgroups(&cgroup).is_empty(), "a kill removes no cgroups");
 
-    // After the move a copy is put at the old path; it must not find the original's instances.
+    // After the move a copy is put at the old path; its platform must not find the original's
+    // instances.
     let (data, moved) = (platform.data_dir(), platform.work_dir().join("moved"));
     fs::rename(&data, &moved)?;
     tools::run_ok(tools::command("cp").arg("-a").arg(&moved).arg(&data)).await?;
@@ -122,7 +123,7 @@ async fn a_moved_data_directory_keeps_its_id_and_a_copy_gets_a_new_one() -> anyh
     end(&of_copy)
 }
 
-/// Ends leftovers of a platform whose directory is removed.
+/// Kills leftovers of a platform whose directory is removed.
 fn end(cgroup: &str) -> anyhow::Result<()> {
     for pid in e2e::leftovers::processes(cgroup) {
         if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {

@@ -1,10 +1,11 @@
-//! Dead letters: listed with their reason, redriven, purged, by the commands.
+//! Dead letters: listed with their reason, redriven and purged by CLI commands.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools, wait};
 use serde_json::{Value, json};
 
-/// Accepts more events than run at once and deletes their function: the others become dead letters.
+/// Accepts more events than run concurrently and deletes their function: the waiting ones become
+/// dead letters.
 async fn orphan_events(platform: &Platform) -> anyhow::Result<()> {
     platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
     for _ in 0..30 {
@@ -22,7 +23,7 @@ async fn letters(platform: &Platform, args: &[&str]) -> anyhow::Result<Vec<Value
     Ok(listed["dead_letters"].as_array().cloned().unwrap_or_default())
 }
 
-/// Waits until nothing of the function waits or runs.
+/// Waits until no event of the function waits or runs.
 async fn settled(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     wait::until("events of the deleted function have become dead letters", || async {
         let found = letters(platform, &["--limit", "100"]).await?;
@@ -47,14 +48,14 @@ async fn dead_letters_are_listed_redriven_and_purged() -> anyhow::Result<()> {
     let shown = platform.cli_json(&["events", "dead-letter", id]).await?;
     assert_eq!(shown["payload"], r#"{"route":"sleep?1000"}"#, "{shown}");
 
-    // It has no function any more, and one that gets the name is another one.
+    // The events' function is gone; a new function of the same name does not get them.
     platform.deploy("event", "hello:v1", &["--type", "event", "--timeout", "30"]).await?;
     for of in [&[id][..], &["--all"]] {
         let redriven = tools::run(&mut platform.cli(&[&["events", "redrive"], of].concat())).await?;
         let (ok, said) = (redriven.ok, redriven.stderr);
         assert!(!ok && said.contains("default/event was deleted") && said.contains("sampan events purge"), "{said}");
     }
-    // Events that ran at the deletion may die later than those.
+    // Events that ran during the deletion may become dead letters later.
     let left = letters(&platform, &["--limit", "100"]).await?.len();
     assert!(left >= found.len(), "{left} of {} are left", found.len());
 

@@ -1,4 +1,4 @@
-//! A new image or configuration is routed to only after an instance of it has started.
+//! Calls are routed to a new image or configuration only after an instance of it has started.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, images, leftovers, tools, wait};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Calls during each broken deploy.
 const CALLS: usize = 50;
 
-/// A platform with `hello:v1`, and `crash:v1`, which prints why it exits.
+/// Starts a platform with `hello:v1`, and `crash:v1`, which prints the reason for its exit.
 async fn platform_with(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     platform.push_hello().await?;
@@ -64,7 +64,7 @@ async fn the_instance_of_the_start_check_serves_the_first_call() -> anyhow::Resu
     let lines = tools::run_ok(&mut platform.cli(&["logs", "web"])).await?;
     assert!(lines.contains("hello listens on port 9000"), "{lines}");
 
-    // An update does so too, once the previous one has ended.
+    // After an update the checked instance also serves calls, once the previous instance has ended.
     platform.deploy("web", "marked:v1", &[]).await?;
     wait::until("one is left", || async { Ok((instances(&platform).len() == 1).then_some(())) }).await?;
     let updated = instances(&platform);
@@ -76,7 +76,7 @@ async fn the_instance_of_the_start_check_serves_the_first_call() -> anyhow::Resu
 
 #[tokio::test]
 async fn a_program_that_ends_right_after_it_listened_does_not_take_over() -> anyhow::Result<()> {
-    // Long enough for a busy machine: the program ends after 50 ms.
+    // Long enough for a busy machine: the program exits after 50 ms.
     let platform = platform_with(&[("SAMPAN_LAUNCHER__START_CHECK_ALIVE_MS", "3000")]).await?;
     let folder = platform.work_dir().join("calls");
     std::fs::create_dir(&folder)?;
@@ -126,7 +126,7 @@ async fn a_version_that_does_not_start_is_not_routed_to_and_has_a_reason() -> an
         assert_eq!(told["ErrorCode"], reason, "{told}");
         assert!(told["ErrorMessage"].as_str().unwrap_or_default().contains(words), "{told}");
     }
-    // The CLI reports the same, and a good deploy succeeds.
+    // The CLI reports the same reason, and a correct deploy succeeds.
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--env", "EXIT_AT_START=7"])).await?;
     assert!(!said.ok && said.stderr.contains("code 7") && said.stderr.contains("ending with 7"), "{said:?}");
     answers(&platform, "web").await?;
@@ -140,14 +140,14 @@ async fn image_and_settings_change_atomically() -> anyhow::Result<()> {
     let platform = platform_with(&[]).await?;
     let mark = async || platform.get("web", "/read?/mark").await?.text().await.map_err(anyhow::Error::from);
     platform.deploy("web", "hello:v1", &[]).await?;
-    // The three changes work only together.
+    // The three changes work only in combination.
     platform.deploy("web", "marked:v1", &["--port", "8080", "--env", "EXIT_AT_START=no"]).await?;
     assert_eq!(mark().await?, "another image");
     let lines = tools::run_ok(&mut platform.cli(&["logs", "web"])).await?;
     let starts = ["port 9000", "port 8080"].map(|port| lines.matches(&format!("hello listens on {port}")).count());
     assert_eq!(starts, [1, 1], "one change, one start: {lines}");
 
-    // A refused setting leaves the image unchanged, and so does a setting that breaks it.
+    // A rejected setting leaves the image unchanged, and so does a setting that breaks it.
     let said = tools::run(&mut platform.cli(&["deploy", "web", "--image", "hello:v1", "--timeout", "901"])).await?;
     assert!(!said.ok && said.stderr.contains("901"), "{said:?}");
     assert_eq!(platform.api.call("GetFunction", json!({"FunctionName": "web"})).await?["Status"], "Active");

@@ -1,4 +1,5 @@
-//! Destinations and callbacks: what ends of events send, seen from an endpoint of the test.
+//! Destinations and callbacks: messages sent at the end of events, received by an endpoint of the
+//! test.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ async fn note(State(noted): State<Noted>, request: Request) {
     noted.lock().push((head.headers, serde_json::from_slice(&body).unwrap_or_default(), body));
 }
 
-/// An endpoint on this machine, and what it got.
+/// An endpoint on this machine, and its received requests.
 async fn endpoint() -> anyhow::Result<(String, Noted)> {
     let noted = Noted::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -1,5 +1,5 @@
-//! Custom domains: paths are routed to functions and versions at once, until they are removed, and
-//! after a crash.
+//! Custom domains: paths are routed to functions and versions immediately, until they are removed,
+//! and after a crash.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools};
@@ -23,7 +23,7 @@ async fn got(platform: &Platform, path: &str) -> anyhow::Result<(u16, String)> {
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
-/// The environment variable of the function or version that answers a path.
+/// The environment variable of the function or version to which a path is routed.
 async fn says(platform: &Platform, path: &str, variable: &str) -> anyhow::Result<String> {
     let (status, text) = got(platform, &format!("{path}?{variable}")).await?;
     anyhow::ensure!(status == 200, "{path} answers {status}: {text}");

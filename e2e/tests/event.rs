@@ -31,7 +31,7 @@ async fn an_event_returns_its_result_measurements_and_log() -> anyhow::Result<()
     assert!(result["BillDuration"].as_i64().is_some_and(|ms| ms >= 1), "{result}");
     assert!(result["MemUsage"].as_i64().is_some_and(|bytes| bytes > 10_000), "{result}");
     let log = result["Log"].as_str().unwrap_or_default();
-    // The server prints its line after it listens, possibly after the platform has seen that.
+    // The server prints its line after it listens, possibly after the platform has seen it listen.
     assert!(log.contains("hello listens on port 9000"), "{log}");
     let order = [
         "START RequestId",
@@ -86,7 +86,7 @@ async fn large_events_and_answers_pass_up_to_the_limit() -> anyhow::Result<()> {
     let platform = with_event(&["--memory", "512", "--timeout", "20"]).await?;
     let event = json!({ "data": "y".repeat(5 * 1024 * 1024) });
     assert_eq!(message(&platform.api.invoke("event", &event).await?)?["event"], event);
-    // With its quotes one byte more than allowed.
+    // With its quotes it is one byte too long.
     let over = json!({"FunctionName": "event", "ClientContext": json!("z".repeat(6 * 1024 * 1024 - 1)).to_string()});
     let (code, message) = platform.api.refused("Invoke", over).await?;
     assert_eq!(code, "InvalidParameter.RequestTooLarge", "{message}");

@@ -1,10 +1,10 @@
-//! The life of an asynchronous event after its acceptance: how it is ended.
+//! Ways in which asynchronous events end after their acceptance.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, graceful_server, leftovers, tools, wait};
 use serde_json::json;
 
-/// Has an event accepted, and returns its id once it runs.
+/// Submits an event, and returns its id once it runs.
 async fn running(platform: &Platform, function: &str, event: &str) -> anyhow::Result<String> {
     let id = tools::run_ok(&mut platform.cli(&["invoke", function, "--async", "--data", event])).await?;
     let id = id.trim().to_owned();
@@ -36,7 +36,8 @@ async fn until_aborted(platform: &Platform, id: &str) -> anyhow::Result<()> {
     .await
 }
 
-/// A platform with the server that reports signals as event function `event`; it never answers.
+/// A platform with the server that reports signals as event function `event`; the server never
+/// answers.
 async fn with_signal_server() -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     graceful_server::push(&platform).await?;

@@ -1,5 +1,5 @@
-//! Faults of registries and networks: a deploy succeeds with little transferred twice, or fails
-//! with a clear error in bounded time.
+//! Faults of registries and networks: a deploy succeeds with little data transferred twice, or
+//! fails with a clear error in bounded time.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::HashSet;
@@ -10,11 +10,11 @@ use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::registry::{ReceivedRequest, Reply, Target, TestRegistry};
 use e2e::{Fixture, blob, rootfs_listing, tools};
 
-/// Short pauses: no fault here is healed by time.
+/// Short pauses, because no fault here is transient.
 const ENV: &[(&str, &str)] = &[("SAMPAN_IMAGE__RETRIES_MAX", "4"), ("SAMPAN_IMAGE__RETRY_PAUSE_MS", "20")];
 /// Size of the interrupted blob.
 const LARGE_BYTES: usize = 6 << 20;
-/// Bytes that may be lost in socket buffers per aborted connection.
+/// Bytes that each aborted connection may lose in socket buffers.
 const LOST_BYTES_MAX: u64 = 512 << 10;
 
 /// The static server below a layer of incompressible bytes that depend on `seed`.
@@ -60,7 +60,7 @@ async fn an_aborted_download_is_resumed() -> anyhow::Result<()> {
     for (seed, compression) in [(1, Compression::Plain), (2, Compression::Zstd)] {
         let (image, large) = image(seed, compression)?;
         let digest = large.digest.clone();
-        // Six connections that each bring a megabyte, and then one that holds.
+        // Six connections that each deliver a megabyte, then one that stalls.
         fixture.registry.behave(move |request| match request.is_of(&digest) {
             true if request.nth < 6 => Reply::Break(1 << 20),
             _ => Reply::Good,
@@ -98,7 +98,7 @@ async fn a_permanently_aborted_download_is_an_error() -> anyhow::Result<()> {
     let fixture = Fixture::start(ENV).await?;
     let (image, large) = image(5, Compression::Plain)?;
     let digest = large.digest.clone();
-    // The first connection sends half of it; later ones send nothing.
+    // The first connection delivers half of the blob; later ones stall.
     fixture.registry.behave(move |request| match request.is_of(&digest) {
         true if request.nth == 0 => Reply::Break(3 << 20),
         true => Reply::Break(0),
@@ -190,7 +190,7 @@ async fn a_slow_registry_succeeds_and_a_silent_one_times_out() -> anyhow::Result
     let blobs =
         |reply: Reply| move |request: &ReceivedRequest| if request.is_blob() { reply.clone() } else { Reply::Good };
 
-    // Three seconds in all, never silent.
+    // Three seconds in total, never silent.
     let (slow, large) = image(20, Compression::Plain)?;
     fixture.registry.behave(blobs(Reply::Slow(2 << 20)));
     deploys_whole(&fixture, "slow", &slow, &large).await?;
@@ -212,7 +212,7 @@ async fn a_slow_registry_succeeds_and_a_silent_one_times_out() -> anyhow::Result
     fixture.registry.behave(move |request| if request.is_of(&digest) { Reply::Hold(0) } else { Reply::Good });
     fixture.deploy_fails("silent", &silent, "RegistryUnreachable", &[&host, "Check the registry"]).await?;
 
-    // A trickle exceeds every idle timeout; the timeout of the preparation ends it.
+    // A trickle never reaches the idle timeout; the timeout of the preparation ends it.
     let (trickle, large) = image(23, Compression::Plain)?;
     let digest = large.digest.clone();
     fixture.registry.behave(move |request| if request.is_of(&digest) { Reply::Slow(200 << 10) } else { Reply::Good });
@@ -242,7 +242,7 @@ async fn a_token_that_expires_midway_is_renewed() -> anyhow::Result<()> {
     let sent = total(&fixture.registry, &large);
     assert!(sent <= large.size + LOST_BYTES_MAX, "the first half was sent again: {sent} of {}", large.size);
 
-    // A server that refuses its own tokens gets a bounded number of requests.
+    // A server that rejects its own tokens gets a bounded number of requests.
     let (image, large) = self::image(31, Compression::Plain)?;
     fixture.registry.behave(|request| match &request.target {
         Target::Blob(_) => Reply::Challenge,

@@ -1,6 +1,6 @@
-//! The scene of `examples/ffmpeg`: films that are put into a store become smaller ones, also when
-//! the store is away for a while, and a broken film becomes a dead letter. The store is SeaweedFS
-//! on another machine of the network; needs `mmdebstrap`, `ip` and `nsenter`.
+//! The scenario of `examples/ffmpeg`: films uploaded to an object store are transcoded to smaller
+//! ones, also after an outage of the store, and a broken film becomes a dead letter. The store is
+//! SeaweedFS on another machine of the network; needs `mmdebstrap`, `ip` and `nsenter`.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 #[path = "egress/machine.rs"]
@@ -21,17 +21,18 @@ use tokio::process::Child;
 use crate::machine::{MACHINE, OUTSIDE, Outside, on_machine, settled};
 
 const TOKEN: &str = "a-token-of-some-length";
-/// Seconds of the film whose transcoding is watched: far more than a look at the log takes.
+/// Length in seconds of the film whose transcoding is observed: much longer than polling the log
+/// takes.
 const LONG_S: u32 = 240;
 
-/// A program of the image's root, run here.
+/// A program of the image's root, run on this machine.
 fn program(root: &Path, name: &str) -> tokio::process::Command {
     let mut command = tools::command("chroot");
     command.arg(root).arg(name);
     command
 }
 
-/// A film of FFmpeg's test picture with a tone, as an MPEG transport stream.
+/// Creates a film of FFmpeg's test picture with a tone, as an MPEG transport stream.
 async fn film(root: &Path, seconds: u32, file: &Path) -> anyhow::Result<()> {
     let (picture, tone) = (format!("testsrc2=duration={seconds}:size=640x480"), format!("sine=duration={seconds}"));
     let mut command = program(root, "ffmpeg");
@@ -42,7 +43,7 @@ async fn film(root: &Path, seconds: u32, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What ffprobe says of a file: codecs and height, and its length in seconds.
+/// The output of ffprobe for a file: codecs and height, and its length in seconds.
 async fn probed(root: &Path, file: &Path) -> anyhow::Result<(Value, f64)> {
     let mut command = program(root, "ffprobe");
     command.args(["-v", "error", "-of", "json", "-show_entries"]);
@@ -95,7 +96,7 @@ impl Scene {
         tools::run_ok(&mut self.platform.cli(&["events", "config", "smaller", "--retries", retries])).await.map(drop)
     }
 
-    /// Puts a film, and returns the id of the event that the store's notification makes.
+    /// Uploads a film, and returns the id of the event caused by the store's notification.
     async fn put(&mut self, key: &str, file: &Path) -> anyhow::Result<String> {
         self.store.client(&["upload", "films", key, &file.display().to_string()]).await?;
         let seen = &self.seen;
@@ -111,12 +112,12 @@ impl Scene {
         Ok(id)
     }
 
-    /// Waits for the end of an event, retries included, and returns its state in a word.
+    /// Waits for the end of an event, retries included, and returns its state.
     async fn ended(&self, id: &str) -> anyhow::Result<String> {
         Ok(tools::run(&mut self.platform.cli(&["events", "wait", id])).await?.stdout.trim().to_owned())
     }
 
-    /// Waits for the end of an event that ends well.
+    /// Waits for the end of an event that must succeed.
     async fn finished(&self, id: &str) -> anyhow::Result<()> {
         let state = self.ended(id).await?;
         let shown = tools::run(&mut self.platform.cli(&["events", "get", id, "--result"])).await?.stdout;
@@ -124,7 +125,7 @@ impl Scene {
         Ok(())
     }
 
-    /// The result is H.264 with sound, 360 lines high, and as long as the film was.
+    /// Checks that the result is H.264 with sound, 360 lines high, and as long as the film.
     async fn is_smaller(&self, key: &str, seconds: u32) -> anyhow::Result<()> {
         let file = self.platform.work_dir().join("result.mp4");
         self.store.client(&["download", "films", key, &file.display().to_string()]).await?;
@@ -148,7 +149,7 @@ impl Follower {
         Ok(Self { lines: BufReader::new(stdout).lines(), _child: child })
     }
 
-    /// The next line that has all these words.
+    /// Returns the next line that contains all these words.
     async fn until(&mut self, words: &[&str]) -> anyhow::Result<String> {
         let found = async {
             while let Some(line) = self.lines.next_line().await? {
@@ -177,8 +178,8 @@ fn films_of_a_store_become_smaller_and_broken_ones_dead_letters() -> anyhow::Res
         scene.finished(&id).await?;
         scene.is_smaller("out/a b+%25 対.mp4", 3).await?;
 
-        // The store ends between the film and its result: the event runs again, and is done once
-        // the store is back.
+        // The store stops between download and upload: the event runs again, and succeeds once the
+        // store is back.
         scene.retries("1").await?;
         let mut log = Follower::start(&scene.platform)?;
         let id = scene.put("in/long.ts", &long).await?;

@@ -40,7 +40,8 @@ async fn a_flask_image_answers_web_and_event_calls() -> anyhow::Result<()> {
     let log = platform.api.log_of("event", id).await?;
     assert!(log["Log"].as_str().is_some_and(|text| text.contains(r#"event {"numbers": [1, 2, 39]}"#)), "{log}");
 
-    // A process that exits during an invocation is 439; the next call gets a new instance.
+    // A process that exits during an invocation causes status 439; the next call gets a new
+    // instance.
     assert_eq!(platform.get("web", "/crash").await?.status().as_u16(), 439);
     assert!(platform.get("web", "/").await?.status().is_success());
     platform.stop().await

@@ -1,5 +1,5 @@
-//! Liveness and readiness: problems are named, tasks without state are restarted, and a panic of
-//! one with state ends the process.
+//! Liveness and readiness: responses name the problems, tasks without state are restarted, and a
+//! panic of a task with state ends the process.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::small_disk::SmallDisk;
@@ -87,7 +87,7 @@ async fn a_stateless_task_is_restarted_after_a_panic() -> anyhow::Result<()> {
     metric(&platform, "sampan_panics_total 2").await?;
     until(&platform, "/readyz", 200, "ok").await?;
     assert!(platform.platform_log().contains("task panicked; restarting"), "{}", platform.platform_log());
-    // It works normally again.
+    // The platform is operational again.
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &[]).await?;
     assert_eq!(platform.get("hello", "/").await?.status(), 200);

@@ -14,7 +14,7 @@ use tar::EntryType;
 
 /// Few retries: these failures are permanent.
 const FEW_RETRIES: &[(&str, &str)] = &[("SAMPAN_IMAGE__RETRIES_MAX", "2"), ("SAMPAN_IMAGE__RETRY_PAUSE_MS", "10")];
-/// The limit in the tests of decompression bombs.
+/// The size limit in the tests of decompression bombs.
 const UNPACKED_BYTES_MAX: u64 = 64 << 20;
 /// Decompressed size of a bomb.
 const BOMB_BYTES: u64 = 10 << 30;
@@ -109,9 +109,9 @@ async fn malformed_layers_are_refused() -> anyhow::Result<()> {
     let broken = honest(&noise(100_000))?;
     fixture.deploy_fails("no-tar", &image_of(&[broken]), "ImageInvalid", &["damaged at byte"]).await?;
     let mut broken = tar.clone();
-    broken[100] ^= 1; // The mode, which the header's sum covers.
+    broken[100] ^= 1; // The mode, which the header's checksum covers.
     fixture.deploy_fails("wrong-sum", &image_of(&[honest(&broken)?]), "ImageInvalid", &["damaged at byte"]).await?;
-    // Bytes after the end of an archive count only for its digest.
+    // Bytes after the end of an archive affect only its digest.
     let padded = honest(&[&tar[..], &noise(10_000)].concat())?;
     fixture.deploy("padded", &image_of(&[hello_layer()?, padded])).await?;
     fixture.end().await
@@ -217,7 +217,7 @@ async fn ten_million_entries_are_refused() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn images_with_many_entries_share_the_indexing_memory() -> anyhow::Result<()> {
-    // Two at once would need more, and so would one with twice the entries.
+    // Two layers at once would need more, and so would one with twice the entries.
     const MEMORY_BYTES: u64 = 100 << 20;
     const ENTRIES: u64 = 100_000;
     let memory = MEMORY_BYTES.to_string();

@@ -1,5 +1,5 @@
-//! Images in the variants that builders, archives and registries write: each deploys, and an
-//! instance sees all of it.
+//! Images in the variants that builders, archives and registries produce: each deploys, and an
+//! instance sees all of its content.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::process::Stdio;
@@ -80,7 +80,7 @@ async fn files_of_unmapped_owners_are_readable_in_every_kind_of_rootfs() -> anyh
     Ok(())
 }
 
-/// An index of one image under each of these variants of linux/amd64.
+/// An index of one image with each of these variants of linux/amd64.
 fn variants(image: &Image, variants: &[&str]) -> Image {
     let manifest = &image.documents[0];
     let entry = |variant: &&str| {
@@ -118,7 +118,7 @@ async fn the_best_supported_platform_variant_is_chosen() -> anyhow::Result<()> {
 async fn an_archive_of_one_platform_of_several_is_pushed_also_through_a_pipe() -> anyhow::Result<()> {
     let platform = Platform::start().await?;
     let layers = Layer::stack(&[layer_tar::hello()?], &[Compression::Gzip])?;
-    // Its first entry, for another platform, names an absent manifest.
+    // Its first entry, for another platform, refers to an absent manifest.
     let image = Image::new(Format::OciIndex, oci::config(&["/hello"]), &layers);
     let layout = platform.work_dir().join("partial");
     image.write_layout(&layout, "v1")?;

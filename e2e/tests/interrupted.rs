@@ -9,9 +9,9 @@ use e2e::registry::Reply;
 use e2e::{Platform, TestRegistry, blob, deploys, disk, rootfs_listing, wait};
 use serde_json::json;
 
-/// Size of the file in the image whose deploy is killed; compressed it is a hundredth of that.
+/// Size of the file in the image whose deploy is killed; it compresses to a hundredth of that.
 const FILE_BYTES: usize = 192 << 20;
-/// Length of a distinct part of it.
+/// Length of each distinct part of the file.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Content that differs in each megabyte, and compresses well.
@@ -49,7 +49,8 @@ fn large() -> anyhow::Result<Large> {
     Ok(Large { image, layer, sha256 })
 }
 
-/// Fails unless the function's instance has the complete file, and the data directory no drafts.
+/// Fails unless the function's instance has the complete file, and the data directory has no
+/// drafts.
 async fn is_whole(platform: &Platform, function: &str, large: &Large) -> anyhow::Result<()> {
     let seen = rootfs_listing::of_instance(platform, function).await?;
     let found = seen.get("large").and_then(|fields| fields["sha256"].as_str());
@@ -67,13 +68,13 @@ async fn an_interrupted_pull_is_finished_after_a_restart() -> anyhow::Result<()>
     let mut platform = Platform::start().await?;
     let mut sent = 0;
     for (round, percent) in [10, 50, 95].into_iter().enumerate() {
-        // Part of it is sent, and no more until the platform is gone.
+        // Part of the blob is sent; the rest is withheld until the platform is gone.
         let (held, part) = (digest.clone(), size * percent / 100);
         registry.behave(move |request| if request.is_of(&held) { Reply::Hold(part) } else { Reply::Good });
         if round == 0 {
             deploys::begin(&platform, "large", &reference).await?;
         } else {
-            // Only now: a restart resumes the pull at once.
+            // Not earlier: a restart resumes the pull immediately.
             platform = platform.restart().await?;
         }
         registry.wait_sent(&digest, sent + part).await?;
@@ -98,7 +99,7 @@ async fn a_kill_during_indexing_leaves_no_partial_layer_in_use() -> anyhow::Resu
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
     let mut platform = Platform::start().await?;
-    // The files on disk grow with indexing; a slow registry prolongs that.
+    // Files on disk grow during indexing; a slow registry prolongs it.
     let bytes_per_s = large.layer.size / 2;
     registry.behave(move |request| if request.is_blob() { Reply::Slow(bytes_per_s) } else { Reply::Good });
     let mut interrupted = 0;
@@ -144,14 +145,14 @@ async fn ten_concurrent_deploys_fetch_each_blob_once() -> anyhow::Result<()> {
     let registry = TestRegistry::start().await?;
     let reference = registry.add("large", &large.image);
     let platform = Platform::start_with(&[("SAMPAN_DEPLOY__PARALLEL_MAX", "10")]).await?;
-    // The blob is held until all ten wait for it.
+    // The blob is withheld until all ten deploys wait for it.
     let (digest, half) = (large.layer.digest.clone(), large.layer.size / 2);
     registry.behave(move |request| if request.is_of(&digest) { Reply::Hold(half) } else { Reply::Good });
     for number in 0..10 {
         deploys::begin(&platform, &format!("f{number}"), &reference).await?;
     }
     wait::until("ten deploys have asked what the tag means", || async {
-        // Some request the manifest again: requests are counted by kind.
+        // Some deploys request the manifest again: requests are counted by kind.
         let asked = registry.requests();
         let alike = |head| asked.iter().filter(|request| request.is_tag() && request.head == head).count();
         Ok((alike(true).max(alike(false)) >= 10).then_some(()))

@@ -1,4 +1,4 @@
-//! Attacks of a hostile image on the isolation of its instance, checked by its own report and by
+//! Attacks of a hostile image on the isolation of its instance, verified by its own report and by
 //! the kernel. `docs/SECURITY.md` names these tests and has the same lists.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -26,7 +26,7 @@ const REFUSED: &str = "111";
 const CAPABILITIES: &str = "00000000000005fb";
 const NO_CAPABILITIES: &str = "0000000000000000";
 
-/// System calls with a result other than "not permitted": those that work, and those whose error
+/// System calls with a result other than "not permitted": successful ones, and those whose error
 /// makes libraries fall back.
 const OTHER_OUTCOMES: &[(&str, &[&str])] = &[
     (
@@ -83,7 +83,7 @@ fn a_name_that_resolves_to_what_is_denied_opens_nothing() -> anyhow::Result<()> 
         let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__DNS", dns.as_str())];
         let platform = Platform::start_with(&env).await?;
         hostile::push(&platform).await?;
-        // The attacker owns the names on its list.
+        // The attacker controls the names on its list.
         let settings = ["--timeout", "30", "--egress", "*.attacker.example"];
         platform.deploy("attacker", "hostile:v1", &settings).await?;
         let attack = async |path: String| hostile::attack(&platform, "attacker", &path).await;
@@ -92,7 +92,7 @@ fn a_name_that_resolves_to_what_is_denied_opens_nothing() -> anyhow::Result<()> 
             let answer = attack(format!("/ask?{address}:{WHO_PORT}")).await?;
             assert_eq!(answer, format!("error {REFUSED}"), "{name}");
         }
-        // That of its own machine, as it would be of anybody's, is.
+        // An outside address under the attacker's name is allowed.
         assert_eq!(attack("/resolve?www.attacker.example".to_owned()).await?, NAMED.to_string());
         assert_eq!(attack(format!("/ask?{NAMED}:{WHO_PORT}")).await?, MACHINE);
         platform.stop().await
@@ -104,7 +104,7 @@ fn what_others_may_reach_of_the_machine_is_closed_to_an_attacker() -> anyhow::Re
     use machine::WHO_PORT;
     machine::on_machine(async |_outside| {
         machine::settled().await?;
-        // The server of the machine itself, which only `database` has asked for.
+        // A server of the machine, whose port only `database` declares.
         let ports = format!("[{WHO_PORT}]");
         let env = [("SAMPAN_NETWORK__ENABLED", "true"), ("SAMPAN_NETWORK__HOST_PORTS", ports.as_str())];
         let platform = Platform::start_with(&env).await?;
@@ -126,7 +126,7 @@ fn what_others_may_reach_of_the_machine_is_closed_to_an_attacker() -> anyhow::Re
             assert_eq!(said, want, "{function} {name}");
         }
 
-        // The control address: not by its port, and not by the gateway.
+        // The control address is unreachable by its port and through the gateway.
         let (_, control) = platform.control.rsplit_once(':').context("a port")?;
         for name in ["host", "gateway"] {
             assert_eq!(ask("attacker", control, "/healthz", name).await?, format!("error {RESET}"), "{name}");
@@ -135,7 +135,7 @@ fn what_others_may_reach_of_the_machine_is_closed_to_an_attacker() -> anyhow::Re
             let answer = ask("attacker", "80", path, "gateway").await?;
             assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
         }
-        // What needs a signature outside needs one inside.
+        // A call that needs a signature from outside also needs one from an instance.
         let desc = r#"{"AuthType":"CAM"}"#;
         let create = ["trigger", "create", "database", "url", "--type", "http", "--desc", desc];
         tools::run_ok(&mut platform.cli(&create)).await?;
@@ -201,7 +201,7 @@ async fn the_kernel_reports_the_confinement() -> anyhow::Result<()> {
     }
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
     let limit = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().nth(1));
-    // At 1 the kernel gives no memory to a program for core files either, at 0 it does.
+    // At 1 the kernel also pipes no core dump to a program (core(5)), at 0 it does.
     assert_eq!((limit("Max open files"), limit("Max core file size")), (Some("1024"), Some("1")), "{limits}");
     let files =
         [("memory.max", ("memory", "memory.limit_in_bytes"), "536870912"), ("pids.max", ("pids", "pids.max"), "1024")];
@@ -304,7 +304,7 @@ async fn nothing_of_the_machines_file_systems_is_inside() -> anyhow::Result<()> 
         assert!(below.lines().all(|name| name.starts_with(|c: char| c.is_ascii_lowercase())), "{below}");
         assert!(!below.contains(&platform.cgroup_name()), "{below}");
     }
-    // A variable that has other runtimes add devices adds none.
+    // The variable with which other runtimes add devices has no effect.
     let variables = hostile::attack(&platform, "attacker", "/read?/proc/self/environ").await?;
     assert!(variables.contains("NVIDIA_VISIBLE_DEVICES=all"), "the attack works");
     let devices = hostile::attack(&platform, "attacker", "/list?/dev").await?;
@@ -354,7 +354,7 @@ async fn without_egress_an_instance_reaches_only_itself() -> anyhow::Result<()> 
             assert_eq!(connect(format!("{address}:{port}")).await?, UNREACHABLE, "{address}:{port}");
         }
     }
-    // It reaches itself: the attack works, and the refusals above are real.
+    // The instance reaches itself: the attack works, and the refusals above are real.
     assert_eq!(connect("127.0.0.1:9000".to_owned()).await?, "0");
     let links = hostile::attack(&platform, "attacker", "/read?/proc/net/dev").await?;
     assert_eq!(links.lines().filter(|line| line.contains(':')).count(), 1, "more than a loopback: {links}");
@@ -399,7 +399,7 @@ async fn secrets_of_other_functions_and_namespaces_cannot_be_read() -> anyhow::R
     platform.cli_json(&["secret", "set", "db", "--file", &path]).await?;
     let secrets = ["--no-start-check", "--secret", "V=db", "--secret", "db"];
     platform.deploy("owner", "hostile:v1", &secrets).await?;
-    // It is there, and cannot be changed.
+    // The secret exists, and cannot be changed.
     assert_eq!(hostile::attack(&platform, "owner", "/read?/run/secrets/db").await?, "of-the-owner-alone");
     assert_eq!(hostile::attack(&platform, "owner", "/open?/run/secrets/db").await?, READ_ONLY);
     let environment = hostile::attack(&platform, "owner", "/read?/proc/self/environ").await?;
@@ -410,7 +410,7 @@ async fn secrets_of_other_functions_and_namespaces_cannot_be_read() -> anyhow::R
         let read = hostile::attack(&platform, "attacker", &format!("/read?{file}")).await?;
         assert!(!read.contains("of-the-owner") && !read.contains("/run/secrets"), "{file}: {read}");
     }
-    // A secret is its namespace's: no other namespace can name it.
+    // A secret belongs to its namespace: no other namespace can refer to it.
     platform.api.call("CreateNamespace", serde_json::json!({"Namespace": "other"})).await?;
     for secret in ["V=db", "db"] {
         let flags = ["--namespace", "other", "--no-start-check", "--secret", secret];

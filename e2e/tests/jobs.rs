@@ -1,5 +1,5 @@
-//! Job images and runs that answer with their id: one instance for each event, and how it ended in
-//! the event's state.
+//! Job images, and runs that return their id: one instance per event, whose exit determines the
+//! event's state.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, images, tools, wait};
@@ -27,7 +27,7 @@ async fn ended_state(platform: &Platform, id: &str) -> anyhow::Result<Value> {
     .await
 }
 
-/// The log of a run, as it is now.
+/// The current log of a run.
 async fn log(platform: &Platform, function: &str, id: &str) -> anyhow::Result<String> {
     Ok(platform.api.log_of(function, id).await?["Log"].as_str().unwrap_or_default().to_owned())
 }
@@ -181,7 +181,7 @@ async fn each_job_of_an_array_has_its_place_and_runs_once() -> anyhow::Result<()
     let wanted: Vec<_> = (0..4).map(|index| format!("index {index} of 4, attempt 1")).collect();
     assert_eq!(places, wanted);
 
-    // An array of one has its place too.
+    // An array of one also has an index.
     let one = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--count", "1", "--wait"])).await?;
     assert!(one.stdout.contains("index 0 of 1, attempt 1"), "{}", one.stdout);
     let alone = tools::run(&mut platform.cli(&["job", "run", "job:v1", "--wait"])).await?;
@@ -191,7 +191,7 @@ async fn each_job_of_an_array_has_its_place_and_runs_once() -> anyhow::Result<()
     let failed = tools::run(&mut platform.cli(&odd)).await?;
     assert_eq!(failed.code, Some(4), "{}", failed.stderr);
     assert!(failed.stderr.contains("1 of 3 jobs failed"), "{}", failed.stderr);
-    // The place goes with a dead letter that is redriven, and its attempts begin anew.
+    // A redriven dead letter keeps its index, and its attempts start at 1.
     let letters = platform.cli_json(&["events", "dead-letters"]).await?;
     let letter = &letters["dead_letters"][0];
     assert!(!letter["result"].as_str().unwrap_or_default().contains("cannot be redriven"), "{letter}");
@@ -325,7 +325,7 @@ async fn what_a_short_job_prints_is_in_its_log_when_its_state_is_final() -> anyh
         assert_eq!(state["Status"], "FINISHED", "{state}");
         let lines = platform.cli_json_lines(&["logs", "job", "--request-id", &id]).await?;
         let printed = |stream: &str| lines.iter().filter(|line| line["stream"] == stream).count();
-        // Before the lines its event, and after them the last words.
+        // One line for the event precedes the printed lines, and one follows them.
         assert_eq!((printed("stdout"), printed("stderr")), (202, 200));
     }
     platform.stop().await

@@ -1,4 +1,4 @@
-//! Limits as a function and its language runtime see them, and the reported memory.
+//! Limits as seen by a function and its language runtime, and the reported memory.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::Context;
@@ -7,9 +7,9 @@ use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::{Folder, Platform, TestRegistry, debian, images, kernel, leftovers, tools};
 
 const MB: u64 = 1 << 20;
-/// Files of the memory limit, in cgroup version 2 and version 1.
+/// Files with the memory limit, in cgroup version 2 and version 1.
 const MEMORY_LIMIT: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-/// Allocates repeatedly, 60 MB in use at once.
+/// Allocates repeatedly, with 60 MB in use at a time.
 const CHURN: &str = "\
 import java.util.ArrayDeque;
 public class Churn {
@@ -78,7 +78,7 @@ async fn a_jvm_and_node_size_their_heaps_by_the_functions_memory() -> anyhow::Re
     platform.stop().await
 }
 
-/// Reported memory of an instance that takes 20 MB and reads the large file, in bytes, and the
+/// Reported memory in bytes of an instance that allocates 20 MB and reads the large file, and the
 /// kernel's charge to the only instance of `function`.
 async fn walked(platform: &Platform, function: &str) -> anyhow::Result<(u64, u64)> {
     let before = leftovers::processes(&platform.cgroup_name());
@@ -124,7 +124,7 @@ async fn peak_memory_is_reported_and_is_the_limit_after_an_oom_kill() -> anyhow:
     };
     let (idle, _) = used("sleep?1").await?;
     assert!(idle < 16 * MB, "{idle}");
-    // Freed before the sample.
+    // Freed before the sample was taken.
     let (held, _) = used("alloc?100").await?;
     assert!((99 * MB..116 * MB).contains(&held), "{held}");
     let (ended, message) = used("alloc?400").await?;

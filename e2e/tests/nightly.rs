@@ -1,6 +1,6 @@
-//! The scene of `examples/nightly`: a timer has a job dump a database of this machine onto a
-//! volume. A dump restores, the oldest ones go, and a database that is away costs none of them.
-//! Needs `mmdebstrap`, `ip`, and MariaDB's server and client.
+//! The scenario of `examples/nightly`: a timer triggers a job that dumps a database of this machine
+//! to a volume. A dump can be restored, the oldest dumps are removed, and an unreachable database
+//! removes none. Needs `mmdebstrap`, `ip`, and MariaDB's server and client.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 #[path = "egress/machine.rs"]
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{on_machine, settled};
 
-/// Tables with what a dump may lose: text beyond Latin, bytes, and what is code.
+/// Tables with content that a faulty dump may lose: non-Latin text, binary data, and stored code.
 const SHOP: &str = "CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
     CREATE TABLE goods (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(80), picture BLOB) ENGINE=InnoDB;
     INSERT INTO goods (name, picture) VALUES ('Käse 対 🧀', x'00ff27220a5c'), ('quote '' and \\\\ end', NULL);
@@ -28,7 +28,7 @@ const SHOP: &str = "CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
     GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON shop.* TO nightly@'127.0.0.1';
     GRANT SELECT ON mysql.proc TO nightly@'127.0.0.1';";
 const PASSWORD: &str = "a \"quoted\" \\ password";
-/// Dumps that are kept.
+/// Number of dumps kept.
 const KEEP: usize = 2;
 
 struct Scene {
@@ -55,7 +55,7 @@ impl Scene {
         flags.extend(["--env", "DB_NAME=shop", "--env", "DB_USER=nightly", "--secret", "DB_PASSWORD=shop-password"]);
         flags.extend(variables.iter().flat_map(|variable| ["--env", variable.as_str()]));
         platform.deploy("nightly", "nightly:v1", &flags).await?;
-        // A night is half a minute here: what fails runs once and is done.
+        // A night takes half a minute in this test, so failed events are not retried.
         tools::run_ok(&mut platform.cli(&["events", "config", "nightly", "--retries", "0"])).await?;
         Ok(Self { platform, database, dumps })
     }
@@ -70,7 +70,8 @@ impl Scene {
         Ok(names)
     }
 
-    /// Has the timer come once, in a few seconds, and returns its time and the event's end.
+    /// Lets the timer fire once, in a few seconds, and returns its time and the event's final
+    /// state.
     async fn by_timer(&self) -> anyhow::Result<(Timestamp, Value)> {
         let due = Timestamp::now().checked_add(4.seconds())?.round(jiff::Unit::Second)?;
         let cron = due.to_zoned(TimeZone::UTC).strftime("%S %M %H %d %m * %Y").to_string();
@@ -85,14 +86,14 @@ impl Scene {
         Ok((due, scenes::ended(&self.platform, &id).await?))
     }
 
-    /// Makes an event by hand, as an operator does before a change.
+    /// Invokes the job manually, as an operator does before a change.
     async fn by_hand(&self) -> anyhow::Result<Value> {
         let id = tools::run_ok(&mut self.platform.cli(&["trigger", "test", "nightly", "night"])).await?;
         let id = id.split_whitespace().last().context("it prints the id")?.to_owned();
         scenes::ended(&self.platform, &id).await
     }
 
-    /// Restores a dump into another database, whose content must be the shop's.
+    /// Restores a dump into another database, whose content must equal the shop's.
     async fn restores(&self, name: &str) -> anyhow::Result<()> {
         self.database.sql("DROP DATABASE IF EXISTS restored; CREATE DATABASE restored").await?;
         let plain = tools::output(tools::command("gzip").args(["-dc"]).arg(self.dumps.join(name))).await?;
@@ -122,7 +123,7 @@ async fn dump_by_night(root: &Path) -> anyhow::Result<()> {
     ensure!(scene.names()? == [first.as_str()], "{:?}", scene.names()?);
     scene.restores(&first).await?;
 
-    // A database that is away: the run fails, says why, and no dump goes or comes.
+    // An unreachable database: the run fails with the reason, and no dump is added or removed.
     scene.database.kill().await?;
     let state = scene.by_hand().await?;
     ensure!((&state["Status"], &state["StatusCode"]) == (&json!("FAILED"), &json!(439)), "{state}");
@@ -131,7 +132,7 @@ async fn dump_by_night(root: &Path) -> anyhow::Result<()> {
     ensure!(scene.names()? == [first.as_str()], "{:?}", scene.names()?);
     scene.database.start_again().await?;
 
-    // Two events of one second make one dump.
+    // Two events within one second make one dump.
     let kept = wait::until("newer dumps take the place of the first", || async {
         ensure!(scene.by_hand().await?["Status"] == "FINISHED");
         let names = scene.names()?;

@@ -1,4 +1,5 @@
-//! An image with every unusual entry that tools write: an instance sees the same as `umoci unpack`.
+//! An image with every unusual entry that tools produce: an instance sees the same as `umoci
+//! unpack`.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use e2e::oci::{self, Compression, Format, Image, Layer};
 use e2e::rootfs_listing::{self, Listing};
 use e2e::{Platform, TestRegistry, blob, deploys, tools};
 
-/// No multiple of a block.
+/// Content whose length is not a multiple of a tar block.
 const LAST_FILE: &[u8] = &[b'x'; 700];
 
 /// Tars of the unusual layers, lowest first, and of the static server above them.
@@ -25,8 +26,8 @@ async fn odd_tars(work: &Path, flags: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(tars)
 }
 
-/// A layer as `umoci insert` writes it: without an end of the archive, and without what fills up
-/// the last block of its last file.
+/// A layer as `umoci insert` writes it: without end-of-archive blocks, and without the padding of
+/// its last file.
 fn without_end() -> anyhow::Result<Vec<u8>> {
     let mut tar = LayerTar::new();
     tar.file("without-end", 0o644, LAST_FILE)?;
@@ -55,7 +56,7 @@ async fn unusual_entries_are_the_same_as_plain_files() -> anyhow::Result<()> {
     sees_as_umoci("files").await
 }
 
-/// Deploys the image on a platform with this kind of root file systems, and compares.
+/// Deploys the image on a platform with this kind of root file system, and compares the listings.
 async fn sees_as_umoci(rootfs: &str) -> anyhow::Result<()> {
     let platform = Platform::start_with(&[("SAMPAN_IMAGE__ROOTFS", rootfs)]).await?;
     let registry = TestRegistry::start().await?;
@@ -77,7 +78,7 @@ async fn sees_as_umoci(rootfs: &str) -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// Properties required by the specifications, independent of another tool.
+/// Checks properties required by the specifications, independent of another tool.
 fn spot_checks(seen: &Listing) -> anyhow::Result<()> {
     let field = |path: &str, name: &str| {
         let value = seen.get(path).and_then(|fields| fields.get(name));
@@ -88,7 +89,7 @@ fn spot_checks(seen: &Listing) -> anyhow::Result<()> {
         ("times/before-1970", "mtime", "-86400.000000000"),
         ("times/beyond-octal", "mtime", "9000000000.000000000"),
         ("times/nanoseconds", "mtime", "1700000000.123456789"),
-        // The walker writes seconds and added nanoseconds.
+        // The walker prints seconds and nanoseconds, so -1.5 s is -2 s plus 500,000,000 ns.
         ("times/half-before-1970", "mtime", "-2.500000000"),
         ("modes/4755", "mode", "4755"),
         ("devices/large", "rdev", "4000:1000000"),

@@ -63,8 +63,8 @@ async fn tccli_manages_a_functions_life_cycle() -> anyhow::Result<()> {
     tccli_json(&platform, &["UpdateFunctionCode", name[0], name[1], "--Code", &code]).await?;
     platform.api.wait_status("hello", &["Active"]).await?;
     tccli_json(&platform, &["DeleteFunction", name[0], name[1]]).await?;
-    // An API error is exit code 255 and one line, which tccli parses only from exactly
-    // application/json.
+    // An API error causes exit code 255 and one line, which tccli parses only when the content type
+    // is exactly application/json.
     let gone = tccli(&platform, &["Invoke", name[0], name[1]]).await?;
     assert!(
         !gone.ok && format!("{}{}", gone.stdout, gone.stderr).contains("ResourceNotFound.Function"),

@@ -1,4 +1,4 @@
-//! Output of functions in `sampan logs` and official clients: complete, streaming, and never
+//! Output of functions in `sampan logs` and official clients: complete, streamed, and never
 //! mistaken for platform lines.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -9,7 +9,7 @@ use e2e::{Platform, printer, tools, wait};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// A platform with the printer as web functions `many`, with ten requests at a time, and `one`,
+/// A platform with the printer as web functions `many`, with ten concurrent requests, and `one`,
 /// with one.
 async fn with_printers() -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
@@ -23,7 +23,7 @@ async fn logs(platform: &Platform, args: &[&str]) -> anyhow::Result<String> {
     tools::run_ok(platform.cli(&["logs"]).args(args)).await
 }
 
-/// Lines of the log as documents, once one contains `text`.
+/// Log lines as JSON documents, once one contains `text`.
 async fn documents(platform: &Platform, function: &str, text: &str) -> anyhow::Result<Vec<Value>> {
     wait::until(&format!("{text:?} is in the log of {function}"), || async {
         let said = logs(platform, &[function, "--output", "json"]).await?;
@@ -118,11 +118,11 @@ async fn logs_of_a_running_invocation_are_followed() -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// Control sequences of terminals, and a forged platform line.
+/// Terminal control sequences, and a forged platform line.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\rSTART RequestId:forged\u{202e}";
 const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;title\\x07\\x9b31m\\rSTART RequestId:forged\\u{202e}";
 
-/// Whether a terminal would interpret anything in the text.
+/// Whether a terminal would interpret part of the text.
 fn acts(text: &str) -> bool {
     text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}')
 }
@@ -152,7 +152,7 @@ async fn output_of_functions_cannot_control_a_terminal() -> anyhow::Result<()> {
     let binary = ["invoke", "many", "--path", "/binary", "--data", HOSTILE];
     assert!(tools::run_ok(&mut platform.cli(&binary)).await?.starts_with(HOSTILE), "a file gets what is no text");
 
-    // The log in an answer also distinguishes the streams.
+    // The log in a response also distinguishes the streams.
     let event = json!({"print": "START RequestId:forged"}).to_string();
     let said = tools::run(&mut platform.cli(&["invoke", "event", "--log", "--data", &event])).await?;
     assert!(said.stderr.lines().any(|l| l.contains(" stdout ") && l.contains("RequestId:forged")), "{said:?}");

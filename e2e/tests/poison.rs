@@ -1,5 +1,6 @@
-//! Events that kill their instance at each try, and events that are cut off by each end of the
-//! platform: their tries are bounded over restarts, and nobody else's events wait for them.
+//! Events that kill their instance at each attempt, and events interrupted by each end of the
+//! platform: their attempts are bounded across restarts, and other functions' events do not wait
+//! for them.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools, wait};
@@ -23,7 +24,7 @@ async fn until_status(platform: &Platform, id: &str, status: &str) -> anyhow::Re
     .await
 }
 
-/// A number of an event that waits or runs, from the queue's file.
+/// A numeric column of a waiting or running event, read from the queue's database.
 fn number(platform: &Platform, id: &str, column: &str) -> anyhow::Result<Option<i64>> {
     let file = rusqlite::Connection::open(platform.data_dir().join("events.db"))?;
     let mut statement = file.prepare(&format!("SELECT {column} FROM events WHERE request_id = ?1"))?;
@@ -31,7 +32,7 @@ fn number(platform: &Platform, id: &str, column: &str) -> anyhow::Result<Option<
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
-/// Waits until so many runs of an event have failed and it waits for another.
+/// Waits until this many runs of an event have failed and the event waits for the next one.
 async fn until_failed(platform: &Platform, id: &str, failures: i64) -> anyhow::Result<()> {
     wait::until(&format!("{failures} runs of {id} have failed"), || async {
         Ok((number(platform, id, "function_failures")? == Some(failures)).then_some(()))
@@ -39,7 +40,7 @@ async fn until_failed(platform: &Platform, id: &str, failures: i64) -> anyhow::R
     .await
 }
 
-/// Kills the platform, lets the pause before the next try pass, and starts it again.
+/// Kills the platform, lets the back-off before the next attempt pass, and restarts the platform.
 async fn killed_and_restarted(mut platform: Platform, waiting: &str) -> anyhow::Result<Platform> {
     platform.kill().await?;
     let file = rusqlite::Connection::open(platform.data_dir().join("events.db"))?;
@@ -69,7 +70,7 @@ async fn an_event_that_kills_its_instance_is_given_up_and_holds_up_nobody() -> a
     let other = accept(&platform, "other", &json!({"number": 1})).await?;
     until_status(&platform, &other, "FINISHED").await?;
 
-    // The second try of the one that kills, the second run of the one that is cut off.
+    // The second attempt of the poison event, and the second run of the interrupted one.
     let platform = killed_and_restarted(platform, &poison).await?;
     let said = platform.platform_log();
     assert!(said.contains("events were running when the platform ended"), "{said}");
@@ -79,7 +80,8 @@ async fn an_event_that_kills_its_instance_is_given_up_and_holds_up_nobody() -> a
     })
     .await?;
 
-    // The third and last try; the long one has been cut off once too often.
+    // The third and last attempt of the poison event; the long event exceeds its limit of
+    // recoveries.
     let platform = killed_and_restarted(platform, &poison).await?;
     let other = accept(&platform, "other", &json!({"number": 2})).await?;
     until_status(&platform, &other, "FINISHED").await?;
@@ -98,12 +100,12 @@ async fn an_event_that_kills_its_instance_is_given_up_and_holds_up_nobody() -> a
         assert!(said.contains(part), "{part} in {said}");
     }
 
-    // What is a dead letter does not run again, whatever is restarted.
+    // A dead letter does not run again after restarts.
     let platform = killed_and_restarted(platform, &poison).await?;
     let other = accept(&platform, "other", &json!({"number": 3})).await?;
     until_status(&platform, &other, "FINISHED").await?;
     let log = tools::run_ok(&mut platform.cli(&["logs", "poison", "--limit", "100"])).await?;
-    // A kill takes the last moment of a log with it: of the second try there may be nothing.
+    // A kill loses the last moments of a log: lines of the second attempt may be missing.
     let tries = log.matches("START RequestId").count();
     assert!(tries <= 3 && log.contains("RetryNum: 2"), "tries of the one that kills: {log}");
     assert_eq!(letter(&platform, &poison).await?["attempts"], 3);

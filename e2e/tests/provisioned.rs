@@ -38,7 +38,7 @@ fn instances(platform: &Platform) -> Vec<u32> {
     leftovers::processes(&platform.cgroup_name())
 }
 
-/// The records of version 1 in the function's log, the newest first.
+/// The records of version 1 in the function's log, newest first.
 async fn log(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     let query = json!({"FunctionName": "web", "Qualifier": "1", "Limit": 100});
     let answer = platform.api.call("GetFunctionLogs", query).await?;
@@ -153,7 +153,7 @@ async fn provisioning_beyond_the_quota_is_refused_with_the_available_amount() ->
 #[tokio::test]
 async fn scheduled_actions_change_the_number_of_instances() -> anyhow::Result<()> {
     let platform = with_version_and(&[("SAMPAN_POOL__KEEP_IDLE_S", "1")]).await?;
-    // Even and odd seconds: whichever comes first, the other is a second away.
+    // Even and odd seconds: after either schedule the other one follows within a second.
     let shown = platform
         .cli_json(&["provision", "web:1", "--number", "0", "--at", "1-59/2 * * * * * *=2", "--at", "*/2 * * * * * *=1"])
         .await?;

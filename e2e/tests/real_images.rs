@@ -16,11 +16,11 @@ fn program(name: &str) -> anyhow::Result<Vec<u8>> {
     tar.finish()
 }
 
-/// Deploys the image's static server, and compares its view of the large layers with umoci's.
+/// Deploys the image's static server, and compares its listing of the large layers with umoci's.
 async fn is_as_unpacked(platform: &Platform, reference: &str, large: &[&[u8]]) -> anyhow::Result<()> {
     platform.deploy("walker", reference, &[ROOM, &["--command", "/hello"]].concat()).await?;
     let mut seen = rootfs_listing::of_instance(platform, "walker").await?;
-    // Entries of the small layers above; the directory exists in Debian.
+    // Entries of the small upper layers; the directory exists in Debian.
     for added in ["hello", "srv/app.py"] {
         anyhow::ensure!(seen.remove(added).is_some(), "{added} is missing");
     }
@@ -42,7 +42,7 @@ async fn python_with_numpy_scipy_and_onnxruntime_computes() -> anyhow::Result<()
     assert_eq!(answer, json!({"dot": 32.0, "determinant": 5.0, "root": 1.259921, "product": [4.0, 10.0, 18.0]}));
     is_as_unpacked(&platform, &science, &tars[..2]).await?;
 
-    // Another application on the same base adds its own bytes only.
+    // Another application on the same base adds only its own bytes.
     let flask = Layer::new(&program("flask_app.py")?, Compression::Gzip)?;
     let flask = registry.add("flask", &Image::new(Format::Oci, entry, &[layers[0].clone(), flask]));
     platform.deploy("flask", &flask, ROOM).await?;
@@ -72,7 +72,7 @@ async fn ffmpeg_from_debian_encodes_a_video() -> anyhow::Result<()> {
     platform.stop().await
 }
 
-/// Sixty layers that add, replace, link and remove files of lower ones.
+/// Sixty layers that add, replace, link and remove files of lower layers.
 fn sixty_tars() -> anyhow::Result<Vec<Vec<u8>>> {
     const LAYERS: usize = 60;
     let file = |number: usize| format!("state-{}/file-{number}", number % 7);
@@ -123,7 +123,7 @@ async fn every_format_in_every_compression_is_the_same_image() -> anyhow::Result
     for format in [Format::Oci, Format::OciIndex, Format::Docker] {
         for compression in [Compression::Plain, Compression::Gzip, Compression::Zstd] {
             let name = format!("{format:?}-{compression:?}").to_lowercase();
-            // Each has its own layers: shared ones would be read only once.
+            // Each image has its own layers: shared ones would be read only once.
             let (mut below, mut above) = (LayerTar::new(), LayerTar::new());
             below.directory("dir")?.file("dir/kept", 0o4711, name.as_bytes())?.file("dir/gone", 0o644, b"")?;
             above.remove("dir/gone")?.file("dir/new", 0o600, name.as_bytes())?.link("linked", "dir/kept")?;

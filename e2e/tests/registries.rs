@@ -1,4 +1,5 @@
-//! The platform's registry with common clients, and pulls from another registry with a password.
+//! The platform's registry with common clients, and pulls from another registry that needs a
+//! password.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `sampan rollout` under load: a good version gets all traffic, a bad one none, and switching
+//! `sampan rollout` under load: a good version gets all traffic, a bad one none, and the switch
 //! loses no call.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -14,17 +14,17 @@ use tokio::task::JoinHandle;
 const CLIENTS: usize = 4;
 /// Exit code of a rollout that was rolled back.
 const ROLLED_BACK: i32 = 6;
-/// Path of the load: writes below a folder that good images have; without it the answer is 507.
+/// Path of the load: writes below a folder that good images have; other images answer 507.
 const PATH: &str = "/write?/data/file:0";
 
-/// Pushes an image that is good for [`PATH`], or not.
+/// Pushes an image that has the folder of [`PATH`] if `good`.
 async fn push(platform: &Platform, image: &str, good: bool) -> anyhow::Result<()> {
     let folder = images::hello_folder()?;
     folder.write(if good { "data/kept" } else { "mark" }, image.as_bytes())?;
     platform.push_folder(folder.path(), &["/hello"], image).await
 }
 
-/// A function whose alias `prod` routes to version 1, which is good; version 2 has this image.
+/// A function whose alias `prod` routes to version 1, which is good; version 2 has the given image.
 async fn with_versions(second: &str, good: bool, flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     push(&platform, "web:one", true).await?;
@@ -38,7 +38,7 @@ async fn with_versions(second: &str, good: bool, flags: &[&str]) -> anyhow::Resu
     Ok(platform)
 }
 
-/// Results of calls.
+/// Counts of results of calls.
 #[derive(Default)]
 struct Tally {
     good: AtomicUsize,
@@ -77,7 +77,7 @@ impl Load {
         self.tally.good.load(Ordering::Relaxed)
     }
 
-    /// Stops it; returns successful and failed calls.
+    /// Stops the load; returns the numbers of successful and failed calls.
     async fn end(self) -> anyhow::Result<(usize, usize)> {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
@@ -124,7 +124,7 @@ async fn a_good_version_gets_all_traffic_without_failures() -> anyhow::Result<()
     assert_eq!(alias_target(&platform).await?, (json!("2"), 0));
     let (good, bad) = load.end().await?;
     assert!(good > 0 && bad == 0, "{bad} of {good} calls failed");
-    // A repetition has nothing to do.
+    // A repeated rollout has no steps.
     let (code, report) = rollout(&platform, &flags).await?;
     assert_eq!((code, &report["outcome"], &report["steps"]), (Some(0), &json!("done"), &json!([])), "{report}");
     platform.stop().await

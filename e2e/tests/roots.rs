@@ -1,4 +1,4 @@
-//! Root file systems of published images, as their programs see them: users and homes, links in
+//! Root file systems of published images as their programs see them: users and homes, links in
 //! `/etc`, volumes, entries in `/tmp`, files at the platform's mount points.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -76,7 +76,7 @@ async fn symbolic_links_in_etc_work() -> anyhow::Result<()> {
         .await?;
         let hosts = get(&platform, name, "/read?/etc/hosts").await?;
         assert!(hosts.contains("127.0.0.1\tlocalhost"), "{name}: {hosts}");
-        // Tests run without egress, which the file states.
+        // Tests run without egress, as the file states.
         let resolv_conf = get(&platform, name, "/read?/etc/resolv.conf").await?;
         assert!(resolv_conf.contains("options"), "{name}: {resolv_conf}");
     }

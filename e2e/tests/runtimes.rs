@@ -1,5 +1,5 @@
-//! Functions in other OCI runtimes: called alike, shown with their runtime, and removed when the
-//! platform is killed.
+//! Functions in other OCI runtimes: called in the same way, displayed with their runtime, and
+//! removed when the platform is killed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers, tools};

@@ -1,4 +1,4 @@
-//! Confinement of an instance, checked from inside and by the kernel.
+//! Confinement of an instance, checked from inside and through the kernel.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, leftovers};

@@ -1,4 +1,5 @@
-//! Secrets: values that functions get when they start and that are nowhere else in clear.
+//! Secrets: functions receive the values when they start; the values appear nowhere else in clear
+//! text.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -11,7 +12,7 @@ use e2e::{Platform, leftovers, tools};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
-/// Gives a secret a value, from a file that is gone afterwards.
+/// Sets a secret's value from a file, which is then removed.
 async fn set(platform: &Platform, name: &str, value: &str, flags: &[&str]) -> anyhow::Result<Value> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), value)?;
@@ -120,7 +121,7 @@ async fn a_new_version_replaces_instances_and_no_request_is_lost() -> anyhow::Re
     for version in 2..=5 {
         let answer = set(&platform, "db", &version.to_string(), &[]).await?;
         assert_eq!(answer, json!({"version": version, "restarted": 1}), "the one that follows");
-        // Whatever was being started for the requests of before.
+        // Starts already under way for earlier requests must not serve these.
         let values = (0..8).map(|_| body(&platform, "web", "/env?V"));
         for value in futures_util::future::try_join_all(values).await? {
             assert_eq!(value, version.to_string(), "a request that came after the answer");
@@ -160,7 +161,7 @@ async fn a_value_is_only_in_the_sealed_file_and_in_the_instance() -> anyhow::Res
     ] {
         answers.push(platform.api.call(action, request).await?.to_string());
     }
-    // A start that fails, and a command that is refused.
+    // A failed start, and a rejected command.
     let refused = tools::run(&mut platform.cli(&["deploy", "web", "--command", "/nothing"])).await?;
     answers.push(refused.stderr);
     answers.push(tools::run(&mut platform.cli(&["secret", "delete", "db"])).await?.stderr);
@@ -179,7 +180,7 @@ async fn a_value_is_only_in_the_sealed_file_and_in_the_instance() -> anyhow::Res
     platform.stop().await
 }
 
-/// How often a text is in the memory that a process can write.
+/// Number of occurrences of a text in the writable memory of a process.
 async fn times_in_memory(pid: u32, text: &str) -> anyhow::Result<u32> {
     let mut count = tools::command(&tools::python().display().to_string());
     count.arg(tools::workspace().join("e2e/clients/memory_count.py")).args([&pid.to_string(), text]);
@@ -195,7 +196,7 @@ async fn a_value_does_not_stay_in_the_platforms_memory_and_no_crash_writes_that(
     let secrets = ["--secret", "db", "--env", "URL=postgres://app:{{secret:db}}@db/app"];
     platform.deploy("web", "hello:v1", &secrets).await?;
     let pid = platform.pid()?;
-    // Its start check has given it to an instance.
+    // The start check has passed the value to an instance.
     let instances = leftovers::processes(&platform.cgroup_name());
     let instance = *instances.first().context("the instance of the check")?;
     ensure!(times_in_memory(instance, VALUE).await? > 0, "the look finds what is there");
@@ -205,7 +206,7 @@ async fn a_value_does_not_stay_in_the_platforms_memory_and_no_crash_writes_that(
     let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
     let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).context("limits")?;
     assert_eq!(core.split_whitespace().nth(1), Some("1"), "{limits}");
-    // Also where the limit is lifted, which not every machine lets root do.
+    // Also when the limit is lifted, which some machines deny even to root.
     prlimit(Some(process), Resource::Core, Rlimit { current: None, maximum: None }).ok();
     kill_process(process, Signal::ABORT)?;
     let ended = platform.ended().await?;

@@ -17,7 +17,7 @@ fn instances(platform: &Platform) -> Vec<u32> {
     leftovers::processes(&platform.cgroup_name())
 }
 
-/// A call to the session's instance, and its answer.
+/// A call to the session's instance, and its response.
 async fn call(platform: &Platform, header: (&str, &str), path: &str) -> anyhow::Result<(u16, String)> {
     let answer = platform.http.get(platform.url("chat", path)).header(header.0, header.1).send().await?;
     Ok((answer.status().as_u16(), answer.text().await?))

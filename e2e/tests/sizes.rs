@@ -1,12 +1,12 @@
-//! Memory, processors, shared memory, open files and processes that a function asks for, and who
-//! bounds them.
+//! Memory, processors, shared memory, open files and processes that a function requests, and their
+//! upper limits.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use e2e::{Platform, tools};
 
 const GB: u64 = 1 << 30;
 
-/// The file of a limit in the group of this machine's controller: version 2, version 1.
+/// The path of a limit's file in this machine's cgroup hierarchy: version 2, or version 1.
 fn group_file(unified: &str, own: &str) -> String {
     let is_unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").is_ok_and(|c| c.contains("memory"));
     format!("/sys/fs/cgroup/{}", if is_unified { unified } else { own })
@@ -21,7 +21,7 @@ async fn read(platform: &Platform, function: &str, file: &str) -> anyhow::Result
     Ok(platform.get(function, &format!("/read?{file}")).await?.text().await?.trim().to_owned())
 }
 
-/// What `deploy` says to a change that is refused.
+/// The error of `deploy` for a rejected change.
 async fn refused(platform: &Platform, flags: &[&str]) -> anyhow::Result<String> {
     let run = tools::run(&mut platform.cli(&[&["deploy", "sized"], flags].concat())).await?;
     anyhow::ensure!(!run.ok, "{flags:?} was taken: {}", run.stdout);
@@ -54,7 +54,7 @@ async fn a_function_gets_the_sizes_that_it_asks_for() -> anyhow::Result<()> {
     for (label, value) in [("memory MB", "4096"), ("cpu milli", "1500"), ("shm MB", "128"), ("processes", "77")] {
         assert!(line(&shown, label).ends_with(&format!(" {value}")), "{label}: {shown}");
     }
-    // The rest stays when one is taken away.
+    // Removing one limit leaves the others.
     platform.deploy("sampan", "hello:v1", &["--nofile", "0"]).await?;
     let limits = read(&platform, "sampan", "/proc/self/limits").await?;
     assert_eq!(line(&limits, "Max open files").split_whitespace().nth(3), Some("1024"), "{limits}");

@@ -1,5 +1,5 @@
-//! What others send: URLs of functions, webhooks and CloudEvents, and objects of real stores, also
-//! while the platform or the store is killed and comes back.
+//! External sources of events: function URLs, webhooks and CloudEvents, and objects of real stores,
+//! also across kills of the platform or the store.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use anyhow::{Context, ensure};
@@ -24,7 +24,7 @@ async fn create(platform: &Platform, kind: &str, name: &str, desc: &Value) -> an
     Ok(platform.api.call("CreateTrigger", body).await?["TriggerInfo"].clone())
 }
 
-/// The events of the function that ended well, as it got them.
+/// Payloads of the function's events that succeeded.
 async fn got(platform: &Platform, invoke_type: &str) -> anyhow::Result<Vec<Value>> {
     let body = json!({"FunctionName": "event", "InvokeType": [invoke_type], "Status": ["FINISHED"], "Limit": 100});
     let listed = platform.api.call("ListAsyncEvents", body).await?;
@@ -173,7 +173,7 @@ async fn notifications_of_moto_are_events() -> anyhow::Result<()> {
     let desc =
         json!({"event": "cos:ObjectCreated:*", "filter": {"Prefix": "in/", "Suffix": ".mp4"}, "Secrets": [TOKEN]});
     let made = create(&platform, "cos", "films", &desc).await?;
-    // What is shown has no secret, and can be sent back.
+    // The displayed description contains no secret, and can be sent back unchanged.
     let shown = made["TriggerDesc"].as_str().unwrap_or_default();
     ensure!(shown.contains("***") && !shown.contains(TOKEN), "{shown}");
     let update = json!({
@@ -182,7 +182,7 @@ async fn notifications_of_moto_are_events() -> anyhow::Result<()> {
     });
     platform.api.call("UpdateTrigger", update).await?;
     let mut store = ObjectStore::moto().await?;
-    // SNS knows passwords in addresses and no tokens; moto signs with no key of a certificate.
+    // SNS supports passwords in URLs but no tokens; moto's signatures have no certificate.
     let hook = platform.gateway.replace("http://", &format!("http://sns:{TOKEN}@"));
     let hook = format!("{hook}/hooks/default/event/films");
     store.client(&["make", "films"]).await?;
@@ -191,7 +191,7 @@ async fn notifications_of_moto_are_events() -> anyhow::Result<()> {
     store.client(&["delete", "films", "in/对象.mp4"]).await?;
     let expected = ["Created:Put /1250000000/films/in/a b+%25.mp4", "Created:Put /1250000000/films/in/对象.mp4"];
     until_objects(&platform, &expected).await?;
-    // The store keeps nothing over a kill, and neither does it send again what it sent.
+    // After a kill the store has lost its objects, and does not repeat notifications.
     store.kill().await?;
     let platform = platform.kill_and_restart().await?;
     store.start_again().await?;
@@ -215,7 +215,8 @@ async fn objects_of_seaweedfs_are_found_by_looking_also_after_kills() -> anyhow:
         ("SAMPAN_CONNECTIONS__STORE__SECRET_KEY", SECRET_KEY),
     ])
     .await?;
-    // The store gives times in seconds: what is older than the trigger must be so by one.
+    // The store's times are in seconds: an older object must be at least a second older than the
+    // trigger.
     let now = jiff::Timestamp::now().as_second();
     wait::until("the next second", || async { Ok((jiff::Timestamp::now().as_second() > now).then_some(())) }).await?;
     let poll = json!({"Connection": "store", "IntervalSeconds": 5});

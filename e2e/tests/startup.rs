@@ -1,5 +1,5 @@
 //! Starting and stopping: errors of the machine or the settings name a remedy, and a clean stop
-//! leaves nothing behind.
+//! leaves no leftovers.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::os::unix::fs::DirBuilderExt;
@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use anyhow::Context;
 use e2e::{Platform, leftovers, tools, wait};
 
-/// Runs `sampan up` with settings that must be refused, and returns its error.
+/// Runs `sampan up` with settings that must be rejected, and returns its error.
 async fn up_fails(args: &[&str]) -> anyhow::Result<String> {
     let work = tempfile::tempdir()?;
     let mut command = tools::command(&tools::sampan().display().to_string());
@@ -77,7 +77,7 @@ async fn a_misspelt_variable_is_named_at_the_start() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let mut command = tools::command(&tools::sampan().display().to_string());
-    // The start ends at the taken port, behind the warning.
+    // The start fails at the occupied port, after the warning.
     command
         .args(["up", "--control-addr", &taken.local_addr()?.to_string(), "--data-dir"])
         .arg(work.path().join("data"));
@@ -90,7 +90,7 @@ async fn a_misspelt_variable_is_named_at_the_start() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_start_without_root_is_refused() -> anyhow::Result<()> {
-    // setpriv is in util-linux, which every Debian has.
+    // setpriv is part of util-linux, which every Debian has.
     let work = tempfile::tempdir()?;
     let program = work.path().join("sampan");
     std::fs::copy(tools::sampan(), &program)?;
@@ -150,7 +150,7 @@ async fn an_unspecified_address_is_never_shown_as_one_to_call() -> anyhow::Resul
         Ok(health.json::<serde_json::Value>().await?["gateway"].as_str().context("a gateway")?.to_owned())
     };
     let port = platform.gateway.rsplit(':').next().context("a port")?;
-    // A client that used another name of the machine gets gateway URLs with it.
+    // A client that used another name of the machine gets gateway URLs with that name.
     assert_eq!(gateway("sampan.example:7070").await?, format!("http://sampan.example:{port}"));
     assert_eq!(gateway("127.0.0.1:7070").await?, platform.gateway);
     platform.push_hello().await?;
@@ -159,7 +159,7 @@ async fn an_unspecified_address_is_never_shown_as_one_to_call() -> anyhow::Resul
     platform.stop().await
 }
 
-/// Capabilities by setpriv's names.
+/// Required capabilities by setpriv's names.
 fn needed() -> anyhow::Result<Vec<String>> {
     let said = std::process::Command::new("setpriv")
         .args(["--bounding-set", "-all", "--inh-caps", "-all"])
@@ -194,7 +194,7 @@ async fn a_late_start_failure_leaves_no_cgroup() -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let data = work.path().join("data");
     std::fs::DirBuilder::new().mode(0o700).create(&data)?;
-    // A file at the path of a directory, which is the last that is opened.
+    // A file at the path of the directory that is opened last.
     std::fs::write(data.join("results"), "")?;
     let addresses = ["--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"];
     let said = up_fails(&[&["--data-dir", &data.display().to_string()], &addresses[..]].concat()).await?;
@@ -223,7 +223,7 @@ async fn requests_in_flight_get_the_whole_grace_at_shutdown() -> anyhow::Result<
     platform.push_hello().await?;
     platform.deploy("hello", "hello:v1", &["--timeout", "60"]).await?;
     assert_eq!(platform.get("hello", "/").await?.status(), 200);
-    // Longer than the gateway's former fixed wait.
+    // Longer than the former fixed wait of the gateway.
     let url = platform.url("hello", "/sleep?21000");
     let answer = tokio::spawn(platform.http.get(url).send());
     begun(&platform).await?;
@@ -251,7 +251,7 @@ async fn a_second_signal_ends_the_platform_at_once() -> anyhow::Result<()> {
     begun(&platform).await?;
     let status = platform.terminate_twice().await?;
     assert_eq!(status.code(), Some(128 + 15), "{status}");
-    // Its instance ends first, so that the failure may still reach the caller.
+    // The instance ends first, so the failure may still reach the caller.
     assert!(answer.await?.map_or(true, |answer| !answer.status().is_success()), "it was cut off");
     let cgroup = platform.cgroup_name();
     wait::until("the instances end", || async { Ok(leftovers::processes(&cgroup).is_empty().then_some(())) }).await?;
@@ -269,7 +269,7 @@ async fn images_keep_their_names_when_the_control_port_changes() -> anyhow::Resu
     platform.kill().await?;
     let platform = platform.restart_at("127.0.0.1:0").await?;
     assert!(!image.starts_with(&format!("{}/", platform.registry())), "it has the same port");
-    // The function's image is pulled again when it changes, and by other functions.
+    // The function's image is pulled again after a change, and for other functions.
     platform.deploy("hello", &image, &["--memory", "256"]).await?;
     platform.deploy("other", &image, &[]).await?;
     for function in ["hello", "other"] {

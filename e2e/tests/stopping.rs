@@ -1,4 +1,4 @@
-//! How instances end: with their stop signal and a grace period, unless they failed.
+//! How instances end: by their stop signal with a grace period, unless they failed.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Duration;
@@ -147,7 +147,7 @@ async fn an_instance_is_killed_after_a_request_timeout() -> anyhow::Result<()> {
     platform.deploy("slow", "graceful:v1", &flags).await?;
     let slow = server(&platform, "slow").await?;
     assert_eq!(platform.get("slow", "/hang").await?.status(), 433);
-    // With a stop signal it would wait for the test.
+    // After a stop signal the server would wait for the test.
     graceful_server::until_gone(slow).await?;
     let logs = tools::run_ok(&mut platform.cli(&["logs", "slow"])).await?;
     assert!(!logs.contains("stop signal"), "{logs}");
@@ -174,7 +174,8 @@ async fn a_process_without_a_signal_handler_is_killed_at_once_and_the_grace_is_c
 
 #[tokio::test]
 async fn the_optional_init_reaps_forwards_signals_and_keeps_exit_codes() -> anyhow::Result<()> {
-    // The remaining instance waits for the test in vain.
+    // The last instance waits for permission to exit, which the test never gives; the short grace
+    // period ends it.
     let platform = with_server(&[("SAMPAN_SHUTDOWN_GRACE_S", "2")]).await?;
     let flags = ["--memory", "128", "--init", "--no-start-check", "--stop-grace", "30"];
     platform.deploy("init", "graceful:v1", &flags).await?;

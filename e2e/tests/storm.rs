@@ -1,5 +1,5 @@
-//! Many concurrent starts, a kill among them, and exhausted resources: each call has an answer with
-//! the contract's code (4.5), nothing is left behind, and service resumes as soon as resources are
+//! Many concurrent starts, a kill during them, and exhausted resources: each call gets a response
+//! with the contract's code (4.5), nothing is left behind, and service resumes once resources are
 //! free.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
@@ -11,11 +11,11 @@ use e2e::{Platform, images, kernel, leftovers, tools, wait};
 use futures_util::future::join_all;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-/// Instances of a storm.
+/// Number of instances in a storm.
 const STORM: usize = 300;
-/// Functions that share them.
+/// Number of functions that share them.
 const FUNCTIONS: usize = 4;
-/// Settings that allow all of them, also by their memory sizes, which they do not use.
+/// Settings that admit all instances, also by their memory sizes, which they do not fill.
 const ROOM: &[(&str, &str)] = &[
     ("SAMPAN_POOL__INSTANCES_MAX", "1000"),
     ("SAMPAN_POOL__INSTANCES_PER_FUNCTION_MAX", "500"),
@@ -37,15 +37,15 @@ fn name(number: usize) -> String {
     format!("f{number}")
 }
 
-/// Calls functions round robin, all concurrently; returns the number of answers per status, 0 for
-/// none.
+/// Calls functions round robin, all concurrently; returns the number of responses per status; 0
+/// stands for none.
 async fn storm(platform: &Platform, functions: usize, calls: usize, path: &str) -> Statuses {
     let call = |number: usize| {
         let request = platform.http.get(platform.url(&name(number % functions), path));
         async move {
             let Ok(answer) = request.send().await else { return 0 };
             let status = answer.status().as_u16();
-            // A truncated answer counts as none.
+            // A truncated response counts as none.
             if answer.bytes().await.is_ok() { status } else { 0 }
         }
     };
@@ -70,7 +70,7 @@ async fn all_answer(platform: &Platform, functions: usize) -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_a_storm_of_starts_is_answered() -> anyhow::Result<()> {
     let platform = start(ROOM, FUNCTIONS).await?;
-    // Long enough that no instance serves two of them.
+    // Long enough that no instance serves two calls.
     assert_eq!(storm(&platform, FUNCTIONS, STORM, "/sleep?10000").await, Statuses::from([(200, STORM)]));
     all_answer(&platform, FUNCTIONS).await?;
     platform.stop().await
@@ -87,7 +87,7 @@ async fn a_kill_during_a_storm_leaves_nothing_behind() -> anyhow::Result<()> {
         );
         let calls = urls.into_iter().map(|url| tokio::spawn(http.get(url).send()));
         let calls: Vec<_> = calls.collect();
-        // In the middle: many run, and others are starting.
+        // Midway: many instances run, and others are starting.
         wait::until("the storm is under way", || async {
             Ok((leftovers::processes(&cgroup).len() >= STORM / 3).then_some(()))
         })
@@ -112,7 +112,7 @@ async fn starts_beyond_instances_max_answer_449() -> anyhow::Result<()> {
     let platform = start(&env, 2).await?;
     let statuses = storm(&platform, 1, 8, "/sleep?3000").await;
     assert_eq!(statuses, Statuses::from([(200, 3), (449, 5)]));
-    // Idle instances of the other function block it for a second at most.
+    // Idle instances of the other function occupy the limit for a second at most.
     all_answer(&platform, 2).await?;
     platform.stop().await
 }
@@ -158,7 +158,7 @@ async fn a_full_disk_fails_deploys_but_not_calls() -> anyhow::Result<()> {
     platform.deploy("f0", "hello:v1", &["--timeout", "30"]).await?;
     all_answer(&platform, 1).await?;
     disk.fill()?;
-    // By the running instance and by new ones, whose writable layer is in memory.
+    // The running instance and new ones, whose writable layer is in memory, serve the calls.
     for status in storm(&platform, 1, 6, "/sleep?300").await.keys() {
         assert!([200, 449].contains(status), "{status}");
     }

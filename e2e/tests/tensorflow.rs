@@ -1,6 +1,6 @@
-//! The scene of `examples/tensorflow`: a SavedModel of TensorFlow behind the REST API of TensorFlow
-//! Serving, in an image of 1.6 GB, with provisioned instances and a burst of calls. Needs
-//! `mmdebstrap`, and pip.
+//! The scenario of `examples/tensorflow`: a SavedModel of TensorFlow behind the REST API of
+//! TensorFlow Serving, in an image of 1.6 GB, with provisioned instances and a burst of calls.
+//! Needs `mmdebstrap`, and pip.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use anyhow::ensure;
 use e2e::{Platform, leftovers, scenes, tools, wait};
 use serde_json::{Value, json};
 
-/// A version whose instances are provisioned.
+/// Number of provisioned instances of the version.
 const PROVISIONED: u32 = 2;
-/// Timeout of their start: each one loads TensorFlow.
+/// Timeout of the provisioned starts: each instance loads TensorFlow.
 const READY_MAX: Duration = Duration::from_secs(240);
-/// Calls of the burst, all at once.
+/// Number of concurrent calls in the burst.
 const BURST: usize = 200;
 
 async fn start() -> anyhow::Result<Platform> {
@@ -60,7 +60,7 @@ async fn a_saved_model_answers_as_tensorflow_serving_does_cold_provisioned_and_i
     platform.cli_json(&["publish", "half"]).await?;
     tools::run_ok(&mut platform.cli(&["provision", "half:1", "--number", &PROVISIONED.to_string()])).await?;
     scenes::timed("tensorflow, provisioned instances", until_provisioned(&platform)).await?;
-    // The instance of the first calls, which is not provisioned, has gone.
+    // The instance of the first calls, which is not provisioned, has ended.
     let cgroup = platform.cgroup_name();
     let instances = || leftovers::processes(&cgroup);
     let two = async || Ok((instances().len() == PROVISIONED as usize).then(instances));
@@ -75,7 +75,8 @@ async fn a_saved_model_answers_as_tensorflow_serving_does_cold_provisioned_and_i
     platform.stop().await
 }
 
-/// The first call is a cold start, of which nothing listens before the model is loaded.
+/// Checks the first responses; the first call is a cold start, and the server listens only after
+/// the model is loaded.
 async fn answers_as_tensorflow_serving(platform: &Platform) -> anyhow::Result<()> {
     let path = "/v1/models/half_plus_two:predict";
     let predict = async |body: Value| post(platform, "half", path, &body).await;
@@ -108,7 +109,7 @@ async fn answers_as_tensorflow_serving(platform: &Platform) -> anyhow::Result<()
     Ok(())
 }
 
-/// Each of many calls at once has the answer to its own question.
+/// Checks that each of many concurrent calls gets the response to its own input.
 async fn burst(platform: &Platform) -> anyhow::Result<()> {
     let calls = (0..BURST).map(|n| {
         let x = f64::from(u32::try_from(n).unwrap_or_default());

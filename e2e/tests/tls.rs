@@ -10,20 +10,20 @@ use tempfile::TempDir;
 const SHOP: &str = "shop.example.com";
 const PAGES: &str = "*.default.fn.localhost";
 
-/// A certificate for a name in a folder, and its key.
+/// Creates a certificate for a name in a folder, and its key.
 async fn issue(folder: &Path, file: &str, name: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (chain, key) = (folder.join(format!("{file}.pem")), folder.join(format!("{file}.key")));
     let mut openssl = tools::command("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
     openssl.args(["-subj", "/CN=sampan", "-addext", &format!("subjectAltName=DNS:{name}")]);
-    // Written beside and renamed: never read partially.
+    // Written to another file and renamed, so that it is never read partially.
     let beside = folder.join("new.pem");
     tools::run_ok(openssl.arg("-keyout").arg(&key).arg("-out").arg(&beside)).await?;
     std::fs::rename(&beside, &chain)?;
     Ok((chain, key))
 }
 
-/// A platform with a function `hello`, the custom domain [`SHOP`] for it, and two certificates.
+/// A platform with a function `hello`, its custom domain [`SHOP`], and two certificates.
 struct Shop {
     platform: Platform,
     port: u16,
@@ -54,7 +54,7 @@ impl Shop {
         Ok(Self { platform, port, folder })
     }
 
-    /// The output of curl for a URL on a host, trusting only this certificate.
+    /// The output of curl for a URL on a host, with this certificate as its only trusted one.
     async fn curl(&self, host: &str, path: &str, certificate: &str, extra: &[&str]) -> anyhow::Result<String> {
         let mut curl = tools::command("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20"]).args(extra);
@@ -74,7 +74,7 @@ async fn certificates_are_chosen_by_sni_and_functions_see_host_and_scheme() -> a
     assert!(headers.contains(r#""x-forwarded-proto","https""#), "{headers}");
     assert!(shop.curl(SHOP, "/", "shop", &[]).await?.contains("hello from Sampan"));
     assert!(shop.curl(SHOP, "/", "pages", &[]).await.is_err(), "it is another host's");
-    // Over plain HTTP the domain answers with the protocols that it accepts.
+    // Over plain HTTP the domain answers with its accepted protocols.
     let plain = shop.platform.http.get(format!("{}/", shop.platform.gateway)).header("host", SHOP).send().await?;
     assert_eq!(plain.status(), 403);
     assert!(plain.text().await?.contains("HTTPS only"));
@@ -93,7 +93,7 @@ async fn a_changed_certificate_is_reloaded_and_a_bad_one_is_not() -> anyhow::Res
     std::fs::copy(shop.folder.path().join("shop.pem"), &good)?;
     std::fs::write(shop.folder.path().join("shop.pem"), "nothing of the kind")?;
     for _ in 0..3 {
-        // Certificates are checked once a second: the last request is after a check.
+        // Certificates are checked once a second: the last request follows a check.
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
         assert!(shop.curl(SHOP, "/", "good", &[]).await.is_ok());
     }

@@ -1,4 +1,4 @@
-//! `/tmp` on disk: beyond the memory, bounded, and gone with its instance.
+//! `/tmp` on disk: larger than the memory, bounded, and removed with its instance.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::path::Path;
@@ -18,14 +18,14 @@ async fn deploy(platform: &Platform, function: &str, flags: &[&str]) -> anyhow::
     platform.deploy(function, "hostile:v1", &[FLAGS, flags].concat()).await.map(drop)
 }
 
-/// Two numbers of a report.
+/// The two numbers in a report.
 async fn numbers(platform: &Platform, function: &str, path: &str) -> anyhow::Result<(u64, u64)> {
     let text = hostile::attack(platform, function, path).await?;
     let numbers = text.split_once(' ').and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
     numbers.ok_or_else(|| anyhow::anyhow!("{path} says {text}"))
 }
 
-/// Block devices over files of the data directory.
+/// Number of block devices backed by files of the data directory.
 fn devices(data_dir: &Path) -> usize {
     let folder = data_dir.display().to_string();
     let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
@@ -33,7 +33,7 @@ fn devices(data_dir: &Path) -> usize {
     entries.filter_map(file).filter(|file| file.contains(&folder)).count()
 }
 
-/// Ends the function's instances, and calls it until another one answers.
+/// Ends the function's instances, and calls it until a new one answers.
 async fn end_instance(platform: &Platform, function: &str) -> anyhow::Result<()> {
     platform.cli_json(&["deploy", function, "--env", &format!("AT={}", now())]).await?;
     Ok(())
@@ -52,7 +52,7 @@ async fn a_tmp_on_disk_is_larger_than_the_memory_and_ends_at_its_size() -> anyho
     let mounts = hostile::attack(&platform, "disk", "/read?/proc/self/mountinfo").await?;
     let line = mounts.lines().find(|line| line.contains(" /tmp ")).unwrap_or_default();
     assert!(line.contains("nosuid") && line.contains("nodev") && line.contains("- ext4"), "{mounts}");
-    // Full for this one, and for nothing else.
+    // Only this instance's `/tmp` is full.
     assert_eq!(hostile::attack(&platform, "disk", "/fill?/tmp").await?, "0 28");
     assert_eq!(hostile::attack(&platform, "disk", "/put?/more:text").await?, "0");
     assert!(!hostile::attack(&platform, "disk", "/list?/tmp").await?.contains("lost+found"));
@@ -61,7 +61,7 @@ async fn a_tmp_on_disk_is_larger_than_the_memory_and_ends_at_its_size() -> anyho
     assert!(platform.get("beside", "/write?/tmp/file:8").await?.status().is_success());
     let shown = tools::run_ok(&mut platform.cli(&["get", "disk"])).await?;
     assert!(shown.lines().any(|line| line.starts_with("tmp MB") && line.ends_with(" 300")), "{shown}");
-    // Back to the one in memory.
+    // The function returns to `/tmp` in memory.
     platform.cli_json(&["deploy", "disk", "--tmp", "0"]).await?;
     let mounts = hostile::attack(&platform, "disk", "/read?/proc/self/mountinfo").await?;
     assert!(mounts.lines().any(|line| line.contains(" /tmp ") && line.contains("- tmpfs")), "{mounts}");
@@ -92,7 +92,7 @@ async fn the_operator_bounds_it_and_is_named() -> anyhow::Result<()> {
     assert!(!refused.ok && refused.stderr.contains("[volumes] tmp_mb_max"), "{}", refused.stderr);
     deploy(&platform, "one", &["--tmp", "100m"]).await?;
     hostile::attack(&platform, "one", "/put?/tmp/there:text").await?;
-    // What the machine cannot hold at once fails with what to do, and the rest goes on.
+    // A start that exceeds the machine's space fails with a remedy, and other functions continue.
     let two = ["deploy", "two", "--image", "hostile:v1", "--timeout", "60", "--tmp", "64m", "--no-start-check"];
     tools::run_ok(&mut platform.cli(&two)).await?;
     let answer = platform.get("two", "/").await?;

@@ -1,4 +1,4 @@
-//! Triggers: timers make events for their function, as users manage them.
+//! Triggers: timers create events for their function, as managed by users.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ async fn with_event_function() -> anyhow::Result<Platform> {
     Ok(platform)
 }
 
-/// The events of timers that have ended, newest first.
+/// The ended events of timers, newest first.
 async fn ended(platform: &Platform) -> anyhow::Result<Vec<Value>> {
     let body = json!({"FunctionName": "event", "InvokeType": ["TRIGGER_TIMER"], "Status": ["FINISHED"], "Limit": 100});
     let listed = platform.api.call("ListAsyncEvents", body).await?;
@@ -30,9 +30,9 @@ async fn until_ended(platform: &Platform, at_least: usize) -> anyhow::Result<Vec
     .await
 }
 
-/// The event that a run got: the function answers with it.
+/// The payload that a run received; the function echoes it.
 async fn event_of(platform: &Platform, id: &str) -> anyhow::Result<Value> {
-    // Not from the log, which loses the last milliseconds before a kill.
+    // Not read from the log, which loses the last milliseconds before a kill.
     let answer = tools::run_ok(&mut platform.cli(&["events", "get", id, "--result"])).await?;
     Ok(serde_json::from_str::<Value>(&answer)?["event"].clone())
 }
@@ -171,7 +171,7 @@ async fn events_of_a_trigger_run_as_many_at_a_time_as_it_says() -> anyhow::Resul
         }
     })
     .await?;
-    // An instance of the function has one event at a time.
+    // An instance of the function runs one event at a time.
     ensure!(most == 1, "{most} instances ran");
     tools::run_ok(&mut platform.cli(&["trigger", "update", "event", "narrow", "--concurrency", "3"])).await?;
     for id in 4..8 {

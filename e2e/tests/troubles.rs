@@ -1,4 +1,4 @@
-//! A slow client, a slow function and a dying one at the same time do not affect others.
+//! A slow client, a slow function and a crashing one at the same time do not affect others.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A client that never reads its answer, and one that sends half a request.
+/// A client that never reads its response, and one that sends half a request.
 async fn slow_clients(platform: &Platform) -> anyhow::Result<(TcpStream, TcpStream)> {
     let address = platform.gateway.trim_start_matches("http://");
     let mut reads_nothing = TcpStream::connect(address).await?;
@@ -51,7 +51,7 @@ async fn slow_clients_slow_functions_and_crashes_do_not_affect_others() -> anyho
     for answer in slow {
         assert_eq!(answer?.status(), 200);
     }
-    // The slow reader's answer is still being sent.
+    // The slow reader's response is still being sent.
     let mut head = [0; 12];
     reads_nothing.read_exact(&mut head).await?;
     assert_eq!(&head, b"HTTP/1.1 200");

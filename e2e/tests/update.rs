@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Keep-alive clients of the load.
 const CLIENTS: usize = 8;
-/// Calls before and after the update.
+/// Fewest calls before and after the update.
 const CALLS_MIN: usize = 200;
 
 async fn push_marked(platform: &Platform, mark: &str) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Calls in the test of weights.
 const CALLS: u32 = 2_000;
-/// Concurrent clients of it.
+/// Number of concurrent clients in that test.
 const CLIENTS: u32 = 8;
 
 async fn push_marked(platform: &Platform, mark: &str) -> anyhow::Result<()> {

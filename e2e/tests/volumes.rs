@@ -1,4 +1,4 @@
-//! Volumes: files that outlive instances, are shared, and lead nowhere else.
+//! Volumes: files that outlive instances, are shared, and give no access to other files.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::fs;
@@ -10,10 +10,10 @@ use anyhow::Context;
 use e2e::{Platform, hostile, tools, wait};
 use tempfile::TempDir;
 
-/// Starts of a machine with a load of 20 take long.
+/// Starts on a machine with a load of 20 take long.
 const FLAGS: &[&str] = &["--timeout", "30"];
 
-/// A platform with `[volumes] roots`, and the directory.
+/// A platform with `[volumes] roots`, and that directory.
 async fn platform() -> anyhow::Result<(Platform, TempDir)> {
     let root = tempfile::tempdir()?;
     let roots = format!("[\"{}\"]", root.path().display());
@@ -60,20 +60,20 @@ async fn files_of_a_volume_outlive_redeploys_restarts_and_kills_and_two_function
     platform.stop().await
 }
 
-/// A platform with the hostile image, too, and further settings.
+/// As [`platform`], with the hostile image and further settings.
 async fn platform_with(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
     let platform = Platform::start_with(env).await?;
     hostile::push(&platform).await?;
     Ok(platform)
 }
 
-/// A function of the hostile image, whose instance stays as it is.
+/// Deploys a function of the hostile image, whose instance is kept.
 async fn deploy_hostile(platform: &Platform, function: &str, flags: &[&str]) -> anyhow::Result<()> {
     let flags = [&["--memory", "256", "--timeout", "90"], flags].concat();
     platform.deploy(function, "hostile:v1", &flags).await.map(drop)
 }
 
-/// What a command of `sampan volume` says that must fail.
+/// The error of a `sampan volume` command that must fail.
 async fn refused(platform: &Platform, args: &[&str]) -> anyhow::Result<String> {
     let run = tools::run(&mut platform.cli(&[&["volume"], args].concat())).await?;
     anyhow::ensure!(!run.ok, "{args:?} was taken: {}", run.stdout);
@@ -84,7 +84,7 @@ fn number(value: &serde_json::Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_default()
 }
 
-/// No MB written, ENOSPC.
+/// Report of a full file system: 0 MB written, ENOSPC.
 const FULL: &str = "0 28";
 const TRY_AGAIN: &str = "11";
 
@@ -97,7 +97,7 @@ async fn an_image_is_full_at_its_size_and_grows_under_the_functions_that_share_i
     let filled = hostile::attack(&platform, "one", "/spread?/d:text").await?;
     let written: u64 = filled.split(' ').next().and_then(|mb| mb.parse().ok()).context("a number")?;
     assert!((16..32).contains(&written), "{filled}");
-    // It is full for whoever shares it, and for nothing else.
+    // The volume is full for every function that shares it; other file systems are not.
     assert_eq!(hostile::attack(&platform, "two", "/fill?/e").await?, FULL);
     assert_eq!(hostile::attack(&platform, "two", "/put?/tmp/more:text").await?, "0");
     let usage = volume(&platform, &["usage", "disk"]).await?;
@@ -108,7 +108,7 @@ async fn an_image_is_full_at_its_size_and_grows_under_the_functions_that_share_i
         assert!(said.contains("an image never shrinks"), "{said}");
     }
     let grown = volume(&platform, &["grow", "disk", "--size", "96m"]).await?;
-    // Where the kernel lets the platform grow no mounted one, the next start of it does.
+    // Where the kernel cannot grow the mounted file system, the platform's next start does.
     let platform = if grown["now"] == true { platform } else { platform.kill_and_restart().await? };
     assert_eq!(hostile::attack(&platform, "two", "/put?/e/more:text").await?, "0");
     assert_eq!(hostile::attack(&platform, "one", "/read?/d/more").await?, "text");
@@ -167,7 +167,7 @@ async fn a_volume_in_memory_is_shared_bounded_and_counted_and_ends_with_the_plat
     assert_eq!(hostile::attack(&platform, "two", "/read?/d/file").await?, "text");
     let mounts = hostile::attack(&platform, "two", "/read?/proc/self/mountinfo").await?;
     assert!(mounts.lines().any(|line| line.contains(" /d ") && line.contains("size=524288k")), "{mounts}");
-    // 512 MB of 1024 are the volume's, and what is left is for functions.
+    // The volume occupies 512 of 1024 MB; the rest is available to functions.
     let account = platform.api.call("GetAccount", serde_json::json!({})).await?;
     let total = &account["AccountUsage"]["TotalConcurrencyMem"];
     assert_eq!(total.as_u64(), Some(512), "{account}");
@@ -230,7 +230,7 @@ async fn a_file_system_without_mapped_ids_is_named_at_deploy_and_by_the_doctor()
 }
 
 async fn without_mapped_ids(merged: &Path) -> anyhow::Result<()> {
-    // As a server does that gives all files to one user.
+    // Simulates a server that maps all files to one user.
     fs::set_permissions(merged, fs::Permissions::from_mode(0o777))?;
     let path = merged.display().to_string();
     let settings = tempfile::NamedTempFile::new()?;

@@ -1,5 +1,5 @@
-//! Web functions through the gateway: requests and answers pass unchanged, cold and warm, and each
-//! failure has the contract's status.
+//! Web functions through the gateway: requests and responses pass unchanged, cold and warm, and
+//! each failure has the contract's status.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 use std::time::Instant;

@@ -1,7 +1,7 @@
-//! The scene of `examples/wordpress`: Debian's WordPress under a domain of its own, its database on
-//! this machine, its uploads on a volume, used with a real browser. It scales to zero and back, and
-//! reaches itself by the gateway for what it has scheduled. Needs `mmdebstrap`, `ip`, MariaDB's
-//! server and client, Chromium and chromedriver.
+//! The scenario of `examples/wordpress`: Debian's WordPress under its own domain, with its database
+//! on this machine and its uploads on a volume, used with a real browser. It scales to zero and
+//! back, and calls itself through the gateway to run scheduled jobs. Needs `mmdebstrap`, `ip`,
+//! MariaDB's server and client, Chromium and chromedriver.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 #[path = "egress/machine.rs"]
@@ -25,11 +25,10 @@ const SITE: &str = "http://blog.example.com";
 const DATABASE: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4;
     CREATE USER wordpress@'127.0.0.1' IDENTIFIED BY 'a long password';
     GRANT ALL ON wordpress.* TO wordpress@'127.0.0.1';";
-/// As e2e/clients/wordpress_browser.py has it.
+/// The same credentials as in e2e/clients/wordpress_browser.py.
 const USER: &str = "<value>editor</value></param><param><value>correct horse battery staple</value>";
 const PICTURE_SIDE: u64 = 640;
-/// WordPress starts its jobs again so long after it started some that did not end
-/// (`WP_CRON_LOCK_TIMEOUT`).
+/// Time after which WordPress restarts scheduled jobs that did not finish (`WP_CRON_LOCK_TIMEOUT`).
 const CRON_LOCK: Duration = Duration::from_secs(60);
 
 struct Scene {
@@ -61,8 +60,8 @@ impl Scene {
         scenes::set_secret(&platform, "blog-logins", "a secret of some length").await?;
         let variables = [format!("DB_HOST=host.sampan.internal:{port}"), format!("SITE_URL={SITE}")];
         let mut flags = vec!["--memory", "512", "--timeout", "120", "--concurrency", "10", "--host-port", &port];
-        // The jobs that publish a post also ask wordpress.org for updates: where nothing answers,
-        // they would hang until the instance ends.
+        // The jobs that publish a post also request updates from WordPress's servers: without an
+        // external network they would hang until the instance ends.
         flags.extend(["--egress", "gateway.sampan.internal"]);
         flags.extend(["--mount", "uploads:/var/lib/wordpress/wp-content/uploads"]);
         flags.extend(["--secret", "DB_PASSWORD=blog-password", "--secret", "AUTH_SECRET=blog-logins"]);
@@ -72,7 +71,7 @@ impl Scene {
         Ok(Self { platform, database, uploads })
     }
 
-    /// One step of a visitor with a browser, which keeps its cookies.
+    /// Runs one step of a visitor in a browser, which keeps its cookies.
     async fn browser(&self, step: &[&str]) -> anyhow::Result<Value> {
         let script = tools::workspace().join("e2e/clients/wordpress_browser.py");
         let mut browser = tools::command(&tools::python().display().to_string());
@@ -98,7 +97,7 @@ impl Scene {
             .await
     }
 
-    /// Writes a post that is due at a time, by XML-RPC, and returns its id.
+    /// Creates a post with a publication time by XML-RPC, and returns its id.
     async fn schedule(&self, due: Timestamp) -> anyhow::Result<u64> {
         let member = |name: &str, value: &str| format!("<member><name>{name}</name><value>{value}</value></member>");
         let post = [
@@ -136,7 +135,7 @@ async fn run_the_site(root: &Path) -> anyhow::Result<()> {
     let (status, page) = scene.get("/").await?;
     ensure!(status == 200 && String::from_utf8_lossy(&page).contains("A site on Sampan"), "{status}");
 
-    // What is due within a minute is published at once.
+    // WordPress publishes a post that is due within a minute immediately.
     let due = Timestamp::now().checked_add(75.seconds())?;
     let post = scene.schedule(due).await?;
     ensure!(scene.status_of(post).await? == "future");
@@ -151,7 +150,7 @@ async fn run_the_site(root: &Path) -> anyhow::Result<()> {
     ensure!(thumbnail.exists(), "WordPress makes thumbnails beside the picture");
     uploads_do_not_run(&scene, kept.parent().context("it is in a folder")?, path).await?;
 
-    // To zero and back: the picture and the login are still there.
+    // To zero and back: the picture and the login still exist.
     scene.until_no_instance().await?;
     let (status, page) = scenes::timed("wordpress, first page of a new instance", scene.get("/")).await?;
     ensure!(status == 200 && String::from_utf8_lossy(&page).contains("A site on Sampan"), "{status}");
@@ -162,7 +161,8 @@ async fn run_the_site(root: &Path) -> anyhow::Result<()> {
     let seen = scene.browser(&["look", url]).await?;
     ensure!(seen["logged_in"] == true && seen["width"] == PICTURE_SIDE, "{seen}");
 
-    // Only a request of the site to itself publishes the post, and its name leads elsewhere here.
+    // Only a request of the site to itself publishes the post; here its public name resolves
+    // elsewhere.
     tokio::time::sleep(due.duration_since(Timestamp::now()).try_into().unwrap_or_default()).await;
     wait::until_within(CRON_LOCK * 2, "the scheduled post is published", || async {
         let (status, _) = scene.get("/").await?;
@@ -174,7 +174,7 @@ async fn run_the_site(root: &Path) -> anyhow::Result<()> {
     scene.database.kill().await
 }
 
-/// A program among the uploads is sent, and never run.
+/// Checks that a program among the uploads is sent as a file and never executed.
 async fn uploads_do_not_run(scene: &Scene, folder: &Path, picture: &str) -> anyhow::Result<()> {
     const PROGRAM: &str = "<?php echo 6 * 7;";
     std::fs::write(folder.join("program.php"), PROGRAM)?;

@@ -1,4 +1,5 @@
-//! Files as users give them: on standard input, by a pipe, damaged, with overlays.
+//! Declaration files as users supply them: on standard input, through a pipe, damaged, with
+//! overlays.
 
 use std::process::Stdio;
 
@@ -11,14 +12,14 @@ use crate::{run, written};
 const FUNCTION: &str =
     "project: shop\nfunctions:\n  web: { image: hello:v1, timeout: 30, environment: { COLOUR: red } }\n";
 
-/// Runs a command with a text on standard input.
+/// Runs a command with this standard input.
 async fn with_input(platform: &Platform, args: &[&str], input: &[u8]) -> anyhow::Result<ProgramOutput> {
     let mut command = platform.cli(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().expect("it is piped");
     let input = input.to_owned();
-    // A command that reads no more than it may ends before all is written.
+    // A command that reaches its size limit exits before it has read all input.
     let writer = tokio::spawn(async move { stdin.write_all(&input).await });
     let output = tools::output_of(child).await?;
     writer.await?.ok();

@@ -1,5 +1,5 @@
-//! Deploys of a file that are cut off at each of their steps, by the end of the platform or of the
-//! client: the next one completes them, and makes nothing twice.
+//! Deploys of a file that are interrupted at each step by a kill of the platform or of the client:
+//! the next deploy completes them, and creates nothing twice.
 
 use e2e::api_proxy::{ApiProxy, Moment};
 use e2e::{Platform, tools, wait};
@@ -8,7 +8,8 @@ use tokio::process::Command;
 
 use crate::{run, written};
 
-/// `IMAGE` is the image with the registry's host: the proxy's address is not the registry's.
+/// `IMAGE` stands for the image with the registry's host, because the proxy's address differs from
+/// the registry's.
 const CUT: &str = r#"
 project: shop
 functions:
@@ -40,10 +41,10 @@ domains:
     routes: { /*: web:live }
 "#;
 
-/// Rounds after which a deploy must have ended by itself.
+/// Most interrupted deploys before one must complete.
 const ROUNDS_MAX: usize = 60;
 
-/// The file for this platform.
+/// Writes the declaration for this platform.
 pub fn file(platform: &Platform, text: &str) -> anyhow::Result<String> {
     written(platform, "cut.yaml", &text.replace("IMAGE", &format!("{}/hello:v1", platform.registry())))
 }
@@ -57,7 +58,7 @@ pub async fn versions(platform: &Platform, function: &str) -> anyhow::Result<Vec
     Ok(versions)
 }
 
-/// Fails unless the file is what there is, and nothing is there twice.
+/// Fails unless the platform's state equals the file, without duplicates.
 async fn is_declared(platform: &Platform, file: &str) -> anyhow::Result<()> {
     let same = run(platform, "diff", &[file]).await?;
     assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
@@ -71,15 +72,15 @@ async fn is_declared(platform: &Platform, file: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Deploys the file through the proxy until the call at which it is stopped, and kills the client
-/// there; `true` once it ended by itself.
+/// Deploys the file through the proxy until the call at which it stops, and kills the client there;
+/// returns `true` when the deploy completed.
 async fn deploy_until_stopped(platform: &Platform, proxy: &ApiProxy, file: &str) -> anyhow::Result<bool> {
     until_stopped(proxy, platform.cli(&["deploy", "-f", file, "--endpoint", &proxy.address])).await
 }
 
 async fn until_stopped(proxy: &ApiProxy, mut command: Command) -> anyhow::Result<bool> {
     tokio::select! {
-        // Dropped here, which kills it.
+        // The drop kills the client.
         () = proxy.stopped() => Ok(false),
         ended = tools::run(&mut command) => {
             let ended = ended?;
@@ -98,7 +99,7 @@ async fn a_platform_killed_after_each_step_of_a_deploy_ends_as_declared() -> any
     let mut steps = Vec::new();
     for round in 0.. {
         assert!(round < ROUNDS_MAX, "it does not end: {steps:?}");
-        // Each deploy comes one step further, and never learns that it did.
+        // Each deploy makes one further change, whose response is lost.
         proxy.stop_at(1, Moment::After);
         if deploy_until_stopped(&platform, &proxy, &file).await? {
             break;
@@ -113,7 +114,7 @@ async fn a_platform_killed_after_each_step_of_a_deploy_ends_as_declared() -> any
     platform.stop().await
 }
 
-/// What becomes of [`CUT`]: each part changes, some go, and one comes.
+/// A later state of [`CUT`]: every part changes, some are removed, and one is added.
 const CHANGED: &str = r#"
 project: shop
 functions:

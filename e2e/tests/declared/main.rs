@@ -1,4 +1,4 @@
-//! Declarations: `sampan deploy -f`, `diff`, and what they promise to users.
+//! Declarations: `sampan deploy -f`, `diff`, and their guarantees.
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod files;
@@ -13,7 +13,7 @@ use e2e::tools::ProgramOutput;
 use e2e::{Platform, images, tools};
 use serde_json::{Value, json};
 
-/// Writes a declaration, and returns its path.
+/// Writes a declaration file, and returns its path.
 fn written(platform: &Platform, name: &str, text: &str) -> anyhow::Result<String> {
     let path: PathBuf = platform.work_dir().join(name);
     std::fs::write(&path, text)?;
@@ -27,7 +27,7 @@ async fn run(platform: &Platform, command: &str, files: &[&str]) -> anyhow::Resu
     tools::run(&mut platform.cli(&args)).await
 }
 
-/// A function in full, also with the times of its changes.
+/// The full record of a function, including the times of its changes.
 async fn function(platform: &Platform, name: &str) -> anyhow::Result<Value> {
     let mut function = platform.cli_json(&["get", name]).await?;
     function["RequestId"] = Value::Null;
@@ -71,7 +71,7 @@ async fn functions_become_what_a_file_declares_and_stay_so() -> anyhow::Result<(
     let before = (function(&platform, "web").await?, function(&platform, "worker").await?);
     assert_eq!((&before.0["MemorySize"], &before.1["Type"]), (&json!(256), &json!("Event")));
 
-    // A second run changes nothing, and there is nothing to tell.
+    // A second run changes and prints nothing.
     let same = run(&platform, "diff", &[&file]).await?;
     assert!(same.ok && same.stdout.is_empty(), "{}{}", same.stdout, same.stderr);
     let again = run(&platform, "deploy", &[&file]).await?;
@@ -79,7 +79,7 @@ async fn functions_become_what_a_file_declares_and_stay_so() -> anyhow::Result<(
     let after = (function(&platform, "web").await?, function(&platform, "worker").await?);
     assert!(after == before, "a second deploy changed {} or {}", after.0, after.1);
 
-    // An overlay changes one setting, and what is left out has its default again.
+    // An overlay changes one setting, and removed settings have their defaults again.
     let overlay = "functions:\n  web:\n    memory: 128\n    environment: { COLOUR: blue }\n    reserved:\n";
     let overlay = written(&platform, "staging.yaml", overlay)?;
     let differs = run(&platform, "diff", &[&file, &overlay]).await?;
@@ -136,7 +136,7 @@ async fn a_failure_names_its_item_and_leaves_the_others_done() -> anyhow::Result
     assert!(failed.stderr.contains("function wrong: failed") && failed.stderr.contains("100"), "{}", failed.stderr);
     assert!(platform.get("good", "/").await?.status().is_success());
 
-    // Mended, the same file is deployed in full.
+    // After the correction the same file deploys in full.
     tools::run_ok(&mut platform.cli(&["deploy", "extra", "--image", "hello:v1", "--timeout", "30"])).await?;
     let mended = text.replace("missing:v1", "hello:v1").replace("memory: 100", "memory: 128");
     let file = written(&platform, "sampan.yaml", &mended)?;
@@ -221,12 +221,12 @@ async fn versions_aliases_triggers_and_domains_become_what_a_file_declares() -> 
     assert!(again.ok && !again.stdout.contains("updated") && !again.stdout.contains("created"), "{}", again.stdout);
     assert_eq!(state().await?, before, "a second deploy changes nothing");
 
-    // What changes is published, and the alias follows.
+    // Changed functions are published, and the alias follows.
     let blue = written(&platform, "blue.yaml", &RELEASED.replace("COLOUR:-red", "COLOUR:-blue"))?;
     let moved = run(&platform, "deploy", &[&blue]).await?;
     assert!(moved.ok && moved.stdout.contains("version web:2: created"), "{}{}", moved.stdout, moved.stderr);
     assert!(moved.stdout.contains("alias web:live: updated"), "{}", moved.stdout);
-    // A version that is there cannot be changed.
+    // A published version cannot be changed.
     let changed = written(&platform, "changed.yaml", &RELEASED.replace("timeout: 20", "timeout: 21"))?;
     let refused = run(&platform, "deploy", &[&changed]).await?;
     assert!(refused.stderr.contains("version 3 of worker is published and cannot be changed"), "{}", refused.stderr);
@@ -245,7 +245,7 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     tools::run_ok(&mut platform.cli(&by_hand)).await?;
     let (head, _) = RELEASED.split_once("    aliases:\n      both").expect("it is there");
     let less = written(&platform, "less.yaml", head)?;
-    // Without --prune everything stays.
+    // Without --prune all objects remain.
     assert!(run(&platform, "deploy", &[&less]).await?.ok);
     assert_eq!(platform.cli_json(&["trigger", "list", "worker"]).await?.as_array().map(Vec::len), Some(2));
     let prune = ["deploy", "--prune", "-f", &less];
@@ -259,7 +259,7 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     let left = platform.cli_json(&["trigger", "list", "worker"]).await?;
     assert_eq!((left.as_array().map(Vec::len), &left[0]["TriggerName"]), (Some(1), &json!("mine")));
 
-    // Another project's file does not touch them.
+    // Another project's file does not change them.
     let foreign = written(&platform, "foreign.yaml", &head.replace("project: shop", "project: blog"))?;
     let refused = run(&platform, "deploy", &[&foreign]).await?;
     assert!(!refused.ok && refused.stderr.contains("belongs to the project shop"), "{}", refused.stderr);
@@ -273,7 +273,7 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     platform.stop().await
 }
 
-/// Pushes one folder, with its times, to both, so that they have the same image.
+/// Pushes one folder, with its times, to both platforms, so that the images are equal.
 async fn push_same(first: &Platform, second: &Platform) -> anyhow::Result<()> {
     let folder = images::hello_folder()?;
     for platform in [first, second] {
@@ -331,7 +331,7 @@ async fn another_secret_and_instances_of_an_older_version_are_noticed() -> anyho
     assert!(run(&platform, "deploy", &[&other]).await?.ok);
     assert!(run(&platform, "diff", &[&other]).await?.ok);
 
-    // A version that is published later takes the provisioned instances over.
+    // A newly published version takes over the provisioned instances.
     let blue = HOOKED.replace("COLOUR: red", "COLOUR: blue");
     let blue = written(&platform, "blue.yaml", &blue)?;
     let moved = run(&platform, "deploy", &[&blue]).await?;

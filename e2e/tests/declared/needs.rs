@@ -1,4 +1,4 @@
-//! What a deploy makes on the way, and what it finds in an odd state.
+//! Objects that a deploy creates implicitly, and unusual states that it finds.
 
 use e2e::{Platform, tools};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn namespaces_and_circles_of_destinations_are_made() -> anyhow::Result<()>
     let one = platform.api.call("GetFunction", json!({"FunctionName": "three", "Namespace": "team"})).await?;
     assert_eq!(one["OnFailure"], "fn:one");
 
-    // An installation without the namespace gets it from an export.
+    // An export recreates the namespace in an installation that lacks it.
     let exported = tools::run_ok(&mut platform.cli(&["export"])).await?;
     let deleted = run(&platform, "delete", &[&file]).await?;
     assert!(deleted.ok, "{}{}", deleted.stdout, deleted.stderr);
@@ -38,7 +38,7 @@ async fn namespaces_and_circles_of_destinations_are_made() -> anyhow::Result<()>
     assert!(made.ok, "{}{}", made.stdout, made.stderr);
     assert_eq!(tools::run_ok(&mut platform.cli(&["export"])).await?, exported);
 
-    // A destination that is nowhere is named.
+    // The error names a destination that does not exist.
     let nowhere = written(&platform, "nowhere.yaml", &CIRCLE.replace("fn:three", "fn:nowhere"))?;
     let refused = run(&platform, "deploy", &[&nowhere]).await?;
     assert!(!refused.ok && refused.stderr.contains("there is no function team/nowhere"), "{}", refused.stderr);
@@ -85,7 +85,7 @@ async fn failed_and_deleted_things_become_what_is_declared() -> anyhow::Result<(
     let made = run(&platform, "deploy", &[&file]).await?;
     assert!(made.ok, "{}{}", made.stdout, made.stderr);
 
-    // A change by hand that failed.
+    // A manual change that failed.
     let failed = tools::run(&mut platform.cli(&["deploy", "web", "--image", "missing:v1"])).await?;
     assert!(!failed.ok, "{}", failed.stdout);
     let differs = run(&platform, "diff", &[&file]).await?;
@@ -95,7 +95,7 @@ async fn failed_and_deleted_things_become_what_is_declared() -> anyhow::Result<(
     assert!(run(&platform, "diff", &[&file]).await?.ok);
     assert_eq!(function(&platform).await?["Status"], "Active");
 
-    // A version that somebody deleted cannot come back under its number.
+    // A deleted version cannot be recreated under its number.
     platform.api.call("DeleteFunctionVersion", json!({"FunctionName": "web", "Qualifier": "3"})).await?;
     let differs = run(&platform, "diff", &[&file]).await?;
     assert!(differs.stdout.contains("version web:3: is not there"), "{}", differs.stdout);
@@ -108,7 +108,7 @@ async fn failed_and_deleted_things_become_what_is_declared() -> anyhow::Result<(
     assert!(made.ok, "{}{}", made.stdout, made.stderr);
     assert_eq!(versions(&platform, "web").await?, ["1", "4"]);
 
-    // A function that is still being deleted.
+    // The function is still being deleted.
     platform.get("web", "/").await?;
     platform.api.call("DeleteFunction", json!({"FunctionName": "web"})).await?;
     let fresh = run(&platform, "deploy", &[&file]).await?;

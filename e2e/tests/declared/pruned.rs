@@ -1,4 +1,4 @@
-//! `--prune`: nothing goes that the file's project did not make, whatever it looks like.
+//! `--prune` removes only objects that the file's project created, whatever their marks.
 
 use e2e::{Platform, tools};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ functions:
     triggers: { nightly: { cron: 0 3 * * *, description: at night } }
   sink: { image: hello:v1, type: event, timeout: 30 }
 ";
-/// What stays declared.
+/// The part that stays declared.
 const LESS: &str = "
 project: shop
 functions:
@@ -53,7 +53,7 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
         assert!(done.ok, "{}{}", done.stdout, done.stderr);
     }
     let call = async |action: &str, request: Value| platform.api.call(action, request).await;
-    // A copy has the tags of what it was copied from.
+    // A copied function has the tags of its original.
     call("CopyFunction", json!({"FunctionName": "worker", "NewFunctionName": "copy"})).await?;
     let image = format!("{}/hello:v1", platform.registry());
     let code = json!({"ImageConfig": {"ImageType": "personal", "ImageUri": image}});
@@ -64,7 +64,7 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
     for name in ["copy", "forged", "other"] {
         platform.api.wait_status(name, &["Active"]).await?;
     }
-    // A user copies a trigger with its description, and takes an alias out of the project.
+    // A user copies a trigger with its description, and removes an alias from the project.
     let there = call("ListTriggers", json!({"FunctionName": "worker"})).await?["Triggers"][0].clone();
     assert_eq!(there["Description"], "at night [declared by shop as timer nightly of worker:$LATEST]");
     let (cron, description) = ("0 0 3 * * * *", &there["Description"]);
@@ -92,7 +92,7 @@ async fn copies_of_marks_and_marks_by_hand_are_not_pruned() -> anyhow::Result<()
     assert_eq!(names(&platform, &["trigger", "list", "sink"], "TriggerName").await?, ["nightly"]);
     assert!(prune(&platform, "diff", &less).await?.ok);
 
-    // What is there by such marks can be exported, and its file deployed.
+    // Objects with such marks can be exported, and the exported file deployed.
     let exported = tools::run_ok(&mut platform.cli(&["export", "--project", "all"])).await?;
     assert!(!exported.contains("declared by"), "{exported}");
     platform.stop().await
@@ -116,7 +116,7 @@ async fn a_function_that_a_user_added_to_is_not_pruned() -> anyhow::Result<()> {
     assert_eq!(names(&platform, &["trigger", "list", "worker"], "TriggerName").await?, ["mine", "nightly"]);
     assert!(!refused.stdout.contains("function worker: removed") && refused.stdout.contains("alias web:live: removed"));
 
-    // Without those it goes.
+    // Without the user's additions the function is pruned.
     tools::run_ok(&mut platform.cli(&["trigger", "delete", "worker", "mine"])).await?;
     let by_hand = json!({"FunctionName": "worker", "Name": "by-hand"});
     platform.api.call("DeleteAlias", by_hand).await?;

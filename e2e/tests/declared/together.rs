@@ -1,4 +1,4 @@
-//! Deploys of files at the same time, and users who change things between two deploys.
+//! Concurrent deploys of files, and manual changes between two deploys.
 
 use e2e::{Platform, tools};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::interrupted::versions;
 use crate::{run, written};
 
-/// A file of a project whose functions publish what they become.
+/// The file of a project whose functions publish each change.
 fn shop(project: &str, colour: &str) -> String {
     format!(
         "
@@ -71,7 +71,7 @@ async fn of_two_files_with_one_function_one_wins_or_a_deploy_says_to_run_again()
         for done in failed {
             assert!(done.stderr.contains("eploy again"), "{}{}", done.stdout, done.stderr);
         }
-        // Alone, each is what there is afterwards.
+        // Deployed alone, each file determines the state.
         for (file, colour) in [(&red, "red"), (&blue, "blue")] {
             let done = run(&platform, "deploy", &[file]).await?;
             assert!(done.ok, "{}{}", done.stdout, done.stderr);
@@ -169,7 +169,7 @@ async fn what_others_changed_or_deleted_is_said_and_declared_again() -> anyhow::
     assert_eq!(platform.get("web", "/env?PASSWORD").await?.text().await?, "s3cr3t-word");
     assert_eq!(versions(&platform, "web").await?, ["1", "2", "3"], "what was published by hand stays");
 
-    // A function goes between `diff` and `deploy`, and with it what it had published.
+    // A function and its published versions are deleted between `diff` and `deploy`.
     tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
     tools::run_ok(&mut platform.cli(&["delete", "worker"])).await?;
     let again = run(&platform, "deploy", &[&file]).await?;
@@ -177,7 +177,7 @@ async fn what_others_changed_or_deleted_is_said_and_declared_again() -> anyhow::
     assert!(run(&platform, "diff", &[&file]).await?.ok);
     assert_eq!(versions(&platform, "web").await?, ["1"]);
 
-    // A secret and a volume that are gone are named, with what makes them.
+    // Errors name a deleted secret and volume, and the commands that create them.
     tools::run_ok(&mut platform.cli(&["delete", "web"])).await?;
     tools::run_ok(&mut platform.cli(&["secret", "delete", "db"])).await?;
     let refused = run(&platform, "deploy", &[&file]).await?;

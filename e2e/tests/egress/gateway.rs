@@ -1,4 +1,4 @@
-//! Functions that call functions by `gateway.sampan.internal`.
+//! Functions that call functions through `gateway.sampan.internal`.
 
 use e2e::{AsyncClient, Platform, hostile, images, tools, wait};
 use serde_json::json;
@@ -9,8 +9,8 @@ use crate::machine::{NAMED, OUTSIDE, on_machine, settled};
 /// Longest chain of calls in these tests.
 const DEPTH_MAX: usize = 4;
 
-/// A platform whose gateway listens on the loopback alone, with the hostile image as `out` and a
-/// static server as `web`.
+/// A platform whose gateway listens on the loopback interface only, with the hostile image as `out`
+/// and a static server as `web`.
 async fn start(env: &[(&str, &str)]) -> anyhow::Result<Platform> {
     settled().await?;
     let depth = DEPTH_MAX.to_string();
@@ -28,7 +28,7 @@ async fn deploy(platform: &Platform, name: &str, flags: &[&str]) -> anyhow::Resu
     platform.deploy(name, "hostile:v1", &[&settings[..], flags].concat()).await.map(drop)
 }
 
-/// What a function gets from `web` by the gateway.
+/// The response of `web` to a function that calls it through the gateway.
 async fn ask(platform: &Platform, function: &str, port: &str, path: &str) -> anyhow::Result<String> {
     hostile::attack(platform, function, &format!("/http?gateway.sampan.internal:{port}{path}")).await
 }
@@ -54,7 +54,7 @@ fn a_function_calls_another_by_path_and_by_host() -> anyhow::Result<()> {
         for port in ["80", own] {
             let said = ask(&platform, "out", port, "/fn/default/web/headers").await?;
             assert!(said.starts_with("HTTP/1.1 200"), "{port}: {said}");
-            // The caller is its client: a proxy's headers are not believed from it.
+            // The calling instance is the client: the gateway ignores its proxy headers.
             let hosts = hostile::attack(&platform, "out", "/read?/proc/net/fib_trie").await?;
             let client = said.split_once("x-forwarded-for\",\"").and_then(|(_, rest)| rest.split('"').next());
             assert!(client.is_some_and(|client| client.starts_with("10.") && hosts.contains(client)), "{said}");
@@ -62,7 +62,7 @@ fn a_function_calls_another_by_path_and_by_host() -> anyhow::Result<()> {
         let by_host = ask(&platform, "out", "80", "/headers@web.default.fn.localhost").await?;
         assert!(by_host.starts_with("HTTP/1.1 200"), "{by_host}");
         assert!(by_host.contains(r#""host","web.default.fn.localhost""#), "{by_host}");
-        // It is the public gateway and nothing else: not the control address, nor another port.
+        // Only the public gateway is reachable, neither the control address nor another port.
         let missing = ask(&platform, "out", "80", "/healthz").await?;
         assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
         for closed in [port(&platform.control), "22", "443", "53"] {
@@ -135,7 +135,7 @@ fn a_function_that_calls_itself_without_end_is_stopped_by_the_depth_of_the_chain
         assert_eq!(said.matches("HTTP/1.1 508").count(), 1, "{said}");
         assert!(said.contains("gateway.call_depth_max"), "{said}");
         logged(&platform, "out", "a call by the gateway was refused: the call is number 5 of a chain").await?;
-        // Nothing is left of it: the next call begins a chain of its own.
+        // The depth does not persist: the next call begins a new chain.
         let next =
             ask(&platform, "out", "80", "/fn/default/out/http?gateway.sampan.internal:80/fn/default/web/").await?;
         assert_eq!(next.matches("HTTP/1.1 200").count(), 2, "{next}");
@@ -156,13 +156,13 @@ fn a_chain_that_waits_for_its_own_only_place_ends_with_the_wait() -> anyhow::Res
     })
 }
 
-/// What a run of an event answered.
+/// The response of an event's run.
 async fn result(platform: &Platform, id: &str) -> anyhow::Result<String> {
     tools::run_ok(&mut platform.cli(&["events", "wait", id])).await?;
     tools::run_ok(&mut platform.cli(&["events", "get", id, "--result"])).await
 }
 
-/// The id of the event that an answer of `/async/` names.
+/// The event id in a response of `/async/`.
 fn caused(said: &str) -> &str {
     let (_, rest) = said.split_once("requestId").unwrap_or_default();
     rest.trim_start_matches(['\\', '"', ':']).split(['\\', '"']).next().unwrap_or_default()
@@ -178,7 +178,7 @@ fn events_that_a_run_causes_by_the_gateway_are_counted_without_a_header() -> any
         let client = AsyncClient::of(&platform);
         let call = "/http?gateway.sampan.internal:80";
         let then = "/async/default/web/headers";
-        // By the run itself, and by another function that it calls.
+        // Sent by the run itself, and by another function that it calls.
         for path in [format!("{call}{then}"), format!("{call}/fn/default/mid{call}{then}")] {
             let path = format!("out{path}");
             let sent = client.send(reqwest::Method::GET, &path, &[("X-Scf-Chain-Depth", "3")], vec![]);
@@ -188,7 +188,7 @@ fn events_that_a_run_causes_by_the_gateway_are_counted_without_a_header() -> any
             let headers = result(&platform, caused(&said)).await?;
             assert!(headers.contains(r#"\"x-scf-chain-depth\",\"5\""#), "{headers}");
         }
-        // From outside of a run a chain begins.
+        // A call from outside a run begins a new chain.
         let said = ask(&platform, "out", "80", then).await?;
         let headers = result(&platform, caused(&said)).await?;
         assert!(headers.contains(r#"\"x-scf-chain-depth\",\"0\""#), "{headers}");

@@ -1,11 +1,11 @@
-//! Servers on the machine's loopback, reached from instances as `host.sampan.internal`.
+//! Servers on the machine's loopback interface, reached from instances as `host.sampan.internal`.
 
 use e2e::{Platform, hostile, tools, wait};
 use tokio::process::Child;
 
 use crate::machine::{on_machine, settled};
 
-/// A web server of Python's on the machine's loopback.
+/// A Python web server on the machine's loopback interface.
 struct PythonServer {
     port: u16,
     process: Child,
@@ -37,7 +37,7 @@ async fn log(platform: &Platform, function: &str) -> anyhow::Result<String> {
     tools::run_ok(&mut platform.cli(&["logs", function, "--limit", "100"])).await
 }
 
-/// What an instance is told by `host.sampan.internal`.
+/// The response that an instance gets through `host.sampan.internal`.
 async fn ask(platform: &Platform, function: &str, port: u16) -> anyhow::Result<String> {
     hostile::attack(platform, function, &format!("/http?host.sampan.internal:{port}/index.html")).await
 }
@@ -63,7 +63,7 @@ async fn reach_servers() -> anyhow::Result<()> {
     platform.deploy("plain", "hostile:v1", &flags).await?;
 
     assert!(ask(&platform, "database", server.port).await?.ends_with("from the machine\n"));
-    // Neither a port that it did not ask for, nor one that another function asked for.
+    // Neither an undeclared port nor a port declared by another function is reachable.
     for (function, port) in [("database", other.port), ("plain", server.port), ("plain", other.port)] {
         assert!(ask(&platform, function, port).await?.starts_with("error 104"), "{function}: {port}");
         let named = async || Ok(log(&platform, function).await?.contains(&format!("--host-port {port}")).then_some(()));

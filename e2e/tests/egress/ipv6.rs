@@ -1,4 +1,4 @@
-//! Egress by IPv6, on a machine that has it.
+//! Egress over IPv6, on a machine that has it.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener};
@@ -12,11 +12,11 @@ use crate::{REFUSED, WHO_PORT, start};
 
 const MACHINE: &str = "2606:db8::1";
 const OUTSIDE: &str = "2606:db8::2";
-/// Outside too, and never reached: a cloud's metadata, and that of IPv4 behind NAT64.
+/// Addresses that must be unreachable: a cloud's metadata service, and the IPv4 one behind NAT64.
 const METADATA6: &str = "fd00:ec2::254";
 const NAT64: &str = "64:ff9b::a9fe:a9fe";
 
-/// Gives the machine and the network outside IPv6, with a server there and on the machine.
+/// Sets up IPv6 on the machine and the outside network, with a server on each.
 async fn with_ipv6(outside: &Outside) -> anyhow::Result<()> {
     ip(&format!("-6 address add {MACHINE}/64 dev up0 nodad"))?;
     let (there, home) = (std::fs::File::open(outside.namespace())?, sys::namespace::current_network()?);
@@ -37,7 +37,7 @@ async fn with_ipv6(outside: &Outside) -> anyhow::Result<()> {
     .await
 }
 
-/// Reports each client's address to it, by IPv6 alone.
+/// Answers each client with its address, over IPv6 only.
 fn tell_who() -> std::io::Result<()> {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET6, rustix::net::SocketType::STREAM, None)?;
     rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;

@@ -1,4 +1,4 @@
-//! Lists of what a function may reach, as a user deploys them.
+//! Egress lists of functions, as users deploy them.
 
 use e2e::{Platform, hostile, tools, wait};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::machine::{MACHINE, METADATA, NAMED, OUTSIDE, WHO_PORT, on_machine};
 use crate::{REFUSED, start};
 
-/// Error number of a datagram that was refused (EHOSTUNREACH).
+/// Error of a rejected datagram (EHOSTUNREACH).
 const FILTERED: &str = "error 113";
 
 async fn deploy(platform: &Platform, name: &str, egress: &str) -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ async fn ask(platform: &Platform, function: &str, address: &str) -> anyhow::Resu
     hostile::attack(platform, function, &format!("/ask?{address}:{WHO_PORT}")).await
 }
 
-/// Waits until a function's log has lines with a text, and returns how many there are.
+/// Waits until a function's log contains lines with a text, and returns their number.
 async fn logged(platform: &Platform, function: &str, text: &str) -> anyhow::Result<usize> {
     wait::until(text, || async {
         let log = tools::run_ok(&mut platform.cli(&["logs", function])).await?;
@@ -45,7 +45,7 @@ fn a_function_reaches_what_is_on_its_list_and_its_log_says_what_was_refused() ->
         let line = format!("egress to tcp {named}:{WHO_PORT} was refused: it is not on the function's list");
         assert_eq!(logged(&platform, "listed", &line).await?, 1, "once for a destination");
         logged(&platform, "alone", &line).await?;
-        // The operator's own ranges are no matter of lists.
+        // Egress lists do not override the operator's denied ranges.
         for denied in [MACHINE, METADATA] {
             assert_eq!(ask(&platform, "listed", denied).await?, REFUSED);
         }
@@ -64,7 +64,7 @@ fn a_list_changes_with_new_instances_and_is_taken_away() -> anyhow::Result<()> {
         assert_eq!(ask(&platform, "out", &named).await?, REFUSED);
         deploy(&platform, "out", &named).await?;
         assert_eq!(ask(&platform, "out", &named).await?, MACHINE);
-        // What is not mentioned stays.
+        // A deploy that does not mention the list leaves it unchanged.
         platform.deploy("out", "hostile:v1", &["--memory", "256"]).await?;
         assert_eq!(ask(&platform, "out", OUTSIDE).await?, REFUSED);
         deploy(&platform, "out", "any").await?;

@@ -1,5 +1,5 @@
-//! A fake machine in a network namespace, and the network outside it: a server on each tested port,
-//! a name server, and the clouds' metadata address. The real machine's network is not touched.
+//! A simulated machine in a network namespace, and the network outside it: a server on each tested
+//! port, a name server, and the clouds' metadata address. The real machine's network is unchanged.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -17,12 +17,12 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, send, s
 /// The machine, and an outside host that is its default gateway.
 pub const MACHINE: &str = "198.51.100.1";
 pub const OUTSIDE: &str = "198.51.100.2";
-/// Also outside, and denied by default.
+/// An outside address that is denied by default.
 pub const METADATA: &str = "169.254.169.254";
-/// Servers that report their client's address, and servers that read everything.
+/// Ports of servers that answer with their client's address, and of servers that read everything.
 pub const WHO_PORT: u16 = 7000;
 pub const SINK_PORT: u16 = 7001;
-/// The name server's answer to every query, but for names whose first label is that of another
+/// The name server's answer to every query, except for names whose first label selects another
 /// address: `loopback`, `machine`, `metadata`.
 pub const NAMED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
@@ -51,7 +51,7 @@ where
     let machine = sys::namespace::new_network(real.as_fd(), || Ok(()))?;
     let mut outcome = Ok(());
     sys::namespace::in_network(machine.as_fd(), real.as_fd(), || {
-        // Threads and processes started in here stay in the machine's namespace.
+        // Threads and processes started here stay in the machine's namespace.
         outcome = build(&machine).and_then(|outside| {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(test(outside))
         });
@@ -84,7 +84,7 @@ fn build(machine: &OwnedFd) -> anyhow::Result<Outside> {
     Ok(Outside { received, network })
 }
 
-/// Reports each client's address to it.
+/// Answers each client with its address.
 fn tell_who(port: u16) -> io::Result<()> {
     serve(port, |mut stream| {
         let peer = stream.peer_addr()?;
@@ -92,7 +92,7 @@ fn tell_who(port: u16) -> io::Result<()> {
     })
 }
 
-/// Reads everything.
+/// Reads and discards everything.
 fn sink(port: u16, received: Arc<AtomicU64>) -> io::Result<()> {
     serve(port, move |mut stream| {
         let bytes = io::copy(&mut stream, &mut io::sink())?;
@@ -112,7 +112,7 @@ fn serve(port: u16, answer: impl Fn(TcpStream) -> io::Result<()> + Send + 'stati
     Ok(())
 }
 
-/// The address of the name in a question.
+/// The address for the name in a question.
 fn named(question: &[u8]) -> Ipv4Addr {
     let first = question.get(13..).unwrap_or_default();
     let others = [("loopback", "127.0.0.1"), ("machine", MACHINE), ("metadata", METADATA)];
@@ -150,14 +150,14 @@ pub fn traces() -> anyhow::Result<([String; 3], Vec<String>)> {
     Ok(([ip("-o link")?, ip("-o -4 address")?, ip("-4 route show table all")?], rule_tables()?))
 }
 
-/// Names of nftables tables, by netlink (linux/netfilter/nf_tables.h), because `nft` may not be
-/// installed.
+/// Names of nftables tables, read over netlink (linux/netfilter/nf_tables.h), because `nft` may not
+/// be installed.
 fn rule_tables() -> io::Result<Vec<String>> {
     /// `NFNL_SUBSYS_NFTABLES`, `NFT_MSG_GETTABLE`; `NLM_F_REQUEST | NLM_F_DUMP`.
     const GET_TABLES: u16 = 10 << 8 | 1;
     const DUMP: u16 = 0x301;
     const MESSAGE_DONE: u16 = 3;
-    /// Behind the message header and family come attributes, the name first.
+    /// Attributes follow the message header and family; the name comes first.
     const NAME_AT: usize = 20;
     let socket = socket(AddressFamily::NETLINK, SocketType::RAW, Some(NETFILTER))?;
     let [length_low, length_high] = (NAME_AT as u16).to_le_bytes();
@@ -184,7 +184,7 @@ fn rule_tables() -> io::Result<Vec<String>> {
     }
 }
 
-/// Waits until the outside link is up, which takes the kernel a moment.
+/// Waits until the outside link is up, which takes a moment.
 pub async fn settled() -> anyhow::Result<()> {
     e2e::wait::until("the link to the outside is up", || async {
         Ok((!ip("-o link")?.contains("NO-CARRIER") && can_reach_outside()).then_some(()))

@@ -1,5 +1,5 @@
-//! Egress of instances, with the real binary on a fake machine in a network namespace. Needs `ip`
-//! (iproute2).
+//! Egress of instances, with the real binary on a simulated machine in a network namespace. Needs
+//! `ip` (iproute2).
 #![allow(missing_docs)] // A test binary has no readers of its interface.
 
 mod gateway;
@@ -77,10 +77,10 @@ fn the_machine_its_neighbours_and_the_metadata_are_refused() -> anyhow::Result<(
         for denied in [MACHINE, METADATA, &neighbour] {
             assert_eq!(ask(&platform, denied).await?, REFUSED, "{denied}");
         }
-        // The relay to the machine's ports takes connections and resets what the function has not
-        // asked for.
+        // The relay for host ports accepts connections and resets those to ports that the function
+        // did not declare.
         assert_eq!(ask(&platform, name_server).await?, RESET);
-        // Sampan's own addresses, on the instances' gateway and on loopback.
+        // Sampan's own addresses, on the instances' gateway address and on loopback.
         let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
         for port in [port(&platform.gateway), port(&platform.control)] {
             assert_eq!(attack(&platform, &format!("/http?{name_server}:{port}/")).await?, RESET, "{port}");
@@ -136,7 +136,7 @@ fn neither_a_stop_nor_a_kill_leaves_links_addresses_routes_or_rules() -> anyhow:
         assert_eq!(ask(&platform, OUTSIDE).await?, MACHINE);
         platform.stop().await?;
         // Links are removed with their namespaces, asynchronously. The guard of a machine without
-        // IP forwarding stays until its restart (decision 11).
+        // IP forwarding remains until its reboot (decision 11).
         wait::until("nothing is left", || async {
             let mut now = traces()?;
             now.1.retain(|table| table != "sampan-forwarding");
@@ -158,7 +158,7 @@ fn egress_is_counted_and_answers_to_callers_are_not() -> anyhow::Result<()> {
             let number = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
             anyhow::Ok(number.unwrap_or_default())
         };
-        // An answer to a caller is not egress.
+        // Responses to a caller do not count as egress.
         attack(&platform, "/read?/hostile").await?;
         assert!(counted().await? < 10_000.0, "answers are counted");
         let sent = attack(&platform, &format!("/send?{OUTSIDE}:{SINK_PORT}:{BYTES}")).await?;
@@ -186,7 +186,7 @@ fn a_late_start_failure_leaves_no_links_addresses_routes_or_rules() -> anyhow::R
         let work = tempfile::tempdir()?;
         let data = work.path().join("data");
         std::fs::DirBuilder::new().mode(0o700).create(&data)?;
-        // A file at the path of a directory, which is the last that is opened.
+        // A file at the path of the directory that is opened last.
         std::fs::write(data.join("results"), "")?;
         let mut command = tools::command(&tools::sampan().display().to_string());
         command.args(["up", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0", "--data-dir"]).arg(&data);

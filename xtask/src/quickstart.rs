@@ -1,5 +1,5 @@
 //! Builds Sampan, starts it on free ports, deploys two functions of `examples/hello` and calls
-//! them, with the commands that a user types.
+//! them, with the commands that a user enters.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::process::{self, ChildGuard, build_example, build_sampan, output, stat
 
 /// Timeout of the start.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Printed before anything is built.
+/// Message printed before the build.
 const BUILD_NOTE: &str = "Building Sampan and examples/hello: the first time takes about seven minutes on two cores, \
 less on more; later ones seconds.";
-/// Warm calls in the printed median.
+/// Number of warm calls in the printed median.
 const WARM_CALLS: usize = 20;
 
 /// Runs all steps; `keep` leaves Sampan running until it is interrupted.
@@ -56,7 +56,7 @@ pub fn run(root: &Path, keep: bool) -> anyhow::Result<()> {
     println!("\nWhat to try next, while it is up:\n{}", up.next_steps());
     if keep {
         println!("\nSampan stays up until Ctrl-C.");
-        // Until Ctrl-C, which ends both.
+        // Until Ctrl-C, which ends both processes.
         while process::ends_within(&mut up.child.0, READY_TIMEOUT)?.is_none() {}
     } else {
         println!("\nStopped. `cargo xtask quickstart --keep` leaves it up.");
@@ -81,7 +81,7 @@ pub struct Up {
 }
 
 impl Up {
-    /// Starts it on free ports and waits until it is ready.
+    /// Starts a platform on free ports and waits until it is ready.
     pub fn start(sampan: &Path, data_dir: &Path) -> anyhow::Result<Self> {
         Self::start_with(sampan, data_dir, &[])
     }
@@ -90,7 +90,7 @@ impl Up {
     pub fn start_with(sampan: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut command = Command::new(sampan);
         command.args(["up", "--output", "json", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0"]);
-        // Its log lines would disturb the output.
+        // Log lines of lower levels would disturb the output.
         command.arg("--data-dir").arg(data_dir).env("SAMPAN_LOG", "warn").stdout(Stdio::piped());
         command.envs(settings.iter().copied());
         let mut child = ChildGuard(command.spawn().with_context(|| format!("cannot run {}", sampan.display()))?);
@@ -168,7 +168,7 @@ impl Up {
 fn first_line(child: &mut Child) -> anyhow::Result<String> {
     let stdout = child.stdout.take().context("the output is piped")?;
     let (sender, receiver) = std::sync::mpsc::channel();
-    // Drains the rest, so that the platform never blocks on a full pipe.
+    // Drains the remaining output, so that the platform never blocks on a full pipe.
     std::thread::spawn(move || {
         let (mut reader, mut line) = (BufReader::new(stdout), String::new());
         let read = reader.read_line(&mut line).map(|_| line);

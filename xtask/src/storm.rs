@@ -1,5 +1,5 @@
-//! `cargo xtask storm`: kills the platform under load many times; fails when anything acknowledged
-//! is lost.
+//! `cargo xtask storm`: kills the platform under load many times; fails when an acknowledged change
+//! or event is lost.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::process::{self, build_example, build_sampan, cargo};
 /// Additional time for the last start and the clean stop.
 const END_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// What the platform does when it is killed.
+/// Load on the platform during the kills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Load {
     /// Deploys, publishes, pushes, events and calls
@@ -30,7 +30,7 @@ impl Load {
     }
 }
 
-/// Builds what is needed and runs the storm.
+/// Builds the required programs and runs the storm.
 pub fn run(root: &Path, load: Load, kills: Option<u32>, minutes_max: u32) -> anyhow::Result<()> {
     let kills = kills.unwrap_or(load.kills()).to_string();
     let time_max = Duration::from_secs(u64::from(minutes_max) * 60) + END_MAX;

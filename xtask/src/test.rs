@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::process::{self, build_example, build_sampan, cargo};
 use crate::{packages, tidy};
 
-/// Installs what is needed and runs all checks; stops at the first failure.
+/// Installs required programs and runs all checks; stops at the first failure.
 pub fn run(root: &Path, filter: Option<&str>, no_install: bool) -> anyhow::Result<()> {
     let python = packages::install(root, no_install)?;
     if filter.is_none() {

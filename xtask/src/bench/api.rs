@@ -13,7 +13,7 @@ use crate::quickstart::Up;
 /// A connection to the API, with the platform's key pair.
 pub struct Api {
     connection: Connection,
-    /// `host:port` of the control address, which is the name of the registry too.
+    /// `host:port` of the control address, which is also the registry's.
     pub host: String,
     secret_id: String,
     secret_key: String,
@@ -30,13 +30,13 @@ impl Api {
         Ok(Self { connection, host, secret_id: field("secret_id"), secret_key: field("secret_key") })
     }
 
-    /// Connects anew: a connection that was idle for long is closed.
+    /// Reconnects, because the platform closes idle connections.
     pub fn reconnect(&mut self) -> anyhow::Result<()> {
         self.connection = connect(&self.host)?;
         Ok(())
     }
 
-    /// Calls an action that must succeed: how long it took, and the answer.
+    /// Calls an action that must succeed; returns its duration and its response.
     pub fn call(&mut self, action: &str, body: &Value) -> anyhow::Result<(Duration, Value)> {
         let body_text = body.to_string();
         let timestamp_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;

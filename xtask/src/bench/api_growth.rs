@@ -1,4 +1,4 @@
-//! `bench api-growth`: `CreateAlias` on a platform with 10 functions beside one with 10,000,
+//! `bench api-growth`: `CreateAlias` on a platform with 10 functions and on one with 10,000,
 //! through the API and to the disk.
 
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::{binaries, median, quantile};
 
 use crate::quickstart::Up;
 
-/// Functions of the two platforms.
+/// Numbers of functions of the two platforms.
 const FEW: usize = 10;
 const MANY: usize = 10_000;
-/// Aliases made in a round on each platform, one after the other; each is deleted again.
+/// Number of aliases created and deleted sequentially on each platform per round.
 const WRITES: usize = 200;
-/// How long the functions may take to become active.
+/// Timeout until the functions are active.
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1800);
 const ACTIVE_POLL: Duration = Duration::from_secs(1);
 
-/// Makes the functions, measures, and prints the ratios.
+/// Creates the functions, measures, and prints the ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
@@ -33,9 +33,9 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let mut many = Platform::start(&sampan, &work.path().join("many"), &push, MANY)?;
     let per_function_kib = (many.up.resident_kib()? - few.up.resident_kib()?) / (MANY - FEW) as f64;
     println!("memory of the platform's process: {per_function_kib:.1} KiB a function");
-    // A connection that was idle while the functions of the other platform were made is closed.
+    // The connection was idle, and so closed, while the other platform's functions were created.
     few.api.reconnect()?;
-    // Turn and turn about, so that the disk's moods hit both.
+    // Alternately, so that variations of the disk affect both platforms.
     for _ in 0..rounds {
         few.measure_cpu(|few| {
             for _ in 0..WRITES / 2 {
@@ -81,15 +81,14 @@ struct Platform {
     api: Api,
     aliases: usize,
     times_ms: Vec<f64>,
-    /// Of one alias made and deleted, a value for each round.
+    /// Processor time to create and delete one alias, one value per round.
     cpu_ms: Vec<f64>,
 }
 
 impl Platform {
     fn start(sampan: &Path, data: &Path, push: &[&str], functions: usize) -> anyhow::Result<Self> {
         let max = (functions + 1).to_string();
-        // Start checks are left out: they would take most of the time, and are no part of what is
-        // measured.
+        // Start checks are disabled: they would take most of the time, and are not measured.
         let up = Up::start_with(sampan, data, &[("SAMPAN_STORE__FUNCTIONS_PER_NAMESPACE_MAX", &max)])?;
         up.client(push)?;
         let api = Api::open(&up)?;
@@ -120,7 +119,7 @@ impl Platform {
         Ok(())
     }
 
-    /// Makes an alias, which is timed, and deletes it.
+    /// Creates an alias, which is timed, and deletes it.
     fn write(&mut self) -> anyhow::Result<()> {
         self.aliases += 1;
         let named = json!({"FunctionName": name(0), "Name": format!("alias-{}", self.aliases)});
@@ -131,8 +130,8 @@ impl Platform {
         self.api.call("DeleteAlias", &named).map(drop)
     }
 
-    /// Adds the processor time of one of [`WRITES`] / 2 writes, and of what the platform does after
-    /// them.
+    /// Adds the processor time per write of [`WRITES`] / 2 writes, including the platform's
+    /// subsequent work.
     fn measure_cpu(&mut self, writes: impl FnOnce(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let before = self.cpu_ms()?;
         writes(self)?;
@@ -140,7 +139,7 @@ impl Platform {
         Ok(())
     }
 
-    /// Processor time of the platform's process until now.
+    /// Processor time of the platform's process so far, in milliseconds.
     fn cpu_ms(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.up.pid()))?;
         // proc(5): utime and stime are fields 14 and 15; the name, field 2, ends with the last

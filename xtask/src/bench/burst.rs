@@ -13,7 +13,7 @@ use super::{binaries, median, quantile};
 
 use crate::quickstart::Up;
 
-/// Concurrent calls.
+/// Number of concurrent calls.
 const CALLS: usize = 200;
 /// A call of 50 ms.
 const PATH: &str = "/fn/default/burst/sleep?50";
@@ -48,7 +48,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Latencies of answered calls, and the number of failed ones.
+/// Returns the latencies of successful calls, and the number of failed ones.
 fn burst(gateway: SocketAddr) -> (Vec<f64>, usize) {
     let ready = Barrier::new(CALLS);
     let call = || -> anyhow::Result<f64> {

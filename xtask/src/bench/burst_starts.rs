@@ -1,6 +1,7 @@
 //! `bench burst-starts`: thousands of functions of one static image, each called once, by 1, 8 and
-//! 16 clients; beside `runc run` at the same concurrency. Threads and memory of the platform while
-//! the instances are there, what is left of them afterwards, and where their starts spent the time.
+//! 16 clients; with `runc run` at the same concurrency as the peer. Reports threads and memory of
+//! the platform while the instances run, leftovers afterwards, and the time spent in each phase of
+//! a start.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,17 +20,17 @@ use super::{PROFILE, median, quantile};
 use crate::process::{build_example, build_sampan};
 use crate::quickstart::Up;
 
-/// Functions, and so starts of a round.
+/// Number of functions, and so of starts per round.
 const FUNCTIONS: usize = 1_500;
-/// Concurrent clients of each part.
+/// Numbers of concurrent clients, one per part.
 const CLIENTS: [usize; 3] = [1, 8, 16];
-/// Parts of a start that the platform measures.
+/// Phases of a start that the platform measures.
 const PHASES: [&str; 4] = ["queue", "pool", "launch", "listen"];
-/// How long the functions may take to become active.
+/// Timeout until the functions are active.
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long instances may take to end after a round.
+/// Timeout until instances have ended after a round.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(120);
-/// When nothing is to be left of them after that.
+/// Time after which no leftovers of ended instances may remain.
 const LEFTOVERS_AFTER: Duration = Duration::from_secs(5);
 
 /// Measures, and prints each part.
@@ -152,7 +153,7 @@ fn burst(gateway: SocketAddr, clients: usize) -> anyhow::Result<Burst> {
     Ok(Burst { per_second: FUNCTIONS as f64 / begun.elapsed().as_secs_f64(), times_ms })
 }
 
-/// Waits until every instance has ended, and checks that nothing of them stays.
+/// Waits until every instance has ended, and checks for leftovers.
 fn until_gone(up: &Up, before: &BTreeSet<String>) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut ended = None;
@@ -174,7 +175,7 @@ fn until_gone(up: &Up, before: &BTreeSet<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Children of the platform.
+/// Process ids of the platform's children.
 fn ids_below(up: &Up) -> anyhow::Result<BTreeSet<String>> {
     let mut children = BTreeSet::new();
     for thread in std::fs::read_dir(format!("/proc/{}/task", up.pid()))?.flatten() {
@@ -200,7 +201,8 @@ fn average(times: &[f64]) -> f64 {
     times.iter().sum::<f64>() / times.len().max(1) as f64
 }
 
-/// The parts of all starts so far, by the platform's metrics: how many, and seconds together.
+/// Phases of all starts so far, from the platform's metrics: number of starts, and seconds in
+/// total.
 struct Phases(Vec<(&'static str, f64, f64)>);
 
 impl Phases {
@@ -230,11 +232,11 @@ impl std::fmt::Display for Phases {
     }
 }
 
-/// Prints what the platform's own reports say of the starts: launch and listen.
+/// Prints the launch and listen times in the platform's own reports of the starts.
 fn print_phases(data: &Path) -> anyhow::Result<()> {
     let (mut launch, mut listen, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for file in files_below(&data.join("logs"))? {
-        // Segments that were compressed meanwhile are left out.
+        // Segments that were compressed in the meantime are skipped.
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
         for report in text.lines().filter(|line| line.contains("Init Report")) {
             let ms = |label: &str| -> Option<f64> {

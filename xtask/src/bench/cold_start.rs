@@ -1,6 +1,6 @@
-//! `bench cold-start`: the first answer of a function without an instance, image prepared, 100 ms
-//! idle between starts; beside `runc run` of the same root file system and the bare process, each
-//! timed from its start to its first answer.
+//! `bench cold-start`: time to the first response of a function without an instance, image
+//! prepared, 100 ms idle between starts; with `runc run` of the same root file system and the bare
+//! process as peers, each timed from its start to its first response.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,9 +16,9 @@ use super::{binaries, median, quantile};
 use crate::process::ChildGuard;
 use crate::quickstart::Up;
 
-/// Starts of each kind in one round.
+/// Number of starts of each kind per round.
 const STARTS: usize = 20;
-/// Starts of the Flask application in one round.
+/// Number of starts of the Flask application per round.
 const FLASK_STARTS: usize = 5;
 /// Pause before each start: cold starts usually happen on an idle machine.
 const IDLE: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let up = Up::start(&sampan, &work.path().join("data"))?;
     let image = bundle.root().display().to_string();
     up.client(&["push", "--from-dir", &image, "--entrypoint", "/hello", "hello:v1"])?;
-    // A function per start, so that each is a first call.
+    // One function per start, so that each call is a first one.
     let starts = rounds * STARTS;
     for number in 0..starts {
         up.quiet_client(&["deploy", &format!("cold-{number}"), "--image", "hello:v1", "--no-start-check"])?;
@@ -59,7 +59,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     flask(&up, gateway, work.path(), rounds)
 }
 
-/// The same for an interpreted application, whose own start is most of the time.
+/// The same for an interpreted application, whose own start takes most of the time.
 fn flask(up: &Up, gateway: SocketAddr, work: &Path, rounds: usize) -> anyhow::Result<()> {
     let flask = Flask::make(work)?;
     let image = flask.root().display().to_string();

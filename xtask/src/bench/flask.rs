@@ -1,5 +1,5 @@
-//! The Flask row of `bench cold-start`: a Python web application from Debian's packages, cold
-//! through the platform and bare in the same root file system.
+//! The Flask row of `bench cold-start`: a Python web application from Debian's packages, cold on
+//! the platform and as a bare process in the same root file system.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use super::http::free_port;
 use super::runc::answered;
 use crate::process::{ChildGuard, on_path, run};
 
-/// A minimal application that listens on the port of the environment.
+/// A minimal application that listens on the port of the variable `PORT`.
 const APP: &str = "import os\nfrom flask import Flask\napp = Flask(__name__)\n\n\n@app.get('/')\ndef index():\n    return 'hi'\n\n\napp.run(host='0.0.0.0', port=int(os.environ.get('PORT', '9000')), threaded=True)\n";
 
 /// A root file system with the application.
@@ -20,7 +20,7 @@ pub struct Flask {
 }
 
 impl Flask {
-    /// Makes it below `work`; needs root and `mmdebstrap`.
+    /// Builds it below `work`; needs root and `mmdebstrap`.
     pub fn make(work: &Path) -> anyhow::Result<Self> {
         if !on_path("mmdebstrap") {
             bail!("mmdebstrap makes the image of this bench: apt-get install mmdebstrap");
@@ -37,7 +37,7 @@ impl Flask {
         &self.root
     }
 
-    /// Milliseconds from the start of the bare server to its first answer.
+    /// Milliseconds from the start of the bare server to its first response.
     pub fn start_bare(&self) -> anyhow::Result<f64> {
         let port = free_port()?;
         let started = Instant::now();

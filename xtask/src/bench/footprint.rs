@@ -14,15 +14,15 @@ use crate::quickstart::Up;
 
 /// Numbers of instances at which to measure.
 const STEPS: [usize; 6] = [10, 100, 250, 500, 750, 1000];
-/// How long a call occupies its instance, so that concurrent calls need others; longer than a round
-/// of starts.
+/// Time for which a call occupies its instance, so that concurrent calls need others; longer than a
+/// round of starts.
 const HOLD_MS: usize = 8000;
-/// Warm calls at each step.
+/// Number of warm calls at each step.
 const CALLS: usize = 300;
-/// Cold starts at each step, each of another function.
+/// Number of cold starts at each step, each of another function.
 const STARTS: usize = 10;
-/// Calls to a frozen instance at each step, with a pause before each of twice the time until it is
-/// frozen.
+/// Number of calls to a frozen instance at each step; before each one a pause of twice the time
+/// until the instance is frozen.
 const THAWS: usize = 20;
 const FROZEN_AFTER: Duration = Duration::from_millis(600);
 /// Pause before each start.
@@ -130,7 +130,7 @@ fn bar(value: f64, most: f64) -> String {
     "#".repeat((value / most.max(f64::MIN_POSITIVE) * BAR_LEN_MAX).round() as usize)
 }
 
-/// Runs as many concurrent calls as instances are needed.
+/// Makes as many concurrent calls as instances are needed.
 fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
     let calls: Vec<_> = (0..instances)
         .map(|_| {
@@ -145,7 +145,8 @@ fn start(gateway: SocketAddr, instances: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls to one function over one connection with a pause before each; microseconds.
+/// Latencies of calls to one function over one connection with a pause before each, in
+/// microseconds.
 fn calls(gateway: SocketAddr, number: usize, quiet: Duration) -> anyhow::Result<Vec<f64>> {
     let mut connection = Connection::open(gateway, "bench", "/fn/default/one/")?;
     connection.call()?;
@@ -156,7 +157,7 @@ fn calls(gateway: SocketAddr, number: usize, quiet: Duration) -> anyhow::Result<
     (0..number).map(call).collect()
 }
 
-/// First calls of functions from number `from` on; microseconds.
+/// Latencies of first calls of functions from number `from` on, in microseconds.
 fn first_calls(gateway: SocketAddr, from: usize) -> anyhow::Result<Vec<f64>> {
     let call = |number: usize| {
         std::thread::sleep(IDLE);

@@ -1,7 +1,7 @@
 //! A small load generator: keep-alive HTTP/1.1 clients on threads, each sending the next request
-//! after an answer.
+//! after a response.
 //!
-//! Blocking sockets without a client library, whose cost would be measured too.
+//! Uses blocking sockets without a client library, whose cost would be measured too.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -38,13 +38,13 @@ impl Connection {
         Ok(Self { reader: BufReader::new(stream), request, status: 200, line: String::new(), body: Vec::new() })
     }
 
-    /// Answers must have another status than 200.
+    /// Expects this status instead of 200.
     pub fn expecting(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// Sends the request, reads the whole answer and returns the time in between.
+    /// Sends the request, reads the whole response and returns the time in between.
     pub fn call(&mut self) -> anyhow::Result<Duration> {
         let started = Instant::now();
         self.reader.get_mut().write_all(&self.request)?;
@@ -74,8 +74,8 @@ impl Connection {
         Ok(started.elapsed())
     }
 
-    /// Sends another request, and returns the time and the body of its answer, which must have a
-    /// length.
+    /// Sends another request, and returns its duration and the response's body, which must have a
+    /// `Content-Length`.
     pub fn send(&mut self, request: Vec<u8>) -> anyhow::Result<(Duration, &[u8])> {
         self.request = request;
         let time = self.call()?;
@@ -110,7 +110,7 @@ impl Connection {
 
 /// Results of several clients.
 pub struct Load {
-    /// Answers a second of all clients.
+    /// Responses per second of all clients.
     pub per_second: f64,
     /// Latency of each call, in microseconds.
     pub times_us: Vec<f64>,

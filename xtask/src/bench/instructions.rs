@@ -1,6 +1,6 @@
 //! `bench instructions`: user-space instructions per warm request, counted by callgrind as the
-//! difference of two runs with different numbers of requests, which cancels start and end.
-//! Repeatable to a few percent on a busy machine; instructions of the kernel are not counted.
+//! difference of two runs with different numbers of requests, which cancels start-up and shutdown.
+//! Repeatable to a few percent on a busy machine; kernel instructions are not counted.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,10 +13,10 @@ use anyhow::{Context, bail};
 use super::http::{Connection, free_port};
 use crate::process::{ChildGuard, build_example, cargo, on_path, run as run_command, target_dir};
 
-/// Requests of the two runs; the figure is the difference of instructions over the difference of
-/// requests.
+/// Numbers of requests in the two runs; the figure is the difference of instructions divided by the
+/// difference of requests.
 const REQUESTS: [u64; 2] = [500, 2500];
-/// Timeout of a server under callgrind to listen, and to end.
+/// Timeout until a server under callgrind listens, and until it exits.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// The measured proxies.
@@ -127,7 +127,7 @@ fn callgrind(counts: &Path) -> Command {
     command
 }
 
-/// Connects as soon as the server answers.
+/// Connects once the server responds.
 fn connect(address: SocketAddr) -> anyhow::Result<Connection> {
     let deadline = Instant::now() + WAIT_MAX;
     loop {

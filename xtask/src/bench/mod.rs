@@ -1,5 +1,5 @@
 //! Whole-system figures: `cargo xtask bench NAME` prints medians and ratios to a peer measured in
-//! the same run, with a description of the machine. Figures are not asserted, because machines
+//! the same run, with a description of the machine. The figures are not asserted, because machines
 //! differ.
 
 mod api;
@@ -29,7 +29,7 @@ use clap::ValueEnum;
 
 use crate::process::{build_example, build_sampan};
 
-/// Build profile of the measured binary: that of a release.
+/// Build profile of the measured binary, the one of releases.
 const PROFILE: &str = "dist";
 
 /// The available figures.
@@ -72,14 +72,14 @@ pub enum Name {
     Timers,
 }
 
-/// How much of a figure is measured.
+/// Extent of a measurement.
 #[derive(Debug)]
 pub struct Extent {
-    /// Rounds whose medians are printed.
+    /// Number of rounds whose medians are printed.
     pub rounds: usize,
-    /// A hundredth of the size.
+    /// Reduces sizes to a hundredth.
     pub small: bool,
-    /// One part alone.
+    /// Restricts the measurement to one part.
     pub only: Option<String>,
 }
 
@@ -89,12 +89,12 @@ impl Extent {
         self.only.as_deref().is_none_or(|only| only == part)
     }
 
-    /// So many, or a hundredth.
+    /// The size `whole`, or a hundredth of it with `small`.
     fn of(&self, whole: usize) -> usize {
         if self.small { whole / 100 } else { whole }
     }
 
-    /// Refuses what the figure does not have.
+    /// Fails when the figure does not support the selected extent or part.
     fn check(&self, name: Name) -> anyhow::Result<()> {
         let parts: &[&str] = match name {
             Name::Events => &events::PARTS,
@@ -131,15 +131,15 @@ pub fn run(root: &Path, name: Name, extent: &Extent) -> anyhow::Result<()> {
     }
 }
 
-/// The binary to measure, `SAMPAN_BIN` or one built as a release, and the static server
-/// `SAMPAN_HELLO` or that of `examples/hello`.
+/// Returns the binary to measure (`SAMPAN_BIN`, or a release build), and the static server
+/// (`SAMPAN_HELLO`, or that of `examples/hello`).
 fn binaries(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let sampan = named("SAMPAN_BIN")?.map_or_else(|| build_sampan(root, PROFILE), Ok)?;
     println!("binary: {}", sampan.display());
     Ok((sampan, named("SAMPAN_HELLO")?.map_or_else(|| build_example(root, "hello"), Ok)?))
 }
 
-/// The file that a variable of the environment names, absolute; refused when it is none.
+/// The absolute path in an environment variable; an error when it is not a file.
 fn named(variable: &str) -> anyhow::Result<Option<PathBuf>> {
     let Some(path) = std::env::var_os(variable) else { return Ok(None) };
     existing(variable, Path::new(&path)).map(Some)
@@ -151,13 +151,13 @@ fn existing(variable: &str, path: &Path) -> anyhow::Result<PathBuf> {
     Ok(found)
 }
 
-/// The median; of an even number of values, the lower of the two.
+/// The median; the lower one for an even number of values.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The smallest value that at least a share of all do not exceed.
+/// The value at the rank nearest to `share` of the sorted values.
 fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

@@ -1,6 +1,6 @@
-//! `bench mounts`: what volumes and a `/tmp` on disk add to a first call, by functions with none,
-//! one and eight directories, eight file systems in memory, and a disk; started in turn, 100 ms
-//! idle between starts.
+//! `bench mounts`: time that volumes and a `/tmp` on disk add to a first call, for functions with
+//! no, one and eight directories, eight file systems in memory, and a disk; started alternately,
+//! 100 ms idle between starts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,13 +12,13 @@ use super::http::Connection;
 use super::{binaries, median, quantile};
 use crate::quickstart::Up;
 
-/// Starts of each kind in one round.
+/// Number of starts of each kind per round.
 const STARTS: usize = 60;
-/// Mounts of a function with many.
+/// Number of mounts of a function with many.
 const MANY: usize = 8;
 /// Pause before each start: cold starts usually happen on an idle machine.
 const IDLE: Duration = Duration::from_millis(100);
-/// Goal for each bind or file system in memory.
+/// Goal for each bind mount or file system in memory, in milliseconds.
 const GOAL_MS: f64 = 0.05;
 
 /// Functions with the same mounts.
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-/// Measures the kinds alternately, and prints medians and what one mount adds.
+/// Measures the kinds alternately, and prints medians and the cost of one mount.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
@@ -60,7 +60,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let gateway: SocketAddr = up.gateway.trim_start_matches("http://").parse().context("the gateway's address")?;
     for number in 0..rounds * STARTS {
         for turn in 0..kinds.len() {
-            // Another one is first each time: what was started before has its effect on the next.
+            // The first kind rotates, because each start affects the next one.
             let index = (number + turn) % kinds.len();
             let kind = &mut kinds[index];
             let function = format!("mounts-{index}-{number}");

@@ -1,4 +1,5 @@
-//! `bench neighbour`: the effect of a function that spins on the processor on calls to another.
+//! `bench neighbour`: the effect of a function that spins on the processor on calls to another
+//! function.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,12 +14,12 @@ use crate::quickstart::Up;
 
 /// Duration of each state in a round.
 const ROUND: Duration = Duration::from_secs(3);
-/// Pause between calls to the quiet function, so that it does not compete by itself.
+/// Pause between calls to the quiet function, so that its calls do not compete with each other.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Concurrent spinning calls, each in its own instance: more than cores.
+/// Number of concurrent spinning calls, each in its own instance: more than cores.
 const SPINNERS: usize = 4;
 
-/// Measures the quiet function alone and beside the spinning one, alternately.
+/// Measures the quiet function alone and together with the spinning one, alternately.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
@@ -35,7 +36,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         alone.extend(calls(gateway)?);
-        // Longer than the round, so that they spin through all of it.
+        // Longer than the round, so that the calls spin throughout.
         let spin_ms = ROUND.as_millis() + 1000;
         let spinners: Vec<_> = (0..SPINNERS)
             .map(|_| {

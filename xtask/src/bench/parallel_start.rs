@@ -1,5 +1,5 @@
-//! `bench parallel-start`: instances started, called once and destroyed in a second, several at a
-//! time, beside `runc run` of the same root file system.
+//! `bench parallel-start`: instances started, called once and destroyed per second, several at a
+//! time, with `runc run` of the same root file system as the peer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{binaries, median};
 
 use crate::quickstart::Up;
 
-/// Concurrent callers, each with its own function.
+/// Number of concurrent callers, each with its own function.
 const CALLERS: usize = 8;
 /// Duration of a round.
 const ROUND: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
     let bundle = Bundle::make(work.path(), &hello)?;
-    // Idle instances stop at once, so that each call starts one.
+    // Idle instances stop immediately, so that each call starts one.
     let settings = [
         ("SAMPAN_POOL__KEEP_IDLE_S", "0"),
         ("SAMPAN_POOL__REAP_INTERVAL_MS", "1"),
@@ -50,7 +50,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Completed calls of `start` in a second, repeated by all callers.
+/// Completed calls of `start` per second, repeated by all callers.
 pub(super) fn per_second(
     callers: usize,
     start: impl Fn(usize, usize) -> anyhow::Result<()> + Sync,

@@ -1,5 +1,5 @@
-//! The peer of benches of starts: `runc run` of a bundle with the static server. The containers
-//! share the host's network, which spares runc the network setup.
+//! The peer of start benches: `runc run` of a bundle with the static server. The containers share
+//! the host's network, which spares runc the network setup.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use anyhow::bail;
 use super::http::{Connection, free_port};
 use crate::process::{ChildGuard, ends_within, on_path, run as run_loud, status_within};
 
-/// Timeout of the first answer.
+/// Timeout of the first response.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout of a container's end after the first kill.
+/// Timeout of a container's exit after the first kill.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval of kills.
 const KILL_INTERVAL: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Makes one below `work`.
+    /// Creates a bundle below `work`.
     pub fn make(work: &Path, hello: &Path) -> anyhow::Result<Self> {
         if !on_path("runc") {
             bail!("runc is the peer of this bench: apt-get install runc");
@@ -43,8 +43,8 @@ impl Bundle {
         self.dir.join("rootfs")
     }
 
-    /// Starts a container, calls it once, and ends it; returns milliseconds from `runc run` to the
-    /// answer. Containers with different names may run concurrently.
+    /// Starts a container, calls it once, and kills it; returns milliseconds from `runc run` to the
+    /// response. Containers with different names may run concurrently.
     pub fn start(&self, name: &str) -> anyhow::Result<f64> {
         let name = format!("sampan-bench-{}-{name}", std::process::id());
         let port = free_port()?;
@@ -59,7 +59,7 @@ impl Bundle {
         time
     }
 
-    /// A bundle for one container, with the same root.
+    /// Creates a bundle for one container, with the same root.
     fn with_port(&self, name: &str, port: u16) -> anyhow::Result<PathBuf> {
         let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(self.dir.join("config.json"))?)?;
         config["root"] = serde_json::json!({"path": self.root(), "readonly": true});
@@ -95,7 +95,7 @@ fn end(child: &mut Child, name: &str) -> anyhow::Result<()> {
     runc(&["delete", "-f", name]).map(drop)
 }
 
-/// Milliseconds from `started` to the first answer on `port`.
+/// Milliseconds from `started` to the first response on `port`.
 pub fn answered(port: u16, started: Instant) -> anyhow::Result<f64> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     loop {

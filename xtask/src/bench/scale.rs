@@ -1,5 +1,5 @@
 //! `bench scale`: lookup of a function among many; a thousand cycles from no instance to one and
-//! back; and warm calls of many functions beside those of one.
+//! back; and warm calls of many functions compared with those of one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::{binaries, median, quantile};
 use crate::process::{cargo, run as run_command};
 use crate::quickstart::Up;
 
-/// Sequential cold calls.
+/// Number of sequential cold calls.
 const CYCLES: usize = 1000;
-/// Pause between them: long enough for the instance to end.
+/// Pause between cold calls: long enough for the instance to end.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Numbers of functions called concurrently, with the rate of each, in calls a second: what two
-/// cores serve beside the clients.
+/// Numbers of functions called concurrently, with the rate of each per second: within the capacity
+/// of two cores that also run the clients.
 const MANY: [(usize, usize); 2] = [(100, 10), (1000, 2)];
-/// Rate of the function that is called alone: enough for a 99th percentile.
+/// Rate of the single function per second: enough for a 99th percentile.
 const ALONE_RATE: usize = 100;
-/// Clients that share the functions.
+/// Number of clients that share the functions.
 const CLIENTS: usize = 10;
 /// Length of a measurement.
 const MEASURE: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! `bench timers`: from the time at which a timer is due to the commit of its event, with 10,000
-//! timers spread over a minute, and with 10,000 in one second.
+//! `bench timers`: delay from a timer's due time to the commit of its event, with 10,000 timers
+//! spread over a minute, and with 10,000 in one second.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,26 +11,26 @@ use super::api::Api;
 use super::{Extent, binaries};
 use crate::quickstart::Up;
 
-/// What the platform measures: from when a timer is due to the commit of its event.
+/// The platform's metric: delay from a timer's due time to the commit of its event.
 const DELAYS: &str = "sampan_timer_commit_delay_seconds";
 /// The distributions.
 pub const PARTS: [&str; 2] = ["minute", "second"];
-/// Functions, and timers of all.
+/// Number of functions among which the timers are distributed.
 const FUNCTIONS: usize = 100;
 const TIMERS: usize = 10_000;
-/// Timers that are made first, to see how long the others take: they are never due.
+/// Number of timers created first, to estimate the creation time of the others; they are never due.
 const PROBES: usize = 100;
-/// Time between the last creation and the minute in which the timers are due: at least this, and
-/// half of what the creation is expected to take.
+/// Fewest seconds between the last creation and the minute in which the timers are due; half of the
+/// expected creation time is added.
 const QUIET_S: u64 = 5;
-/// How long functions may take to become active, and the last timer to be committed.
+/// Timeout until functions are active, and until the last timer is committed.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(500);
 
-/// What a distribution is called, its goal, and the second of each timer.
+/// Label of a distribution, its goal, and the second of each timer.
 type Part = (&'static str, &'static str, fn(usize) -> usize);
 
-/// Measures both distributions, each on a platform of its own.
+/// Measures both distributions, each on its own platform.
 pub fn run(root: &Path, extent: &Extent) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let work = tempfile::tempdir()?;
@@ -56,7 +56,7 @@ fn measure(
     second: impl Fn(usize) -> usize,
 ) -> anyhow::Result<()> {
     let timers_max = (timers + PROBES).div_ceil(FUNCTIONS).to_string();
-    // One run at a time: what is measured is acceptance, beside a queue that is worked off.
+    // One run at a time: acceptance is measured while the queue is processed.
     let settings = [("SAMPAN_STORE__TRIGGERS_PER_KIND_MAX", timers_max.as_str()), ("SAMPAN_EVENTS__RUNS_MAX", "1")];
     let up = Up::start_with(sampan, data, &settings)?;
     up.client(push)?;
@@ -67,7 +67,7 @@ fn measure(
     let expected_s = (started.elapsed().as_secs_f64() / PROBES as f64 * timers as f64).ceil() as u64;
     let minute_s = (now_s()? + expected_s + expected_s / 2 + QUIET_S).div_ceil(60) * 60;
     eprintln!("creating {timers} timers, which takes about {expected_s} s; they are due from then to the next minute");
-    // Any minute of the hour is enough, for it is the only one within the measurement.
+    // Any minute of the hour serves, because the measurement contains only one.
     create(&mut api, "t", timers, |number| format!("{} {} * * * * *", second(number), minute_s / 60 % 60))?;
     let left_s = minute_s.saturating_sub(now_s()?);
     ensure!(left_s > 0, "creating the timers took longer than expected: measure on a machine that does nothing else");
@@ -112,7 +112,7 @@ fn create_functions(api: &mut Api) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The metrics once so many ticks are committed.
+/// Returns the metrics once `wanted` ticks are committed.
 fn until_committed(api: &mut Api, wanted: usize) -> anyhow::Result<String> {
     let started = Instant::now();
     api.reconnect()?;
@@ -127,7 +127,7 @@ fn until_committed(api: &mut Api, wanted: usize) -> anyhow::Result<String> {
     }
 }
 
-/// Bound of the first bucket that has this share of all delays, in milliseconds.
+/// Upper bound of the first bucket that contains this share of all delays, in milliseconds.
 fn at_most_ms(metrics: &str, share: f64) -> anyhow::Result<f64> {
     let count = value(metrics, &format!("{DELAYS}_count "))?;
     let buckets = metrics.lines().filter_map(|line| {

@@ -1,6 +1,6 @@
-//! `bench warm`: latency added by the gateway to a call of a warm web function, beside nginx
-//! proxying to the same server; also for a server that sends head and body separately, which a
-//! proxy must acknowledge at once.
+//! `bench warm`: latency that the gateway adds to a call of a warm web function, with nginx
+//! proxying to the same server as the peer; also for a server that sends head and body separately,
+//! which a proxy must acknowledge without delay.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::quickstart::Up;
 
 /// Duration of one measurement.
 const MEASURE: Duration = Duration::from_secs(2);
-/// Clients of the throughput measurement.
+/// Number of clients in the throughput measurement.
 const MANY: usize = 32;
 
 struct Target {

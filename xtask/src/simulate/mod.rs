@@ -1,11 +1,12 @@
-//! `cargo xtask simulate`: replays a trace of calls under several policies of keeping idle
-//! instances, and prints what each costs: cold starts, waits, memory over time.
+//! `cargo xtask simulate`: replays a trace of calls under several keep-alive policies for idle
+//! instances, and prints the cost of each: cold starts, waits, memory over time.
 //!
-//! One instance serves one call at a time; the instance used last serves the next call. Starts take
-//! the same under all policies. The platform's policy is replayed by its own code (`pool::Replay`),
-//! where a call may also wait for an instance that comes free sooner than a start. Under the others
-//! a call that finds no instance starts one. What the platform starts ahead of calls counts as idle
-//! memory from the beginning of its start, whether it is used or not.
+//! One instance serves one call at a time; the most recently used instance serves the next call.
+//! Starts take the same time under all policies. The platform's policy is replayed by its own code
+//! (`pool::Replay`), in which a call may also wait for an instance that becomes free sooner than a
+//! start would finish. Under the other policies a call without an idle instance starts one.
+//! Prewarmed instances of the platform count as idle memory from the beginning of their start, used
+//! or not.
 
 mod policy;
 mod trace;
@@ -38,7 +39,7 @@ pub struct SimulateArgs {
     cold_start_ms: f64,
 }
 
-/// What a policy came to.
+/// Cost of a policy.
 #[derive(Debug, Default)]
 struct Cost {
     calls: u64,
@@ -47,7 +48,7 @@ struct Cost {
     waits_ms: Vec<f64>,
 }
 
-/// Replays and prints.
+/// Replays the trace and prints the costs.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     let functions = match &args.trace {
         Some(file) => trace::read(file)?,
@@ -98,22 +99,22 @@ fn seconds(seconds: f64) -> Duration {
 /// Instances of one function that are kept for a fixed time.
 struct Fixed {
     keep_s: f64,
-    /// When instances come free that serve now.
+    /// Times at which the serving instances become free.
     busy: Vec<f64>,
-    /// Since when the others are idle, the one used last on top.
+    /// Times since which the other instances are idle, the most recently used one last.
     idle: Vec<f64>,
     held_s: f64,
 }
 
 impl Fixed {
-    /// Instances that came free by now are idle.
+    /// Moves instances that have become free by `now` to the idle ones.
     fn settle(&mut self, now: f64) {
         let mut done: Vec<f64> = self.busy.extract_if(.., |end| *end <= now).collect();
         done.sort_by(f64::total_cmp);
         self.idle.extend(done);
     }
 
-    /// A call comes; whether an instance is ready for it.
+    /// Assigns a call; returns whether an instance was ready for it.
     fn call(&mut self, at: f64) -> bool {
         self.settle(at);
         let Some(since) = self.idle.pop() else { return false };
@@ -142,11 +143,11 @@ fn replay(function: &Function, policy: &Policy, cold_start_ms: f64, cost: &mut C
     cost.memory_mb_s += function.memory_mb * held_s;
 }
 
-/// What one function came to under one policy.
+/// Replay of one function under one policy.
 struct Replay {
     waits_s: Vec<f64>,
     cold: u64,
-    /// Seconds of instances that served nobody.
+    /// Total idle time of instances, in seconds.
     held_s: f64,
 }
 
@@ -186,7 +187,7 @@ mod tests {
     fn calls_within_the_time_are_warm_and_idle_memory_is_counted() {
         let seen = cost(&[(0.0, 1.0), (31.25, 1.0), (1000.0, 1.0)], Policy::Fixed(100.0));
         assert_eq!((seen.calls, seen.cold), (3, 2));
-        // 30 s until the second call, and twice the whole time.
+        // 30 s until the second call, and twice the whole keep-alive time.
         assert!((seen.memory_mb_s / 100.0 - 230.0).abs() < 1e-6, "{seen:?}");
     }
 

@@ -2,10 +2,10 @@
 //! from a file.
 //!
 //! The statistics are those of Shahrad et al., "Serverless in the Wild" (USENIX ATC 2020): 45% of
-//! applications are called at most once an hour, 81% at most once a minute, and the few others have
-//! nearly all calls; three in ten are called by timers, many of the rest in bursts, more by day
-//! than by night; half of all invocations take less than a second; applications have 170 MB at the
-//! median and 400 MB at the ninetieth percentile.
+//! applications are called at most once an hour, 81% at most once a minute, and the remaining few
+//! receive nearly all calls; three in ten are called by timers, many of the others in bursts, more
+//! by day than by night; half of all invocations take less than a second; applications have 170 MB
+//! at the median and 400 MB at the ninetieth percentile.
 
 use std::f64::consts::TAU;
 use std::path::Path;
@@ -14,15 +14,16 @@ use anyhow::{Context, bail};
 
 /// Seconds in a day.
 pub const DAY_S: f64 = 86_400.0;
-/// Most simulated calls of one function in a day; for keep-alive policies hotter functions do not
-/// differ.
+/// Most simulated calls of one function per day; keep-alive policies do not differ for hotter
+/// functions.
 const CALLS_A_DAY_MAX: f64 = 20_000.0;
 
 /// One function's calls.
 pub struct Function {
-    /// Memory of an instance.
+    /// Memory of an instance, in MB.
     pub memory_mb: f64,
-    /// Time of each call, in seconds from the beginning, and duration of its invocation.
+    /// Time of each call and duration of its invocation, in seconds; times count from the
+    /// beginning.
     pub calls: Vec<(f64, f64)>,
 }
 
@@ -30,12 +31,12 @@ pub struct Function {
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence per seed.
+    /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Uniform in [0, 1).
+    /// A uniform value in [0, 1).
     fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -44,12 +45,12 @@ impl Random {
         ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Interval between independent calls.
+    /// An interval between independent calls.
     fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.share()).ln()
     }
 
-    /// Log-normal.
+    /// A log-normal value.
     fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
         let normal = (-2.0 * (1.0 - self.share()).ln()).sqrt() * (TAU * self.share()).cos();
         median * (sigma * normal).exp()
@@ -130,7 +131,7 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<Function>> {
         let numbers: Option<Vec<f64>> = numbers.iter().map(|field| field.parse().ok()).collect();
         let Some(&[memory_mb, at_s, run_s]) = numbers.as_deref() else {
             if number == 0 {
-                // The header.
+                // The header line.
                 continue;
             }
             bail!("{}, line {}: write function,memory_mb,at_s,run_s", file.display(), number + 1);
@@ -149,7 +150,7 @@ mod tests {
     fn a_trace_has_the_published_shape_and_is_the_same_every_time() {
         let trace = generate(2000, 1.0, 7);
         let at_most = |calls: usize| trace.iter().filter(|function| function.calls.len() <= calls).count();
-        // Bursts make the daily number vary; the shares are of the mean.
+        // Bursts vary the daily number of calls; the shares refer to the mean.
         assert!((700..1200).contains(&at_most(24)), "{}", at_most(24));
         assert!((1450..1800).contains(&at_most(1440)), "{}", at_most(1440));
         let again = generate(2000, 1.0, 7);

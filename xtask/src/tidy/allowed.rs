@@ -1,4 +1,4 @@
-//! Findings that are known and being mended, by crate, in `xtask/tidy-allowed.toml`. The list only
+//! Known findings that are still to be fixed, by crate, in `xtask/tidy-allowed.toml`. The list only
 //! shrinks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::circles::Circle;
 use super::language::LongLine;
 
-/// Where the list is.
+/// Path of the list.
 const FILE: &str = "xtask/tidy-allowed.toml";
 
-/// What the file begins with.
+/// Header of the file.
 const HEAD: &str =
     "# What `cargo xtask tidy` still finds of banned file names, long lines and circles of files, by crate.
 # It only shrinks: an entry of which nothing is left fails, and `cargo xtask tidy --trim` takes it out.
@@ -21,7 +21,7 @@ const HEAD: &str =
 
 ";
 
-/// What is found today, by crate.
+/// Current findings, by crate.
 #[derive(Default)]
 pub struct Left {
     /// Files whose names are banned, relative to the crate.
@@ -32,7 +32,7 @@ pub struct Left {
     pub circles: BTreeMap<String, Vec<Circle>>,
 }
 
-/// What may be found.
+/// The permitted findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Allowed {
@@ -42,7 +42,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// Reads the list; a missing one allows nothing.
+    /// Reads the list; a missing file permits nothing.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
         match std::fs::read_to_string(root.join(FILE)) {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{FILE} is no list of findings")),
@@ -57,7 +57,7 @@ impl Allowed {
         std::fs::write(root.join(FILE), text).with_context(|| format!("cannot write {FILE}"))
     }
 
-    /// The list without what is mended; it gains nothing.
+    /// The list without fixed findings; nothing is added.
     pub fn trimmed(&self, left: &Left) -> Self {
         let names = |(krate, files): (&String, &BTreeSet<String>)| {
             let there: BTreeSet<String> = files.intersection(left.names.get(krate)?).cloned().collect();
@@ -75,7 +75,7 @@ impl Allowed {
         }
     }
 
-    /// Findings that are not allowed, and entries of which nothing is left.
+    /// Findings that are not permitted, and permitted entries without findings.
     pub fn check(&self, left: &Left) -> Vec<String> {
         let mut findings = self.check_names(left);
         for (krate, lines) in &left.long_lines {

@@ -1,11 +1,11 @@
-//! Which crate of the workspace may use which.
+//! Permitted dependencies between crates of the workspace.
 
 use std::collections::BTreeMap;
 
 use super::Crate;
 
-/// Every crate, its folder, and which crates of the workspace it may use. An arrow that is not here
-/// is forbidden.
+/// Every crate, its folder, and the crates of the workspace on which it may depend. Other
+/// dependencies are forbidden.
 const ARROWS: &[(&str, &str, &[&str])] = &[
     ("types", "crates/types", &[]),
     ("schedule", "crates/schedule", &[]),
@@ -86,7 +86,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("e2e", "e2e", &["signature", "types"]),
 ];
 
-/// Finds arrows that the table lacks, and crates without a place in it.
+/// Finds dependencies and crates that are missing in the table.
 pub fn check(crates: &BTreeMap<String, Crate>) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, found) in crates {

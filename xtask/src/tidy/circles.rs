@@ -1,5 +1,5 @@
-//! Circles of files inside a crate: files that name each other's items, by whatever way round. What
-//! a module and its ancestors take from each other is no part of one.
+//! Circles of files inside a crate: files that refer to each other's items, directly or through
+//! other files. References between a module and its ancestors do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,14 +10,14 @@ use anyhow::Context;
 use super::paths::{self, Module, WrittenPath};
 use super::{rust_files, shown};
 
-/// Re-exports of re-exports that are followed.
+/// Depth to which re-exports of re-exports are followed.
 const RE_EXPORTS_MAX: usize = 8;
-/// Arrows of a circle that are shown.
+/// Number of arrows of a circle that are printed.
 const ARROWS_SHOWN: usize = 12;
 
-/// Files that all reach each other.
+/// A set of files that all reach each other.
 pub struct Circle {
-    /// From the workspace's root.
+    /// Paths relative to the workspace's root.
     pub files: Vec<String>,
     /// `file -> file: path`, one for each pair.
     pub arrows: Vec<String>,
@@ -33,7 +33,7 @@ impl fmt::Display for Circle {
     }
 }
 
-/// The circles of a crate, of its library or else its binary.
+/// Returns the circles of a crate's library, or of its binary when it has no library.
 pub fn of_crate(root: &Path, folder: &Path) -> anyhow::Result<Vec<Circle>> {
     let source = folder.join("src");
     let entry = ["lib.rs", "main.rs"].into_iter().find(|entry| source.join(entry).is_file());
@@ -49,7 +49,7 @@ pub fn of_crate(root: &Path, folder: &Path) -> anyhow::Result<Vec<Circle>> {
     Ok(tree.circles())
 }
 
-/// The module that a file is, by its place below `src`; `None` for what is another crate's.
+/// The module of a file, from its path below `src`; `None` for files of other crates.
 fn module_path(relative: &str, entry: &str) -> Option<Vec<String>> {
     if relative == entry {
         return Some(Vec::new());
@@ -70,11 +70,11 @@ struct Tree {
     of_tests: BTreeSet<Vec<String>>,
 }
 
-/// A module and the file that it stands in.
+/// A module, and the file that contains it.
 struct Place {
     module: Module,
     file: String,
-    /// Path of the module that the file is.
+    /// Path of the file's own module.
     file_module: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Tree {
         }
     }
 
-    /// Leaves out modules that are declared for tests alone, and all below them.
+    /// Removes modules that are declared for tests only, and their descendants.
     fn forget_tests(&mut self) {
         self.modules.retain(|path, _| !self.of_tests.iter().any(|test| path.starts_with(test)));
     }
@@ -116,7 +116,7 @@ impl Tree {
         circles
     }
 
-    /// Which file names something of which other, and one of the paths that do.
+    /// Pairs of a referring and a referred file, with one of the paths between them.
     fn arrows(&self) -> BTreeMap<(String, String), String> {
         let mut arrows = BTreeMap::new();
         for (path, place) in &self.modules {
@@ -135,8 +135,8 @@ impl Tree {
         arrows
     }
 
-    /// The module that defines what a path written in another one means; `None` for another
-    /// crate's.
+    /// The module that defines a path's item, for a path written in module `from`; `None` for items
+    /// of other crates.
     fn resolve(&self, from: &[String], written: &WrittenPath, re_exports: usize) -> Option<Vec<String>> {
         let (first, rest) = written.split_first()?;
         let mut at = match first.as_str() {
@@ -147,7 +147,7 @@ impl Tree {
                 let child = [from, &[name.to_owned()]].concat();
                 match self.modules[from].module.imports.get(name) {
                     _ if self.modules.contains_key(&child) => child,
-                    // An import that names itself, such as that of another crate.
+                    // Not an import of its own name, such as that of another crate.
                     Some(import) if re_exports > 0 && import.first() != Some(first) => {
                         self.resolve(from, import, re_exports - 1)?
                     }

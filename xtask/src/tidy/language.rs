@@ -1,4 +1,4 @@
-//! Names of files and lengths of lines: the words that no file is called by, and where a line ends.
+//! Banned file names, and line lengths.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,12 +8,12 @@ use anyhow::Context;
 
 use super::{rust_files, shown};
 
-/// Columns of a line of comment.
+/// Most columns of a comment line.
 const COMMENT_COLUMNS_MAX: usize = 100;
-/// Columns of any other line.
+/// Most columns of any other line.
 const CODE_COLUMNS_MAX: usize = 120;
 
-/// Names that no file or folder of modules has, in any crate.
+/// Names banned for files and module folders in all crates.
 const BANNED: &[&str] = &[
     "util",
     "utils",
@@ -47,7 +47,7 @@ const BANNED: &[&str] = &[
     "words",
 ];
 
-/// Names that mean something else in the field than they would in these crates.
+/// Names banned in certain crates, where they differ from the field's meaning.
 const BANNED_IN: &[(&[&str], &[&str])] = &[
     (&["pool"], &["scale", "refusal", "keep", "past", "demand", "ready", "ahead", "order"]),
     (&["launcher"], &["ahead"]),
@@ -58,13 +58,13 @@ const BANNED_IN: &[(&[&str], &[&str])] = &[
     (&["e2e"], &["gate", "walk", "scene"]),
 ];
 
-/// A line that does not end where it should.
+/// A line that is too long.
 pub struct LongLine {
-    /// Its file, from the workspace's root.
+    /// Its file, relative to the workspace's root.
     pub file: String,
     /// Its number, from 1.
     pub number: usize,
-    /// Its length.
+    /// Its length in columns.
     pub columns: usize,
 }
 
@@ -75,15 +75,14 @@ impl fmt::Display for LongLine {
     }
 }
 
-/// Files of a crate, relative to it, that bear a banned name or lie in a folder that does.
+/// Files of a crate, relative to it, with a banned name or in a folder with one.
 pub fn banned_files(krate: &str, folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     let files = rust_files(folder)?;
     let names = files.iter().map(|file| shown(folder, file));
     Ok(names.filter(|file| is_banned(krate, file)).collect())
 }
 
-/// Whether a path within a crate has a banned name; of a folder, the file that stands for it is
-/// found.
+/// Whether a path within a crate has a banned name; a folder is represented by its module file.
 fn is_banned(krate: &str, file: &str) -> bool {
     let path = Path::new(file);
     let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();

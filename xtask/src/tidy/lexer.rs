@@ -1,6 +1,6 @@
-//! A lexer of Rust that is enough to follow paths: words and marks, nothing of comments and texts.
+//! A Rust lexer sufficient to follow paths: words and marks, without comments and string literals.
 
-/// What is left of a text.
+/// A token of a source text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
     /// A name, a keyword or a number.
@@ -11,7 +11,8 @@ pub enum Token<'a> {
 
 use Token::{Mark, Word};
 
-/// Words and marks of a text, without comments, texts, characters and lifetimes.
+/// Returns the words and marks of a text, without comments, string and character literals, and
+/// lifetimes.
 pub fn tokens(text: &str) -> Vec<Token<'_>> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -69,7 +70,7 @@ fn text_len(text: &str) -> usize {
     text.len()
 }
 
-/// The length of `r"…"`, `br#"…"#` and their like, when the word of this length begins one.
+/// The length of a raw string such as `r"…"` or `br#"…"#`, when the word of this length begins one.
 fn raw_text_len(text: &str, word_len: usize) -> Option<usize> {
     if !matches!(&text[..word_len], "r" | "br" | "cr") {
         return None;
@@ -81,7 +82,7 @@ fn raw_text_len(text: &str, word_len: usize) -> Option<usize> {
     Some(text[begin + 1..].find(&end).map_or(text.len(), |at| begin + 1 + at + end.len()))
 }
 
-/// The length of a character, or of the mark before a lifetime.
+/// The length of a character literal, or of the mark before a lifetime.
 fn character_len(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match chars.next() {

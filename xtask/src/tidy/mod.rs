@@ -1,5 +1,5 @@
-//! The rules of the house that no compiler checks: arrows between crates, `unsafe`, the field's
-//! words, circles of files.
+//! House rules that the compiler does not check: dependencies between crates, `unsafe`, file names,
+//! line lengths, circles of files.
 
 mod allowed;
 mod arrows;
@@ -17,12 +17,12 @@ use anyhow::{Context, bail};
 
 use self::allowed::{Allowed, Left};
 
-/// What packages are called by beside their folders' names: names as short as `image` are others'
-/// in a registry.
+/// Prefix of package names before their folders' names; names as short as `image` are already taken
+/// in registries.
 const PACKAGE_PREFIX: &str = "sampan-";
 
-/// Runs every check and fails with all findings at once; `trim` takes out of the allowed findings
-/// what is mended.
+/// Runs every check and fails with all findings at once; `trim` first removes fixed findings from
+/// the permitted ones.
 pub fn run(root: &Path, trim: bool) -> anyhow::Result<()> {
     let crates = workspace_crates(root)?;
     let mut findings = arrows::check(&crates);
@@ -79,8 +79,8 @@ fn workspace_crates(root: &Path) -> anyhow::Result<BTreeMap<String, Crate>> {
     Ok(crates)
 }
 
-/// Names under `[dependencies]`, `[build-dependencies]` and their `[target.*]` forms. Tests may use
-/// what they like.
+/// Names under `[dependencies]`, `[build-dependencies]` and their `[target.*]` forms.
+/// `[dev-dependencies]` are unrestricted.
 fn dependency_names(manifest: &toml::Table) -> BTreeSet<String> {
     let mut tables = vec![manifest.get("dependencies"), manifest.get("build-dependencies")];
     if let Some(targets) = manifest.get("target").and_then(|t| t.as_table()) {

@@ -1,14 +1,14 @@
-//! What a Rust file says of other modules: its imports, the paths that it names, and the items that
-//! it defines.
+//! References of a Rust file to other modules: its imports, its paths, and the items that it
+//! defines.
 //!
-//! Whatever is under `cfg(test)` is left out.
+//! Items under `cfg(test)` are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lexer::Token::{self, Mark, Word};
 use super::lexer::tokens;
 
-/// Words that begin an item, after which a comma does not end it.
+/// Words that begin an item that does not end at a comma.
 const ITEM_WORDS: &[&str] = &[
     "async",
     "const",
@@ -27,18 +27,18 @@ const ITEM_WORDS: &[&str] = &[
     "unsafe",
     "use",
 ];
-/// Words whose next word is the name of what they define.
+/// Words followed by the name of the item that they define.
 const DEFINING_WORDS: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
 
-/// A path as it is written, such as `crate::policy::Quota`.
+/// A path as written, such as `crate::policy::Quota`.
 pub type WrittenPath = Vec<String>;
 
-/// One module, which is a file or stands in one.
+/// One module: a whole file, or an inline module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Module {
-    /// What its imports call things, and where they come from.
+    /// Imported names and their paths.
     pub imports: BTreeMap<String, WrittenPath>,
-    /// Imports of all that a module has.
+    /// Paths of glob imports.
     pub globs: Vec<WrittenPath>,
     /// Paths that begin with `crate`, `self` or `super`.
     pub named: BTreeSet<WrittenPath>,
@@ -46,11 +46,10 @@ pub struct Module {
     pub defines: BTreeSet<String>,
 }
 
-/// A file: its modules by their paths inside it, and names of modules in files of their own that
-/// are for tests.
+/// A file: its modules by their paths inside it, and the names of test modules in separate files.
 #[derive(Debug, Default)]
 pub struct File {
-    /// The file's own module has the empty path.
+    /// Modules by path; the file's own module has the empty path.
     pub modules: BTreeMap<Vec<String>, Module>,
     /// Modules that are declared under `cfg(test)`.
     pub of_tests: BTreeSet<String>,
@@ -76,7 +75,7 @@ impl Reader<'_> {
         self.tokens.get(self.at + ahead).copied()
     }
 
-    /// Reads to the brace that ends the module, or to the end of the file.
+    /// Reads until the brace that closes the module, or to the end of the file.
     fn module(&mut self, path: &mut Vec<String>) {
         self.file.modules.entry(path.clone()).or_default();
         let mut depth = 0;
@@ -133,7 +132,7 @@ impl Reader<'_> {
         path
     }
 
-    /// Reads one tree of a `use`, to the mark after it.
+    /// Reads one tree of a `use`, up to the mark after it.
     fn import(&mut self, module: &[String], prefix: WrittenPath) {
         let mut full = prefix;
         loop {
@@ -152,12 +151,12 @@ impl Reader<'_> {
                     self.here(module).globs.push(full);
                     return;
                 }
-                // A path from the root of all crates.
+                // A path that begins with `::`.
                 (Some(Mark(':')), Some(Mark(':')), _) => self.at += 2,
                 _ => break,
             }
         }
-        // `a as b` was read up to `a`: the words after it are `as` and the name.
+        // `a as b` was read up to `a`: the next words are `as` and the name.
         let mut name = full.last().cloned().unwrap_or_default();
         if name == "self" {
             full.pop();
@@ -183,7 +182,7 @@ impl Reader<'_> {
                 _ => {
                     let before = self.at;
                     self.import(module, prefix.clone());
-                    // Whatever is no tree is passed over.
+                    // Skips tokens that form no tree.
                     self.at = self.at.max(before + 1);
                 }
             }
@@ -191,7 +190,7 @@ impl Reader<'_> {
     }
 }
 
-/// The tokens that are not for tests, and the modules of tests that are declared.
+/// Returns the tokens outside test code, and the declared test modules.
 fn without_tests<'a>(tokens: &[Token<'a>]) -> (Vec<Token<'a>>, BTreeSet<String>) {
     let (mut kept, mut of_tests, mut at) = (Vec::new(), BTreeSet::new(), 0);
     while at < tokens.len() {
@@ -215,7 +214,7 @@ fn is_of_tests(attribute: &[Token<'_>]) -> bool {
     has("cfg") && has("test") && !has("not") || attribute == [Mark('#'), Mark('['), Word("test"), Mark(']')]
 }
 
-/// Where the bracket or brace that opens at `at` has been closed.
+/// The position after the bracket or brace that closes the one at `at`.
 fn closed(tokens: &[Token<'_>], at: usize) -> usize {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(at) {
@@ -231,8 +230,8 @@ fn closed(tokens: &[Token<'_>], at: usize) -> usize {
     tokens.len()
 }
 
-/// Where the item, field or statement at `at` has ended, and its name when it is a module in a file
-/// of its own.
+/// The position after the item, field or statement at `at`, and its name when it is a module in a
+/// separate file.
 fn after_item(tokens: &[Token<'_>], mut at: usize) -> (usize, Option<String>) {
     while tokens[at..].starts_with(&[Mark('#'), Mark('[')]) {
         at = closed(tokens, at + 1);
@@ -259,7 +258,7 @@ fn after_item(tokens: &[Token<'_>], mut at: usize) -> (usize, Option<String>) {
     (at, module)
 }
 
-/// The word that an item begins with after its visibility.
+/// The first word of an item after its visibility.
 fn first_word<'a>(tokens: &[Token<'a>]) -> Option<&'a str> {
     match tokens {
         [Word("pub"), Mark('('), ..] => first_word(&tokens[closed(tokens, 1)..]),

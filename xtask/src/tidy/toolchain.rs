@@ -1,10 +1,10 @@
-//! The compiler that a clone is built with is the one that the manifest requires.
+//! Checks that a clone is built with the compiler version that the manifest requires.
 
 use std::path::Path;
 
 use anyhow::Context;
 
-/// Finds a `rust-toolchain.toml` of another version than `rust-version` of the workspace.
+/// Finds a `rust-toolchain.toml` whose version differs from the workspace's `rust-version`.
 pub fn check(root: &Path) -> anyhow::Result<Option<String>> {
     let read = |file: &str| -> anyhow::Result<toml::Table> {
         let text = std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"))?;

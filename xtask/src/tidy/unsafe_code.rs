@@ -1,10 +1,10 @@
-//! `unsafe` in one crate only, and forbidden by attribute in all others.
+//! `unsafe` is allowed in one crate only, and forbidden by attribute in all others.
 
 use std::path::Path;
 
 use super::{shown, walk};
 
-/// The one crate that may say `unsafe`.
+/// The only crate that may contain `unsafe`.
 const UNSAFE_CRATE: &str = "sys";
 
 /// Finds `unsafe` in a crate, and a missing `#![forbid(unsafe_code)]`.
@@ -29,8 +29,8 @@ pub fn check(root: &Path, name: &str, folder: &Path) -> anyhow::Result<Vec<Strin
     Ok(findings)
 }
 
-/// Whether a line has `unsafe` as code: before `{`, `fn`, `impl`, `trait` or `extern`, and not in a
-/// comment or a text.
+/// Whether a line has `unsafe` as code: before `{`, `fn`, `impl`, `trait` or `extern`, outside
+/// comments and string literals.
 fn says_unsafe(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
     let code: String = code.split('"').step_by(2).collect();

@@ -1,4 +1,4 @@
-//! Clients of the platform: as fast as they are answered, at a fixed rate, or a fixed number.
+//! Clients of the platform: closed loop, fixed rate, or a fixed number of calls.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use super::messages::{self, Pair};
 use crate::bench::http::Connection;
 use crate::quickstart::Up;
 
-/// Seconds after which delayed calls are due: none of them runs during a measurement.
+/// Delay of delayed calls in seconds, so that none of them runs during a measurement.
 const DELAY_S: u32 = 86_400;
 
-/// Where a platform is, and how to sign for it.
+/// Addresses of a platform, and its key pair.
 pub struct Target {
     pub control: SocketAddr,
     gateway: SocketAddr,
     pair: Pair,
 }
 
-/// A request that is sent over and over.
+/// A request that is sent repeatedly.
 #[derive(Clone)]
 pub struct Repeated {
     address: SocketAddr,
     request: Vec<u8>,
     status: u16,
-    /// A refusal by the API is a 200 with this in its body.
+    /// The API reports errors as 200 with this text in the body.
     refusal: &'static [u8],
 }
 
@@ -80,7 +80,7 @@ impl Repeated {
     }
 }
 
-/// Runs a client on each of so many threads, and collects what they give.
+/// Runs a client on each of `clients_max` threads, and collects their results.
 fn clients<T: Send + 'static>(
     of: &Repeated,
     clients: usize,
@@ -98,7 +98,7 @@ fn clients<T: Send + 'static>(
     threads.into_iter().map(join).collect()
 }
 
-/// Answers a second of clients that each send the next call after an answer.
+/// Returns responses per second of clients that each send the next call after a response.
 pub fn closed(of: &Repeated, clients_max: usize, time: Duration) -> anyhow::Result<f64> {
     let started = Instant::now();
     let counts = clients(of, clients_max, move |_, of, connection| {
@@ -112,7 +112,7 @@ pub fn closed(of: &Repeated, clients_max: usize, time: Duration) -> anyhow::Resu
     Ok(counts.iter().sum::<usize>() as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Sends so many calls by all clients together.
+/// Sends `calls` calls, distributed over all clients.
 pub fn count(of: &Repeated, clients_max: usize, calls: usize) -> anyhow::Result<()> {
     let next = Arc::new(AtomicUsize::new(0));
     clients(of, clients_max, move |_, of, connection| {
@@ -124,8 +124,8 @@ pub fn count(of: &Repeated, clients_max: usize, calls: usize) -> anyhow::Result<
     Ok(())
 }
 
-/// Times of calls at a fixed rate, in milliseconds, each from the moment at which it was to be
-/// sent: a client that is late because its last answer was counts the wait.
+/// Returns latencies of calls at a fixed rate, in milliseconds, each measured from the scheduled
+/// send time, so that they include the delay of a client that waits for a late response.
 pub fn open(of: &Repeated, clients_max: usize, per_second: usize, time: Duration) -> anyhow::Result<Vec<f64>> {
     let interval = Duration::from_secs(1) / u32::try_from(per_second)?;
     let started = Instant::now() + Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! The floor of acceptance: a loop that appends an event to a file and syncs it.
+//! The lower bound of acceptance: a loop that appends an event to a file and syncs it.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -9,8 +9,8 @@ use anyhow::Context;
 
 use super::EVENT_BYTES;
 
-/// Times of single syncs in milliseconds, half of them before and half after what is measured,
-/// which would disturb them and be disturbed.
+/// Returns durations of single syncs in milliseconds, half of them before and half after
+/// `measured`, because concurrent syncs would disturb each other.
 pub fn beside<T>(
     folder: &Path,
     time: Duration,

@@ -1,4 +1,4 @@
-//! The requests: whole, signed once. A signature is valid for minutes and may be sent again.
+//! Complete requests, signed once. A signature is valid for minutes and may be sent repeatedly.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ fn text(line: &str, host: &str, headers: &[(&str, String)], body: &str) -> Vec<u
     format!("{request}\r\n{body}").into_bytes()
 }
 
-/// A call of `/async/`, due after so many seconds.
+/// A call of `/async/`, due after `delay_s` seconds.
 pub fn asynchronous(pair: &Pair, host: &str, delay_s: u32, event: &str) -> anyhow::Result<Vec<u8>> {
     let path = "/async/default/event";
     let mut headers = tc3::sign_http(&tc3::HttpRequest {

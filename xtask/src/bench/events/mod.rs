@@ -1,5 +1,6 @@
-//! `bench events`: acceptance and runs of asynchronous calls, beside a bare loop of fdatasync and
-//! RabbitMQ with persistent messages and confirms; with a million waiting beside none.
+//! `bench events`: acceptance and runs of asynchronous calls, with a bare loop of fdatasync and
+//! RabbitMQ with persistent messages and confirms as peers; also with a million waiting events and
+//! with none.
 
 mod clients;
 mod floor;
@@ -17,23 +18,24 @@ use super::http::Connection;
 use super::{Extent, binaries, median, quantile};
 use crate::quickstart::Up;
 
-/// What is measured: acceptance and runs by rounds, and acceptance beside many that wait.
+/// Measured parts: acceptance and runs in rounds, and acceptance with many waiting events.
 pub const PARTS: [&str; 2] = ["acceptance", "waiting"];
-/// Duration of one measurement; a tenth of it where all is small.
+/// Duration of one measurement; a tenth of it with `--small`.
 const MEASURE: Duration = Duration::from_secs(5);
-/// Clients at once.
+/// Number of concurrent clients.
 const CLIENTS: usize = 64;
-/// Calls in a second whose times are measured.
+/// Rate of the calls whose latencies are measured, per second.
 const PER_SECOND: usize = 1_000;
-/// Events that are run to their ends.
+/// Number of events that are run to their end.
 const RUN: usize = 20_000;
-/// Events that wait.
+/// Number of waiting events.
 const WAITING: usize = 1_000_000;
-/// Bytes of an event, and of a message of the peer.
+/// Bytes of an event, and of a message of RabbitMQ.
 const EVENT_BYTES: usize = 512;
 /// Longest time until all events have run.
 const RUN_MAX: Duration = Duration::from_secs(600);
-/// Room for all that waits; one run at a time, so that acceptance is measured alone.
+/// Limits above the number of waiting events; one run at a time, so that acceptance is measured
+/// alone.
 const ACCEPTING: [(&str, &str); 4] = [
     ("SAMPAN_EVENTS__RUNS_MAX", "1"),
     ("SAMPAN_EVENTS__FUNCTION_ROWS_MAX", "4000000"),
@@ -108,7 +110,7 @@ impl Figures {
         self.p99_ms.push(quantile(&mut times_ms, 0.99));
         self.syncs.push(syncs_ms.len() as f64 / time.as_secs_f64());
         self.sync_p99_ms.push(quantile(&mut syncs_ms, 0.99));
-        // Last: its events are due at once, and run meanwhile.
+        // Last, because its events are due at once, and run during the measurement.
         self.by_invoke.push(closed(&target.invoke()?, CLIENTS, time)?);
         drop(up);
         waiting::clear(data)?;
@@ -145,7 +147,7 @@ impl Figures {
     }
 }
 
-/// Events in a second from the first acceptance to the last end.
+/// Events per second from the first acceptance to the last end.
 fn to_the_end(sampan: &Path, data: &Path, run: usize) -> anyhow::Result<f64> {
     let up = Up::start_with(sampan, data, &ACCEPTING[1..])?;
     let target = Target::of(&up)?;
@@ -163,7 +165,7 @@ fn to_the_end(sampan: &Path, data: &Path, run: usize) -> anyhow::Result<f64> {
     }
 }
 
-/// Runs that ended well since the start, as the platform counts them.
+/// Successful runs since the start, from the platform's metrics.
 fn ended(metrics: &mut Connection) -> anyhow::Result<f64> {
     let request = b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n".to_vec();
     let (_, text) = metrics.send(request)?;
@@ -172,7 +174,8 @@ fn ended(metrics: &mut Connection) -> anyhow::Result<f64> {
     line.map_or(Ok(0.0), |value| value.trim().parse().context("a metric is a number"))
 }
 
-/// Acceptance, memory and start of a platform on which a million events wait, beside one with none.
+/// Measures acceptance, memory and start of a platform with a million waiting events, and of one
+/// with none.
 fn waiting(sampan: &Path, data: &Path, extent: &Extent) -> anyhow::Result<()> {
     let many_wait = extent.of(WAITING);
     let mut measured = Vec::new();

@@ -1,6 +1,6 @@
 //! RabbitMQ as the peer: persistent messages to a durable queue, each confirmed before its
-//! connection sends the next. The part of AMQP 0-9-1 that this needs, by hand: a client library's
-//! cost would be measured too.
+//! connection sends the next. Implements the required part of AMQP 0-9-1 directly, because the cost
+//! of a client library would be measured too.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -13,9 +13,9 @@ use anyhow::{Context, bail, ensure};
 use crate::bench::http::free_port;
 use crate::process::{ChildGuard, on_path};
 
-/// The script itself, which runs as whoever starts it; the one on the path changes the user.
+/// The script itself, which runs as the calling user; the one on the PATH switches users.
 const SCRIPT: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-/// Longest start, and wait for an answer.
+/// Timeout of a start, and of a response.
 const START_MAX: Duration = Duration::from_secs(90);
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const QUEUE: &str = "bench";
@@ -28,10 +28,10 @@ const FRAME_END: u8 = 0xCE;
 const DELIVERY_MODE: u16 = 0x1000;
 const PERSISTENT: u8 = 2;
 
-/// A running server with files of its own.
+/// A running server with its own files.
 pub struct Server {
     child: Option<ChildGuard>,
-    /// Port of Erlang's port mapper, which the server starts and leaves.
+    /// Port of Erlang's port mapper, which the server starts and leaves running.
     mapper: String,
     address: SocketAddr,
 }
@@ -45,7 +45,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts one; `None` where none is installed.
+    /// Starts a server; `None` when RabbitMQ is not installed.
     pub fn start(work: &Path) -> anyhow::Result<Option<Self>> {
         let script = PathBuf::from(SCRIPT);
         if !script.exists() && !on_path("rabbitmq-server") {
@@ -78,7 +78,7 @@ impl Server {
         Ok(Some(server))
     }
 
-    /// Confirmed messages a second of so many connections.
+    /// Confirmed messages per second over this many connections.
     pub fn measure(&self, connections: usize, time: Duration, message: &[u8]) -> anyhow::Result<f64> {
         let publishers: Vec<_> =
             (0..connections).map(|_| Publisher::connect(self.address)).collect::<Result<_, _>>()?;
@@ -152,7 +152,7 @@ impl Publisher {
         Ok(self.stream.get_mut().write_all(&frame(METHOD, channel, &method.0))?)
     }
 
-    /// The arguments of the next method, which must be this one.
+    /// Reads the arguments of the next method, which must be this one.
     fn expect(&mut self, (class, method): (u16, u16)) -> anyhow::Result<Vec<u8>> {
         let mut head = [0; 7];
         self.stream.read_exact(&mut head)?;

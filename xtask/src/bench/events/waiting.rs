@@ -1,11 +1,11 @@
-//! A queue with many waiting events, made while no platform has it open.
+//! A queue with many waiting events, created while no platform has it open.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Makes so many rows of the one that waits: the first argument is the file, the second how many.
+/// Copies the waiting row; the first argument is the file, the second the number of rows.
 const MULTIPLY: &str = r#"
 import sqlite3, sys
 queue = sqlite3.connect(sys.argv[1])
@@ -21,7 +21,7 @@ queue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 queue.close()
 "#;
 
-/// Makes `rows` waiting events of the one that a stopped platform's queue holds.
+/// Turns the single event in a stopped platform's queue into `rows` waiting events.
 pub fn multiply(data: &Path, rows: usize) -> anyhow::Result<()> {
     let file = data.join("events.db");
     let mut python = Command::new("python3");
@@ -30,7 +30,7 @@ pub fn multiply(data: &Path, rows: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Empties a stopped platform's queue; the next start makes a new file.
+/// Removes a stopped platform's queue; the next start creates a new file.
 pub fn clear(data: &Path) -> anyhow::Result<()> {
     for name in ["events.db", "events.db-wal", "events.db-shm"] {
         match std::fs::remove_file(data.join(name)) {

@@ -1,9 +1,9 @@
-//! `bench prepare`: time from a 2 GB image in a registry on loopback to a callable function, beside
-//! `podman pull` and `tar xzf` of the same layers; bytes transferred for a second image with the
-//! same base; and throughput of the platform's registry, beside docker-registry.
+//! `bench prepare`: time from a 2 GB image in a registry on loopback to a callable function, with
+//! `podman pull` and `tar xzf` of the same layers as peers; bytes transferred for a second image
+//! with the same base; and throughput of the platform's registry, with docker-registry as the peer.
 //!
-//! Each round starts every party afresh, and syncs the disk before each measurement, so that none
-//! pays for another's writes. Everything but the image is removed at the end.
+//! Each round starts every server afresh, and syncs the disk before each measurement, so that
+//! writes of one do not delay another. Everything except the image is removed at the end.
 
 mod peers;
 mod proxy;
@@ -28,7 +28,7 @@ use crate::quickstart::Up;
 
 /// Timeout of syncing the disk.
 const SYNC_MAX: Duration = Duration::from_secs(10 * 60);
-/// Programs of the bench, and their Debian packages.
+/// Programs that the bench needs, and their Debian packages.
 const NEEDED: &[(&str, &str)] = &[
     ("podman", "podman"),
     ("skopeo", "skopeo"),
@@ -37,7 +37,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
 ];
 
-/// Measures every party alternately, and prints medians and ratios.
+/// Measures platform and peers alternately, and prints medians and ratios.
 pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let missing: Vec<&str> =
         NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|(_, package)| *package).collect();
@@ -47,7 +47,7 @@ pub fn run(root: &Path, rounds: usize) -> anyhow::Result<()> {
     let (sampan, hello) = binaries(root)?;
     let sample = Sample::open_or_make(root, &hello)?;
     println!("image: {}", sample.describe());
-    // On the image's disk: a temporary folder may be in memory.
+    // On the image's disk, because a temporary folder may be in memory.
     let work = tempfile::Builder::new().prefix("prepare-").tempdir_in(&sample.folder)?;
     let blob = Blob::make(work.path())?;
     let registry = DockerRegistry::start(&work.path().join("registry"))?;
@@ -111,7 +111,7 @@ fn transfer(sampan: &Path, sample: &Sample, blob: &Blob, folder: &Path, figures:
     Ok(())
 }
 
-/// Seconds that `work` takes.
+/// Duration of `work` in seconds.
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let started = Instant::now();
     work()?;
@@ -135,7 +135,7 @@ fn peak_mb(pid: u32) -> anyhow::Result<f64> {
     Ok(kib * 1024.0 / 1e6)
 }
 
-/// The platform's INIT report line among the lines of the first call.
+/// The platform's INIT report line among the log lines of the first call.
 fn init_report(lines: &str) -> Option<String> {
     lines.lines().find_map(|line| line.find("Init Report").map(|at| line[at..].trim().to_owned()))
 }

@@ -23,7 +23,7 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Starts an empty one.
+    /// Starts an empty registry.
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (port, config) = (free_port()?, folder.join("config.yml"));
@@ -55,11 +55,11 @@ impl DockerRegistry {
     }
 }
 
-/// Seconds of `podman pull` into an empty store with its default driver.
+/// Seconds of `podman pull` into an empty store with the default driver.
 pub fn podman_pull(image: &str, store: &Path) -> anyhow::Result<f64> {
     let store = Store(store.to_owned());
     std::fs::create_dir_all(&store.0)?;
-    // podman accepts paths of at most 50 characters for it.
+    // podman limits the path of its run root to 50 characters.
     let run = tempfile::tempdir()?;
     let mut command = Command::new("podman");
     command.args(["--storage-driver", "overlay", "--events-backend", "none", "--root"]).arg(&store.0);
@@ -68,7 +68,7 @@ pub fn podman_pull(image: &str, store: &Path) -> anyhow::Result<f64> {
     timed(|| output(command.args(["pull", "--quiet", "--tls-verify=false", image])).map(drop))
 }
 
-/// A store of podman, unmounted and removed on drop.
+/// podman's storage, unmounted and removed on drop.
 struct Store(PathBuf);
 
 impl Drop for Store {

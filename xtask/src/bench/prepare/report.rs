@@ -12,30 +12,30 @@ pub struct Figures {
     pub tar_s: Vec<f64>,
     /// From `sampan deploy` until the function is active.
     pub sampan_s: Vec<f64>,
-    /// Peak resident memory of the platform until then.
+    /// Peak resident memory of the platform until then, in MB.
     pub peak_mb: Vec<f64>,
     /// The platform's INIT report line of the first start.
     pub cold_start: Option<String>,
     /// `sampan deploy` of the second image.
     pub second_s: Vec<f64>,
-    /// Bytes transferred for it.
+    /// Bytes transferred for the second image.
     pub second_bytes: Vec<f64>,
-    /// The platform's registry.
+    /// Times of the platform's registry.
     pub own: Transfers,
-    /// docker-registry.
+    /// Times of docker-registry.
     pub peer: Transfers,
 }
 
 /// Times of one registry.
 #[derive(Default)]
 pub struct Transfers {
-    /// One blob, with curl.
+    /// Push of one blob with curl.
     pub blob_push_s: Vec<f64>,
-    /// The same, back.
+    /// Pull of the blob.
     pub blob_pull_s: Vec<f64>,
-    /// The image, with skopeo.
+    /// Push of the image with skopeo.
     pub image_push_s: Vec<f64>,
-    /// The same, back.
+    /// Pull of the image.
     pub image_pull_s: Vec<f64>,
 }
 

@@ -13,9 +13,9 @@ use crate::process::{output, run as run_loud};
 
 /// Increment it when the recipe changes, to invalidate a cached image.
 const RECIPE: u32 = 1;
-/// The image and the one that shares its base.
+/// Names of the image, and of the one that shares its base.
 pub const NAMES: [&str; 2] = ["first", "second"];
-/// Packages of the base beside Debian's essentials.
+/// Packages of the base in addition to Debian's essential ones.
 const DEBIAN: &str = "--include=python3,g++,cmake,git,clang,ffmpeg";
 /// Wheels for Debian's Python, by layer.
 const WHEELS: [(&str, &[&str]); 3] = [
@@ -43,7 +43,7 @@ struct Layer {
 }
 
 impl Sample {
-    /// Opens the cached sample, or makes it.
+    /// Opens the cached sample, or builds it.
     pub fn open_or_make(root: &Path, hello: &Path) -> anyhow::Result<Self> {
         let kept = root.join("target/bench");
         let folder = kept.join(format!("prepare-{RECIPE}"));
@@ -86,7 +86,7 @@ impl Sample {
         self.facts[NAMES[1]]["own_bytes"].as_f64().unwrap_or(f64::NAN)
     }
 
-    /// An image as skopeo names it.
+    /// An image reference in skopeo's form.
     pub fn layout(&self, name: &str) -> String {
         format!("oci:{}:{name}", self.folder.display())
     }
@@ -143,7 +143,7 @@ fn facts(layers: &[&Layer]) -> Value {
     })
 }
 
-/// The tar of a folder's content, beside it.
+/// Creates the tar of a folder's content next to the folder.
 fn tar_of(folder: &Path) -> anyhow::Result<PathBuf> {
     let tar = folder.with_extension("tar");
     let mut command = Command::new("tar");

@@ -1,5 +1,5 @@
 //! Pushes to and pulls from a registry: one large blob with curl, and an image with skopeo. Both
-//! registries sync before they answer.
+//! registries sync before they respond.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,21 +12,21 @@ use super::{sample, settle_disk, timed};
 use crate::process::{output, status_within};
 use crate::quickstart::Up;
 
-/// Bytes of the blob.
+/// Length of the blob in bytes.
 const BLOB_BYTES: u64 = 1 << 30;
-/// Timeout of making it.
+/// Timeout of creating the blob.
 const MAKE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// An incompressible blob.
 pub struct Blob {
     file: PathBuf,
     digest: String,
-    /// Its bytes.
+    /// Length in bytes.
     pub bytes: u64,
 }
 
 impl Blob {
-    /// Makes it in a folder.
+    /// Creates the blob in a folder.
     pub fn make(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join("blob");
         let bytes = BLOB_BYTES.to_string();
@@ -40,15 +40,15 @@ impl Blob {
     }
 }
 
-/// A registry that is measured.
+/// A measured registry.
 pub struct Target {
     address: String,
-    /// User and password with a colon between them.
+    /// User and password, separated by a colon.
     login: Option<String>,
 }
 
 impl Target {
-    /// docker-registry, without authentication.
+    /// The platform's registry, with its key pair as login.
     pub fn own(up: &Up, data_dir: &Path) -> anyhow::Result<Self> {
         let file = data_dir.join("credentials.toml");
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -58,12 +58,12 @@ impl Target {
         Ok(Self { address: up.control.trim_start_matches("http://").to_owned(), login: Some(login) })
     }
 
-    /// docker-registry, which does not authenticate.
+    /// docker-registry, without authentication.
     pub fn peer(registry: &DockerRegistry) -> Self {
         Self { address: format!("127.0.0.1:{}", registry.port), login: None }
     }
 
-    /// Seconds of pushing a blob in one request.
+    /// Seconds to push a blob in one request.
     pub fn put(&self, blob: &Blob) -> anyhow::Result<f64> {
         let begin = format!("http://{}/v2/bench/blob/blobs/uploads/", self.address);
         let location = output(self.curl().args(["-o", "/dev/null", "-w", "%header{location}", "-X", "POST", &begin]))?;
@@ -82,20 +82,20 @@ impl Target {
         })
     }
 
-    /// Seconds of pulling it again.
+    /// Seconds to pull the blob.
     pub fn get(&self, blob: &Blob) -> anyhow::Result<f64> {
         let url = format!("http://{}/v2/bench/blob/blobs/{}", self.address, blob.digest);
         settle_disk()?;
         timed(|| output(self.curl().args(["-o", "/dev/null", &url])).map(drop))
     }
 
-    /// Seconds of pushing an image of an OCI layout.
+    /// Seconds to push an image of an OCI layout.
     pub fn push_image(&self, layout: &str) -> anyhow::Result<f64> {
         settle_disk()?;
         timed(|| output(&mut push(layout, &self.image(), self.login.as_deref())).map(drop))
     }
 
-    /// Seconds of pulling it into a folder, which is removed.
+    /// Seconds to pull the image into a folder, which is removed.
     pub fn pull_image(&self, folder: &Path) -> anyhow::Result<f64> {
         let mut command = skopeo("src", self.login.as_deref());
         command.arg(format!("docker://{}", self.image())).arg(format!("dir:{}", folder.display()));

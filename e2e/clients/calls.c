@@ -1,8 +1,10 @@
-/* A server with habits of real ones. It closes a connection that was silent for KEEP_ALIVE_S seconds, writes head and body
- * of an answer apart without TCP_NODELAY, and takes BACKLOG connections that it has not accepted. With SLOW_MS it serves
- * one connection at a time, one request on each, and takes that long for it.
- * It answers with the time of its start, which tells one instance from another. Events are counted: one with "fail" in it
- * breaks off the connection after that, and one with "count" is answered with the number of the others. */
+/* A server that behaves like many real ones. It closes a connection after KEEP_ALIVE_S idle
+ * seconds, writes head and body of a response separately without TCP_NODELAY, and has a listen
+ * backlog of BACKLOG connections. With SLOW_MS it serves one connection at a time, one request on
+ * each, and takes that many milliseconds for it.
+ * It responds with the time of its start, which identifies the instance. Events are counted: an
+ * event that contains "fail" aborts the connection after it was counted, and one that contains
+ * "count" returns the number of the others. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <poll.h>
@@ -27,7 +29,7 @@ static int setting(const char *name, int otherwise) {
     return value ? atoi(value) : otherwise;
 }
 
-/* Reads a whole request; 0 when the connection is over. */
+/* Reads a whole request; returns 0 when the connection has ended. */
 static int read_request(int client, char *request, size_t size) {
     size_t length = 0;
     for (;;) {
@@ -54,7 +56,7 @@ static void *serve(void *arg) {
     char request[8192], body[40];
     struct pollfd silent = {.fd = client, .events = POLLIN};
     for (;;) {
-        /* As a timer of an event loop that runs before what has come is looked at. */
+        /* Like an event loop whose timers run before pending input is read. */
         struct timespec before, after;
         clock_gettime(CLOCK_MONOTONIC, &before);
         int ready = poll(&silent, 1, keep_alive_s * 1000);

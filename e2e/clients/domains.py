@@ -1,4 +1,4 @@
-"""The official Python SDK against one platform: a custom domain that leads to a function that is there.
+"""The official Python SDK against one platform: a custom domain for an existing function.
 
 Arguments: endpoint (host:port), secret id, secret key, function. Prints "ok" when every step held.
 """

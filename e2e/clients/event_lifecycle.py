@@ -1,4 +1,4 @@
-"""The official Python SDK on the life cycle of events: terminate, retries and age.
+"""The official Python SDK and the life cycle of events: terminate, retries and age.
 
 Arguments: endpoint (host:port), secret id, secret key, image. Prints "ok" when every step held.
 """

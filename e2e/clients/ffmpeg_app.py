@@ -1,4 +1,4 @@
-"""Films on demand: an event function that makes a second of FFmpeg's test picture and says what it made."""
+"""An event function that encodes a second of FFmpeg's test picture and returns its properties."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A web application as people write them: Flask's own server on port 9000, for web and event calls."""
+"""A typical web application: Flask's own server on port 9000, for web and event calls."""
 
 import json
 import os

@@ -33,7 +33,7 @@ static void leave(int signal) {
     _exit(3);
 }
 
-/* Children whose parent exits first: process 1 has to reap them. */
+/* Creates children whose parent exits first, so that process 1 must reap them. */
 static void leave_orphans(void) {
     for (int i = 0; i < 5; i++) {
         pid_t child = fork();

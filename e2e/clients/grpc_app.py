@@ -1,7 +1,7 @@
 """A gRPC server on port 9000 without generated code: messages are bytes.
 
-/echo.Echo/Unary answers with its message, /echo.Echo/Count streams so many messages, /echo.Echo/Chat answers each message as
-it comes, /echo.Echo/Fail fails with a status of its own.
+/echo.Echo/Unary returns its message, /echo.Echo/Count streams the requested number of messages,
+/echo.Echo/Chat answers each message on arrival, /echo.Echo/Fail fails with an application status.
 """
 
 from concurrent import futures

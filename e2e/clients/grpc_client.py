@@ -26,7 +26,7 @@ with grpc.insecure_channel(address, options=options) as channel:
     message, call = unary.with_call(b"hello", timeout=WAIT_S)
     assert message == b"hello"
     assert ("x-length", "5") in call.trailing_metadata(), call.trailing_metadata()
-    # Longer than an ordinary request may be.
+    # Longer than the limit of an ordinary request.
     long = b"x" * 8_000_000
     assert unary(long, timeout=WAIT_S) == long
     many = [unary.future(b"%d" % n, timeout=WAIT_S) for n in range(50)]
@@ -35,7 +35,7 @@ with grpc.insecure_channel(address, options=options) as channel:
     counted = channel.unary_stream("/echo.Echo/Count")(b"1000", timeout=WAIT_S)
     assert list(counted) == [b"message %d" % n for n in range(1000)]
 
-    # Each message is answered before the next is sent: nothing waits for the end of a body.
+    # Each message is answered before the next is sent: no part waits for the end of a body.
     said = queue.Queue()
     answers = channel.stream_stream("/echo.Echo/Chat")(iter(said.get, None), timeout=WAIT_S)
     for word in [b"one", b"two", b"three"]:

@@ -1,4 +1,4 @@
-"""How often a text is in the memory that a process can write: memory_count.py PID TEXT."""
+"""Counts occurrences of a text in the writable memory of a process: memory_count.py PID TEXT."""
 
 import sys
 
@@ -11,12 +11,12 @@ with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering
             continue
         at, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
         while at < end:
-            # Blocks overlap, so that one of them has the whole of a text.
+            # Blocks overlap, so that every occurrence is complete in one of them.
             try:
                 memory.seek(at)
                 times += memory.read(min(BLOCK + len(text) - 1, end - at)).count(text)
             except OSError:
-                # Unmapped meanwhile, or of a device.
+                # Unmapped in the meantime, or a device mapping.
                 break
             at += BLOCK
 print(times)

@@ -1,4 +1,4 @@
-"""Objects of a store that speaks S3: object_store.py ENDPOINT COMMAND …"""
+"""A client of S3-compatible object stores: object_store.py ENDPOINT COMMAND …"""
 
 import json
 import sys

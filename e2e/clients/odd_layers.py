@@ -1,9 +1,10 @@
-"""Writes the tars of three layers with every odd entry that tools have ever made, as layer-1.tar to layer-3.tar.
+"""Writes the tars of three layers with every unusual entry that tools have produced, as layer-1.tar
+to layer-3.tar.
 
-With `whole` as second argument, the files that are sparse in the old GNU format are written without holes, for readers
-that do not know that format.
+With `whole` as second argument, files that are sparse in the old GNU format are written without
+holes, for readers that do not support that format.
 
-Python's tarfile writes what it can; the rest, which no tool writes any more or any other way, is put together here.
+Entries that Python's tarfile cannot write are assembled here.
 """
 
 import io
@@ -22,14 +23,14 @@ def padded(data):
 
 
 def number(value, width):
-    """A field as octal digits, or in base 256 where those do not suffice (GNU)."""
+    """Encodes a field as octal digits, or in base 256 where those do not suffice (GNU)."""
     if 0 <= value < 8 ** (width - 1):
         return b"%0*o\0" % (width - 1, value)
     return bytes([0x80 if value >= 0 else 0xFF]) + value.to_bytes(width - 1, "big", signed=True)
 
 
 def header(name, kind=b"0", size=0, mode=0o644, uid=0, gid=0, mtime=MTIME, target=b"", major=0, minor=0, gnu=True, tail=b""):
-    """A header block of any bytes; `tail` is what a format has behind the device numbers."""
+    """Builds a header block of arbitrary bytes; `tail` follows the device numbers."""
     assert len(name) <= 100 and len(target) <= 100
     magic = b"ustar  \0" if gnu else b"ustar\x0000"
     block = name.ljust(100, b"\0") + number(mode, 8) + number(uid, 8) + number(gid, 8) + number(size, 12)
@@ -40,7 +41,7 @@ def header(name, kind=b"0", size=0, mode=0o644, uid=0, gid=0, mtime=MTIME, targe
 
 
 def pax(records, kind=b"x"):
-    """An extended header with records of any bytes."""
+    """Builds an extended header with records of arbitrary bytes."""
     data = b""
     for key, value in records:
         length = len(key) + len(value) + 3
@@ -59,7 +60,7 @@ class Layer:
             self.out.write(padded(block))
 
     def add(self, name, kind=tarfile.REGTYPE, data=b"", form=tarfile.PAX_FORMAT, **fields):
-        """An entry as tarfile writes it."""
+        """Adds an entry written by tarfile."""
         info = tarfile.TarInfo(name)
         info.type, info.size, info.mtime = kind, len(data), MTIME
         info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
@@ -96,7 +97,7 @@ def long_names(layer):
         layer.add(f"{path}/file", data=b"longest path", form=form)
         layer.symlink(f"{path}/symlink", "t" * 300, form=form)
         layer.link(f"{path}/link", f"{path}/file", form=form)
-    # Its path is split in prefix and name.
+    # The path is split into prefix and name.
     layer.dir("u" * 90)
     layer.add("u" * 90 + "/" + "v" * 90, data=b"ustar", form=tarfile.USTAR_FORMAT)
 
@@ -105,7 +106,7 @@ def strange_names(layer):
     layer.dir("names")
     for name in ["spaced name", "-dash", "per%cent", 'quo"te', "back\\slash", "new\nline", "\x01\x7f", "grüße", "日本", "..dots", "...", "~"]:
         layer.add("names/" + name, data=name.encode())
-    # No UTF-8, in each way to write it.
+    # Names that are not UTF-8, in each possible encoding.
     layer.raw(header(b"names/latin-\xe9\xff", size=5), b"latin")
     layer.raw(pax([(b"path", b"names/pax-\xe9\xff")]), header(b"names/pax", size=3, gnu=False), b"pax")
     layer.raw(header(b"names/to-latin", b"2", mode=0o777, target=b"latin-\xe9\xff"))
@@ -159,7 +160,7 @@ def devices(layer):
     layer.add("devices/pipe", tarfile.FIFOTYPE, mode=0o600)
 
 
-# Data and holes: neither end at blocks, the first byte is a hole, and so is the end.
+# Data and holes, not aligned to blocks; the file begins and ends with a hole.
 SEGMENTS = [(700, 900), (5000, 512), (10_240, 1), (20_000, 3000), (40_000, 17), (60_001, 4096), (131_072, 512)]
 REAL_SIZE = 200_001
 
@@ -195,7 +196,7 @@ def old_gnu(layer, name, segments, real_size, data):
         return
     fields = [number(offset, 12) + number(length, 12) for offset, length in segments]
     more = len(fields) > 4
-    # Access and change time, multi-volume offset and long names, which nobody wrote: 41 bytes.
+    # Access and change time, multi-volume offset and long names, all unused: 41 bytes.
     tail = b"\0" * 41 + b"".join(fields[:4]).ljust(96, b"\0") + bytes([more]) + number(real_size, 12)
     layer.raw(header(name, b"S", len(data), tail=tail))
     for first in range(4, len(fields), 21):
@@ -205,14 +206,14 @@ def old_gnu(layer, name, segments, real_size, data):
 
 
 def old_entries(layer):
-    """As Unix version 7 had them: no type, and a slash for directories."""
+    """Adds entries in the format of Unix version 7: no type, and a slash for directories."""
     layer.raw(header(b"v7/", b"\0", mode=0o755), header(b"v7/file", b"\0", size=2), b"v7")
 
 
 def lowest():
     layer = Layer()
     layer.dir(".", mode=0o755)
-    # An entry before its parents, and one whose parents nothing describes.
+    # An entry before its parents, and one whose parents have no entries.
     layer.add("late/deep/file", data=b"early")
     layer.dir("late/deep", mode=0o700, mtime=5)
     layer.dir("late", mode=0o711, mtime=6)
@@ -261,12 +262,12 @@ def middle():
     layer.add("bin/through-absolute", data=b"through")
     layer.add("up/lib/through-up", data=b"through")
     layer.link("lib/linked-below", "lib/below")
-    # Another name of a file below, which then loses one of its old ones.
+    # A new link to a file of a lower layer, which then loses one of its old links.
     layer.link("links/d", "links/a")
     layer.add("links/b", data=b"on its own")
     for name in ["gone/.wh.file", ".wh.gone-directory", "partly/.wh.b", ".wh.never", ".wh.reborn"]:
         layer.add(name)
-    # A whiteout hides lower layers only, wherever it stands.
+    # A whiteout hides lower layers only, regardless of its position.
     layer.add(".wh.again-early")
     layer.add("again-early", data=b"upper")
     layer.add("again-late", data=b"upper")

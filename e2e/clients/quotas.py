@@ -1,4 +1,5 @@
-"""The official Python SDK against one platform: quotas of a function that is there, and of the installation.
+"""The official Python SDK against one platform: quotas of an existing function, and of the
+installation.
 
 Arguments: endpoint (host:port), secret id, secret key, function. Prints "ok" when every step held.
 """

@@ -1,4 +1,6 @@
-"""Numbers as a service: NumPy, SciPy and ONNX Runtime from PyPI behind http.server on port 9000."""
+"""A numerical web application: NumPy, SciPy and ONNX Runtime from PyPI behind http.server on port
+9000.
+"""
 
 import json
 import sys
@@ -13,7 +15,7 @@ import scipy.optimize
 
 
 def field(number, value):
-    """One field of a protocol buffer."""
+    """Encodes one field of a protocol buffer."""
     if isinstance(value, int):
         return bytes([number << 3, value])
     data = value.encode() if isinstance(value, str) else value
@@ -21,13 +23,13 @@ def field(number, value):
 
 
 def vector(name):
-    """ValueInfoProto of three floats."""
+    """Encodes a ValueInfoProto of three floats."""
     shape = field(1, field(1, 3))
     return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
 
 
 def model():
-    """ModelProto of `out = left * right`, by hand: no more than onnx.proto says (IR version 8, operators of version 13)."""
+    """Encodes a minimal ModelProto of `out = left * right` (IR version 8, operator set 13)."""
     node = field(1, "left") + field(1, "right") + field(2, "out") + field(4, "Mul")
     graph = field(1, node) + field(2, "product") + field(11, vector("left")) + field(11, vector("right"))
     return field(1, 8) + field(7, graph + field(12, vector("out"))) + field(8, field(1, "") + field(2, 13))

@@ -75,7 +75,7 @@ assert "START RequestId" in result.Log and "Report RequestId" in result.Log, res
 result = call("InvokeFunction", {"FunctionName": "sdk-event", "Event": '{"k": 2}'}).Result
 assert json.loads(result.RetMsg)["event"] == {"k": 2}, result.RetMsg
 
-# Every way of signing that the SDK has.
+# Every signature method of the SDK.
 for options in ({"method": "GET"}, {"unsignedPayload": True}, {"sign": "HmacSHA1"}, {"sign": "HmacSHA256"},
                 {"sign": "HmacSHA1", "method": "GET"}, {"sign": "HmacSHA256", "method": "GET"}):
     listed = call("ListFunctions", {"Limit": 5, "SearchKey": "sdk"}, using=client(**dict(options)))

@@ -1,4 +1,4 @@
-"""Runs the body of a request as a shell command, and answers with what it printed."""
+"""Runs the body of a request as a shell command, and returns its output."""
 
 import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer

@@ -1,4 +1,4 @@
-"""Calls others over HTTPS and says what came of it; trusts the certificates in CA and no others."""
+"""Makes HTTPS requests and returns their results; trusts only the certificates in CA."""
 
 import os
 import ssl
@@ -22,7 +22,7 @@ def fetch(url):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         path, _, url = self.path.partition("?")
-        # Without end, by its own URL.
+        # Calls itself recursively, by its own URL.
         body = fetch(f"{url}/again?{url}" if path == "/again" else url).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))

@@ -1,4 +1,5 @@
-"""The official Python SDK against one platform: versions and aliases of an event function, from publishing to deletion.
+"""The official Python SDK against one platform: versions and aliases of an event function, from
+publishing to deletion.
 
 Arguments: endpoint (host:port), secret id, secret key, image, second image. Prints "ok" when every step held.
 """
@@ -58,7 +59,7 @@ def code(uri):
 
 
 def ran(action="Invoke", **params):
-    """The version that a call ran, as the record of the run has it."""
+    """Calls the function and returns the version that ran, from the run's log record."""
     result = call(action, **params).Result
     assert result.InvokeResult == 0, result.ErrMsg
     deadline = time.monotonic() + WAIT_S
@@ -109,7 +110,7 @@ names = [a.Name for a in call("ListAliases", Offset="0", Limit="20").Aliases]
 assert names == ["$DEFAULT", "prod"], names
 assert call("ListAliases", FunctionVersion="2").TotalCount == 1
 
-# $DEFAULT can be led elsewhere, and InvokeFunction calls it; it stays.
+# $DEFAULT can be moved to another version, and InvokeFunction calls it; it cannot be deleted.
 call("UpdateAlias", Name="$DEFAULT", FunctionVersion="1")
 assert ran("InvokeFunction") == "1"
 refused("DeleteAlias", "InvalidParameterValue.Alias", Name="$DEFAULT")

@@ -1,6 +1,7 @@
-"""A WebSocket server on port 9000, as the websockets library makes them.
+"""A WebSocket server on port 9000, made with the websockets library.
 
-Answers each message with itself; `close N` closes with that code, `push N` sends so many messages, `die` ends the process.
+Echoes each message; `close N` closes with that code, `push N` sends N messages, `die` ends the
+process.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""The websockets library against one function: what one connection sees.
+"""The websockets library against one function: one connection and its events.
 
-Arguments: URL, scenario, optionally a file to make when the server has spoken. Prints what happened, one line each.
+Arguments: URL, scenario, optionally a file to create after the first message of the server. Prints
+one line per event.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import sys
 import websockets
 
 url, scenario, *said_hello = sys.argv[1:]
-# A long frame must stay one.
+# A long frame must not be split.
 compression = None if scenario == "big" else "deflate"
 
 
@@ -26,7 +27,7 @@ async def echo(connection):
 
 
 async def told(connection):
-    """Sends the scenario itself and waits for the end."""
+    """Sends the scenario's text and waits until the connection ends."""
     await connection.send(scenario)
     try:
         while True:

@@ -1,7 +1,7 @@
-"""A visitor of a WordPress site with a real browser: Chromium, driven by chromedriver.
+"""A visitor of a WordPress site in a real browser: Chromium, driven by chromedriver.
 
-wordpress_browser.py SITE FOLDER install|upload|look [URL]: prints one line of JSON. FOLDER keeps the browser's
-profile, so that a login lasts from one call to the next.
+wordpress_browser.py SITE FOLDER install|upload|look [URL]: prints one line of JSON. FOLDER contains
+the browser's profile, so that a login persists between calls.
 """
 
 import json
@@ -23,7 +23,7 @@ SIDE = 640
 
 
 def picture(file):
-    """A PNG that is larger than a thumbnail."""
+    """Writes a PNG larger than a thumbnail."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -38,7 +38,7 @@ def browser(site, folder):
     host = urlsplit(site).hostname
     for flag in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server",
                  "--disable-background-networking", f"--user-data-dir={folder}/profile",
-                 # Pages name pictures and fonts elsewhere, which a test does not wait for.
+                 # Pictures and fonts of other hosts fail immediately.
                  f"--host-resolver-rules=MAP {host} 127.0.0.1, MAP * ~NOTFOUND"]:
         options.add_argument(flag)
     options.binary_location = "/usr/bin/chromium"
@@ -54,7 +54,7 @@ def fill(driver, field, text):
 
 
 def until(driver, what, look):
-    """Waits for what a look finds; says what the page says when it does not come."""
+    """Waits until `look` succeeds; on timeout the error contains the page's text."""
     try:
         return WebDriverWait(driver, WAIT_S).until(look)
     except Exception as error:
@@ -63,7 +63,7 @@ def until(driver, what, look):
 
 
 def install(driver, site):
-    """The installer's form, which the first visit leads to."""
+    """Completes the installer's form, to which the first visit is redirected."""
     driver.get(site)
     until(driver, "the installer", lambda d: "install.php" in d.current_url)
     for button in driver.find_elements(By.ID, "language-continue"):
@@ -71,7 +71,7 @@ def install(driver, site):
     until(driver, "the form", lambda d: d.find_elements(By.ID, "weblog_title"))
     fill(driver, "weblog_title", "A site on Sampan")
     fill(driver, "user_login", USER)
-    # The page's script fills in a password of its own first.
+    # The page's script first fills in a proposed password.
     until(driver, "the proposed password", lambda d: d.find_element(By.ID, "pass1").get_attribute("value"))
     fill(driver, "pass1", PASSWORD)
     fill(driver, "admin_email", "editor@blog.example.com")
@@ -86,14 +86,14 @@ def login(driver, site):
     time.sleep(0.5)
     fill(driver, "user_login", USER)
     fill(driver, "user_pass", PASSWORD)
-    # A cookie that outlives the browser.
+    # Makes the cookie persistent.
     driver.find_element(By.ID, "rememberme").click()
     driver.find_element(By.ID, "wp-submit").click()
     until(driver, "the dashboard", lambda d: d.find_elements(By.ID, "wpadminbar"))
 
 
 def upload(driver, site, folder):
-    """Logs in and uploads a picture by the media page; returns its address."""
+    """Logs in and uploads a picture on the media page; returns its URL."""
     login(driver, site)
     file = os.path.join(folder, "picture.png")
     picture(file)
@@ -106,7 +106,7 @@ def upload(driver, site, folder):
 
 
 def look(driver, site, url):
-    """Whether a page that needs a login opens, and how wide a picture is in it."""
+    """Returns whether a page that needs a login opens, and the width of the picture in it."""
     driver.get(f"{site}/wp-admin/upload.php?mode=list")
     logged_in = bool(driver.find_elements(By.ID, "wpadminbar"))
     driver.get(url)

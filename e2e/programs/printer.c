@@ -1,6 +1,7 @@
-/* A server that prints what it is sent: the body of a request goes to standard output as it is, before the answer, after it
- * (/later), or before a wait (/hold); /answer sends it back. A process for each connection, so that requests run at once.
- * As an event function it answers {"ms":N,"bytes":M} after N ms with M bytes, and prints {"print":…} with the event. */
+/* A server that prints request bodies to standard output, unchanged: before the response, after it
+ * (/later), or before a pause (/hold); /answer returns the body. It forks a process per connection,
+ * so that requests run concurrently. As an event function it answers {"ms":N,"bytes":M} after N ms
+ * with M bytes, and prints the value of {"print":…}. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
-"""Films of a bucket, made smaller: an event function. For each object that an event names, it gets the film from
-the store, transcodes it with FFmpeg, and puts the result under another prefix of the same bucket.
+"""An event function that transcodes the films of a bucket. For each object in an event, it
+downloads the film from the store, transcodes it with FFmpeg, and uploads the result under another
+prefix of the same bucket.
 
-It is an ordinary HTTP server on port 9000. An event comes as `POST /event-invoke`; a status of 200 says that it is
-done, 500 that it failed, with the reason as body. Settings are environment variables: S3_ENDPOINT, S3_ACCESS_KEY,
-S3_SECRET_KEY, S3_REGION, OUT_PREFIX, HEIGHT.
+It is an ordinary HTTP server on port 9000. Events arrive as `POST /event-invoke`; status 200 means
+success, 500 failure, with the reason as body. Settings are environment variables: S3_ENDPOINT,
+S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION, OUT_PREFIX, HEIGHT.
 """
 
 import datetime
@@ -34,14 +35,14 @@ REASON_LINES_MAX = 5
 
 
 class Failed(Exception):
-    """What failed, on what, and why; for the one who reads the log or the dead letter."""
+    """A failed operation, its subject and the cause, for the log and the dead letter."""
 
 
 # The store: GET and PUT signed with AWS Signature Version 4.
 
 
 def signed_headers(method, path, now):
-    """The headers of a request without query; the body is not part of the signature."""
+    """Returns the headers of a request without a query; the signature does not cover the body."""
     moment, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     headers = {"host": urlsplit(ENDPOINT).netloc, "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": moment}
     names = ";".join(sorted(headers))
@@ -57,7 +58,7 @@ def signed_headers(method, path, now):
 
 
 def ask(method, bucket, key, body=None, more=None):
-    """Sends one request to the store and returns the answer, which must be closed."""
+    """Sends one request to the store and returns the response, which the caller must close."""
     path = f"/{quote(bucket, safe='')}/{quote(key, safe='/~')}"
     headers = signed_headers(method, path, datetime.datetime.now(datetime.timezone.utc))
     request = urllib.request.Request(ENDPOINT + path, body, {**headers, **(more or {})}, method=method)
@@ -93,7 +94,7 @@ def put(bucket, key, file):
 
 
 def duration_s(film, key):
-    """How long a film is; 0 where its container does not say."""
+    """Returns the length of a film in seconds; 0 when its container has none."""
     command = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "json", film]
     probed = subprocess.run(command, capture_output=True, text=True)
     if probed.returncode != 0:
@@ -105,7 +106,7 @@ def duration_s(film, key):
 
 
 def transcode(film, result, key):
-    """Makes an MP4 that a browser plays while it loads, and prints how far it is."""
+    """Writes an MP4 that a browser can play while it loads, and prints the progress."""
     length_s, printed = duration_s(film, key), 0.0
     command = ["ffmpeg", "-v", "error", "-xerror", "-y", "-i", film, "-vf", f"scale=-2:{HEIGHT}"]
     command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "28", "-pix_fmt", "yuv420p", "-c:a", "aac"]
@@ -129,7 +130,7 @@ def last_lines(text):
 
 
 def smaller(bucket, key):
-    """Handles one object; running it again gives the same object again."""
+    """Transcodes one object; a repeated run overwrites the result."""
     target = OUT_PREFIX + str(PurePosixPath(key).with_suffix(".mp4").name)
     with tempfile.TemporaryDirectory() as work:
         film, result = os.path.join(work, "film"), os.path.join(work, "result.mp4")
@@ -140,7 +141,7 @@ def smaller(bucket, key):
 
 
 def objects(event):
-    """Bucket and key of each record; a key of COS is /appid/bucket/key."""
+    """Yields bucket and key of each record; a COS key is /appid/bucket/key."""
     for record in event["Records"]:
         about = record["cos"]
         yield about["cosBucket"]["name"], about["cosObject"]["key"].split("/", 3)[3]
@@ -164,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """The platform logs each request already."""
+        """Prints nothing: the platform logs each request."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A SavedModel behind the REST API of TensorFlow Serving: status, metadata and predict of its newest version.
+"""A SavedModel behind the REST API of TensorFlow Serving: status, metadata and predict of its
+newest version.
 
-Settings are those of the image tensorflow/serving: MODEL_NAME, MODEL_BASE_PATH. Nothing listens before the model is
-loaded and has answered once, so that whoever waits for the port gets no slow first answer.
+Settings are those of the image tensorflow/serving: MODEL_NAME, MODEL_BASE_PATH. The server listens
+only after the model is loaded and has run once, so that the first call after the port opens is
+fast.
 """
 
 import json
@@ -21,7 +23,7 @@ PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+))?(?
 
 
 class Refused(Exception):
-    """What a client asked for and does not get: a status and the reason."""
+    """An error response to a client: a status and the reason."""
 
     def __init__(self, status, reason):
         super().__init__(reason)
@@ -43,7 +45,7 @@ class Model:
         return self.loaded.signatures[name]
 
     def predict(self, body):
-        """Rows as `instances`, or columns as `inputs`; the answer has the same form."""
+        """Takes rows as `instances`, or columns as `inputs`; the result has the same form."""
         signature = self.signature(body.get("signature_name", "serving_default"))
         if ("instances" in body) == ("inputs" in body):
             raise Refused(400, "Request must have exactly one of 'instances' and 'inputs'")
@@ -88,7 +90,7 @@ def described(specs):
 
 
 def columns(instances, specs):
-    """Columns of rows, each of which is a value, or an object where there are several inputs."""
+    """Transposes rows to columns; a row is a value, or an object when there are several inputs."""
     rows = [row if isinstance(row, dict) else named(row, specs) for row in instances]
     return {name: [row[name] for row in rows] for name in specs}
 
@@ -146,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """The platform logs each request already."""
+        """Prints nothing: the platform logs each request."""
 
 
 if __name__ == "__main__":

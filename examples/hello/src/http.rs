@@ -1,5 +1,5 @@
 //! The subset of HTTP/1.1 (RFC 9112) that the example needs: request heads, bodies by length or in
-//! chunks, answers.
+//! chunks, responses.
 
 use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -22,14 +22,14 @@ pub struct Request<'a> {
 
 enum Body {
     Length(u64),
-    /// Bytes left of the current chunk; `None` before the first.
+    /// Bytes left of the current chunk; `None` before the first one.
     Chunks(Option<u64>),
     Done,
 }
 
 impl<'a> Request<'a> {
-    /// Reads the next request's head; `None` when the client has closed. Answers `Expect:
-    /// 100-continue` at once.
+    /// Reads the next request's head; `None` when the client has closed. Sends `100 Continue`
+    /// immediately for `Expect: 100-continue`.
     pub fn read(reader: &'a mut BufReader<TcpStream>, writer: &mut TcpStream) -> io::Result<Option<Self>> {
         let line = read_line(reader)?;
         if line.is_empty() {
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
         Ok(Some(request))
     }
 
-    /// The first header of this name (lower case).
+    /// Returns the first header of this name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -75,17 +75,17 @@ impl<'a> Request<'a> {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The text behind the `?`; empty without one.
+    /// The text after the `?`; empty without one.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Whether the client wants the connection closed after the answer.
+    /// Whether the client wants the connection closed after the response.
     pub fn wants_close(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    /// Reads the rest of the body, so that the next request begins behind it.
+    /// Reads the rest of the body, so that the next request begins after it.
     pub fn skip_body(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink()).map(drop)
     }
@@ -136,7 +136,7 @@ fn read_line(reader: &mut BufReader<TcpStream>) -> io::Result<String> {
     String::from_utf8(line).map_err(|_| ErrorKind::InvalidData.into())
 }
 
-/// Writes a complete answer with its length; the body is left out where HTTP has none.
+/// Writes a complete response with its length; omits the body where HTTP has none.
 pub fn respond(writer: &mut TcpStream, request: &Request<'_>, status: u16, kind: &str, body: &[u8]) -> io::Result<()> {
     let bodiless = matches!(status, 204 | 304);
     let length = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -147,14 +147,14 @@ pub fn respond(writer: &mut TcpStream, request: &Request<'_>, status: u16, kind:
     writer.write_all(&answer)
 }
 
-/// Begins an answer in chunks.
+/// Begins a chunked response.
 pub fn begin_chunks(writer: &mut TcpStream, kind: &str, trailer: &str) -> io::Result<()> {
     let trailer = if trailer.is_empty() { String::new() } else { format!("Trailer: {trailer}\r\n") };
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{trailer}Transfer-Encoding: chunked\r\n\r\n");
     writer.write_all(head.as_bytes())
 }
 
-/// Writes one chunk; an empty one would end the answer and is left out.
+/// Writes one chunk; omits an empty one, which would end the response.
 pub fn chunk(writer: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
@@ -165,7 +165,7 @@ pub fn chunk(writer: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(&framed)
 }
 
-/// Ends an answer in chunks; `trailers` are whole lines with their line ends.
+/// Ends a chunked response; `trailers` are whole lines with their line ends.
 pub fn end_chunks(writer: &mut TcpStream, trailers: &str) -> io::Result<()> {
     writer.write_all(format!("0\r\n{trailers}\r\n").as_bytes())
 }

@@ -3,8 +3,8 @@
 //! `POST /event-invoke` answers an event; `/` answers a greeting; the routes in `routes.rs`
 //! reproduce faults of functions: sleep, exit, print, fill memory. It listens on port 9000, or on
 //! `PORT`; with `EXIT_AT_START` it exits at once with that code. `hello walk DIR` lists a directory
-//! as the route `/walk` does, without a server; `hello job WORDS…` is a job image: it prints its words
-//! and its event, does what the event's route says, and ends.
+//! like the route `/walk`, without a server. `hello job WORDS…` is a job image: it prints its
+//! arguments and its event, runs the event's route, and exits.
 #![forbid(unsafe_code)]
 
 mod http;
@@ -46,7 +46,7 @@ fn main() {
     }
 }
 
-/// Lists a directory on the standard output.
+/// Lists a directory on standard output.
 fn list(folder: &Path) {
     let mut out = BufWriter::new(io::stdout().lock());
     if let Err(error) = walk::walk(folder, &mut out).and_then(|()| out.flush()) {

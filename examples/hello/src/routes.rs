@@ -10,7 +10,7 @@ use crate::walk;
 
 /// Length of a chunk of `/echo` and `/walk`.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Page size; writing one byte of each page makes memory resident.
+/// Page size in bytes; writing one byte of each page makes memory resident.
 const PAGE_BYTES: usize = 4096;
 
 /// Answers one request.
@@ -68,8 +68,8 @@ fn greeting(request: &Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     text(request, writer, &body)
 }
 
-/// Sends head and body separately over a socket without TCP_NODELAY, as many simple servers do: by
-/// Nagle's algorithm the body waits for the head's acknowledgement.
+/// Sends head and body separately over a socket without TCP_NODELAY, as many simple servers do:
+/// with Nagle's algorithm the body waits until the head is acknowledged.
 fn parts(writer: &mut TcpStream) -> io::Result<()> {
     let body = "head and body apart\n";
     writer.set_nodelay(false)?;
@@ -78,7 +78,7 @@ fn parts(writer: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Answers an event with itself. An object with a key `route` runs that route, so that event
-/// functions can misbehave as web functions can.
+/// functions can fail in the same ways as web functions.
 fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     let mut body = String::new();
     request.read_to_string(&mut body)?;
@@ -101,7 +101,7 @@ fn event(request: &mut Request<'_>, writer: &mut TcpStream) -> io::Result<()> {
     respond(writer, request, 200, "application/json", format!("{{\"hello\":\"world\",\"event\":{body}}}").as_bytes())
 }
 
-/// The answer of the platform's gateway to a POST of `{}`; the event's key `path` says to where.
+/// The response of the platform's gateway to a POST of `{}`; the event's key `path` is the path.
 fn call(port: u16, event: &str) -> String {
     let path = event.split_once("\"path\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or("/");
     let request = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}");
@@ -143,7 +143,7 @@ pub fn job(event: &str) {
     let _ = io::stdout().flush();
 }
 
-/// Finds `"route":"name?value"` without a JSON parser; the standard library has none.
+/// Finds `"route":"name?value"` without a JSON parser, which the standard library lacks.
 fn route_of(event: &str) -> Option<(&str, u64)> {
     let rest = event.split_once("\"route\"")?.1.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
     let (name, value) = rest.split('"').next()?.split_once('?')?;
@@ -219,7 +219,7 @@ fn read_file(request: &Request<'_>, writer: &mut TcpStream, path: &str) -> io::R
     }
 }
 
-/// `/walk?/path` lists a directory (see `walk.rs`); an answer without a last chunk was aborted.
+/// `/walk?/path` lists a directory (see `walk.rs`); a response without a last chunk was aborted.
 fn walk_files(writer: &mut TcpStream, path: &str) -> io::Result<()> {
     begin_chunks(writer, "application/jsonl", "")?;
     let mut lines = BufWriter::with_capacity(CHUNK_BYTES, Chunks(writer));
@@ -229,7 +229,7 @@ fn walk_files(writer: &mut TcpStream, path: &str) -> io::Result<()> {
     end_chunks(writer, "")
 }
 
-/// Writes each buffer as a chunk of an answer.
+/// Writes each buffer as a chunk of a response.
 struct Chunks<'a>(&'a mut TcpStream);
 
 impl Write for Chunks<'_> {

@@ -1,5 +1,5 @@
-//! Lists a file system, one line of JSON per entry, for comparing an image inside an instance with
-//! the same image elsewhere.
+//! Lists a file system, one line of JSON per entry, to compare an image inside an instance with the
+//! same image elsewhere.
 //!
 //! Names, link targets and error texts have every byte beyond plain ASCII as `%XX`, so that names
 //! that are not UTF-8 stay distinct.
@@ -82,7 +82,7 @@ fn kind(meta: &Metadata) -> &'static str {
     kinds.iter().find(|(is, _)| *is).map_or("socket", |(_, name)| name)
 }
 
-/// The attributes as `"name":"value in hex"`, sorted by name.
+/// Returns the extended attributes as `"name":"value in hex"`, sorted by name.
 fn xattrs(path: &Path) -> String {
     let mut names = Vec::with_capacity(XATTR_BYTES_MAX);
     if let Err(error) = llistxattr(path, spare_capacity(&mut names)) {
@@ -118,7 +118,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes as ASCII that needs no escape in JSON.
+/// Converts bytes to ASCII that needs no escape in JSON.
 fn plain(bytes: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b'"' | b'\\' | b'%' => format!("%{byte:02X}"),

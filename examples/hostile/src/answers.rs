@@ -1,16 +1,16 @@
-//! Invalid answers: too slow, too large, endless, or not HTTP.
+//! Invalid responses: too slow, too large, endless, or not HTTP.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Interval of bytes in a slow answer.
+/// Interval of bytes in a slow response.
 const DRIP: Duration = Duration::from_millis(50);
 const OK: &str = "HTTP/1.1 200 OK\r\n";
-/// Length of a block in a large answer.
+/// Length of a block in a large response.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Sends the answer of that name.
+/// Sends the response of that name.
 pub fn send(name: &str, to: &mut TcpStream) -> io::Result<()> {
     let mut put = |text: &str| to.write_all(text.as_bytes());
     match name {
@@ -37,7 +37,7 @@ pub fn send(name: &str, to: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-/// The bytes of a test's hexadecimal digits, followed by as many `x` as the number after `+`.
+/// Sends the bytes of hexadecimal digits, followed by as many `x` as the number after `+`.
 fn raw(to: &mut TcpStream, digits: &str) -> io::Result<()> {
     let (digits, fill) = digits.split_once('+').unwrap_or((digits, "0"));
     let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -46,7 +46,7 @@ fn raw(to: &mut TcpStream, digits: &str) -> io::Result<()> {
     to.write_all(&bytes)
 }
 
-/// A byte at a time, for ever.
+/// Sends one byte at a time, forever.
 fn drip(to: &mut TcpStream, first: &str, then: &str) -> io::Result<()> {
     to.set_nodelay(true)?;
     to.write_all(first.as_bytes())?;
@@ -57,7 +57,7 @@ fn drip(to: &mut TcpStream, first: &str, then: &str) -> io::Result<()> {
     }
 }
 
-/// The same bytes repeatedly, as fast as possible.
+/// Sends the same bytes repeatedly, as fast as possible.
 fn endless(to: &mut TcpStream, first: &str, again: &str) -> io::Result<()> {
     to.write_all(first.as_bytes())?;
     let block = again.repeat(BLOCK_BYTES / again.len());

@@ -1,5 +1,5 @@
 //! Resource exhaustion: processes, threads, memory, descriptors, disk space, files, output. Each
-//! attack but the endless ones returns the count reached and the error number.
+//! attack except the endless ones returns the count reached and the error number.
 
 use std::fs::{self, File};
 use std::io::{Error, Write};
@@ -10,7 +10,7 @@ use crate::files::number;
 
 /// More than any limit.
 const TRIES_MAX: usize = 2_000_000;
-/// Enough processes or threads to show that there is no limit, without lasting harm.
+/// Enough processes or threads to show that there is no limit, without lasting damage.
 const PROCESSES_MAX: usize = 5_000;
 const MB: usize = 1 << 20;
 const PAGE_BYTES: usize = 4096;
@@ -19,7 +19,7 @@ fn outcome(count: usize, error: Option<Error>) -> String {
     format!("{count} {}", error.map_or(0, |error| number(&error)))
 }
 
-/// Forks waiting children until fork fails, and kills them.
+/// Forks children that wait until fork fails, and kills them.
 pub fn forks() -> String {
     let mut children = Vec::new();
     let mut error = None;
@@ -38,7 +38,7 @@ pub fn forks() -> String {
         }
     }
     for child in &children {
-        // SAFETY: our own children, not yet waited for.
+        // SAFETY: our own children, not yet reaped.
         unsafe {
             libc::kill(*child, libc::SIGKILL);
             libc::waitpid(*child, std::ptr::null_mut(), 0);
@@ -47,7 +47,7 @@ pub fn forks() -> String {
     outcome(children.len(), error)
 }
 
-/// The fork bomb: every child forks for ever.
+/// The fork bomb: every child forks forever.
 pub fn fork_for_ever() -> String {
     loop {
         // SAFETY: parent and child call nothing else.
@@ -60,7 +60,7 @@ pub fn threads() -> String {
     let (mut senders, mut error) = (Vec::new(), None);
     while senders.len() < PROCESSES_MAX {
         let (sender, receiver) = mpsc::channel::<()>();
-        // Until the sender is dropped, which is an error.
+        // The threads wait until the sender is dropped, which is an error.
         let waits = move || receiver.recv().is_err();
         match std::thread::Builder::new().stack_size(4 * PAGE_BYTES).spawn(waits) {
             Ok(_) => senders.push(sender),
@@ -83,7 +83,7 @@ pub fn memory() -> String {
     }
 }
 
-/// Opens files until that fails, and closes them.
+/// Opens files until open fails, and closes them.
 pub fn files() -> String {
     let mut open = Vec::new();
     let error = loop {
@@ -96,7 +96,7 @@ pub fn files() -> String {
     outcome(open.len(), error)
 }
 
-/// Makes inotify instances until that fails, and keeps them.
+/// Creates inotify instances until that fails, and keeps them.
 pub fn watches() -> String {
     let mut count = 0;
     let error = loop {
@@ -110,7 +110,7 @@ pub fn watches() -> String {
     outcome(count, error)
 }
 
-/// Queues blocked signals for this thread until that fails; they end with it.
+/// Queues blocked signals for this thread until that fails; they are discarded with the thread.
 pub fn signals() -> String {
     let signal = libc::SIGRTMIN() + 3;
     let mut count = 0;
@@ -135,7 +135,7 @@ pub fn signals() -> String {
     outcome(count, error)
 }
 
-/// Fills a directory with one file, in MB, and removes it.
+/// Fills a directory with one file until the write fails, and removes it; returns MB.
 pub fn fill(dir: &str) -> String {
     let path = Path::new(dir).join("filling");
     let block = vec![7; MB];
@@ -147,7 +147,7 @@ pub fn fill(dir: &str) -> String {
         }
         Ok(())
     });
-    // It may not have been created.
+    // The file may not exist.
     let _ = fs::remove_file(path);
     outcome(written, filled.err())
 }
@@ -162,12 +162,12 @@ pub fn inodes(dir: &str) -> String {
         filled = File::create(made(count)).map(drop);
         count += usize::from(filled.is_ok());
     }
-    // As above.
+    // The directory may not exist.
     let _ = fs::remove_dir_all(&dir);
     outcome(count, filled.err())
 }
 
-/// Makes System V shared memory segments until that fails, in MB, and removes them.
+/// Creates System V shared memory segments until that fails, and removes them; returns MB.
 pub fn shared_memory() -> String {
     let (mut segments, mut error) = (Vec::new(), None);
     while segments.len() < PROCESSES_MAX && error.is_none() {
@@ -196,7 +196,7 @@ pub fn shared_memory() -> String {
     outcome(segments.len(), error)
 }
 
-/// Prints so many MB, in lines of 100 bytes.
+/// Prints this many MB, in lines of 100 bytes.
 pub fn print(mb: &str) -> String {
     let mut out = std::io::stdout().lock();
     let line = format!("{}\n", "x".repeat(99));

@@ -1,6 +1,5 @@
 //! System calls that could escape a sandbox, each made in a child, and a few that must work. Most
-//! pointers are null: a call that the filter lets through fails with another error than the
-//! filter's.
+//! pointers are null: a call that passes the filter fails with an error other than the filter's.
 
 use libc::*;
 
@@ -50,7 +49,7 @@ const NAMESPACES: &[(&str, c_int)] = &[
     ("cgroup", CLONE_NEWCGROUP),
 ];
 
-#[rustfmt::skip] // One field a line would be three pages.
+#[rustfmt::skip] // With one field per line it would take three pages.
 const OTHERS: &[Call] = &[
     Call("clone3", SYS_clone3, [0; 5]),
     Call("setns", SYS_setns, [0, 0, 0, 0, 0]),
@@ -141,7 +140,7 @@ fn named() -> Vec<Call> {
     ]
 }
 
-/// Results of all calls, one a line.
+/// Results of all calls, one per line.
 pub fn all() -> String {
     let mut text = String::new();
     let mut attempt = |name: &str, call: c_long, arguments: [c_long; 5]| {

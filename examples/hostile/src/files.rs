@@ -1,4 +1,4 @@
-//! Reads and writes by path, of the kernel's files above all.
+//! Reads and writes by path, mostly of kernel files.
 
 use std::ffi::CString;
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::Error;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Longest content that is returned; some files of the kernel are endless.
+/// Longest content that is returned; some kernel files are endless.
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
 /// The error number of a failure.
@@ -32,13 +32,13 @@ pub fn open_for_writing(path: &str) -> String {
     }
 }
 
-/// The names in a directory, one a line.
+/// The names in a directory, one per line.
 pub fn list(path: &str) -> String {
     let names = fs::read_dir(path).into_iter().flatten().flatten();
     names.map(|entry| format!("{}\n", entry.file_name().to_string_lossy())).collect()
 }
 
-/// Files below a directory that can be opened for writing, one a line, without the process
+/// Files below a directory that can be opened for writing, one per line, without the process
 /// directories of `/proc`.
 pub fn writable(path: &str) -> String {
     let mut found = String::new();

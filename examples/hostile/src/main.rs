@@ -1,8 +1,8 @@
 //! An image that attacks its sandbox: each path of its HTTP server on port 9000 is one attack, and
-//! the answer has its results, one `name outcome` a line. A number is the error number, 0 for
+//! the response has its results, one `name outcome` per line. A number is the error number; 0 means
 //! success.
 //!
-//! The tests that deploy it decide which results are right.
+//! The tests that deploy it determine which results are correct.
 
 mod answers;
 mod bombs;
@@ -15,7 +15,8 @@ mod shared;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Stack of a connection's thread; with the default few connections would fill a small instance.
+/// Stack of a connection's thread; with the default size a few connections would fill a small
+/// instance.
 const STACK_BYTES: usize = 256 << 10;
 
 fn main() {
@@ -25,7 +26,7 @@ fn main() {
     let listener = TcpListener::bind(("0.0.0.0", 9000)).expect("nobody else listens here");
     println!("hostile listens");
     for connection in listener.incoming().flatten() {
-        // If no thread can be made, a later connection may succeed.
+        // When no thread can be created, a later connection may succeed.
         let _ = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || serve(connection));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::files::number;
 
-/// Timeout of a peer.
+/// Timeout for a peer's response.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// Connects to `address:port`; returns the error number, `-1` on timeout.
@@ -16,7 +16,7 @@ pub fn connect(to: &str) -> String {
     connected.map_or_else(|error| number(&error).to_string(), |_| "0".to_owned())
 }
 
-/// Connects and returns what the server sends.
+/// Connects and returns the data that the server sends.
 pub fn ask(to: &str) -> String {
     let answer = || {
         let mut stream = TcpStream::connect_timeout(&parse(to)?, WAIT)?;
@@ -28,7 +28,7 @@ pub fn ask(to: &str) -> String {
     answer().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
-/// The answer to a request for `address:port/path`, which may be followed by `@` and another host.
+/// The response to a request for `address:port/path`, optionally followed by `@` and another host.
 pub fn http(what: &str) -> String {
     let (to, rest) = what.split_once('/').unwrap_or((what, ""));
     let (path, host) = rest.rsplit_once('@').unwrap_or((rest, to));
@@ -43,12 +43,12 @@ pub fn http(what: &str) -> String {
     answer().unwrap_or_else(|error| format!("error {}", number(&error)))
 }
 
-/// Calls itself without end by its own URL, `address:port/path`, and returns the last answer.
+/// Calls itself recursively by its own URL, `address:port/path`, and returns the last response.
 pub fn again(own: &str) -> String {
     http(&format!("{own}/again?{own}"))
 }
 
-/// Sends `address:port:bytes` so many bytes, and returns how many were sent.
+/// `address:port:bytes` sends this many bytes, and returns how many were sent.
 pub fn send(what: &str) -> String {
     let Some((to, bytes)) = what.rsplit_once(':') else { return "error -1".to_owned() };
     let sent = || {
@@ -63,7 +63,7 @@ pub fn send(what: &str) -> String {
     sent().map_or_else(|error| format!("error {}", number(&error)), |bytes| bytes.to_string())
 }
 
-/// Sends to itself without reading, up to so many MB; returns how many were sent, and the error.
+/// Sends to itself without reading, up to this many MB; returns how many were sent, and the error.
 pub fn held(mb: &str) -> String {
     const MB: usize = 1 << 20;
     let most = mb.parse::<usize>().unwrap_or_default() * MB;
@@ -117,7 +117,7 @@ fn parse(address: &str) -> io::Result<SocketAddr> {
     address.parse().ok().or_else(|| named(address)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// `name:port` with a name that `/etc/hosts` has.
+/// Resolves `name:port` through `/etc/hosts`.
 fn named(address: &str) -> Option<SocketAddr> {
     let (name, port) = address.split_once(':')?;
     let hosts = fs::read_to_string("/etc/hosts").ok()?;

@@ -1,4 +1,4 @@
-//! Visibility of processes and signals to them.
+//! Visibility of processes, and signals to them.
 
 use std::fs;
 use std::io::Error;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::files::number;
 
-/// All process ids in `/proc`, one a line.
+/// All process ids in `/proc`, one per line.
 pub fn all() -> String {
     let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let names = names.filter_map(|name| name.to_str().and_then(|name| name.parse::<u32>().ok()));
@@ -21,7 +21,7 @@ pub fn signal(id: &str) -> String {
     if sent == 0 { "0".to_owned() } else { number(&Error::last_os_error()).to_string() }
 }
 
-/// Sleeps so many milliseconds.
+/// Sleeps for this many milliseconds.
 pub fn sleep(ms: &str) -> String {
     std::thread::sleep(Duration::from_millis(ms.parse().unwrap_or(0)));
     "slept".to_owned()

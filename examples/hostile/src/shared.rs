@@ -1,5 +1,5 @@
-//! What an instance does to directories that others have, too: links, devices, set-id programs,
-//! locks, watches, and directories that change places.
+//! Attacks through shared directories: links, devices, set-id programs, locks, watches, and
+//! directories that exchange places.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -26,18 +26,18 @@ pub fn put(query: &str) -> String {
     outcome(fs::write(path, text))
 }
 
-/// `path:target` makes a symbolic link.
+/// `path:target` creates a symbolic link.
 pub fn link(query: &str) -> String {
     let (path, target) = query.split_once(':').unwrap_or((query, ""));
     outcome(symlink(target, path))
 }
 
-/// Makes a directory.
+/// Creates a directory.
 pub fn directory(path: &str) -> String {
     outcome(fs::create_dir(path))
 }
 
-/// Makes a device: the memory of the machine.
+/// Creates a device node of the machine's memory.
 pub fn device(path: &str) -> String {
     let Ok(path) = CString::new(path) else { return "22".to_owned() };
     // SAFETY: the path is terminated.
@@ -45,7 +45,7 @@ pub fn device(path: &str) -> String {
     outcome(if made < 0 { Err(Error::last_os_error()) } else { Ok(()) })
 }
 
-/// `path:owner` writes this program with set-id bits.
+/// `path:owner` writes this program with set-user-ID and set-group-ID bits.
 pub fn set_id(query: &str) -> String {
     let (path, owner) = query.split_once(':').unwrap_or((query, "0"));
     let written = || {
@@ -57,7 +57,7 @@ pub fn set_id(query: &str) -> String {
     outcome(written())
 }
 
-/// The effective user of a program that was written so.
+/// Returns the effective user of a program written by [`set_id`].
 pub fn run(path: &str) -> String {
     match Command::new(path).arg("euid").output() {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
@@ -65,13 +65,13 @@ pub fn run(path: &str) -> String {
     }
 }
 
-/// What such a program says.
+/// The effective user id, which such a program prints.
 pub fn effective_user() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// `one:other` has two names change places for ever.
+/// `one:other` exchanges two names repeatedly, forever.
 pub fn exchange(query: &str) -> String {
     let (one, other) = query.split_once(':').unwrap_or((query, ""));
     let (Ok(one), Ok(other)) = (CString::new(one), CString::new(other)) else { return "22".to_owned() };
@@ -88,7 +88,7 @@ pub fn exchange(query: &str) -> String {
     "0".to_owned()
 }
 
-/// `kind:path` tries to lock a file, `flock` or `fcntl`, and keeps what it got.
+/// `kind:path` tries to lock a file, by `flock` or `fcntl`, and keeps an acquired lock.
 pub fn lock(query: &str) -> String {
     let (kind, path) = query.split_once(':').unwrap_or(("flock", query));
     let locked = || {
@@ -97,7 +97,7 @@ pub fn lock(query: &str) -> String {
             // SAFETY: the descriptor is open.
             unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }
         } else {
-            // SAFETY: a structure of numbers, for which zeros are right; the descriptor is open.
+            // SAFETY: a structure of numbers, for which zeros are valid; the descriptor is open.
             unsafe {
                 let mut whole: libc::flock = std::mem::zeroed();
                 whole.l_type = libc::F_WRLCK as libc::c_short;
@@ -107,18 +107,18 @@ pub fn lock(query: &str) -> String {
         if result < 0 {
             return Err(Error::last_os_error());
         }
-        // Until this process ends.
+        // The lock is held until this process ends.
         std::mem::forget(file);
         Ok(())
     };
     outcome(locked())
 }
 
-/// Waits until something is made in a directory, and returns its name. Says in a file of that
-/// directory, `watching`, when it begins.
+/// Waits until an entry is created in a directory, and returns its name. Creates a file `watching`
+/// in that directory when it begins.
 pub fn watch(path: &str) -> String {
     let Ok(dir) = CString::new(path) else { return "22".to_owned() };
-    // SAFETY: the path is terminated; the buffer is of the size given; what is read is an event
+    // SAFETY: the path is terminated; the buffer has the given size; the data read are an event
     // with its name (inotify(7)).
     unsafe {
         let watch = libc::inotify_init1(libc::IN_CLOEXEC);
@@ -150,7 +150,7 @@ pub fn watch(path: &str) -> String {
     }
 }
 
-/// `dir:text` fills a directory with that text until it is full, synced; returns the MB.
+/// `dir:text` fills a directory with that text until it is full, and syncs; returns MB.
 pub fn spread(query: &str) -> String {
     let (dir, text) = query.split_once(':').unwrap_or((query, "text"));
     let block: Vec<u8> = text.bytes().cycle().take(MB).collect();
@@ -162,8 +162,8 @@ pub fn spread(query: &str) -> String {
     format!("{written} {}", outcome(file.sync_all()))
 }
 
-/// Takes all free blocks of a directory's file system without writing to them, and counts the bytes
-/// in them that are not 0; returns MB and bytes.
+/// Allocates all free blocks of a directory's file system without writing to them, and counts their
+/// bytes that are not 0; returns MB and bytes.
 pub fn scavenge(dir: &str) -> String {
     let path = Path::new(dir).join("scavenged");
     let Ok(mut file) = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path) else {

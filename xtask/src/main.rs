@@ -23,24 +23,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build Sampan, bring it up in a fresh data directory, make two functions of examples/hello
-    /// and call them
+    /// Build Sampan, start it on a new data directory, deploy two functions of examples/hello and
+    /// call them
     Quickstart {
         /// Leave Sampan running until Ctrl-C
         #[arg(long)]
         keep: bool,
     },
-    /// Install what the tests need and run all of them
+    /// Install the programs that the tests need, and run all tests
     Test {
         /// Only the tests whose name contains this text (nextest's filter)
         filter: Option<String>,
-        /// Do not install anything; fail where something is missing
+        /// Install nothing; fail when a program is missing
         #[arg(long)]
         no_install: bool,
     },
-    /// Kill the platform under load repeatedly; fail when anything acknowledged is lost or partial
+    /// Kill the platform under load repeatedly; fail when an acknowledged change is lost or partial
     Storm {
-        /// What the load is
+        /// Kind of load
         #[arg(value_enum, default_value = "platform")]
         load: storm::Load,
         /// Number of kills: 1000, and 200 of `events`
@@ -50,10 +50,10 @@ enum Task {
         #[arg(long, default_value_t = 120, value_name = "MINUTES")]
         minutes_max: u32,
     },
-    /// Check the arrows between crates, where `unsafe` stands, words, lines and circles of files,
-    /// and that every file says what it owns
+    /// Check dependencies between crates, use of `unsafe`, file names, line lengths, circles of
+    /// files, and that every file has a module doc
     Tidy {
-        /// First take out of xtask/tidy-allowed.toml what is mended
+        /// First remove fixed findings from xtask/tidy-allowed.toml
         #[arg(long)]
         trim: bool,
     },
@@ -65,10 +65,10 @@ enum Task {
         /// Rounds; the medians over them are printed
         #[arg(long, default_value_t = 5)]
         rounds: usize,
-        /// A hundredth of the size, to see that it works: `events` and `timers`
+        /// A hundredth of the size, as a smoke test: `events` and `timers`
         #[arg(long)]
         small: bool,
-        /// One part alone: `acceptance` or `waiting` of `events`, `minute` or `second` of `timers`
+        /// Only one part: `acceptance` or `waiting` of `events`, `minute` or `second` of `timers`
         #[arg(long, value_name = "PART")]
         only: Option<String>,
     },

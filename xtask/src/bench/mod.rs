@@ -35,38 +35,38 @@ const PROFILE: &str = "dist";
 /// The available figures.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Name {
-    /// A warm web function through the gateway, beside a direct call and nginx proxying to the same
-    /// server
+    /// A warm web function through the gateway, compared with a direct call and nginx proxying to
+    /// the same server
     Warm,
-    /// User-space instructions of one warm request, beside a bare hyper proxy and nginx (callgrind;
-    /// the same on a busy machine)
+    /// User-space instructions of one warm request, compared with a bare hyper proxy and nginx
+    /// (callgrind; independent of the load of the machine)
     Instructions,
     /// 200 concurrent calls to a function without an instance
     Burst,
-    /// 1,500 functions, each called once, by 1, 8 and 16 clients, beside `runc run`
+    /// 1,500 functions, each called once, by 1, 8 and 16 clients, compared with `runc run`
     BurstStarts,
-    /// A thousand cycles from no instance to one and back; warm calls of many functions beside
-    /// those of one
+    /// A thousand cycles from no instance to one and back; warm calls of many functions compared
+    /// with those of one
     Scale,
-    /// The first call to a function without an instance, beside `runc run` of the same image; also
-    /// of a Flask image, beside its bare server
+    /// The first call to a function without an instance, compared with `runc run` of the same
+    /// image; also of a Flask image, compared with its bare server
     ColdStart,
-    /// What volumes and a /tmp on disk add to the first call to a function
+    /// Time that volumes and a /tmp on disk add to the first call to a function
     Mounts,
-    /// Instances started, called once and destroyed in a second, beside `runc run`
+    /// Instances started, called once and destroyed per second, compared with `runc run`
     ParallelStart,
-    /// Memory of the platform itself, idle and with up to 1,000 idle instances, and warm calls
-    /// beside them
+    /// Memory of the platform itself, idle and with up to 1,000 idle instances, and latency of warm
+    /// calls
     Footprint,
-    /// Calls to a function beside another one that spins on the processor
+    /// Calls to a function while another one spins on the processor
     Neighbour,
-    /// An image of 2 GB from a registry to an active function, beside `podman pull` and `tar xzf`;
-    /// the own registry beside docker-registry
+    /// An image of 2 GB from a registry to an active function, compared with `podman pull` and `tar
+    /// xzf`; the own registry compared with docker-registry
     Prepare,
-    /// Asynchronous calls accepted and run in a second, beside a bare loop of fdatasync and
-    /// RabbitMQ; with a million waiting beside none
+    /// Asynchronous calls accepted and run per second, compared with a bare loop of fdatasync and
+    /// RabbitMQ; with a million waiting events and with none
     Events,
-    /// An API write with 10,000 functions, beside the same with 10
+    /// An API write with 10,000 functions, compared with the same with 10
     ApiGrowth,
     /// Events of 10,000 timers, from the time at which each is due to its commit
     Timers,

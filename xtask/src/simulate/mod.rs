@@ -19,7 +19,7 @@ use clap::Args;
 use self::policy::Policy;
 use self::trace::Function;
 
-/// What is simulated.
+/// Options of the simulation.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// A file with lines `function,memory_mb,at_s,run_s` instead of a made trace

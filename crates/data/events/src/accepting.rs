@@ -91,6 +91,16 @@ impl Events {
     }
 
     async fn insert(&self, event: NewEvent, key: Option<SourceKey>, origin: insert::Origin) -> Result<Accepted, Error> {
+        let inserted = self.try_insert(event, key, origin).await;
+        inserted.inspect_err(|error| self.refusals.note(error))
+    }
+
+    async fn try_insert(
+        &self,
+        event: NewEvent,
+        key: Option<SourceKey>,
+        origin: insert::Origin,
+    ) -> Result<Accepted, Error> {
         self.check_open()?;
         let (function, bytes) = (event.address.function.clone(), event.payload.len());
         let mut room = Room::take(&self.queue, function, origin.trigger.clone(), bytes)?;

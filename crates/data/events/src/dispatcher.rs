@@ -248,12 +248,18 @@ async fn run_once(queue: &Queue, event: &Claimed, repeat: Repeat) -> (Next, End,
     };
     let (result, result_bytes) = cut(said, queue.config.result_bytes_max);
     metrics::counter!("sampan_events_runs_total", "status" => status.code().to_string()).increment(1);
-    // A claim that found no room, or that was interrupted by the platform's end, was not an
-    // attempt.
-    let is_attempt = class != Class::Quota && !matches!(next, Next::Wait { .. });
+    // Only runs that began are attempts: a claim may find no room or no function, or be interrupted
+    // by the platform's end.
+    let has_begun = class != Class::Quota && !is_unresolved(status);
+    let is_attempt = has_begun && !matches!(next, Next::Wait { .. });
     let attempts = if is_attempt { event.attempt } else { event.attempt.saturating_sub(1) };
     let end = End { status: Some(status), attempts, exit, result: Some(result), result_bytes, now_ms };
     (next, end, room(class), (answer, web))
+}
+
+/// Whether a status means that the call resolved to no version that takes calls.
+fn is_unresolved(status: RunStatus) -> bool {
+    matches!(status, RunStatus::FunctionNotFound | RunStatus::QualifierNotFound | RunStatus::FunctionStatusError)
 }
 
 /// Whether a failure may be caused by the platform's end. For an event with retries every failure

@@ -22,6 +22,7 @@ use crate::event::{EventStatus, ListQuery, Listed, SourceKey};
 use crate::growth::Growth;
 use crate::maintenance;
 use crate::policy::retry;
+use crate::refusals::Refusals;
 use crate::run::Run;
 use crate::running::Running;
 use crate::sending;
@@ -40,6 +41,7 @@ pub struct Events {
     reader: Arc<Mutex<Connection>>,
     pub(crate) folder: PathBuf,
     tasks: TaskTracker,
+    pub(crate) refusals: Arc<Refusals>,
     /// Depth of the events that are accepted by this handle.
     pub(crate) depth: u32,
 }
@@ -111,7 +113,7 @@ impl Events {
         tasks.spawn(essential("events dispatcher", dispatcher::run(Arc::clone(&queue))));
         tasks.spawn(essential("events deliveries", delivering::run(Arc::clone(&queue))));
         tasks.spawn(essential("events maintenance", maintenance::run(Arc::clone(&queue), counting)));
-        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks, depth: 0 })
+        Ok(Self { queue, reader: Arc::new(Mutex::new(reader)), folder, tasks, refusals: Arc::default(), depth: 0 })
     }
 
     /// The same queue for events that a run causes: `depth` events have led to each of them. Beyond

@@ -34,6 +34,7 @@ mod invocation;
 mod maintenance;
 mod own_files;
 mod policy;
+mod refusals;
 mod repeat;
 mod room;
 mod run;

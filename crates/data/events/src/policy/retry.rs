@@ -131,7 +131,9 @@ impl Reason {
     /// `None` where the error of that run suffices.
     pub(crate) fn explanation(self) -> Option<&'static str> {
         match self {
-            Self::Expired => Some("its maximum age (MsgTTL) ended before another run could begin"),
+            Self::Expired => {
+                Some("its maximum age (MsgTTL, or max_age_s of its trigger) ended before its next run could begin")
+            }
             Self::Recoveries => Some("the platform ended during each of its runs (events.recoveries_max)"),
             Self::CutOff => Some("the platform ended during its run, and its function's events do not run again"),
             Self::Refused | Self::RetriesExhausted | Self::NotRepeated | Self::Unreadable | Self::ChainTooDeep => None,

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::{DeadLetter, DeadLetters, NewEvent};
 use crate::policy::retry::Reason;
 
-/// Stores an event as a dead letter; beyond the limit of its namespace the oldest is removed.
+/// Stores an event as a dead letter; see [`make_room`] for the limit of its namespace.
 pub(crate) fn keep(
     connection: &Connection,
     event: &Claimed,
@@ -53,16 +53,45 @@ pub(crate) fn keep(
     make_room(connection, namespace, namespace_max)
 }
 
-/// Removes the oldest dead letters of a namespace beyond its limit.
+/// Removes dead letters of a namespace beyond its limit, a hundredth of the limit at a time: the
+/// oldest of the function that has the most, so that one function that always fails does not take
+/// the place of the others'.
 pub(crate) fn make_room(connection: &Connection, namespace: &str, namespace_max: u64) -> Result<(), Error> {
-    connection
-        .prepare_cached(
-            "DELETE FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL AND id <= ( \
-               SELECT id FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL \
-               ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute((namespace, namespace_max as i64))?;
+    let excess = count(connection, namespace)?.saturating_sub(namespace_max);
+    if excess == 0 {
+        return Ok(());
+    }
+    let mut left = excess.max(namespace_max / 100);
+    while left > 0 {
+        let function: String = connection
+            .prepare_cached(
+                "SELECT function FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL \
+                 GROUP BY function ORDER BY COUNT(*) DESC, MIN(id) LIMIT 1",
+            )?
+            .query_row([namespace], |row| row.get(0))?;
+        let removed = connection
+            .prepare_cached(
+                "DELETE FROM dead_letters WHERE id IN ( \
+                   SELECT id FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL AND function = ?2 \
+                   ORDER BY id LIMIT ?3)",
+            )?
+            .execute((namespace, &function, left as i64))? as u64;
+        metrics::counter!("sampan_events_dead_letters_removed_total").increment(removed);
+        tracing::warn!(
+            namespace,
+            function,
+            removed,
+            "removed the oldest dead letters of a function; the namespace has events.dead_letters_max of them"
+        );
+        left = left.saturating_sub(removed.max(1));
+    }
     Ok(())
+}
+
+fn count(connection: &Connection, namespace: &str) -> Result<u64, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT COUNT(*) FROM dead_letters WHERE namespace = ?1 AND redriven_ms IS NULL")?;
+    Ok(statement.query_row([namespace], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// Columns of a [`DeadLetter`].

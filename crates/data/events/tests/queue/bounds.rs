@@ -42,3 +42,19 @@ async fn the_oldest_dead_letter_of_a_namespace_makes_room() {
     let kept: Vec<_> = letters.into_iter().map(|letter| letter.request_id).collect();
     assert_eq!(kept, ids[1..]);
 }
+
+#[tokio::test]
+async fn a_function_that_always_fails_removes_its_own_dead_letters_first() {
+    let queue = Queue::open_with(Config { dead_letters_max: 4, ..Config::default() }).await;
+    for (function, times) in [("precious", 1), ("broken", 6)] {
+        queue.script.set(function, Some(types::RunStatus::FunctionNotFound));
+        for _ in 0..times {
+            let id = queue.accept(function, "{}").await;
+            queue.until(&id, |status| status.state == events::RunState::Failed).await;
+        }
+    }
+    let letters = queue.events.dead_letters(crate::dead_letters::all(), 0, 10).await.unwrap();
+    let functions: Vec<_> = letters.iter().map(|letter| letter.address.function.name.as_str()).collect();
+    assert_eq!(functions, ["precious", "broken", "broken", "broken"]);
+    assert!(letters.iter().all(|letter| letter.attempts == 0), "no run began");
+}

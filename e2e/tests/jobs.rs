@@ -150,6 +150,20 @@ async fn a_job_runs_without_a_function_of_its_own_and_its_command_ends_as_it_doe
     let failed = tools::run(&mut platform.cli(&failing)).await?;
     assert_eq!(failed.code, Some(7), "{}", failed.stderr);
     assert!(failed.stderr.contains("exit code 7") && failed.stdout.contains("the last words"), "{}", failed.stderr);
+    // The id comes first, so that the run can be terminated or looked up meanwhile.
+    let id = failed.stderr.lines().next().unwrap_or_default();
+    assert_eq!(id.len(), 36, "{}", failed.stderr);
+    let state = tools::run(&mut platform.cli(&["events", "wait", id])).await?;
+    assert!(state.stdout.contains("exit code 7"), "{}", state.stdout);
+    let mut documents = platform.cli(&["job", "run", "job:v1", "--wait", "--output", "json"]);
+    let documents = tools::run_ok(&mut documents).await?;
+    let documents = serde_json::Deserializer::from_str(&documents).into_iter::<Value>();
+    let documents: Vec<Value> = documents.collect::<Result<_, _>>()?;
+    let [first, lines @ .., state] = documents.as_slice() else { anyhow::bail!("{documents:?}") };
+    assert!(first["function"].as_str().is_some_and(|name| name.starts_with("job-")), "{first}");
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["request_id"] == first["id"]), "{documents:?}");
+    assert_eq!((&state["id"], &state["Status"]), (&first["id"], &json!("FINISHED")), "{documents:?}");
+
     let slow = ["job", "run", "job:v1", "--wait", "--timeout", "1", "--data", r#"{"route": "sleep?60000"}"#];
     let slow = tools::run(&mut platform.cli(&slow)).await?;
     assert_eq!(slow.code, Some(124), "{}", slow.stderr);

@@ -78,13 +78,15 @@ fn creation(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Va
 async fn run_in(client: &Client, name: &str, args: &JobRunArgs, format: Output) -> anyhow::Result<()> {
     prepared(client, name, args, format).await?;
     let ids = invoked(client, name, args).await?;
+    announce(name, args, &ids, format)?;
     if !args.wait {
-        return announce(name, args, &ids, format);
+        return Ok(());
     }
     let mut failed = Vec::new();
     for id in &ids {
-        let status = follow(client, name, args, id, format).await?;
+        let mut status = follow(client, name, args, id, format).await?;
         if format == Output::Json {
+            status["id"] = id.as_str().into();
             output::json(&status)?;
         }
         if let Err(failure) = outcome(&status, id) {
@@ -112,13 +114,19 @@ async fn invoked(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Resu
     Ok(ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
 }
 
-/// Prints the ids of detached runs, and how to follow them.
+/// Prints the ids of the runs, on standard error when the command waits; of detached ones also
+/// how to follow them.
 fn announce(name: &str, args: &JobRunArgs, ids: &[String], format: Output) -> anyhow::Result<()> {
     if format == Output::Json {
         return match ids {
             [id] if args.count.is_none() => output::json(&json!({"id": id, "function": name})),
             ids => output::json(&json!({"ids": ids, "function": name})),
         };
+    }
+    if args.wait {
+        // Standard output is the job's.
+        ids.iter().for_each(|id| eprintln!("{id}"));
+        return Ok(());
     }
     ids.iter().for_each(|id| println!("{id}"));
     let id = ids.first().map_or("ID", String::as_str);

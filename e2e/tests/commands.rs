@@ -13,6 +13,7 @@ async fn a_function_is_pushed_deployed_called_listed_shown_and_deleted() -> anyh
     platform.cli_json(&push).await?;
     let again = platform.cli_json(&push).await?;
     assert_eq!(again["sent_bytes"], 0, "the same folder pushed again sends nothing: {again}");
+    assert_eq!(again["notes"], json!([]), "{again}");
     let deployed = platform.deploy("web", "hello:v1", &["--env", "COLOUR=red", "--memory", "256"]).await?;
     assert_eq!(deployed["status"], "Active", "{deployed}");
     platform.deploy("event", "hello:v1", &["--type", "event"]).await?;
@@ -41,6 +42,23 @@ async fn a_function_is_pushed_deployed_called_listed_shown_and_deleted() -> anyh
     }
     let gone = tools::run(&mut platform.cli(&["get", "web"])).await?;
     assert!(!gone.ok && gone.stderr.contains("ResourceNotFound.Function"), "{}", gone.stderr);
+    platform.stop().await
+}
+
+#[tokio::test]
+async fn notes_of_a_push_are_in_its_json_document() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let folder = e2e::images::hello_folder()?;
+    tools::run_ok(tools::command("mkfifo").arg(folder.path().join("pipe"))).await?;
+    let dir = folder.path().display().to_string();
+    let push = ["push", "--from-dir", &dir, "--entrypoint", "/hello", "hello:v1"];
+    let said = tools::run(&mut platform.cli(&push)).await?;
+    assert!(said.ok && said.stderr.contains("note: sockets, fifos and devices"), "{}", said.stderr);
+    let said = tools::run(platform.cli(&push).args(["--output", "json"])).await?;
+    assert!(said.ok && said.stderr.is_empty(), "{}", said.stderr);
+    let document: serde_json::Value = serde_json::from_str(&said.stdout)?;
+    let note = document["notes"][0].as_str().unwrap_or_default();
+    assert!(note.contains("fifos") && note.contains("pipe"), "{document}");
     platform.stop().await
 }
 

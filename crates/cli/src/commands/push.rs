@@ -22,14 +22,9 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
     let own = Client::new(connection);
     let own_registry = own.as_ref().ok().map(Client::registry);
     let (content, name) = read(&args, format).await?;
-    if let Some(first) = content.left_out.first() {
-        match args.from_dir.is_some() {
-            true => eprintln!(
-                "note: sockets, fifos and devices are no part of the image: {} of them, the first is {first}",
-                content.left_out.len()
-            ),
-            false => eprintln!("note: not pushed, since the source does not hold it: {}", content.left_out.join(", ")),
-        }
+    let notes: Vec<String> = note(&content, args.from_dir.is_some()).into_iter().collect();
+    if format == Output::Text {
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
     }
     let image = resolve(&name, own_registry)?;
     let to_own = own.as_ref().ok().filter(|client| same_place(client.registry(), &image.registry));
@@ -43,6 +38,7 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
         Output::Json => output::json(&json!({
             "image": image.to_string(), "digest": pushed.digest.as_str(),
             "sent_bytes": pushed.sent_bytes, "present_bytes": pushed.present_bytes,
+            "notes": notes,
         })),
         Output::Text => {
             println!("pushed {image}");
@@ -53,6 +49,18 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
             Ok(())
         }
     }
+}
+
+/// The note for parts of the source that are not pushed.
+fn note(content: &Content, is_folder: bool) -> Option<String> {
+    let first = content.left_out.first()?;
+    Some(match is_folder {
+        true => format!(
+            "sockets, fifos and devices are no part of the image: {} of them, the first is {first}",
+            content.left_out.len()
+        ),
+        false => format!("not pushed, since the source does not hold it: {}", content.left_out.join(", ")),
+    })
 }
 
 async fn read(args: &PushArgs, format: Output) -> anyhow::Result<(Content, String)> {

@@ -20,6 +20,9 @@ const CONNECTION: u64 = 2;
 /// Least number of descriptors shared by connections and instances.
 const SHARED_MIN: u64 = 512;
 
+/// How an operator raises the hard limit.
+const RAISE: &str = "LimitNOFILE= of the service, --ulimit nofile= of a container, or `ulimit -Hn` of a shell";
+
 /// Raises the limit as far as permitted, and returns it. An instance takes about ten descriptors,
 /// and the usual limit of shells and service managers is 1,024.
 pub fn raise_limit() -> u64 {
@@ -82,11 +85,10 @@ pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
         control_connections: settings.control.connections_max,
         gateway_connections: settings.gateway.connections_max,
     };
-    let remedy =
-        "Raise the hard limit: LimitNOFILE= of the service, --ulimit nofile= of a container, `ulimit -Hn` of a shell.";
+    let remedy = format!("Raise the hard limit with {RAISE}.");
     let shares = share(limit, wanted).map_err(|least| {
         let message = format!("the limit of open files is {limit}, and sampan needs {least} at least");
-        Failure::new(Exit::Failed, message, remedy)
+        Failure::new(Exit::Failed, message, remedy.as_str())
     })?;
     let files_max = settings.launcher.files_max;
     if files_max > limit {
@@ -101,7 +103,13 @@ pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
         ("gateway.connections_max", wanted.gateway_connections, gateway_connections),
     ] {
         if given < wanted {
-            tracing::warn!(key, wanted, given, limit, "the limit of open files allows fewer connections; {remedy}");
+            tracing::warn!(
+                key,
+                wanted,
+                given,
+                limit,
+                "the limit of open files allows fewer connections; raise the hard limit with {RAISE}"
+            );
         }
     }
     settings.control.connections_max = control_connections;
@@ -111,6 +119,9 @@ pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     const WANTED: Wanted =
@@ -129,6 +140,32 @@ mod tests {
             let Shares { control_connections, gateway_connections } = share(limit, WANTED).expect("enough");
             let taken = 386 + CONNECTION * (control_connections + gateway_connections) as u64;
             assert!(limit - taken >= 128, "ten starts have room beside full addresses at {limit}");
+        }
+    }
+
+    #[test]
+    fn fewer_connections_are_logged_with_the_remedy() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || fit(&mut Settings::default(), 4_096).expect("enough"));
+        let text = String::from_utf8(std::mem::take(&mut *log.0.lock().expect("held by none"))).expect("text");
+        let line = "the limit of open files allows fewer connections; raise the hard limit with LimitNOFILE=";
+        assert_eq!(text.matches(line).count(), 2, "{text}");
+        assert!(text.contains("key=\"control.connections_max\" wanted=1024 given=463 limit=4096"), "{text}");
+    }
+
+    /// The lines of a subscriber.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("held by none").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 

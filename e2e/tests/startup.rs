@@ -89,6 +89,27 @@ async fn a_misspelt_variable_is_named_at_the_start() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_key_file_that_is_a_pipe_without_a_writer_is_refused_at_once() -> anyhow::Result<()> {
+    let work = tempfile::tempdir()?;
+    let pipe = work.path().join("pipe");
+    tools::run_ok(tools::command("mkfifo").arg(&pipe)).await?;
+    for (variable, setting) in [
+        ("SAMPAN_SECRETS_KEY_FILE", "SAMPAN_SECRETS_KEY_FILE"),
+        ("SAMPAN_SECRETS__KEY_FILE", "[secrets] key_file"),
+        ("SAMPAN_CONTROL__METRICS_TOKEN_FILE", "[control] metrics_token_file"),
+        ("SAMPAN_CONFIG", "the configuration file"),
+    ] {
+        let mut command = tools::command(&tools::sampan().display().to_string());
+        command.args(["up", "--control-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0", "--data-dir"]);
+        let said = tools::run(command.arg(work.path().join("data")).env(variable, &pipe)).await?;
+        let is_named = said.stderr.contains(setting) && said.stderr.contains(&pipe.display().to_string());
+        assert!(said.code == Some(2) && is_named, "{variable}: {}", said.stderr);
+        assert!(said.stderr.contains("not a regular file"), "{}", said.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_start_without_root_is_refused() -> anyhow::Result<()> {
     // setpriv is part of util-linux, which every Debian has.
     let work = tempfile::tempdir()?;

@@ -19,12 +19,14 @@ use crate::failure::{Exit, Failure};
 mod connections;
 mod control;
 mod file;
+mod files;
 mod invalid;
 mod variables;
 
 use self::file::TomlFile;
 pub use connections::Connection;
 pub use control::{ControlConfig, MetricsAccess};
+pub use files::check as check_files;
 pub use variables::unknown as unknown_variables;
 
 /// Prefix of environment variables: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.
@@ -234,6 +236,12 @@ fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
         .or_else(|| std::env::var_os("SAMPAN_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from));
     match named {
         Some(file) if file.is_file() => Ok(Some(file)),
+        Some(file) if file.exists() => Err(Failure::new(
+            Exit::Usage,
+            format!("the configuration file {} is not a regular file", file.display()),
+            "Name a regular file with --config or SAMPAN_CONFIG.",
+        )
+        .into()),
         Some(file) => Err(Failure::new(
             Exit::Usage,
             format!("there is no configuration file {}", file.display()),

@@ -15,7 +15,7 @@ use registry_client::{Credential, CredentialError, CredentialRequest, Credential
 use super::own_names::OwnNames;
 
 /// Environment variable with the path of the key of registry secrets.
-const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
+pub const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
 
 /// Key file from the environment variable.
 pub fn named_key() -> Option<PathBuf> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand::RngCore;
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::key_command;
@@ -75,16 +76,22 @@ fn io_error(operation: &'static str, path: &Path, source: io::Error) -> Error {
 
 /// The key in a file; `None` unless it holds one.
 fn read(path: &Path) -> io::Result<Option<Zeroizing<[u8; KEY_BYTES]>>> {
-    let metadata = fs::metadata(path)?;
+    // Opening a pipe would wait for its writer.
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file; name one"));
+    }
     if metadata.len() > FILE_BYTES_MAX {
         return Ok(None);
     }
     if metadata.mode() & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "key file of registry secrets is readable by others than its owner");
     }
-    // A pipe or a device has no known size.
+    // It may grow meanwhile.
     let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize + 1));
-    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     Ok(parse(&text))
 }
 
@@ -130,10 +137,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_without_an_end_is_no_key() {
-        let named = KeyFile::Named("/dev/zero".into());
-        let error = named.load(Path::new("/"), true, Path::new("/")).expect_err("no key").to_string();
-        assert!(error.contains("/dev/zero is not a key"), "{error}");
+    fn a_key_file_that_is_a_device_or_a_pipe_without_a_writer_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .expect("a pipe");
+        for path in [Path::new("/dev/zero"), &pipe] {
+            let named = KeyFile::Named(path.to_owned());
+            let error = named.load(Path::new("/"), true, Path::new("/")).expect_err("no key");
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+            let source = std::error::Error::source(&error).expect("a reason").to_string();
+            assert!(source.contains("not a regular file"), "{source}");
+        }
     }
 
     #[test]

@@ -118,6 +118,55 @@ async fn logs_of_a_running_invocation_are_followed() -> anyhow::Result<()> {
     platform.stop().await
 }
 
+/// The number of lines whose text begins so.
+fn count(lines: &[Value], beginning: &str) -> usize {
+    lines.iter().filter(|line| line["text"].as_str().is_some_and(|text| text.starts_with(beginning))).count()
+}
+
+#[tokio::test]
+async fn lines_of_overlapping_requests_are_in_the_order_of_their_times() -> anyhow::Result<()> {
+    const SHORT: usize = 8;
+    // The log is written when it is read, so that ends of short requests are written with their
+    // beginnings, before what others did meanwhile.
+    let platform = Platform::start_with(&[("SAMPAN_LOGS__FLUSH_MS", "3600000")]).await?;
+    printer::push(&platform).await?;
+    platform.deploy("many", "printer:v1", &["--concurrency", "10", "--timeout", "60"]).await?;
+    let held = tokio::spawn(platform.http.post(platform.url("many", "/hold")).body("held\n").send());
+    documents(&platform, "many", "held").await?;
+    let short = |_| printer::print(&platform, "many", "/", b"short\n");
+    futures_util::future::try_join_all((0..SHORT).map(short)).await?;
+    held.abort();
+    let lines = wait::until("all requests have ended", || async {
+        let said = logs(&platform, &["many", "--output", "json"]).await?;
+        let lines: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        Ok((count(&lines, "END ") == SHORT + 1 && count(&lines, "short") == SHORT).then_some(lines))
+    })
+    .await?;
+    let times = lines.iter().map(|line| line["time"].as_str()?.parse::<jiff::Timestamp>().ok());
+    let times: Vec<_> = times.collect::<Option<_>>().context("each line has its time")?;
+    assert!(times.is_sorted(), "{lines:?}");
+    // Each line of the platform names its request; the long one's stand around the others.
+    let long = &lines.iter().find(|line| count(&[(*line).clone()], "START ") == 1).context("it began")?["request_id"];
+    let of_long = |line: &Value| line["request_id"] == *long;
+    let first = lines.iter().position(of_long).context("it has lines")?;
+    let last = lines.iter().rposition(of_long).context("it has lines")?;
+    let within = &lines[first..=last];
+    assert!(count(within, "START ") == SHORT + 1 && count(within, "END ") > 1, "{lines:?}");
+
+    // A follower shows the same from the first line on.
+    let mut follower =
+        platform.cli(&["logs", "many", "--follow", "--output", "json"]).stdout(Stdio::piped()).spawn()?;
+    let mut shown = BufReader::new(follower.stdout.take().context("the output is piped")?).lines();
+    let mut followed: Vec<Value> = Vec::new();
+    while followed.len() < lines.len() {
+        let next = tokio::time::timeout(wait::WAIT_MAX, shown.next_line()).await??;
+        followed.push(serde_json::from_str(&next.context("it goes on")?)?);
+    }
+    follower.kill().await?;
+    assert_eq!(followed, lines);
+    platform.stop().await
+}
+
 /// Terminal control sequences, and a forged platform line.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\rSTART RequestId:forged\u{202e}";
 const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;title\\x07\\x9b31m\\rSTART RequestId:forged\\u{202e}";

@@ -39,7 +39,7 @@ impl<'a> Batch<'a> {
                 let found = self.index.take_running(&request.begin.request_id);
                 // A full queue may have rejected its beginning.
                 let entry = found.unwrap_or_else(|| self.entry(&request.begin));
-                request.write_end(|end| self.end(entry, &request.begin, end));
+                request.write_end(|end, time_ms| self.end(entry, &request.begin, end, time_ms));
             }
         }
     }
@@ -61,15 +61,15 @@ impl<'a> Batch<'a> {
         encode::begin(&mut self.rows, &entry.callee, begin);
         entry.extents.add(at, self.len_since(at));
         let mut entry = Some(entry);
-        request.write_joined(|end| entry.take().map(|entry| self.end(entry, begin, end)));
+        request.write_joined(|end, time_ms| entry.take().map(|entry| self.end(entry, begin, end, time_ms)));
         if let Some(running) = entry {
             self.index.insert_running(running);
         }
     }
 
-    fn end(&mut self, mut entry: Entry, begin: &Begin, end: &End) {
+    fn end(&mut self, mut entry: Entry, begin: &Begin, end: &End, time_ms: i64) {
         let at = self.position();
-        encode::end(&mut self.rows, &entry.callee, begin, end, &entry.extents, self.now_ms);
+        encode::end(&mut self.rows, &entry.callee, begin, end, &entry.extents, time_ms);
         entry.extents.add(at, self.len_since(at));
         entry.outcome = Some(end.into());
         self.ends += 1;

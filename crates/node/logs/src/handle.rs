@@ -226,8 +226,9 @@ impl Logs {
         answer.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Up to `limit` lines in the order written: those after the cursor `after`, or from
-    /// `filter.start_ms` on without one. Includes everything recorded before the call.
+    /// Up to `limit` lines: those after the cursor `after`, or from `filter.start_ms` on without
+    /// one. Pages are cut in the order written, and each is in the order of times. Includes
+    /// everything recorded before the call.
     pub async fn lines(&self, filter: Filter, after: Option<Cursor>, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();
@@ -235,9 +236,9 @@ impl Logs {
         read.await.map_err(|_| Error::Stopped)?
     }
 
-    /// The newest lines, up to `limit`, in the order written; [`Logs::lines`] continues after them.
-    /// Reads the last `newest_scan_bytes_max` bytes of the log. Includes everything recorded before
-    /// the call.
+    /// The lines written last, up to `limit`, in the order of their times; [`Logs::lines`]
+    /// continues after them. Reads the last `newest_scan_bytes_max` bytes of the log. Includes
+    /// everything recorded before the call.
     pub async fn newest_lines(&self, filter: Filter, limit: usize) -> Result<LinePage, Error> {
         self.flush().await?;
         let inner = self.0.clone();

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn finish(request: &Arc<Request>) -> Record {
-        request.finish(ended(), |_| ());
+        request.finish(ended(), 5, |_| ());
         Record::End(request.clone(), 0)
     }
 
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn replaying_the_rows_gives_the_same_index() {
         let (joined, apart) = (Arc::new(request()), Arc::new(request()));
-        joined.finish(ended(), |_| panic!("it joins its beginning"));
+        joined.finish(ended(), 5, |_| panic!("it joins its beginning"));
         let mut records = vec![Record::Begin(joined.clone()), Record::Begin(apart.clone())];
         let mut written = Index::new(10, 0);
         let mut rows = write(&mut written, at(1, 0), &records);

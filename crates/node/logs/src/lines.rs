@@ -65,7 +65,7 @@ pub struct Filter {
     /// Outside requests: printed between two, at the start, or by an instance that serves several
     /// at once.
     pub outside_requests: bool,
-    /// Of failed requests; their lines appear at the position of their end.
+    /// Of failed requests; their lines come with the page that has their end.
     pub failed: bool,
     /// Of this time or later, Unix milliseconds.
     pub start_ms: i64,
@@ -121,7 +121,7 @@ impl FromStr for Cursor {
     }
 }
 
-/// A page of lines, in the order written.
+/// A page of lines in the order of their times; those of one millisecond in the order written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinePage {
     /// The lines.
@@ -131,6 +131,15 @@ pub struct LinePage {
     pub next: Cursor,
     /// Whether the log may have more lines: after these, or before the newest ones.
     pub more: bool,
+}
+
+impl LinePage {
+    /// Orders rows as they were written by the times of their lines: an end that joined its
+    /// beginning in the queue is written with it, before what other requests printed meanwhile.
+    pub(crate) fn in_order(mut lines: Vec<Line>, next: Cursor, more: bool) -> Self {
+        lines.sort_by_key(|line| line.time_ms);
+        Self { lines, next, more }
+    }
 }
 
 /// An item of a follower's stream.

@@ -28,10 +28,17 @@ struct State {
     in_tail: InTail,
     /// Output taken so far; platform lines do not count.
     output_bytes: usize,
-    end: Option<End>,
+    end: Option<Ended>,
     /// Whether its beginning is in the queue without later records of it: an end without texts then
     /// needs no record of its own.
     only_begin_queued: bool,
+}
+
+/// An end, with the time of its lines in Unix milliseconds.
+#[derive(Debug)]
+struct Ended {
+    end: End,
+    time_ms: i64,
 }
 
 /// The record's platform lines that the tail has already.
@@ -62,7 +69,7 @@ impl State {
             platform_lines::of_begin(begin, |line| tail.push(line));
         }
         if *in_tail == InTail::Begin
-            && let Some(end) = end
+            && let Some(Ended { end, .. }) = end
         {
             *in_tail = InTail::End;
             platform_lines::of_end(&begin.request_id, end, |line| tail.push(line));
@@ -114,7 +121,7 @@ impl Request {
     }
 
     /// Accepts the first end; calls `queue`, under the lock, if it needs a record.
-    pub(crate) fn finish(&self, end: End, queue: impl FnOnce(&End)) -> Finish {
+    pub(crate) fn finish(&self, end: End, time_ms: i64, queue: impl FnOnce(&End)) -> Finish {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return Finish::Repeated;
@@ -122,28 +129,29 @@ impl Request {
         // The beginning reserved room for an end, but not for its texts.
         state.only_begin_queued &= end.text_bytes() == 0;
         let joined = state.only_begin_queued;
-        let end = state.end.insert(end);
+        let ended = state.end.insert(Ended { end, time_ms });
         if joined {
             return Finish::Joined;
         }
-        queue(end);
+        queue(&ended.end);
         Finish::Queued
     }
 
-    /// Calls `write` with the end that joined the beginning, if one did; a later one is queued by
-    /// itself.
-    pub(crate) fn write_joined<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
+    /// Calls `write` with the end that joined the beginning and its time, if one did; a later one
+    /// is queued by itself.
+    pub(crate) fn write_joined<T>(&self, write: impl FnOnce(&End, i64) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let joined = std::mem::take(&mut state.only_begin_queued);
-        state.end.as_ref().filter(|_| joined).map(write)
+        state.end.as_ref().filter(|_| joined).map(|ended| write(&ended.end, ended.time_ms))
     }
 
-    /// Calls `write` with the end; from then on only the parts that the tail needs are kept.
-    pub(crate) fn write_end<T>(&self, write: impl FnOnce(&End) -> T) -> Option<T> {
+    /// Calls `write` with the end and its time; from then on only the parts that the tail needs are
+    /// kept.
+    pub(crate) fn write_end<T>(&self, write: impl FnOnce(&End, i64) -> T) -> Option<T> {
         let mut state = self.state.lock();
-        let end = state.end.as_mut()?;
-        let written = write(end);
-        end.ret_msg = String::new();
+        let ended = state.end.as_mut()?;
+        let written = write(&ended.end, ended.time_ms);
+        ended.end.ret_msg = String::new();
         Some(written)
     }
 
@@ -221,9 +229,9 @@ mod tests {
     #[test]
     fn an_end_without_texts_joins_a_beginning_that_waits_alone() {
         let request = request();
-        assert_eq!(request.finish(ended(), |_| panic!("it is not queued")), Finish::Joined);
-        assert_eq!(request.finish(ended(), |_| panic!("the first end counts")), Finish::Repeated);
-        assert_eq!(request.write_joined(|end| end.duration_us), Some(7));
+        assert_eq!(request.finish(ended(), 5, |_| panic!("it is not queued")), Finish::Joined);
+        assert_eq!(request.finish(ended(), 5, |_| panic!("the first end counts")), Finish::Repeated);
+        assert_eq!(request.write_joined(|end, time_ms| (end.duration_us, time_ms)), Some((7, 5)));
     }
 
     #[test]
@@ -231,18 +239,18 @@ mod tests {
         let behind_a_line = request();
         behind_a_line.push("line");
         let after_the_write = request();
-        assert_eq!(after_the_write.write_joined(|_| ()), None);
+        assert_eq!(after_the_write.write_joined(|_, _| ()), None);
         let refused = request();
         refused.begin_refused();
         for request in [behind_a_line, after_the_write, refused] {
             let mut queued = false;
-            assert_eq!(request.finish(ended(), |_| queued = true), Finish::Queued);
+            assert_eq!(request.finish(ended(), 5, |_| queued = true), Finish::Queued);
             assert!(queued);
-            assert_eq!(request.write_joined(|_| ()), None);
-            assert_eq!(request.write_end(|end| end.duration_us), Some(7));
+            assert_eq!(request.write_joined(|_, _| ()), None);
+            assert_eq!(request.write_end(|end, time_ms| (end.duration_us, time_ms)), Some((7, 5)));
         }
         let with_texts = request();
-        assert_eq!(with_texts.finish(End { ret_msg: "x".into(), ..ended() }, |_| ()), Finish::Queued);
+        assert_eq!(with_texts.finish(End { ret_msg: "x".into(), ..ended() }, 5, |_| ()), Finish::Queued);
     }
 
     #[test]
@@ -250,7 +258,7 @@ mod tests {
         let live = Live::new(1);
         let first = Arc::new(request());
         let retry = Arc::new(Request::new(Begin { retry_num: 1, ..first.begin.clone() }, 1_000, true));
-        first.finish(ended(), |_| ());
+        first.finish(ended(), 5, |_| ());
         live.insert(first.clone());
         live.keep_finished(first);
         live.insert(retry.clone());
@@ -265,7 +273,7 @@ mod tests {
         let request = Request::new(begin, 1_000, true);
         assert_eq!(request.tail(1_000), format!("START RequestId:{id}\n"));
         request.push("output");
-        request.finish(End { closing: vec!["closing".into()], report_memory_mb: Some(64), ..ended() }, |_| ());
+        request.finish(End { closing: vec!["closing".into()], report_memory_mb: Some(64), ..ended() }, 5, |_| ());
         request.push("late");
         let report = format!("Report RequestId:{id} Duration:1ms Memory:64MB MemUsage:0.00000858306884765625MB");
         let wanted = format!("START RequestId:{id}\noutput\nclosing\nEND RequestId:{id}\n{report}\nlate\n");

@@ -59,12 +59,12 @@ pub(crate) fn forward(
             }
             for row in rows.split_inclusive(|b| *b == b'\n') {
                 if lines.len() >= limit || left_bytes == 0 || page_bytes >= config.page_log_bytes_max {
-                    return Ok(LinePage { lines, next: Cursor(position), more: true });
+                    return Ok(LinePage::in_order(lines, Cursor(position), true));
                 }
                 let of_row = wanted.of_row(row)?;
                 // The lines of a row share one cursor, so they stay together.
                 if !lines.is_empty() && lines.len() + of_row.len() > limit {
-                    return Ok(LinePage { lines, next: Cursor(position), more: true });
+                    return Ok(LinePage::in_order(lines, Cursor(position), true));
                 }
                 left_bytes = left_bytes.saturating_sub(row.len() as u64);
                 position.offset += row.len() as u64;
@@ -73,7 +73,7 @@ pub(crate) fn forward(
             }
         }
     }
-    Ok(LinePage { lines, next: Cursor(position), more: false })
+    Ok(LinePage::in_order(lines, Cursor(position), false))
 }
 
 /// Reads the newest `limit` matching lines. Stops early, with `more`, when it has read
@@ -98,7 +98,7 @@ pub(crate) fn newest(archive: &Archive, filter: &Filter, limit: usize, config: &
         None => back.segments(all, config.newest_scan_bytes_max)?,
     };
     back.lines.reverse();
-    Ok(LinePage { lines: back.lines, next: Cursor(end), more: !complete })
+    Ok(LinePage::in_order(back.lines, Cursor(end), !complete))
 }
 
 /// Lines taken from the end back, the newest first.

@@ -74,7 +74,7 @@ impl Sink {
             shorten(line, self.config.line_bytes_max);
         }
         shorten(&mut end.ret_msg, self.config.ret_msg_bytes_max);
-        let finish = request.finish(end, |end| {
+        let finish = request.finish(end, clock::now_ms(), |end| {
             // The queue counts a rejected record.
             let _ = self.queue.send(Record::End(request.clone(), end.text_bytes()));
         });

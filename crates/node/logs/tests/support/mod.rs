@@ -80,10 +80,21 @@ pub fn invoke(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> Req
 
 /// The same for a web request, whose response is not recorded.
 pub fn invoke_web(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
+    let id = begin_web(logs, function, start_ms);
+    end_web(logs, &id);
+    id
+}
+
+/// Begins a web request with its platform line.
+pub fn begin_web(logs: &Logs, function: &Arc<FunctionRecord>, start_ms: i64) -> RequestId {
     let id = RequestId::random();
     begin_with(logs, function, start_ms, &id, true);
-    end_with(logs, &id, RunStatus::Success, String::new(), Some(128));
     id
+}
+
+/// Ends a web request.
+pub fn end_web(logs: &Logs, id: &RequestId) {
+    end_with(logs, id, RunStatus::Success, String::new(), Some(128));
 }
 
 pub fn everything() -> Query {

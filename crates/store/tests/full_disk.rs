@@ -1,5 +1,4 @@
-//! Disks that are full, files that cannot grow, and locks of others: a write fails, and the next
-//! one does not.
+//! Disks that are full and locks of others: a write fails, and the next one does not.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -9,69 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::{Config, Error, Store};
-use support::{active, image, key, new_function};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// `SIGXFSZ`: a file would grow beyond its limit; with a handler the write fails with EFBIG, which
-/// SQLite reports as IOERR.
-const FILE_TOO_LARGE: i32 = 25;
-/// Functions made and deleted; their rows need pages that were never written.
-const FILLER_BYTES: usize = 64 << 10;
-
-/// Bytes that one function adds to the log of the database.
-fn large(name: &str) -> store::NewFunction {
-    let mut new = new_function(name);
-    new.spec.description = "x".repeat(FILLER_BYTES);
-    new
-}
-
-async fn exists(store: &Store, name: &str) -> bool {
-    match store.function(&key(name)).await {
-        Ok(_) => true,
-        Err(Error::FunctionNotFound { .. }) => false,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-/// Makes functions with ever more room, given by `allow`, until one fits: each failure leaves
-/// nothing, and all is well at once when there is room again, given by `lift`.
-async fn fails_at_each_statement(store: &Store, allow: impl Fn(u64), lift: impl Fn()) {
-    active(store, "before", image(1)).await;
-    let mut failures = 0;
-    for step in 0..64 {
-        let name = format!("f{step}");
-        allow(step * 2048);
-        let made = store.create_function(large(&name)).await;
-        lift();
-        assert_eq!(exists(store, &name).await, made.is_ok(), "step {step}");
-        // The same connection, or another: what matters is that the next change is taken.
-        store.create_function(new_function(&format!("after-{step}"))).await.unwrap();
-        match made {
-            Ok(_) if failures > 0 => return,
-            Ok(_) => panic!("nothing failed"),
-            Err(_) => failures += 1,
-        }
-    }
-    panic!("nothing fitted");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_error_at_any_statement_leaves_the_next_write_well() {
-    let _handled = signal(SignalKind::from_raw(FILE_TOO_LARGE)).unwrap();
-    let home = support::Home::new();
-    let store = home.open().await;
-    let whole = getrlimit(Resource::Fsize);
-    let log = PathBuf::from(format!("{}-wal", home.path().display()));
-    let allow = |more: u64| {
-        let len = fs::metadata(&log).unwrap().len();
-        setrlimit(Resource::Fsize, Rlimit { current: Some(len + more), maximum: whole.maximum }).unwrap();
-    };
-    fails_at_each_statement(&store, allow, || setrlimit(Resource::Fsize, whole).unwrap()).await;
-}
+use support::failing_writes::{exists, fails_at_each_statement};
+use support::{active, image, new_function};
 
 /// A file system of its own, unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);

@@ -2,6 +2,8 @@
 //! in it.
 #![allow(dead_code)] // Each test file uses its own part.
 
+pub mod failing_writes;
+
 use std::path::PathBuf;
 
 use store::{Change, Config, Error, NewFunction, Store};

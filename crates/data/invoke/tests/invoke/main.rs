@@ -8,6 +8,5 @@ mod idle_connections;
 mod lifecycle;
 mod routing;
 mod server;
-mod spans;
 mod support;
 mod web;

@@ -1,4 +1,13 @@
-//! Spans of invocations in the platform's log.
+//! Spans of invocations in the platform's log. Alone in its process: whether a call site is on is
+//! remembered for all threads, and while one subscriber lives, by the subscriber of the thread that
+//! came first to it.
+
+#[allow(dead_code)] // The fixtures of the other tests.
+#[path = "invoke/server.rs"]
+mod server;
+#[allow(dead_code)]
+#[path = "invoke/support.rs"]
+mod support;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,7 +18,7 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 use types::RequestId;
 
-use crate::support::{Bench, EVENT, WEB};
+use support::{Bench, EVENT, WEB};
 
 /// The log output.
 #[derive(Clone, Default)]
@@ -40,17 +49,13 @@ async fn log_at(level: Level) -> (String, [RequestId; 2]) {
 }
 
 #[tokio::test]
-async fn an_invocation_has_a_span_with_its_request_function_and_instance() {
+async fn invocations_have_spans_at_debug_and_none_at_the_default_level() {
+    let (log, _) = log_at(Level::INFO).await;
+    assert!(!log.contains("invoke{"), "{log}");
     let (log, ids) = log_at(Level::DEBUG).await;
     for (id, name) in ids.iter().zip([WEB, EVENT]) {
         let name = name.name;
         let span = format!("invoke{{request={id} function=default/{name} instance=i-");
         assert!(log.contains(&span), "{span}: {log}");
     }
-}
-
-#[tokio::test]
-async fn invocations_make_no_spans_at_the_default_level() {
-    let (log, _) = log_at(Level::INFO).await;
-    assert!(!log.contains("invoke{"), "{log}");
 }

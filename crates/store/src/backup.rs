@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use types::{FunctionKey, PinnedImage, VersionName};
 
 use crate::database;
-use crate::error::{During, Error};
+use crate::error::{During, Error, FileError};
 use crate::migrations::MIGRATIONS;
 use crate::sql;
 
@@ -34,8 +34,8 @@ pub struct BackedUpImage {
 /// images it names.
 ///
 /// # Errors
-/// [`Error::CreateFile`] where `to` cannot be made or exists, [`Error::Open`], [`Error::Damaged`],
-/// [`Error::DiskFull`].
+/// [`FileError::Create`] where `to` cannot be made or exists, [`FileError::Open`],
+/// [`FileError::Damaged`], [`Error::DiskFull`].
 pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error> {
     let database = open(path).await?;
     // SQLite takes an empty file, and with it the mode that this one has.
@@ -57,7 +57,7 @@ pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error>
 /// Looks at a copy: its structure, its schema, and the images it names.
 ///
 /// # Errors
-/// [`Error::Open`], [`Error::Damaged`], [`Error::Newer`].
+/// [`FileError::Open`], [`FileError::Damaged`], [`FileError::Newer`].
 pub async fn verify(path: &Path) -> Result<Vec<BackedUpImage>, Error> {
     let database = open(path).await?;
     let found = look(path, &database).await;
@@ -70,9 +70,10 @@ async fn look(path: &Path, database: &SqlitePool) -> Result<Vec<BackedUpImage>, 
     database::check(database).await.map_err(damaged)?;
     let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(database).await;
     // An empty file, or another program's database, has no such table.
-    let newest: Option<i64> = newest.map_err(|source| Error::Damaged { path: path.to_owned(), source })?;
+    let newest: Option<i64> =
+        newest.map_err(|source| Error::File(FileError::Damaged { path: path.to_owned(), source }))?;
     if let Some(migration) = newest.filter(|version| !MIGRATIONS.version_exists(*version)) {
-        return Err(Error::Newer { path: path.to_owned(), migration });
+        return Err(Error::File(FileError::Newer { path: path.to_owned(), migration }));
     }
     let mut connection = database.acquire().await.map_err(damaged)?;
     let functions = sql::lists::all(&mut connection).await.map_err(damaged)?;
@@ -111,7 +112,7 @@ async fn make(path: &Path) -> Result<(), Error> {
 }
 
 fn create_error(path: &Path, source: io::Error) -> Error {
-    Error::CreateFile { path: path.to_owned(), source }
+    Error::File(FileError::Create { path: path.to_owned(), source })
 }
 
 /// Makes what was written to a file, and its name, outlast a power cut.

@@ -12,7 +12,7 @@ use sqlx::{Connection, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
-use crate::error::{During, Error, code, result_code};
+use crate::error::{During, Error, FileError, code, result_code};
 use crate::migrations::MIGRATIONS;
 
 /// The connections: several that read, one that writes.
@@ -136,7 +136,7 @@ fn make_file(path: &Path) -> Result<(), Error> {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(|source| Error::CreateFolder { path: folder.to_owned(), source })?;
+            .map_err(|source| Error::File(FileError::CreateFolder { path: folder.to_owned(), source }))?;
     }
     OpenOptions::new()
         .read(true)
@@ -146,7 +146,7 @@ fn make_file(path: &Path) -> Result<(), Error> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|source| Error::CreateFile { path: path.to_owned(), source })
+        .map_err(|source| Error::File(FileError::Create { path: path.to_owned(), source }))
 }
 
 /// The error for a failure of the first read.
@@ -154,17 +154,17 @@ pub(crate) fn open_error(path: &Path, source: sqlx::Error) -> Error {
     let path = PathBuf::from(path);
     let undecodable = matches!(source, sqlx::Error::ColumnDecode { .. });
     match result_code(&source) {
-        _ if matches!(source, sqlx::Error::Protocol(_)) => Error::Damaged { path, source },
-        Some(code::CORRUPT | code::NOT_A_DATABASE) => Error::Damaged { path, source },
-        _ if undecodable => Error::Damaged { path, source },
-        _ => Error::Open { path, source },
+        _ if matches!(source, sqlx::Error::Protocol(_)) => Error::File(FileError::Damaged { path, source }),
+        Some(code::CORRUPT | code::NOT_A_DATABASE) => Error::File(FileError::Damaged { path, source }),
+        _ if undecodable => Error::File(FileError::Damaged { path, source }),
+        _ => Error::File(FileError::Open { path, source }),
     }
 }
 
 fn migrate_error(path: &Path, source: MigrateError) -> Error {
     match source {
-        MigrateError::VersionMissing(migration) => Error::Newer { path: path.to_owned(), migration },
+        MigrateError::VersionMissing(migration) => Error::File(FileError::Newer { path: path.to_owned(), migration }),
         MigrateError::Execute(source) => open_error(path, source),
-        source => Error::Migrate { path: path.to_owned(), source },
+        source => Error::File(FileError::Migrate { path: path.to_owned(), source }),
     }
 }

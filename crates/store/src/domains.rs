@@ -6,7 +6,7 @@ use std::sync::Arc;
 use types::{Catalog, CustomDomain, FunctionKey, Qualifier};
 
 use crate::config::Config;
-use crate::error::{During, Error};
+use crate::error::{DomainError, During, Error};
 use crate::handle::{Store, now_ms};
 use crate::snapshot::Edit;
 use crate::sql;
@@ -17,7 +17,7 @@ impl Store {
     /// Makes a custom domain; its times are those of now.
     ///
     /// # Errors
-    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and what is
+    /// [`DomainError::Exists`], [`DomainError::TooMany`], [`DomainError::TooLarge`], and what is
     /// wrong with an endpoint: [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
     pub async fn create_domain(&self, domain: CustomDomain) -> Result<(), Error> {
         let store = self.clone();
@@ -25,11 +25,11 @@ impl Store {
             let write = Write::begin(&store).await?;
             let catalog = store.catalog().load_full();
             if catalog.domains.contains_key(&domain.domain) {
-                return Err(Error::DomainExists { domain: domain.domain });
+                return Err(Error::Domain(DomainError::Exists { domain: domain.domain }));
             }
             let domains_max = store.config().domains_max;
             if catalog.domains.len() >= domains_max as usize {
-                return Err(Error::TooManyDomains { domains_max });
+                return Err(Error::Domain(DomainError::TooMany { domains_max }));
             }
             let now_ms = now_ms();
             let domain = CustomDomain { added_ms: now_ms, modified_ms: now_ms, ..domain };
@@ -42,7 +42,7 @@ impl Store {
     /// the inner error. Name and time of making stay.
     ///
     /// # Errors
-    /// [`Error::DomainNotFound`], and those of [`Store::create_domain`].
+    /// [`DomainError::NotFound`], and those of [`Store::create_domain`].
     pub async fn change_domain<E: Send + 'static>(
         &self,
         name: &str,
@@ -52,7 +52,9 @@ impl Store {
         detached(async move {
             let write = Write::begin(&store).await?;
             let catalog = store.catalog().load_full();
-            let Some(old) = catalog.domains.get(&name) else { return Err(Error::DomainNotFound { domain: name }) };
+            let Some(old) = catalog.domains.get(&name) else {
+                return Err(Error::Domain(DomainError::NotFound { domain: name }));
+            };
             let changed = match edit(old) {
                 Ok(changed) => changed,
                 Err(refusal) => return Ok(Err(refusal)),
@@ -66,13 +68,13 @@ impl Store {
     /// Deletes a custom domain.
     ///
     /// # Errors
-    /// [`Error::DomainNotFound`].
+    /// [`DomainError::NotFound`].
     pub async fn delete_domain(&self, name: &str) -> Result<(), Error> {
         let (store, domain) = (self.clone(), name.to_owned());
         detached(async move {
             let mut write = Write::begin(&store).await?;
             if !store.catalog().load().domains.contains_key(&domain) {
-                return Err(Error::DomainNotFound { domain });
+                return Err(Error::Domain(DomainError::NotFound { domain }));
             }
             sql::domains::delete(write.db(), &domain).await.during("delete domain", &domain)?;
             write.edit(Edit::Domain(domain.clone(), None));
@@ -96,7 +98,7 @@ async fn put(store: &Store, mut write: Write, catalog: &Catalog, domain: CustomD
 fn check_size(config: &Config, domain: &CustomDomain) -> Result<(), Error> {
     let (bytes, bytes_max) = (to_json(domain).len(), config.domain_bytes_max);
     if bytes > bytes_max {
-        return Err(Error::DomainTooLarge { domain: domain.domain.clone(), bytes, bytes_max });
+        return Err(Error::Domain(DomainError::TooLarge { domain: domain.domain.clone(), bytes, bytes_max }));
     }
     Ok(())
 }

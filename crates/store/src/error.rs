@@ -1,11 +1,17 @@
 //! Errors of the store.
 
+mod domains;
+mod file;
+mod quotas;
+mod secrets;
 mod statement;
 
-use std::path::PathBuf;
+use types::{FunctionKey, Namespace, Qualifier, Status, VersionName};
 
-use types::{FunctionKey, Namespace, Qualifier, SecretKey, Status, VersionName};
-
+pub use self::domains::DomainError;
+pub use self::file::FileError;
+pub use self::quotas::QuotaError;
+pub use self::secrets::SecretError;
 pub(crate) use self::statement::{During, code, result_code};
 use crate::trigger_name::TriggerName;
 
@@ -41,71 +47,6 @@ pub enum Error {
         namespace: Namespace,
         /// Secrets in it.
         secrets: u64,
-    },
-    /// No such secret.
-    #[error("there is no secret {} in namespace {}; set it with `sampan secret set`", key.name, key.namespace)]
-    SecretNotFound {
-        /// The secret.
-        key: SecretKey,
-    },
-    /// The secret has no such version (any more).
-    #[error("secret {key} has no version {version}; `sampan secret versions` lists what it has")]
-    SecretVersionNotFound {
-        /// The secret.
-        key: SecretKey,
-        /// The version.
-        version: u32,
-    },
-    /// Its value is not what a variable can have.
-    #[error(
-        "the value of secret {key} is not UTF-8, or has a NUL, and {of} has it in a variable; give it as a file with \
-         --secret-file"
-    )]
-    SecretNotText {
-        /// The secret.
-        key: SecretKey,
-        /// The function, or a version of it.
-        of: String,
-    },
-    /// Functions have the secret.
-    #[error(
-        "secret {key} is used by {}; deploy without it, and delete published versions that have it (`sampan delete \
-         NAME:VERSION`), first",
-        users.join(", ")
-    )]
-    SecretInUse {
-        /// The secret.
-        key: SecretKey,
-        /// Versions of functions.
-        users: Vec<String>,
-    },
-    /// As many secrets as may be.
-    #[error("there are {secrets_max} secrets already; delete one that is not needed or raise [secrets] secrets_max")]
-    TooManySecrets {
-        /// The limit.
-        secrets_max: usize,
-    },
-    /// All values together are larger than may be.
-    #[error(
-        "all secrets together would have more than {bytes_max} bytes with this value of {key}; delete versions that \
-         are not needed or raise [secrets] bytes_max"
-    )]
-    SecretsTooLarge {
-        /// The secret.
-        key: SecretKey,
-        /// The limit.
-        bytes_max: u64,
-    },
-    /// The secret has as many versions as may be, and each is needed.
-    #[error(
-        "secret {key} has {versions_max} versions and functions are pinned to all of them; deploy one of those with \
-         another version or raise [secrets] versions_max"
-    )]
-    SecretVersionsPinned {
-        /// The secret.
-        key: SecretKey,
-        /// The limit.
-        versions_max: usize,
     },
     /// The namespace `default` takes every request that names none.
     #[error("namespace {namespace} is always there and cannot be deleted")]
@@ -145,37 +86,6 @@ pub enum Error {
         /// Its state.
         status: Status,
     },
-    /// More memory than the quota would hold.
-    #[error(
-        "instances of version {version} of function {key} cannot take {wanted_mb} MB: {room_mb} MB are left of {}",
-        if *.reserved { "what is reserved for the function; provision fewer or reserve more" }
-        else { "what functions without a quota of their own share; provision fewer or raise the quota" }
-    )]
-    ProvisionedTooMuch {
-        /// The function.
-        key: FunctionKey,
-        /// The version.
-        version: VersionName,
-        /// The requested value, in MB.
-        wanted_mb: u64,
-        /// The available memory, in MB.
-        room_mb: u64,
-        /// The function has a quota of its own.
-        reserved: bool,
-    },
-    /// The others would share too little.
-    #[error(
-        "function {key} cannot have {wanted_mb} MB of its own: {free_mb} MB of the installation's quota may be \
-         reserved; reserve less, take another function's reservation back, or raise the quota"
-    )]
-    ReservedTooMuch {
-        /// The function.
-        key: FunctionKey,
-        /// The requested memory, in MB.
-        wanted_mb: u64,
-        /// The available memory, in MB.
-        free_mb: u64,
-    },
     /// No such version or alias.
     #[error("function {key} has no version or alias {qualifier}")]
     QualifierNotFound {
@@ -183,26 +93,6 @@ pub enum Error {
         key: FunctionKey,
         /// The version or alias.
         qualifier: Qualifier,
-    },
-    /// No such custom domain.
-    #[error("there is no custom domain {domain}")]
-    DomainNotFound {
-        /// Its host name.
-        domain: String,
-    },
-    /// A custom domain of that name is there.
-    #[error("there is a custom domain {domain} already; change it, or delete it first")]
-    DomainExists {
-        /// Its host name.
-        domain: String,
-    },
-    /// As many custom domains as may be.
-    #[error(
-        "there are {domains_max} custom domains already; delete one that is not needed or raise [store] domains_max"
-    )]
-    TooManyDomains {
-        /// The limit.
-        domains_max: u32,
     },
     /// The function has no such trigger.
     #[error("function {key} has no {name}")]
@@ -232,37 +122,6 @@ pub enum Error {
         kind: String,
         /// The limit.
         triggers_max: u32,
-    },
-    /// A custom domain is larger than may be.
-    #[error("the custom domain {domain} has {bytes} bytes of JSON; at most {bytes_max} are kept")]
-    DomainTooLarge {
-        /// Its host name.
-        domain: String,
-        /// The current state.
-        bytes: usize,
-        /// The limit.
-        bytes_max: usize,
-    },
-    /// More than the machine was said to give.
-    #[error(
-        "a quota of {quota_mb} MB is more than the {quota_mb_max} MB of the configuration; raise [pool] memory_mb_max"
-    )]
-    QuotaTooLarge {
-        /// The requested value.
-        quota_mb: u64,
-        /// The limit.
-        quota_mb_max: u64,
-    },
-    /// It would not hold what is reserved and what all share.
-    #[error(
-        "a quota of {quota_mb} MB is too small: {reserved_mb} MB belong to functions, and beside them a tenth of the \
-         quota or [store] shared_mb_min must be left for all others; take reservations back first"
-    )]
-    QuotaTooSmall {
-        /// The requested value.
-        quota_mb: u64,
-        /// Reservations of all functions.
-        reserved_mb: u64,
     },
     /// As many functions in the namespace as may be.
     #[error(
@@ -403,67 +262,6 @@ pub enum Error {
     /// The platform is being shut down.
     #[error("the platform is shutting down; try again later")]
     Stopping,
-    /// The folder of the database cannot be made.
-    #[error(
-        "cannot make the folder {} for the database; make it writable or choose another data directory", path.display()
-    )]
-    CreateFolder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file of the database cannot be made.
-    #[error(
-        "cannot open the database file {} for writing; make it writable or choose another data directory",
-        path.display()
-    )]
-    CreateFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The database does not open.
-    #[error("cannot open the database {}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// The schema cannot be brought up to date.
-    #[error("cannot bring the schema of the database {} up to date", path.display())]
-    Migrate {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::migrate::MigrateError,
-    },
-    /// The schema is newer than this program.
-    #[error(
-        "the database {} was written by a newer version of Sampan (migration {migration}); start that version or \
-         restore a backup",
-        path.display()
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The first migration that this program does not know.
-        migration: i64,
-    },
-    /// The file is no database, or a damaged one.
-    #[error(
-        "the database {} is damaged or is no database; restore a backup with `sampan restore`, or move it away and \
-         start with --new to begin with an empty one",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The value found.
-        source: sqlx::Error,
-    },
     /// No space for a write.
     #[error("cannot {operation} {subject}: the disk of the data directory is full; free some space and try again")]
     DiskFull {
@@ -484,6 +282,18 @@ pub enum Error {
         /// Why.
         source: sqlx::Error,
     },
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A quota.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    /// A custom domain.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// The database's file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 fn taken(status: Status) -> &'static str {

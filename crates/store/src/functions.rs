@@ -22,8 +22,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`],
-    /// [`Error::SpecTooLarge`], and what is wrong with its secrets: [`Error::SecretNotFound`],
-    /// [`Error::SecretVersionNotFound`], [`Error::SecretNotText`].
+    /// [`Error::SpecTooLarge`], and [`Error::Secret`] where a secret is not found or not text.
     pub async fn create_function(&self, new: NewFunction) -> Result<FunctionRecord, Error> {
         check_size(self.config(), &new.key, &new.spec)?;
         let store = self.clone();

@@ -36,9 +36,7 @@ impl Store {
     /// the file (0600), the schema, the namespace `default`.
     ///
     /// # Errors
-    /// Causes for which the file cannot be used, each its own variant: [`Error::CreateFolder`],
-    /// [`Error::CreateFile`], [`Error::Open`], [`Error::Damaged`], [`Error::Newer`],
-    /// [`Error::Migrate`].
+    /// Causes for which the file cannot be used, each its own variant of [`crate::FileError`].
     pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {
         let database = Database::open(path, &config).await?;
         make_default_namespace(&database).await?;

@@ -54,7 +54,7 @@ mod write;
 
 pub use backup::{BackedUpImage, backup, sync, verify};
 pub use config::Config;
-pub use error::Error;
+pub use error::{DomainError, Error, FileError, QuotaError, SecretError};
 pub use handle::Store;
 pub use record::{
     AliasChange, Change, FunctionPage, FunctionQuery, FunctionWithVersions, ListedFunction, NamespaceRecord, NewAlias,

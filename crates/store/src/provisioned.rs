@@ -2,7 +2,7 @@
 
 use types::{Catalog, FunctionKey, ProvisionedSpec, Status, VersionName};
 
-use crate::error::{During, Error};
+use crate::error::{During, Error, QuotaError};
 use crate::find::find_function;
 use crate::handle::Store;
 use crate::sql;
@@ -14,8 +14,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`],
-    /// [`Error::VersionNotActive`], [`Error::ProvisionedTooMuch`], and [`Error::WrongStatus`] when
-    /// the function is being deleted.
+    /// [`Error::VersionNotActive`], [`QuotaError::ProvisionedTooMuch`], and [`Error::WrongStatus`]
+    /// when the function is being deleted.
     pub async fn provision(
         &self,
         key: &FunctionKey,
@@ -73,5 +73,5 @@ fn require_room(
     if wanted_mb <= room_mb {
         return Ok(());
     }
-    Err(Error::ProvisionedTooMuch { key: key.clone(), version, wanted_mb, room_mb, reserved })
+    Err(Error::Quota(QuotaError::ProvisionedTooMuch { key: key.clone(), version, wanted_mb, room_mb, reserved }))
 }

@@ -2,7 +2,7 @@
 
 use types::FunctionKey;
 
-use crate::error::{During, Error};
+use crate::error::{During, Error, QuotaError};
 use crate::find::find_function;
 use crate::handle::Store;
 use crate::snapshot::Edit;
@@ -14,8 +14,8 @@ impl Store {
     /// `quota_mb` is the installation's quota in force; `None` when there is no limit.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::ReservedTooMuch`] when
-    /// the others would share too little, and [`Error::WrongStatus`] when the function is being
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`]; [`QuotaError::ReservedTooMuch`]
+    /// when the others would share too little; [`Error::WrongStatus`] when the function is being
     /// deleted.
     pub async fn reserve(
         &self,
@@ -32,7 +32,7 @@ impl Store {
             if let (Some(wanted_mb), Some(quota_mb)) = (reserved_mb, quota_mb) {
                 let free_mb = quota_mb.saturating_sub(store.config().shared_mb_min(quota_mb)).saturating_sub(others);
                 if wanted_mb > free_mb {
-                    return Err(Error::ReservedTooMuch { key, wanted_mb, free_mb });
+                    return Err(Error::Quota(QuotaError::ReservedTooMuch { key, wanted_mb, free_mb }));
                 }
             }
             sql::quotas::set_reserved(write.db(), &id, reserved_mb).await.during("set the quota of", &key)?;
@@ -46,20 +46,20 @@ impl Store {
     /// has no limit.
     ///
     /// # Errors
-    /// [`Error::QuotaTooLarge`], and [`Error::QuotaTooSmall`] when it would not hold what is
+    /// [`QuotaError::TooLarge`], and [`QuotaError::TooSmall`] when it would not hold what is
     /// reserved and what all share.
     pub async fn set_quota(&self, quota_mb: u64, quota_mb_max: Option<u64>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
             if let Some(quota_mb_max) = quota_mb_max.filter(|max| quota_mb > *max) {
-                return Err(Error::QuotaTooLarge { quota_mb, quota_mb_max });
+                return Err(Error::Quota(QuotaError::TooLarge { quota_mb, quota_mb_max }));
             }
             const SUBJECT: &str = "the installation";
             let mut write = Write::begin(&store).await?;
             let reserved_mb =
                 sql::quotas::reserved_by_others(write.db(), None).await.during("read the quotas of", SUBJECT)?;
             if quota_mb.saturating_sub(store.config().shared_mb_min(quota_mb)) < reserved_mb || quota_mb == 0 {
-                return Err(Error::QuotaTooSmall { quota_mb, reserved_mb });
+                return Err(Error::Quota(QuotaError::TooSmall { quota_mb, reserved_mb }));
             }
             sql::quotas::set_total(write.db(), quota_mb).await.during("set the quota of", SUBJECT)?;
             write.edit(Edit::Quota(quota_mb));

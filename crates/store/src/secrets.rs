@@ -8,7 +8,7 @@ use types::{
     secret_use,
 };
 
-use crate::error::{During, Error};
+use crate::error::{During, Error, SecretError};
 use crate::find::require_namespace;
 use crate::handle::{Store, now_ms};
 use crate::snapshot::Edit;
@@ -63,8 +63,8 @@ impl Store {
     /// is pinned to.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::TooManySecrets`], [`Error::SecretsTooLarge`],
-    /// [`Error::SecretVersionsPinned`], and [`Error::SecretNotText`] when a variable follows the
+    /// [`Error::NamespaceNotFound`], [`SecretError::TooMany`], [`SecretError::TooLarge`],
+    /// [`SecretError::VersionsPinned`], and [`SecretError::NotText`] when a variable follows the
     /// newest version.
     pub async fn set_secret(
         &self,
@@ -82,7 +82,7 @@ impl Store {
             let old = catalog.secrets.get(&key);
             let mut versions = old.map(|old| old.versions.clone()).unwrap_or_default();
             if old.is_none() && catalog.secrets.len() >= limits.secrets_max {
-                return Err(Error::TooManySecrets { secrets_max: limits.secrets_max });
+                return Err(Error::Secret(SecretError::TooMany { secrets_max: limits.secrets_max }));
             }
             if !new.is_text {
                 refuse_in_variables(&mut write, &key).await?;
@@ -96,7 +96,7 @@ impl Store {
             let others = catalog.secrets.values().filter(|other| other.key != key).flat_map(|other| &other.versions);
             let there: u64 = others.chain(&versions).map(|version| version.bytes).sum();
             if there + new.bytes > limits.bytes_max {
-                return Err(Error::SecretsTooLarge { key, bytes_max: limits.bytes_max });
+                return Err(Error::Secret(SecretError::TooLarge { key, bytes_max: limits.bytes_max }));
             }
             let now_ms = now_ms();
             let number = sql::secrets::next_version(write.db(), &key, now_ms).await.during(operation, &key)?;
@@ -116,25 +116,25 @@ impl Store {
     /// Deletes a secret, or one version of it; the secret goes with its last version.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`]
+    /// [`SecretError::NotFound`], [`SecretError::VersionNotFound`], and [`SecretError::InUse`]
     /// while a version of a function has it.
     pub async fn delete_secret(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
             let mut write = Write::begin(&store).await?;
             let catalog = store.catalog().load_full();
-            let Some(old) = catalog.secrets.get(&key) else { return Err(Error::SecretNotFound { key }) };
+            let Some(old) = catalog.secrets.get(&key) else { return Err(Error::Secret(SecretError::NotFound { key })) };
             let newest = old.versions.last().map(|version| version.number);
             if let Some(number) = number
                 && old.version(Some(number)).is_none()
             {
-                return Err(Error::SecretVersionNotFound { key, version: number });
+                return Err(Error::Secret(SecretError::VersionNotFound { key, version: number }));
             }
             let users = users(&mut write, &key).await?;
             let needs = |user: &&SecretUser| number.is_none() || user.uses.secret.version.or(newest) == number;
             let users: Vec<String> = users.iter().filter(needs).map(SecretUser::shown).collect();
             if !users.is_empty() {
-                return Err(Error::SecretInUse { key, users });
+                return Err(Error::Secret(SecretError::InUse { key, users }));
             }
             let operation = "delete secret";
             let versions = old.versions.iter().filter(|version| number.is_some_and(|number| version.number != number));
@@ -184,7 +184,7 @@ async fn refuse_in_variables(write: &mut Write, key: &SecretKey) -> Result<(), E
     let users = users(write, key).await?;
     let follows = |user: &&SecretUser| user.uses.in_variable && user.uses.secret.version.is_none();
     match users.iter().find(follows) {
-        Some(user) => Err(Error::SecretNotText { key: key.clone(), of: user.shown() }),
+        Some(user) => Err(Error::Secret(SecretError::NotText { key: key.clone(), of: user.shown() })),
         None => Ok(()),
     }
 }
@@ -199,20 +199,20 @@ async fn oldest_unpinned(
     let users = users(write, key).await?;
     let is_pinned = |number| users.iter().any(|user| user.uses.secret.version == Some(number));
     let unpinned = versions.iter().map(|version| version.number).find(|number| !is_pinned(*number));
-    unpinned.ok_or_else(|| Error::SecretVersionsPinned { key: key.clone(), versions_max })
+    unpinned.ok_or_else(|| Error::Secret(SecretError::VersionsPinned { key: key.clone(), versions_max }))
 }
 
 /// Refuses a configuration that names a secret which is not there, or is no text where it must be.
 pub(crate) fn require(catalog: &Catalog, function: &FunctionKey, spec: &VersionSpec) -> Result<(), Error> {
     for SecretUse { secret, in_variable } in secret_use::of_version(spec) {
         let key = SecretKey { namespace: function.namespace.clone(), name: secret.name.clone() };
-        let Some(record) = catalog.secrets.get(&key) else { return Err(Error::SecretNotFound { key }) };
+        let Some(record) = catalog.secrets.get(&key) else { return Err(Error::Secret(SecretError::NotFound { key })) };
         match (record.version(secret.version), secret.version) {
             (None, version) => {
-                return Err(Error::SecretVersionNotFound { key, version: version.unwrap_or_default() });
+                return Err(Error::Secret(SecretError::VersionNotFound { key, version: version.unwrap_or_default() }));
             }
             (Some(version), _) if in_variable && !version.is_text => {
-                return Err(Error::SecretNotText { key, of: function.to_string() });
+                return Err(Error::Secret(SecretError::NotText { key, of: function.to_string() }));
             }
             _ => {}
         }

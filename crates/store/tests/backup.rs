@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use store::{Error, Store};
+use store::{Error, FileError, Store};
 use support::{Home, active, image, latest, new_function};
 use types::VersionName;
 
@@ -36,7 +36,7 @@ async fn a_file_that_is_there_is_not_written_over() {
     let _store = home.open().await;
     let file = home.dir.path().join("letter.txt");
     fs::write(&file, "dear reader").unwrap();
-    assert!(matches!(store::backup(&home.path(), &file).await, Err(Error::CreateFile { .. })));
+    assert!(matches!(store::backup(&home.path(), &file).await, Err(Error::File(FileError::Create { .. }))));
     assert_eq!(fs::read_to_string(&file).unwrap(), "dear reader");
 }
 
@@ -52,6 +52,10 @@ async fn what_is_no_whole_copy_is_refused() {
     let bytes = fs::read(&copy).unwrap();
     for content in [&b""[..], b"no database at all", &bytes[..bytes.len() / 2]] {
         fs::write(&copy, content).unwrap();
-        assert!(matches!(store::verify(&copy).await, Err(Error::Damaged { .. })), "{} bytes", content.len());
+        assert!(
+            matches!(store::verify(&copy).await, Err(Error::File(FileError::Damaged { .. }))),
+            "{} bytes",
+            content.len()
+        );
     }
 }

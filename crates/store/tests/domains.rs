@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Config, Error, Store};
+use store::{Config, DomainError, Error, Store};
 use support::{Home, active, image, key};
 use types::domain::{DomainEndpoint, DomainProtocol, PathRewrite};
 use types::{CustomDomain, Qualifier, VersionName};
@@ -88,15 +88,15 @@ async fn domains_are_unique_and_bounded() {
     active(&store, "hello", image(1)).await;
     store.create_domain(domain("a.example.com")).await.unwrap();
     let refused = store.create_domain(domain("a.example.com")).await.unwrap_err();
-    assert!(matches!(refused, Error::DomainExists { .. }), "{refused}");
+    assert!(matches!(refused, Error::Domain(DomainError::Exists { .. })), "{refused}");
     let refused = store.create_domain(domain("b.example.com")).await.unwrap_err();
-    assert!(matches!(refused, Error::TooManyDomains { domains_max: 1 }), "{refused}");
+    assert!(matches!(refused, Error::Domain(DomainError::TooMany { domains_max: 1 })), "{refused}");
     let large =
         |old: &CustomDomain| Ok::<_, ()>(CustomDomain { tags: vec![("x".repeat(1000), String::new())], ..old.clone() });
     let refused = store.change_domain("a.example.com", large).await.unwrap_err();
-    assert!(matches!(refused, Error::DomainTooLarge { bytes_max: 1000, .. }), "{refused}");
+    assert!(matches!(refused, Error::Domain(DomainError::TooLarge { bytes_max: 1000, .. })), "{refused}");
     let refused = store.delete_domain("b.example.com").await.unwrap_err();
     assert_eq!(refused.to_string(), "there is no custom domain b.example.com");
     let refused = store.change_domain("b.example.com", |old| Ok::<_, ()>(old.clone())).await.unwrap_err();
-    assert!(matches!(refused, Error::DomainNotFound { .. }), "{refused}");
+    assert!(matches!(refused, Error::Domain(DomainError::NotFound { .. })), "{refused}");
 }

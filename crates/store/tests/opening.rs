@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use store::Error;
+use store::{Error, FileError};
 use support::{Home, active, image, key, latest, new_function};
 
 /// All that a user reads of an error.
@@ -65,7 +65,7 @@ async fn a_file_that_is_no_database_is_named() {
     fs::create_dir(home.path().parent().unwrap()).unwrap();
     fs::write(home.path(), "this is no database, but it is long enough to look like one".repeat(100)).unwrap();
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::Damaged { .. })), "{}", report(&error));
     assert!(error.to_string().contains(&home.path().display().to_string()));
 }
 
@@ -84,7 +84,7 @@ async fn a_damaged_database_is_named() {
     file.seek(SeekFrom::Start(4096)).unwrap();
     file.write_all(&vec![0xa5; usize::try_from(length).unwrap() - 4096]).unwrap();
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::Damaged { .. })), "{}", report(&error));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_record_that_makes_no_sense_is_named() {
     assert!(text.starts_with("cannot read function default/hello in the database: "), "{text}");
     assert!(text.contains("\"Dancing\" is no state of a version"), "{text}");
     drop(store);
-    assert!(matches!(home.try_open().await, Err(Error::Damaged { .. })));
+    assert!(matches!(home.try_open().await, Err(Error::File(FileError::Damaged { .. }))));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     )
     .await;
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::Newer { migration: 9000, .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::Newer { migration: 9000, .. })), "{}", report(&error));
     assert!(error.to_string().contains("was written by a newer version of Sampan"));
 }
 
@@ -122,7 +122,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let in_the_way = home.path().parent().unwrap().to_owned();
     fs::write(&in_the_way, "a file where the folder should be").unwrap();
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::CreateFolder { .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::CreateFolder { .. })), "{}", report(&error));
     assert!(error.to_string().contains(&in_the_way.display().to_string()));
 }
 
@@ -132,7 +132,7 @@ async fn a_file_that_cannot_be_written_is_named() {
     // A folder in its place is not writable as a file for anyone, root included.
     fs::create_dir_all(home.path()).unwrap();
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::CreateFile { .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::Create { .. })), "{}", report(&error));
     assert!(error.to_string().contains("make it writable"));
 }
 
@@ -160,7 +160,7 @@ async fn a_database_that_was_cut_is_found_at_the_start() {
     let whole = fs::metadata(home.path()).unwrap().len();
     fs::OpenOptions::new().write(true).open(home.path()).unwrap().set_len(whole / 2 / 4096 * 4096).unwrap();
     let error = home.try_open().await.unwrap_err();
-    assert!(matches!(error, Error::Damaged { .. }), "{}", report(&error));
+    assert!(matches!(error, Error::File(FileError::Damaged { .. })), "{}", report(&error));
     assert!(error.to_string().contains("sampan restore"), "{error}");
 }
 

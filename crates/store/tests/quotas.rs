@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Error, Store};
+use store::{Error, QuotaError, Store};
 use support::{Home, active, image, key};
 
 async fn with_functions(home: &Home) -> Store {
@@ -41,7 +41,7 @@ async fn reservations_leave_the_others_a_tenth_of_the_quota() {
     let store = with_functions(&home).await;
     store.reserve(&key("one"), Some(500), Some(1000)).await.unwrap();
     let error = store.reserve(&key("two"), Some(401), Some(1000)).await.unwrap_err();
-    assert!(matches!(error, Error::ReservedTooMuch { free_mb: 400, .. }), "{error}");
+    assert!(matches!(error, Error::Quota(QuotaError::ReservedTooMuch { free_mb: 400, .. })), "{error}");
     assert_eq!(reserved(&store, "two"), None);
     store.reserve(&key("two"), Some(400), Some(1000)).await.unwrap();
     // Its own reservation does not stand in the way of another one.
@@ -68,9 +68,9 @@ async fn the_quota_of_the_installation_holds_what_is_reserved_and_outlives_a_res
     assert_eq!(store.catalog().load().quota_mb, None);
     store.reserve(&key("one"), Some(900), Some(2000)).await.unwrap();
     let error = store.set_quota(998, Some(2000)).await.unwrap_err();
-    assert!(matches!(error, Error::QuotaTooSmall { reserved_mb: 900, .. }), "{error}");
+    assert!(matches!(error, Error::Quota(QuotaError::TooSmall { reserved_mb: 900, .. })), "{error}");
     let error = store.set_quota(2001, Some(2000)).await.unwrap_err();
-    assert!(matches!(error, Error::QuotaTooLarge { quota_mb_max: 2000, .. }), "{error}");
+    assert!(matches!(error, Error::Quota(QuotaError::TooLarge { quota_mb_max: 2000, .. })), "{error}");
     store.set_quota(1000, Some(2000)).await.unwrap();
     assert_eq!(store.catalog().load().quota_mb, Some(1000));
     drop(store);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use store::{Change, Error, NewFunction, NewSecretVersion, SecretLimits, Store};
+use store::{Change, Error, NewFunction, NewSecretVersion, SecretError, SecretLimits, Store};
 use support::{Home, image, key, latest, new_function, version_key};
 use types::{Namespace, SecretKey, SecretRecord, VersionSpec};
 
@@ -65,7 +65,7 @@ async fn versions_are_numbered_once_and_outlive_a_restart() {
     store.delete_secret(secret("db"), Some(1)).await.unwrap();
     store.delete_secret(secret("db"), Some(3)).await.unwrap();
     assert_eq!(record(&store, "db"), None, "it goes with its last version");
-    assert!(matches!(store.delete_secret(secret("db"), None).await, Err(Error::SecretNotFound { .. })));
+    assert!(matches!(store.delete_secret(secret("db"), None).await, Err(Error::Secret(SecretError::NotFound { .. }))));
 }
 
 #[tokio::test]
@@ -73,10 +73,10 @@ async fn a_function_names_only_secrets_that_are_there() {
     let home = Home::new();
     let store = home.open().await;
     let missing = store.create_function(with("web", "{{secret:db}}")).await.unwrap_err();
-    assert!(matches!(missing, Error::SecretNotFound { .. }), "{missing}");
+    assert!(matches!(missing, Error::Secret(SecretError::NotFound { .. })), "{missing}");
     set(&store, "db").await.unwrap();
     let missing = store.create_function(with("web", "x{{secret:db@2}}")).await.unwrap_err();
-    assert!(matches!(missing, Error::SecretVersionNotFound { version: 2, .. }), "{missing}");
+    assert!(matches!(missing, Error::Secret(SecretError::VersionNotFound { version: 2, .. })), "{missing}");
     store.create_function(with("web", "{{secret:db}}")).await.unwrap();
     activate(&store, "web").await;
     let missing = change(&store, "web", "{{secret:other}}").await.unwrap_err();
@@ -86,7 +86,7 @@ async fn a_function_names_only_secrets_that_are_there() {
     store.create_namespace(&other, "").await.unwrap();
     let new = with("web", "{{secret:db}}");
     let elsewhere = NewFunction { key: types::FunctionKey { namespace: other, ..new.key.clone() }, ..new };
-    assert!(matches!(store.create_function(elsewhere).await, Err(Error::SecretNotFound { .. })));
+    assert!(matches!(store.create_function(elsewhere).await, Err(Error::Secret(SecretError::NotFound { .. }))));
 }
 
 #[tokio::test]
@@ -127,11 +127,11 @@ async fn at_the_limit_the_oldest_version_goes_that_nothing_is_pinned_to() {
     store.create_function(with("three", "{{secret:db@3}}")).await.unwrap();
     store.create_function(with("four", "{{secret:db@4}}")).await.unwrap();
     let full = set(&store, "db").await.unwrap_err();
-    assert!(matches!(full, Error::SecretVersionsPinned { .. }), "{full}");
+    assert!(matches!(full, Error::Secret(SecretError::VersionsPinned { .. })), "{full}");
     for name in ["a", "b"] {
         set(&store, name).await.unwrap();
     }
-    assert!(matches!(set(&store, "c").await, Err(Error::TooManySecrets { secrets_max: 3 })));
+    assert!(matches!(set(&store, "c").await, Err(Error::Secret(SecretError::TooMany { secrets_max: 3 }))));
     let large = NewSecretVersion { bytes: 960, is_text: true };
     let refused = set_as(&store, secret("a"), large).await.unwrap_err();
     assert!(refused.to_string().contains("[secrets] bytes_max"), "{refused}");
@@ -145,7 +145,7 @@ async fn bytes_that_are_no_text_are_in_no_variable() {
     let bytes = NewSecretVersion { bytes: 10, is_text: false };
     set_as(&store, secret("key"), bytes).await.unwrap();
     let refused = store.create_function(with("web", "{{secret:key}}")).await.unwrap_err();
-    assert!(matches!(refused, Error::SecretNotText { .. }), "{refused}");
+    assert!(matches!(refused, Error::Secret(SecretError::NotText { .. })), "{refused}");
     set(&store, "key").await.unwrap();
     store.create_function(with("web", "{{secret:key}}")).await.unwrap();
     let refused = set_as(&store, secret("key"), bytes).await.unwrap_err().to_string();

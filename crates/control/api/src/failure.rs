@@ -39,7 +39,7 @@ impl Default for StoreCodes {
 impl StoreCodes {
     /// The client's view of an error of the store.
     pub(crate) fn failure(self, error: store::Error) -> Failure {
-        use store::Error;
+        use store::{Error, SecretError};
         let code = match &error {
             Error::NamespaceNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_NAMESPACE,
             Error::NamespaceExists { .. } | Error::NamespaceNotEmpty { .. } => ErrorCode::RESOURCE_IN_USE_NAMESPACE,
@@ -60,29 +60,44 @@ impl StoreCodes {
             Error::DefaultAlias { .. } => ErrorCode::INVALID_VALUE_ALIAS,
             Error::TooManyAliases { .. } => ErrorCode::LIMIT_ALIAS,
             Error::VersionNotActive { .. } => ErrorCode::FAILED_VERSION_NOT_ACTIVE,
-            Error::ProvisionedTooMuch { reserved: true, .. } => ErrorCode::FAILED_PROVISIONED_EXCEED_RESERVED,
-            Error::ProvisionedTooMuch { .. } => ErrorCode::FAILED_PROVISIONED_EXCEED_AVAILABLE,
-            Error::ReservedTooMuch { .. } => ErrorCode::LIMIT_FUNCTION_RESERVED_MEMORY,
-            Error::QuotaTooLarge { .. } => ErrorCode::LIMIT_USER_TOTAL_MEMORY,
-            Error::QuotaTooSmall { .. } => ErrorCode::FAILED_RESERVED_EXCEED_TOTAL,
             Error::QualifierNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_QUALIFIER,
             Error::TriggerNotFound { .. } => ErrorCode::RESOURCE_NOT_FOUND_TRIGGER,
             Error::TriggerExists { .. } => ErrorCode::RESOURCE_IN_USE_TRIGGER_NAME,
             Error::TooManyTriggers { .. } => ErrorCode::LIMIT_TRIGGER,
-            Error::DomainNotFound { .. } => ErrorCode::FAILED_DOMAIN_UNEXIST,
-            Error::DomainExists { .. } => ErrorCode::RESOURCE_IN_USE,
-            Error::TooManyDomains { .. } => ErrorCode::LIMIT_EXCEEDED,
             Error::NamespaceHasSecrets { .. } => ErrorCode::RESOURCE_IN_USE_NAMESPACE,
-            Error::SecretNotFound { .. } | Error::SecretVersionNotFound { .. } | Error::SecretNotText { .. } => {
-                ErrorCode::INVALID_VALUE
-            }
-            Error::SpecTooLarge { .. } | Error::DomainTooLarge { .. } => ErrorCode::INVALID_VALUE,
+            Error::SpecTooLarge { .. } => ErrorCode::INVALID_VALUE,
+            Error::Quota(refused) => of_quota(refused),
+            Error::Domain(refused) => of_domain(refused),
+            Error::Secret(
+                SecretError::NotFound { .. } | SecretError::VersionNotFound { .. } | SecretError::NotText { .. },
+            ) => ErrorCode::INVALID_VALUE,
             Error::Busy { .. } => ErrorCode::REQUEST_LIMIT_EXCEEDED,
             Error::Stopping => ErrorCode::SERVICE_UNAVAILABLE,
             Error::DiskFull { .. } => ErrorCode::RESOURCE_INSUFFICIENT,
             _ => return Failure::Internal(Box::new(error)),
         };
         ApiError::new(code, error.to_string()).into()
+    }
+}
+
+fn of_quota(refused: &store::QuotaError) -> ErrorCode {
+    use store::QuotaError;
+    match refused {
+        QuotaError::ProvisionedTooMuch { reserved: true, .. } => ErrorCode::FAILED_PROVISIONED_EXCEED_RESERVED,
+        QuotaError::ProvisionedTooMuch { .. } => ErrorCode::FAILED_PROVISIONED_EXCEED_AVAILABLE,
+        QuotaError::ReservedTooMuch { .. } => ErrorCode::LIMIT_FUNCTION_RESERVED_MEMORY,
+        QuotaError::TooLarge { .. } => ErrorCode::LIMIT_USER_TOTAL_MEMORY,
+        QuotaError::TooSmall { .. } => ErrorCode::FAILED_RESERVED_EXCEED_TOTAL,
+    }
+}
+
+fn of_domain(refused: &store::DomainError) -> ErrorCode {
+    use store::DomainError;
+    match refused {
+        DomainError::NotFound { .. } => ErrorCode::FAILED_DOMAIN_UNEXIST,
+        DomainError::Exists { .. } => ErrorCode::RESOURCE_IN_USE,
+        DomainError::TooMany { .. } => ErrorCode::LIMIT_EXCEEDED,
+        DomainError::TooLarge { .. } => ErrorCode::INVALID_VALUE,
     }
 }
 

@@ -140,17 +140,17 @@ impl Secrets {
     /// The current value of a function's reference; records the read in the audit log.
     ///
     /// # Errors
-    /// [`store::Error::SecretNotFound`], [`store::Error::SecretVersionNotFound`],
+    /// [`store::SecretError::NotFound`], [`store::SecretError::VersionNotFound`],
     /// [`Error::Sealed`].
     pub fn value(&self, reader: Reader<'_>, reference: &SecretRef) -> Result<SecretBytes, Error> {
         let key = SecretKey { namespace: reader.function.namespace.clone(), name: reference.name.clone() };
         let catalog = self.inner.store.catalog().load_full();
         let Some(record) = catalog.secrets.get(&key) else {
-            return Err(store::Error::SecretNotFound { key }.into());
+            return Err(store::Error::Secret(store::SecretError::NotFound { key }).into());
         };
         let Some(version) = record.version(reference.version) else {
             let version = reference.version.unwrap_or_default();
-            return Err(store::Error::SecretVersionNotFound { key, version }.into());
+            return Err(store::Error::Secret(store::SecretError::VersionNotFound { key, version }).into());
         };
         match self.opened(&key, version) {
             Some(value) => {

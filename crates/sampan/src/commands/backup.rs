@@ -69,7 +69,7 @@ fn check_target(file: &Path) -> anyhow::Result<()> {
 /// Maps an error of verifying the backup file to a failure with a remedy.
 fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
     match error {
-        store::Error::Damaged { .. } | store::Error::Open { .. } => {
+        store::Error::File(store::FileError::Damaged { .. } | store::FileError::Open { .. }) => {
             let message = format!("{} is not a complete backup of Sampan", file.display());
             Failure::new(Exit::Failed, message, "Take another file that `sampan backup` wrote.").into()
         }

@@ -85,7 +85,9 @@ impl Administration {
     async fn versions(&self, namespace: Namespace, name: SecretName) -> Result<Answer, Refused> {
         let records = self.secrets.records(Some(&namespace));
         let record = records.into_iter().find(|record| record.key.name == name).ok_or_else(|| {
-            refused(&Error::Store(store::Error::SecretNotFound { key: SecretKey { namespace, name } }))
+            refused(&Error::Store(store::Error::Secret(store::SecretError::NotFound {
+                key: SecretKey { namespace, name },
+            })))
         })?;
         let users = self.secrets.users().await.map_err(|error| refused(&error))?;
         let newest = record.version(None).map(|version| version.number);
@@ -126,15 +128,17 @@ fn listed(record: &SecretRecord, users: &[SecretUser]) -> Option<Listed> {
 }
 
 fn refused(error: &Error) -> Refused {
-    use store::Error as Stored;
+    use store::{Error as Stored, SecretError};
     let status = match error {
         Error::Empty { .. } | Error::TooLong { .. } => StatusCode::BAD_REQUEST,
-        Error::Store(Stored::SecretNotText { .. } | Stored::TooManySecrets { .. }) => StatusCode::BAD_REQUEST,
-        Error::Store(Stored::SecretsTooLarge { .. }) => StatusCode::BAD_REQUEST,
-        Error::Store(Stored::SecretInUse { .. } | Stored::SecretVersionsPinned { .. }) => StatusCode::CONFLICT,
-        Error::Store(
-            Stored::NamespaceNotFound { .. } | Stored::SecretNotFound { .. } | Stored::SecretVersionNotFound { .. },
-        ) => StatusCode::NOT_FOUND,
+        Error::Store(Stored::NamespaceNotFound { .. }) => StatusCode::NOT_FOUND,
+        Error::Store(Stored::Secret(refused)) => match refused {
+            SecretError::NotText { .. } | SecretError::TooMany { .. } | SecretError::TooLarge { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            SecretError::InUse { .. } | SecretError::VersionsPinned { .. } => StatusCode::CONFLICT,
+            SecretError::NotFound { .. } | SecretError::VersionNotFound { .. } => StatusCode::NOT_FOUND,
+        },
         error => {
             tracing::error!(error = error as &dyn std::error::Error, "cannot administer secrets");
             StatusCode::INTERNAL_SERVER_ERROR

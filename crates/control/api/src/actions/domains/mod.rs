@@ -48,7 +48,7 @@ pub(super) async fn get(cx: &Context, params: Params) -> Outcome {
     let name = domains::name(request.domain.as_deref())?;
     match cx.store.catalog().load().domains.get(&name) {
         Some(domain) => Ok(Answer::of(&DomainInfo::from(domain.as_ref()))),
-        None => Err(store::Error::DomainNotFound { domain: name }.into()),
+        None => Err(store::Error::Domain(store::DomainError::NotFound { domain: name }).into()),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::client_io::{ClientIo, HeadRefusal};
 use crate::frames::FrameLimits;
 use crate::gated::Gated;
 use crate::metered::Metered;
-use crate::table::EntryGuard;
+use crate::table::{Connections, EntryGuard};
 use crate::timeouts::{ConnectionState, Decision, Timeouts};
 
 /// The stage of shutdown that connections follow.
@@ -92,12 +92,17 @@ impl Connection {
         TokioExecutor: HttpServerConnExec<S::Future, B>,
     {
         let Self { entry, address, timeouts, mut phase } = self;
-        let (state, evict, connections) = (entry.state.clone(), entry.evict.clone(), entry.connections().clone());
-        let io = ClientIo::new(Metered::new(stream, frames), state.clone(), refusal, entry);
+        let mut policy = ClosePolicy {
+            state: entry.state.clone(),
+            connections: entry.connections().clone(),
+            address,
+            timeouts,
+            shutting_down: false,
+        };
+        let evict = entry.evict.clone();
+        let io = ClientIo::new(Metered::new(stream, frames), policy.state.clone(), refusal, entry);
         let mut serving = pin!(protocol.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let interval = timeouts.interval();
-        let mut checks = interval_at(Instant::now() + interval, interval);
-        let mut shutting_down = false;
+        let mut checks = interval_at(Instant::now() + timeouts.interval(), timeouts.interval());
         loop {
             let event = {
                 let next = pin!(next_event(&mut phase, &evict, &mut checks));
@@ -106,45 +111,82 @@ impl Connection {
                     biased;
                     // First: a response that is written from here on is marked as the last.
                     event = &mut event => event,
-                    served = serving.as_mut() => {
-                        state.leave_http();
-                        return log_end(address, served);
-                    }
+                    served = serving.as_mut() => return policy.ended(served),
                 }
             };
             if !matches!(event, Event::Phase(_)) {
                 // A request that has arrived keeps the connection from eviction and timeouts.
                 if let Poll::Ready(served) = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await {
-                    state.leave_http();
-                    return log_end(address, served);
+                    return policy.ended(served);
                 }
             }
-            match event {
-                Event::Phase(Phase::Cut) => return,
-                Event::Phase(_) => serving.as_mut().graceful_shutdown(),
-                Event::Evict => {
-                    if state.idle_ms().is_some() {
-                        connections.metrics().evicted.increment(1);
-                        tracing::debug!(%address, "idle connection evicted");
-                        return;
-                    }
-                }
-                Event::Check => match state.decide(timeouts) {
-                    Decision::Keep => {}
-                    // An HTTP/2 client answers GOAWAY; one that has not within an interval is cut
-                    // off.
-                    Decision::CloseGently if shutting_down => return,
-                    Decision::CloseGently => {
-                        shutting_down = true;
-                        serving.as_mut().graceful_shutdown();
-                    }
-                    Decision::CloseNow(reason) => {
-                        connections.metrics().dropped.increment(1);
-                        tracing::debug!(%address, reason, "connection timed out");
-                        return;
-                    }
-                },
+            match policy.on(&event) {
+                Action::Keep => {}
+                Action::CloseGently => serving.as_mut().graceful_shutdown(),
+                Action::Cut => return,
             }
+        }
+    }
+}
+
+/// Decides what becomes of a connection that is being served.
+struct ClosePolicy {
+    state: Arc<ConnectionState>,
+    connections: Connections,
+    address: SocketAddr,
+    timeouts: Timeouts,
+    /// A timeout has asked the client to end the connection.
+    shutting_down: bool,
+}
+
+/// What an event means for the connection.
+enum Action {
+    Keep,
+    /// Let requests in flight finish, and take no more.
+    CloseGently,
+    /// Close it at once.
+    Cut,
+}
+
+impl ClosePolicy {
+    fn on(&mut self, event: &Event) -> Action {
+        match event {
+            Event::Phase(Phase::Cut) => Action::Cut,
+            Event::Phase(_) => Action::CloseGently,
+            Event::Evict => self.evict(),
+            Event::Check => self.check(),
+        }
+    }
+
+    /// Evicts the connection unless a request has begun meanwhile.
+    fn evict(&self) -> Action {
+        if self.state.idle_ms().is_none() {
+            return Action::Keep;
+        }
+        self.connections.metrics().evicted.increment(1);
+        tracing::debug!(address = %self.address, "idle connection evicted");
+        Action::Cut
+    }
+
+    fn check(&mut self) -> Action {
+        match self.state.decide(self.timeouts) {
+            Decision::Keep => Action::Keep,
+            // An HTTP/2 client answers GOAWAY; one that has not within an interval is cut off.
+            Decision::CloseGently if std::mem::replace(&mut self.shutting_down, true) => Action::Cut,
+            Decision::CloseGently => Action::CloseGently,
+            Decision::CloseNow(reason) => {
+                self.connections.metrics().dropped.increment(1);
+                tracing::debug!(address = %self.address, reason, "connection timed out");
+                Action::Cut
+            }
+        }
+    }
+
+    /// Records that HTTP has ended. Clients break connections all the time: debug level.
+    fn ended(&self, served: Result<(), Box<dyn Error + Send + Sync>>) {
+        self.state.leave_http();
+        if let Err(error) = served {
+            tracing::debug!(address = %self.address, %error, "connection ended");
         }
     }
 }
@@ -168,12 +210,5 @@ async fn next_event(phase: &mut watch::Receiver<Phase>, evict: &Notify, checks: 
         }),
         () = evict.notified() => Event::Evict,
         _ = checks.tick() => Event::Check,
-    }
-}
-
-/// Clients break connections all the time: debug level.
-fn log_end(address: SocketAddr, served: Result<(), Box<dyn Error + Send + Sync>>) {
-    if let Err(error) = served {
-        tracing::debug!(%address, %error, "connection ended");
     }
 }

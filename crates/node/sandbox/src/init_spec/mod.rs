@@ -29,7 +29,7 @@ use crate::identity::Identity;
 use crate::masks::{MASKED_PROC, READ_ONLY_PROC};
 use crate::mounts::binds;
 use crate::prewarm_pool::Namespaces;
-use crate::root::{Image, MountPlace};
+use crate::root::{Facts, Image, MountPlace, Places};
 use crate::spec::LaunchSpec;
 use crate::users::Users;
 use crate::{capabilities, rlimits, seccomp, secrets};
@@ -69,19 +69,7 @@ pub fn init_spec(
 ) -> Result<InitSpec, Error> {
     check(&spec)?;
     let Prepared { bare_mounts, proc, namespaces, mut mounts, cgroup, resolv_conf, mapped, machine } = prepared;
-    let image = Image {
-        lower_dirs: &spec.lower_dirs,
-        user: &spec.user,
-        working_dir: &spec.working_dir,
-        volumes: &spec.volumes,
-        made_dirs_max: config.made_dirs_max,
-        covers_tmp: spec.tmp.is_some(),
-    };
-    let facts = spec.root_facts.of(&image)?;
-    let of_secrets = (!spec.secrets.is_empty()).then_some(secrets::DIR);
-    // Secrets last: no volume is mounted over them.
-    let targets: Vec<&str> = spec.mounts.iter().map(|mount| &*mount.target).chain(of_secrets).collect();
-    let places = spec.root_facts.places(&image, &targets)?;
+    let (facts, places) = root(&spec, config)?;
     let identity = &facts.identity;
     // They include the values of secrets.
     let given = Zeroizing::new(std::mem::take(&mut spec.env));
@@ -91,20 +79,11 @@ pub fn init_spec(
         give(&tmp, users.root).map_err(Error::path("hand over", "the file system for /tmp"))?;
         mounts.replace_tmp(tmp);
     }
-    let mut binds = binds(&spec.mounts, &places, (&users, identity), (&namespaces.ids, mapped), config, stack)?;
-    if let (Some(_), Some(place)) = (of_secrets, places.last()) {
-        binds.push(secrets_bind(&spec, place, &users, identity)?);
-    }
+    let binds = all_binds(&spec, &places, (&users, identity), (namespaces, mapped), config, stack)?;
     give_output(&spec, users.users.host_id(identity.uid), users.groups.host_id(identity.gid))?;
     let rlimits = rlimits::of_processes(spec.files_max, config);
-    let runtime = spec.runtime.as_ref();
-    let oci = runtime.map(|runtime| oci_runtime(runtime, &spec, (&env, &rlimits), &facts, (&users, &cgroup), config));
-    let oci = oci.transpose()?;
+    let (process, oci) = program(&spec, (&env, &rlimits), &facts, (&users, &cgroup), config)?;
     let stage = oci.as_ref().map_or("/", |oci| oci.stage);
-    let mut process = process(&spec, &env, &rlimits, config)?;
-    if let Some(OciStart { argv, runtime, .. }) = &oci {
-        of_runtime(&mut process, argv, runtime)?;
-    }
     Ok(InitSpec {
         cgroup: Cgroup { v1_tasks: cgroup.v1_tasks, v2_directory: cgroup.v2_directory, view: cgroup.view },
         rootfs: rootfs(&spec.lower_dirs, stage, &users, mounts, (tmp(&facts), binds))?,
@@ -126,6 +105,58 @@ pub fn init_spec(
         stdio: Stdio { stdout: spec.stdout, stderr: spec.stderr },
         oci_runtime: oci.map(|oci| oci.runtime),
     })
+}
+
+/// What is known of the image's root, and the places in it for the instance's mounts.
+fn root(spec: &LaunchSpec, config: &Config) -> Result<(Arc<Facts>, Places), Error> {
+    let image = Image {
+        lower_dirs: &spec.lower_dirs,
+        user: &spec.user,
+        working_dir: &spec.working_dir,
+        volumes: &spec.volumes,
+        made_dirs_max: config.made_dirs_max,
+        covers_tmp: spec.tmp.is_some(),
+    };
+    let facts = spec.root_facts.of(&image)?;
+    // Secrets last: no volume is mounted over them.
+    let of_secrets = (!spec.secrets.is_empty()).then_some(secrets::DIR);
+    let targets: Vec<&str> = spec.mounts.iter().map(|mount| &*mount.target).chain(of_secrets).collect();
+    let places = spec.root_facts.places(&image, &targets)?;
+    Ok((facts, places))
+}
+
+/// The mounts of a start, and of its secrets, which have the last place.
+fn all_binds(
+    spec: &LaunchSpec,
+    places: &Places,
+    (users, identity): (&Users, &Identity),
+    (namespaces, mapped): (&Namespaces, &Recent),
+    config: &Config,
+    stack: &mut Stack,
+) -> Result<Vec<Bind>, Error> {
+    let mut binds = binds(&spec.mounts, places, (users, identity), (&namespaces.ids, mapped), config, stack)?;
+    if let (false, Some(place)) = (spec.secrets.is_empty(), places.last()) {
+        binds.push(secrets_bind(spec, place, users, identity)?);
+    }
+    Ok(binds)
+}
+
+/// The process that init executes: the image's program, or the OCI runtime that starts it.
+fn program(
+    spec: &LaunchSpec,
+    (env, rlimits): (&[String], &[Rlimit]),
+    facts: &Facts,
+    (users, cgroup): (&Users, &CgroupFds),
+    config: &Config,
+) -> Result<(Process, Option<OciStart>), Error> {
+    let runtime = spec.runtime.as_ref();
+    let oci = runtime.map(|runtime| oci_runtime(runtime, spec, (env, rlimits), facts, (users, cgroup), config));
+    let oci = oci.transpose()?;
+    let mut process = process(spec, env, rlimits, config)?;
+    if let Some(OciStart { argv, runtime, .. }) = &oci {
+        of_runtime(&mut process, argv, runtime)?;
+    }
+    Ok((process, oci))
 }
 
 /// The image's user, with what every instance may do.

@@ -31,6 +31,8 @@ pub struct HostEnvironment {
     pub egress_denied: Arc<[(IpRange, &'static str)]>,
     /// The reason why instances have no IPv6; `None` if they have it.
     pub ipv6_off: Option<&'static str>,
+    /// Longest chain of calls in which functions call each other (setting `gateway.call_depth_max`).
+    pub call_depth_max: u32,
     /// Checks the volumes that a function requests; `None` without volumes.
     pub volumes: Option<Arc<dyn CheckMount>>,
 }

@@ -30,4 +30,5 @@ mod validate;
 pub use config::Config;
 pub use context::{CheckMount, GatewayAddress, HostEnvironment, Installation};
 pub use handle::{Api, Parts};
+pub use server::FromInstance;
 pub use types::{InvalidUtcOffset, UtcOffset};

@@ -1,6 +1,7 @@
 //! Handles one HTTP request. Order of checks: method, head of the signature, byte quota, size,
 //! signature, version, action.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,6 +43,10 @@ pub(crate) async fn serve_extension(State(server): State<Arc<Server>>, request: 
 /// Finds an action by its name.
 type Find = fn(&str) -> Result<actions::Action, ApiError>;
 
+/// Extension of a request that an instance sends: its address.
+#[derive(Debug, Clone, Copy)]
+pub struct FromInstance(pub IpAddr);
+
 async fn answer_with(server: &Server, request: Request, find: Find) -> Response {
     let request_id = RequestId::random();
     let (parts, body) = request.into_parts();
@@ -72,8 +77,9 @@ async fn answer(
             return Err(refused);
         }
     };
-    let chain_depth = invoke::chain_depth(&parts.headers)
+    let by_header = invoke::chain_depth(&parts.headers)
         .map_err(|error| ApiError::new(ErrorCode::INVALID_VALUE, error.to_string()))?;
+    let instance = parts.extensions.get::<FromInstance>().map(|FromInstance(address)| *address);
     // Held until the end of the call: the parsed parameters are about as large as the body.
     let (body, mut held) = body::read(body, vouched, &server.rooms, config).await?;
     let bytes = body.len();
@@ -82,9 +88,14 @@ async fn answer(
         held = Some(server.rooms.vouch(bytes)?);
     }
     let action = find(&call.action)?;
+    let event_depth = match instance {
+        Some(address) => server.context.invoker.event_depth(address).await,
+        None => None,
+    };
+    let chain_depth = by_header.max(event_depth.map_or(0, invoke::deeper));
     let started = Instant::now();
     let span = tracing::info_span!("action", action = action.name, request = %request_id);
-    let caller = actions::Caller { id: request_id.clone(), host: call.host, chain_depth };
+    let caller = actions::Caller { id: request_id.clone(), host: call.host, chain_depth, instance, event_depth };
     let outcome = (action.run)(&server.context, call.params, caller).instrument(span).await;
     drop(held);
     let outcome = outcome.map_err(|failure| failure.into_client_error(action.name, request_id));

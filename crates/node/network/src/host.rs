@@ -16,7 +16,7 @@ use crate::connections::Limits;
 use crate::dns::{OwnNames, Resolving};
 use crate::egress::EgressLists;
 use crate::error::Error;
-use crate::host_relay::{AccessTable, GatewayPorts};
+use crate::host_relay::{AccessTable, GatewayPorts, RelayedConnections};
 use crate::ipv6;
 use crate::names::Names;
 use crate::netlink::Socket;
@@ -47,7 +47,9 @@ pub struct HostNetwork {
     pub access: Arc<AccessTable>,
     /// Where their connections to the gateway go.
     pub gateway: Arc<GatewayPorts>,
-    /// Names that lead there.
+    /// Their connections to servers of this machine.
+    pub relayed: Arc<RelayedConnections>,
+    /// Names that lead to the gateway.
     pub own_names: Arc<OwnNames>,
     /// Addresses of links.
     pub addresses: Mutex<Addresses>,

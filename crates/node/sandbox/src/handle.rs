@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -169,6 +170,12 @@ impl Sandboxes {
     /// instances cannot or may not reach it.
     pub fn gateway_connections(&self, ports: &[u16]) -> Option<Receiver<GatewayConnection>> {
         self.inner.host.prewarmed.network()?.gateway_connections(ports)
+    }
+
+    /// The address of the instance that reaches the server on `port` of the loopback as this
+    /// client; `None` for other clients.
+    pub fn instance_behind(&self, client: SocketAddr, port: u16) -> Option<IpAddr> {
+        self.inner.host.prewarmed.network()?.link_behind(client, port).map(IpAddr::V4)
     }
 
     /// Number of instances that run or are being cleaned up.

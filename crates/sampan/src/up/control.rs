@@ -2,7 +2,7 @@
 //! limits for unauthenticated clients.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +32,10 @@ use types::SharedCatalog;
 use super::metrics::Metrics;
 use crate::settings::ControlConfig;
 
+/// The address of the instance that reaches the control address as this client, by the relay to the
+/// machine's ports.
+pub type InstanceBehind = Arc<dyn Fn(SocketAddr) -> Option<IpAddr> + Send + Sync>;
+
 /// Routers of the control address.
 pub struct Routes {
     /// API and administration.
@@ -43,6 +47,8 @@ pub struct Routes {
     pub health: Router,
     /// Handler of `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Finds the instance behind a client.
+    pub instance_behind: InstanceBehind,
     /// Hosts of functions, which only the gateway serves.
     pub hosts: FunctionHosts,
 }
@@ -135,12 +141,17 @@ pub async fn serve(
         drain,
     };
     let (router, registry, hosts) = (routes.router(), routes.registry, Arc::new(routes.hosts));
+    let instance_behind = routes.instance_behind;
     let (protocol, frames) = (Arc::new(protocol(&config)), frame_limits(&config));
     let serve = move |Accepted { socket, address, connection }: Accepted| {
         registry.limit_writes(&socket);
         let (router, protocol, hosts) = (router.clone(), protocol.clone(), hosts.clone());
-        let state = connection.state().clone();
-        let service = service_fn(move |request: Request<Incoming>| {
+        let (state, instance_behind) = (connection.state().clone(), instance_behind.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            // The relay has recorded its connection before it carried the request.
+            if let Some(instance) = instance_behind(address) {
+                request.extensions_mut().insert(api::FromInstance(instance));
+            }
             let router = if hosts.are_named(&request) { of_the_gateway() } else { router.clone() };
             answer(router, state.clone(), address.ip(), request)
         });

@@ -15,6 +15,8 @@ pub(crate) mod triggers;
 mod unsupported;
 mod versions;
 
+use std::net::IpAddr;
+
 use futures_util::future::BoxFuture;
 use types::{ApiError, ErrorCode, RequestId};
 
@@ -37,6 +39,10 @@ pub(crate) struct Caller {
     pub host: String,
     /// Length of the event chain that led to the call: 0, or one more than that of the calling run.
     pub chain_depth: u32,
+    /// Address of the instance that called; `None` for callers outside.
+    pub instance: Option<IpAddr>,
+    /// Length of the event chain of the run in which it called, if that is an event's.
+    pub event_depth: Option<u32>,
 }
 
 /// One action.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Platform, now_s};
+use crate::support::{FROM_INSTANCE, Platform, now_s};
 
 /// Accepts an event and returns its id.
 async fn accept(platform: &Platform, event: Value) -> String {
@@ -259,6 +259,65 @@ async fn an_event_of_a_chain_that_is_too_long_is_refused() {
         "{refused}"
     );
     assert_eq!(invoke("deep").await["Error"]["Code"], "InvalidParameterValue");
+    platform.stop().await;
+}
+
+/// Invokes `hello` in the name of the instances' address.
+async fn invoke_inside(platform: &Platform, event: &Value, kind: &str) -> Value {
+    let body = json!({"FunctionName": "hello", "ClientContext": event.to_string(), "InvocationType": kind});
+    let mut request = platform.signed("Invoke", body.to_string().as_bytes(), now_s());
+    request.headers_mut().insert(FROM_INSTANCE, "1".parse().unwrap());
+    platform.send(request).await.body["Response"].clone()
+}
+
+/// Repeats a call in an instance's name until it is refused: the run that it is counted with may
+/// not have begun.
+async fn refused_inside(platform: &Platform, kind: &str) -> String {
+    let refused = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let error = invoke_inside(platform, &json!({}), kind).await["Error"].clone();
+            if let (Some(code), Some(message)) = (error["Code"].as_str(), error["Message"].as_str()) {
+                return format!("{code}: {message}");
+            }
+        }
+    });
+    refused.await.expect("a call is refused")
+}
+
+#[tokio::test]
+async fn an_event_that_an_instance_causes_is_counted_without_a_header() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello", "Timeout": 60})).await;
+    let event = json!({"FunctionName": "hello", "ClientContext": "{\"hang\":true}", "InvocationType": "Event"});
+    let mut last = platform.signed("Invoke", event.to_string().as_bytes(), now_s());
+    last.headers_mut().insert("x-scf-chain-depth", "15".parse().unwrap());
+    assert!(platform.send(last).await.body["Response"].get("Error").is_none(), "the sixteenth runs");
+    let refused = refused_inside(&platform, "Event").await;
+    assert!(refused.starts_with("FailedOperation.InvokeFunction: 16 events have led to this call"), "{refused}");
+    accept(&platform, json!({})).await;
+    platform.stop().await;
+}
+
+#[tokio::test]
+async fn calls_of_instances_by_the_api_have_a_depth() {
+    let platform = Platform::start().await;
+    platform.deploy(json!({"FunctionName": "hello", "Timeout": 60})).await;
+    let first = invoke_inside(&platform, &json!({}), "RequestResponse").await;
+    assert!(first.get("Error").is_none(), "a chain may have one call: {first}");
+    let refused = {
+        let (hang, kind) = (json!({"hang": true}), "RequestResponse");
+        let held = async {
+            // Refused as long as one of the other calls is open.
+            while invoke_inside(&platform, &hang, kind).await.get("Error").is_some() {}
+        };
+        tokio::select! {
+            () = held => panic!("it hangs"),
+            refused = refused_inside(&platform, kind) => refused,
+        }
+    };
+    let start = "FailedOperation.InvokeFunction: the call is number 2 of a chain in which functions call each other";
+    assert!(refused.starts_with(start), "{refused}");
+    platform.ok("Invoke", json!({"FunctionName": "hello", "ClientContext": "{}"})).await;
     platform.stop().await;
 }
 

@@ -18,8 +18,10 @@
 mod access;
 mod copy;
 mod gateway;
+mod relayed;
 mod server;
 
 pub use access::{AccessTable, GATEWAY_NAME, HOST_NAME, HostAccess};
 pub use gateway::{GatewayConnection, GatewayPorts};
+pub use relayed::RelayedConnections;
 pub use server::HostRelay;

@@ -16,6 +16,7 @@ use types::PortRange;
 use super::access::{AccessTable, Member, Refusal};
 use super::copy::both_ways;
 use super::gateway::GatewayPorts;
+use super::relayed::RelayedConnections;
 use crate::config::Config;
 use crate::dns::{Place, Places};
 
@@ -32,6 +33,7 @@ pub struct HostRelay {
 struct Relay {
     table: Arc<AccessTable>,
     gateway: Arc<GatewayPorts>,
+    relayed: Arc<RelayedConnections>,
     to_gateway: Arc<Places>,
     allowed: Vec<PortRange>,
     connections: Arc<Places>,
@@ -56,7 +58,7 @@ impl HostRelay {
     /// Serves links until `stop`.
     pub fn serve(
         self,
-        (table, gateway): (Arc<AccessTable>, Arc<GatewayPorts>),
+        (table, gateway, relayed): (Arc<AccessTable>, Arc<GatewayPorts>, Arc<RelayedConnections>),
         config: &Config,
         runtime: &Handle,
         tasks: &TaskTracker,
@@ -67,6 +69,7 @@ impl HostRelay {
         let relay = Arc::new(Relay {
             table,
             gateway,
+            relayed,
             // The gateway has limits of its own; this one bounds the share of an instance.
             to_gateway: Places::new(usize::MAX, config.gateway_connections_per_instance_max, stop),
             allowed: config.host_ports.clone(),
@@ -102,7 +105,7 @@ impl Relay {
                 continue;
             }
             match self.admit(address, &member, port) {
-                Ok(place) => drop(tasks.spawn(self.clone().connect(client, member, port, place))),
+                Ok(place) => drop(tasks.spawn(self.clone().connect(client, (address, member), port, place))),
                 Err(why) => {
                     reset(client);
                     member.refuse(port, why);
@@ -142,11 +145,19 @@ impl Relay {
     /// Connects to the port on the loopback and relays until either side closes, the link is
     /// removed or the slot is revoked. Connections that were cut off are reset, so that no client
     /// keeps waiting.
-    async fn connect(self: Arc<Self>, mut client: TcpStream, member: Arc<Member>, port: u16, place: Place) {
+    async fn connect(
+        self: Arc<Self>,
+        mut client: TcpStream,
+        (address, member): (Ipv4Addr, Arc<Member>),
+        port: u16,
+        place: Place,
+    ) {
         let ended = member.gone.clone();
         let carried = async {
             match self.server(port).await {
                 Ok(mut server) => {
+                    let relay = server.local_addr()?;
+                    let _known = self.relayed.enter(relay, port, address);
                     let carried = both_ways(&mut client, &mut server, self.idle_max).await;
                     if carried.is_err() {
                         linger_not(&server);

@@ -6,7 +6,7 @@ mod packet_rules;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use sys::namespace::NewNetwork;
@@ -79,6 +79,12 @@ impl Network {
     /// where instances may not reach it. A port belongs to the first caller that takes it.
     pub fn gateway_connections(&self, ports: &[u16]) -> Option<mpsc::Receiver<GatewayConnection>> {
         self.inner.here.gateway.map(|_| self.inner.gateway.take(ports))
+    }
+
+    /// The address of the link that reaches the server on `port` of the loopback as this client, by
+    /// the relay.
+    pub fn link_behind(&self, client: SocketAddr, port: u16) -> Option<Ipv4Addr> {
+        self.inner.relayed.link_behind(client, port)
     }
 
     /// Stops the tasks and removes the kernel objects, except those that other platforms may need.

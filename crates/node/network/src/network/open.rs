@@ -18,7 +18,7 @@ use crate::dns::{NameServer, OwnNames, Resolving};
 use crate::egress::{EgressLists, RefusalLog};
 use crate::error::Error;
 use crate::host::{HostNetwork, check_forever, resolvers};
-use crate::host_relay::{AccessTable, GatewayPorts, HostRelay};
+use crate::host_relay::{AccessTable, GatewayPorts, HostRelay, RelayedConnections};
 use crate::names::Names;
 use crate::netlink::Socket;
 use crate::rules::Here;
@@ -87,6 +87,7 @@ impl Network {
             connections,
             access: Arc::new(AccessTable::default()),
             gateway: Arc::new(GatewayPorts::new(gateway)),
+            relayed: Arc::new(RelayedConnections::default()),
             own_names: Arc::new(OwnNames::new(name_server, gateway)),
             addresses: Mutex::new(addresses),
             next_link: AtomicU32::new(0),
@@ -115,7 +116,7 @@ impl Network {
         let address = inner.here.address;
         let answers = (inner.resolving.clone(), inner.egress.clone(), inner.own_names.clone());
         server.serve(inner.block, answers, &inner.config, runtime, &tasks, &stop).map_err(listening(address))?;
-        let reached = (inner.access.clone(), inner.gateway.clone());
+        let reached = (inner.access.clone(), inner.gateway.clone(), inner.relayed.clone());
         host_relay.serve(reached, &inner.config, runtime, &tasks, &stop).map_err(relaying(address))?;
         if let Some(log) = log {
             let watch =

@@ -91,10 +91,17 @@ fn connections_to_the_machine_are_bounded_and_end_with_their_link() -> anyhow::R
             stream.set_read_timeout(Some(WAIT))?;
             Ok(stream)
         };
-        let (mut held, mut served) = (Vec::new(), Vec::new());
+        let (mut held, mut served, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..2 {
             held.push(instance.inside(connect)?);
-            served.push(server.accept()?.0);
+            let (stream, client) = server.accept()?;
+            served.push(stream);
+            clients.push(client);
+        }
+        // The server's side can tell whose connections they are, as long as they are open.
+        let address = Some(instance.link.address());
+        for client in &clients {
+            until("it is known", || Ok(network.link_behind(*client, PORT) == address))?;
         }
         let third = instance.tcp(network.name_server(), PORT).expect_err("too many");
         assert_eq!(third.kind(), ErrorKind::ConnectionReset);
@@ -110,6 +117,7 @@ fn connections_to_the_machine_are_bounded_and_end_with_their_link() -> anyhow::R
         let Instance { link, .. } = instance;
         drop(link);
         assert!(matches!(last.read(&mut [0]), Ok(0) | Err(_)), "it ended");
+        until("none is known", || Ok(clients.iter().all(|client| network.link_behind(*client, PORT).is_none())))?;
         assert_ne!(last.take_error()?.map(|error| error.kind()), Some(ErrorKind::TimedOut));
         Ok(world.wait(network.close())?)
     })

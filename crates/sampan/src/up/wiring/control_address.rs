@@ -26,6 +26,7 @@ pub struct Parts<'a> {
     pub storage: &'a Storage,
     pub work: &'a Work,
     pub triggers: &'a Triggers,
+    pub sandboxes: &'a sandbox::Sandboxes,
 }
 
 /// Facts about the installation that clients can see.
@@ -72,11 +73,18 @@ pub fn serve(of: &Installation, parts: Parts<'_>, listener: TcpListener, shown: 
         registry: storage.registry.clone(),
         health: health.router(),
         metrics: shown.metrics,
+        instance_behind: instance_behind(parts.sandboxes, &listener),
         hosts: FunctionHosts { domains, catalog: storage.store.catalog() },
     };
     let drain = Duration::from_secs(settings.shutdown_grace_s);
     let serving = control::serve(listener, routes, settings.control.clone(), drain, of.signals.answering.clone());
     tokio::spawn(async move { _ = supervisor::essential("control address", serving).await })
+}
+
+/// Finds instances among the clients of a listener.
+fn instance_behind(sandboxes: &sandbox::Sandboxes, listener: &TcpListener) -> control::InstanceBehind {
+    let (sandboxes, port) = (sandboxes.clone(), listener.local_addr().map(|address| address.port()).ok());
+    Arc::new(move |client| sandboxes.instance_behind(client, port?))
 }
 
 /// Machine properties and settings that the API validates against.
@@ -92,6 +100,7 @@ fn host_environment(of: &Installation, work: &Work, shown: &Shown) -> api::HostE
         bounds: bounds::of(settings),
         egress_denied: settings.network.egress_denied().into(),
         ipv6_off: shown.ipv6_off,
+        call_depth_max: settings.gateway.call_depth_max,
         volumes: Some(Arc::new(volumes::Checked(work.volumes.clone()))),
     }
 }

@@ -124,7 +124,8 @@ impl RunningPlatform {
         let (gateway, certificates) =
             gateway_address::serve(&of, &storage, &work, &sandboxes, (listening.plain, listening.tls))?;
         let triggers = Triggers::start(&of, &storage, &work);
-        let parts = control_address::Parts { storage: &storage, work: &work, triggers: &triggers };
+        let parts =
+            control_address::Parts { storage: &storage, work: &work, triggers: &triggers, sandboxes: &sandboxes };
         let shown = control_address::Shown { gateway_addr, certificates, metrics, ipv6_off: sandboxes.ipv6_off() };
         let control = control_address::serve(&of, parts, listening.control, shown);
         let sweeping = tokio::spawn(supervisor::restarting("registry sweep", {

@@ -85,6 +85,7 @@ async fn run(cx: &Context, wanted: Wanted, caller: Caller) -> Outcome {
     if call.is_asynchronous() {
         return accept_call(cx, (routed(target, &call, &key), call), payload, Some(0), caller).await;
     }
+    let call = call.at_depth(chain::call_depth(cx, &caller)?).in_event(caller.event_depth);
     let id = caller.id;
     let event = EventCall { request_id: id.clone(), payload, source: Source::Api, asynchronous: None };
     let waited = timeout(cx.config.invoke_wait_max(), cx.invoker.event(call, event)).await;

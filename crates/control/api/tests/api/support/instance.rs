@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use types::{CatalogVersion, InstanceId, RequestId};
+
+/// Address of all of them.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Launches these instances.
 pub struct FakeLaunch {
@@ -68,6 +72,10 @@ impl Process for FakeProcess {
 
     fn kill(&self) {
         self.over.cancel();
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        Some(ADDRESS)
     }
 
     fn memory_peak_bytes(&self) -> u64 {

@@ -80,6 +80,7 @@ impl Platform {
             runtime: "sampan".to_owned(),
             runtimes_allowed: vec!["runc".to_owned()],
             runtime_tag: "sampan:runtime",
+            call_depth_max: 1,
             ..HostEnvironment::default()
         };
         let parts = api::Parts {
@@ -94,7 +95,10 @@ impl Platform {
         let host = listener.local_addr().unwrap().to_string();
         let stop = shutdown.clone().cancelled_owned();
         let served = tokio::spawn(async move {
-            axum::serve(listener, api.router()).with_graceful_shutdown(stop).await.unwrap();
+            axum::serve(listener, api.router().layer(axum::middleware::map_request(from_instance)))
+                .with_graceful_shutdown(stop)
+                .await
+                .unwrap();
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { host, store, events, invoker, logs, client, shutdown, served, _dir: dir }
@@ -261,4 +265,15 @@ fn redact(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(redact),
         _ => {}
     }
+}
+
+/// Header of requests that the tests send in an instance's name.
+pub const FROM_INSTANCE: &str = "x-from-instance";
+
+/// Marks such requests, as the control address marks those of the relay.
+async fn from_instance(mut request: axum::extract::Request) -> axum::extract::Request {
+    if request.headers().contains_key(FROM_INSTANCE) {
+        request.extensions_mut().insert(api::FromInstance(instance::ADDRESS));
+    }
+    request
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::listening;
 
@@ -26,7 +26,7 @@ const HELD_MAX: Duration = Duration::from_millis(500);
 pub struct Connector {
     network: Arc<OwnedFd>,
     host: Arc<OwnedFd>,
-    held: Mutex<Option<Held>>,
+    held: Arc<Mutex<Option<Held>>>,
 }
 
 struct Held {
@@ -49,7 +49,7 @@ pub enum Found {
 impl Connector {
     /// Creates a connector into `network` for threads that are in `host`.
     pub fn new(network: Arc<OwnedFd>, host: Arc<OwnedFd>) -> Self {
-        Self { network, host, held: Mutex::default() }
+        Self { network, host, held: Arc::default() }
     }
 
     /// Connects to a port by IPv4 and then IPv6 loopback, or returns the unused connection that
@@ -70,12 +70,30 @@ impl Connector {
     pub async fn find(&self, address: SocketAddr) -> Found {
         match timeout(ANSWER_WAIT, self.open(address)).await {
             Ok(Ok(stream)) => {
-                *self.held.lock() = Some(Held { stream, port: address.port(), since: Instant::now() });
+                self.hold(stream, address.port());
                 Found::Server
             }
             Ok(Err(_)) => Found::NotListening,
             Err(_) => Found::NoAnswer,
         }
+    }
+
+    /// Holds the connection that found the server, and closes it if no request takes it in time.
+    fn hold(&self, stream: tokio::net::TcpStream, port: u16) {
+        *self.held.lock() = Some(Held { stream, port, since: Instant::now() });
+        let held = Arc::downgrade(&self.held);
+        tokio::spawn(async move {
+            sleep(HELD_MAX).await;
+            if let Some(held) = held.upgrade() {
+                held.lock().take_if(|held| held.since.elapsed() >= HELD_MAX);
+            }
+        });
+    }
+
+    /// Closes the connection that found the server, if no request has taken it: a server that waits
+    /// for its next bytes would not see its stop signal before.
+    pub fn close_held(&self) {
+        self.held.lock().take();
     }
 
     fn take_held(&self, port: u16) -> Option<tokio::net::TcpStream> {

@@ -190,6 +190,7 @@ impl Sandbox {
     /// neither catches nor blocks the signal, so that the kernel would drop it. Returns
     /// immediately; dropping the last handle still kills it.
     pub fn stop(&self, signal: i32, grace: Duration) {
+        self.inner.connector.close_held();
         let Inner { pid, made_by, killer, exit, runtime, chores, .. } = &*self.inner;
         let stop =
             Stop { killer: killer.clone(), pid: *pid, runtime: *made_by, chores: chores.clone(), exit: exit.clone() };

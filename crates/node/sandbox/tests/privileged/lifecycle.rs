@@ -31,6 +31,23 @@ async fn a_server_is_reached_through_the_instances_network() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn the_connection_that_found_a_server_is_closed_when_no_request_takes_it() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let (spec, output) = bench.spec(&["serve-one-by-one=9000"])?;
+    let sandbox = bench.sandboxes.launch(spec).await?;
+    sandbox.wait_listening(9000, WAIT).await.expect("it listens");
+    let mut output = BufReader::new(output.into_reader());
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        output.read_line(&mut line).map(|_| line)
+    });
+    assert_eq!(tokio::time::timeout(WAIT, line).await???, "closed\n");
+    sandbox.kill();
+    sandbox.exited().await;
+    bench.finish().await
+}
+
+#[tokio::test]
 async fn low_ports_and_servers_of_one_protocol_are_reached() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     for (serve, port, user, want) in [("serve6=9000", 9000, "", "v6\n"), ("serve=80", 80, "app", "hi\n")] {

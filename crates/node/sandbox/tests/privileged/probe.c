@@ -152,6 +152,20 @@ static void serve(int port) {
     for (;;) { int c = accept(s, 0, 0); if (c >= 0) { if (write(c, "hi\n", 3) < 0) {} close(c); } }
 }
 
+/* Serves one connection at a time, each until its client closes it. */
+static void serve_one_by_one(int port) {
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    char bytes[64];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    if (bind(s, (void *)&address, sizeof address) || listen(s, 16)) { perror("listen"); exit(9); }
+    for (;;) {
+        int client = accept(s, 0, 0);
+        while (read(client, bytes, sizeof bytes) > 0);
+        close(client);
+        printf("closed\n"); fflush(stdout);
+    }
+}
+
 /* Says what a server says, or why it cannot be asked. */
 static void ask(const char *host, int port) {
     char answer[256];
@@ -300,6 +314,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(what, "write")) { int fd = open(value, O_WRONLY); printf("%s %s\n", value, fd < 0 ? strerror(errno) : "opened"); }
         else if (!strcmp(what, "serve")) serve(atoi(value));
         else if (!strcmp(what, "ask")) { char *port = strchr(value, ':'); *port++ = 0; ask(value, atoi(port)); }
+        else if (!strcmp(what, "serve-one-by-one")) serve_one_by_one(atoi(value));
         else if (!strcmp(what, "serve6")) serve_v6(atoi(value));
         else if (!strcmp(what, "tick")) tick();
         else if (!strcmp(what, "catch")) signal(atoi(value), asked);

@@ -64,8 +64,8 @@ impl Archive {
             let size =
                 or_zero(&header.as_old().size, header.entry_size()).map_err(|_| self.bad("a size is malformed"))?;
             match kind {
-                EntryType::GNULongName => extensions.path = Some(self.read_name(size)?),
-                EntryType::GNULongLink => extensions.link = Some(self.read_name(size)?),
+                EntryType::GNULongName => extensions.gnu_path = self.read_name(size)?,
+                EntryType::GNULongLink => extensions.gnu_link = self.read_name(size)?,
                 EntryType::XHeader => {
                     let records = self.read_extension(size)?;
                     extensions.add_pax(&records).map_err(|reason| self.bad(reason))?;
@@ -186,7 +186,7 @@ impl Archive {
         header_size: u64,
         mut extensions: Extensions,
     ) -> Result<Entry, Error> {
-        let path = extensions.path.take().unwrap_or_else(|| header.path_bytes().into_owned());
+        let path = extensions.take_path().unwrap_or_else(|| header.path_bytes().into_owned());
         let size = extensions.size.unwrap_or(header_size);
         let id = |extended: Option<u64>, plain: std::io::Result<u64>| {
             let id = extended.or(plain.ok()).ok_or(Error::entry(&path, "has a malformed owner"))?;
@@ -222,7 +222,7 @@ impl Archive {
         extensions: &mut Extensions,
     ) -> Result<Kind, Error> {
         let mut target = || {
-            let target = extensions.link.take().or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
+            let target = extensions.take_link().or_else(|| header.link_name_bytes().map(|l| l.into_owned()));
             target.filter(|t| !t.is_empty()).ok_or(Error::entry(path, "is a link to nothing"))
         };
         let number = |place: std::ops::Range<usize>, number: std::io::Result<Option<u32>>| {

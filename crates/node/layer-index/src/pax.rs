@@ -6,8 +6,11 @@ use crate::sparse::Segment;
 /// The values of all headers before an entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extensions {
-    pub path: Option<Vec<u8>>,
-    pub link: Option<Vec<u8>>,
+    /// Names of GNU headers; empty without one.
+    pub gnu_path: Vec<u8>,
+    pub gnu_link: Vec<u8>,
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
     pub size: Option<u64>,
     pub uid: Option<u64>,
     pub gid: Option<u64>,
@@ -48,11 +51,21 @@ impl Extensions {
             self.add_record(key, value)?;
             records = rest;
         }
-        // The name in the header of a sparse file is generated.
-        if let Some(name) = self.sparse.name.take() {
-            self.path = Some(name);
-        }
         Ok(())
+    }
+
+    /// The entry's name, unless the plain header has it. As in Go's archive/tar, which containerd,
+    /// docker and podman read layers with, a GNU name outranks a PAX record, in any order; an empty
+    /// record deletes only earlier records.
+    pub(crate) fn take_path(&mut self) -> Option<Vec<u8>> {
+        // Names in the headers of a sparse file are generated.
+        let sparse = self.sparse.name.take().filter(|name| !name.is_empty());
+        sparse.or_else(|| given(&mut self.gnu_path)).or_else(|| self.path.take())
+    }
+
+    /// The target of a link, unless the plain header has it.
+    pub(crate) fn take_link(&mut self) -> Option<Vec<u8>> {
+        given(&mut self.gnu_link).or_else(|| self.link.take())
     }
 
     fn add_record(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
@@ -88,6 +101,10 @@ impl Extensions {
         }
         Ok(())
     }
+}
+
+fn given(name: &mut Vec<u8>) -> Option<Vec<u8>> {
+    Some(std::mem::take(name)).filter(|name| !name.is_empty())
 }
 
 /// `<length of the record> <key>=<value>\n`; a value may hold any byte.

@@ -89,6 +89,30 @@ fn an_empty_pax_record_leaves_the_header_in_force() {
 }
 
 #[test]
+fn a_gnu_name_outranks_pax_records_also_empty_ones() {
+    let long = format!("{}/{}", "d".repeat(150), "f".repeat(200));
+    let target = format!("{}/{}", "t".repeat(150), "u".repeat(200));
+    let gnu = |tar: Tar| {
+        tar.entry(EntryType::GNULongName, "././@LongLink", "", 0, format!("{long}\0").as_bytes()).entry(
+            EntryType::GNULongLink,
+            "././@LongLink",
+            "",
+            0,
+            format!("{target}\0").as_bytes(),
+        )
+    };
+    for value in ["", "other"] {
+        let records = [("path", value.as_bytes()), ("linkpath", value.as_bytes())];
+        for tar in [gnu(Tar::default()).pax(&records), gnu(Tar::default().pax(&records))] {
+            let place = Place::new();
+            place.unpack("a", tar.symlink("n", "t")).expect("valid");
+            let link = fs::read_link(place.path("a").join(&long)).expect("a link of the GNU name");
+            assert_eq!(link, Path::new(&target), "{value:?}");
+        }
+    }
+}
+
+#[test]
 fn pax_records_give_long_names_times_and_attributes() {
     let place = Place::new();
     let long = format!("{}/{}", "d".repeat(150), "f".repeat(200));

@@ -1,6 +1,6 @@
 //! Servers on the machine's loopback interface, reached from instances as `host.sampan.internal`.
 
-use e2e::{Platform, hostile, tools, wait};
+use e2e::{AsyncClient, Platform, hostile, tools, wait};
 use tokio::process::Child;
 
 use crate::machine::{on_machine, settled};
@@ -80,6 +80,52 @@ async fn reach_servers() -> anyhow::Result<()> {
     platform.stop().await?;
     server.stop().await?;
     other.stop().await
+}
+
+/// The path by which `out` sends a signed `Invoke` to the control address: an event for `web`.
+fn signed_invoke(platform: &Platform, port: &str) -> String {
+    let now_s = jiff::Timestamp::now().as_second().to_string();
+    let host = format!("host.sampan.internal:{port}");
+    let parameters = [
+        ("Action", "Invoke"),
+        ("FunctionName", "web"),
+        ("InvocationType", "Event"),
+        ("Nonce", "1"),
+        ("Region", "local"),
+        ("SecretId", &platform.api.secret_id),
+        ("Timestamp", &now_s),
+        ("Version", "2018-04-16"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let algorithm = signature::v1::Algorithm::HmacSha1;
+    let signature = signature::v1::signature(algorithm, &platform.api.secret_key, "GET", &host, &parameters);
+    let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("/http?{host}/?{}&Signature={signature}", pairs.join("&"))
+}
+
+#[test]
+fn a_signed_invoke_of_an_instance_counts_in_the_chain_of_its_event() -> anyhow::Result<()> {
+    on_machine(async |_| {
+        let platform = start("[\"1024-65535\"]").await?;
+        hostile::push(&platform).await?;
+        platform.push_hello().await?;
+        platform.deploy("web", "hello:v1", &["--type", "event"]).await?;
+        let port = platform.control.rsplit(':').next().unwrap_or_default().to_owned();
+        let flags = ["--memory", "128", "--timeout", "60", "--no-start-check", "--host-port", &port];
+        platform.deploy("out", "hostile:v1", &flags).await?;
+        // Outside of an event's run it begins a chain.
+        let said = hostile::attack(&platform, "out", &signed_invoke(&platform, &port)).await?;
+        assert!(said.contains("FunctionRequestId") && !said.contains("\"Error\""), "{said}");
+        let client = AsyncClient::of(&platform);
+        let path = format!("out{}", signed_invoke(&platform, &port));
+        let sent = client.send(reqwest::Method::GET, &path, &[("X-Scf-Chain-Depth", "15")], vec![]).await?;
+        let id = sent.headers()["x-call-id"].to_str()?.to_owned();
+        tools::run_ok(&mut platform.cli(&["events", "wait", &id])).await?;
+        let said = tools::run_ok(&mut platform.cli(&["events", "get", &id, "--result"])).await?;
+        assert!(said.contains("16 events have led to this call of default/web"), "{said}");
+        platform.stop().await
+    })
 }
 
 #[test]

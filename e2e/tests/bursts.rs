@@ -119,16 +119,23 @@ async fn starts_and_ends_make_no_threads_and_the_allocator_asks_for_no_huge_page
     })
     .await?;
     let mut made = BTreeMap::new();
+    // Threads of the blocking pool end after ten idle seconds, which a slow burst lasts, and come
+    // again under other ids.
+    let mut look = || -> anyhow::Result<()> {
+        let mut now = threads(&platform)?;
+        assert!(now.len() <= THREADS_MAX, "{now:?}");
+        now.retain(|id, _| !before.contains_key(id));
+        assert!(now.len() <= BLOCKING_MAX && now.values().all(|name| name == "tokio-rt-worker"), "{now:?}");
+        made.extend(now);
+        Ok(())
+    };
     for _ in 0..2 {
         assert_eq!(burst(&platform).await, FUNCTIONS);
-        made.extend(threads(&platform)?);
+        look()?;
         ended(&platform).await?;
-        let now = threads(&platform)?;
-        assert!(now.len() <= THREADS_MAX, "{now:?}");
-        made.extend(now);
+        look()?;
     }
-    made.retain(|id, _| !before.contains_key(id));
-    assert!(made.len() <= BLOCKING_MAX && made.values().all(|name| name == "tokio-rt-worker"), "{made:?}");
+    assert!(made.len() < FUNCTIONS / CLIENTS, "{made:?}");
 
     let maps = fs::read_to_string(format!("/proc/{}/smaps", platform.pid()?))?;
     let flags: Vec<&str> = maps.lines().filter_map(|line| line.strip_prefix("VmFlags:")).collect();
@@ -183,7 +190,7 @@ async fn as_many_are_ready_after_a_burst_as_its_rate_asks_for_and_the_level_come
     const READY_MAX: [f64; 2] = [8.0; 2];
     let settings = ["SLOTS_READY", "SLOTS_READY_MAX", "READY_REMEMBERED_S", "READY_HALVED_S"];
     let keys = settings.map(|key| format!("SAMPAN_SANDBOX__{key}"));
-    let mut settings: Vec<(&str, &str)> = keys.iter().map(String::as_str).zip(["2", "8", "3", "1"]).collect();
+    let mut settings: Vec<(&str, &str)> = keys.iter().map(String::as_str).zip(["2", "8", "10", "1"]).collect();
     settings.extend([("SAMPAN_NETWORK__LINKS_READY", "2"), ("SAMPAN_NETWORK__LINKS_READY_MAX", "8")]);
     let platform = deployed_with(&settings).await?;
     let is_at = |level: [f64; 2]| {

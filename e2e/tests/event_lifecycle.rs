@@ -124,7 +124,12 @@ async fn retries_and_age_of_events_are_set_by_a_command() -> anyhow::Result<()> 
     let fails = running(&platform, "event", r#"{"route": "exit?3"}"#).await?;
     let waited = tools::run(&mut platform.cli(&["events", "wait", &fails])).await?;
     assert!(waited.stdout.starts_with("FAILED (439)"), "no retry: {}{}", waited.stdout, waited.stderr);
-    let platform_log = platform.platform_log();
+    // The state may be visible before the warning is written.
+    let platform_log = wait::until("the platform logs it", || async {
+        let log = platform.platform_log();
+        Ok(log.contains("an event became a dead letter").then_some(log))
+    })
+    .await?;
     let warnings: Vec<_> = platform_log.lines().filter(|line| line.contains("an event became a dead letter")).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     for part in ["WARN", fails.as_str(), "default/event", "retries_exhausted"] {
@@ -218,11 +223,15 @@ async fn waiting_for_quota_is_no_try_and_leaves_nothing_in_the_log() -> anyhow::
     let id = tools::run_ok(&mut platform.cli(&["invoke", "event", "--async", "--data", "{}"])).await?;
     wait::until("an event found no room", || async {
         let metrics = platform.http.get(format!("{}/metrics", platform.control)).send().await?.text().await?;
-        Ok(metrics.contains(r#"sampan_events_runs_total{status="432"} 1"#).then_some(()))
+        Ok(metrics.contains(r#"sampan_events_runs_total{status="432"} "#).then_some(()))
     })
     .await?;
-    let waits = state(&platform, id.trim()).await?;
-    assert!(waits.starts_with("RUNNING, to be tried again at") && waits.contains("(432: "), "{waits}");
+    // Between two attempts.
+    wait::until("it waits for the next attempt", || async {
+        let waits = state(&platform, id.trim()).await?;
+        Ok((waits.starts_with("RUNNING, to be tried again at") && waits.contains("(432: ")).then_some(()))
+    })
+    .await?;
     let logs = platform.api.call("GetFunctionLogs", json!({"FunctionName": "event"})).await?;
     assert_eq!(logs["TotalCount"], 0, "{logs}");
     let ended = tools::run_ok(&mut platform.cli(&["events", "terminate", id.trim()])).await?;

@@ -73,7 +73,8 @@ async fn each_event_of_a_job_image_is_one_instance_whose_end_is_in_its_state() -
 #[tokio::test]
 async fn a_job_over_its_time_limit_fails_and_has_its_output_in_the_log() -> anyhow::Result<()> {
     let platform = with_job_image().await?;
-    platform.deploy("job", "job:v1", &["--job", "--timeout", "1"]).await?;
+    // Long enough for a slow machine to start the program and to have its first line.
+    platform.deploy("job", "job:v1", &["--job", "--timeout", "5"]).await?;
     let (id, state) = run(&platform, "job", &json!({"route": "sleep?60000"})).await?;
     assert_eq!((&state["Status"], &state["StatusCode"]), (&json!("FAILED"), &json!(433)), "{state}");
     let text = log(&platform, "job", &id).await?;
@@ -281,8 +282,9 @@ async fn a_long_run_that_the_platform_cuts_off_fails_or_runs_again_as_its_functi
     platform.deploy("once", "hello:v1", &long).await?;
     platform.deploy("again", "hello:v1", &[&long[..], &["--rerun"]].concat()).await?;
     let mut ids = Vec::new();
-    for function in ["once", "again"] {
-        let body = json!({"FunctionName": function, "ClientContext": json!({"route": "sleep?8000"}).to_string()});
+    // The one that is not run again may last: it is cut off. The other one is repeated whole.
+    for (function, route) in [("once", "sleep?3000000"), ("again", "sleep?15000")] {
+        let body = json!({"FunctionName": function, "ClientContext": json!({"route": route}).to_string()});
         let answer = platform.api.call("Invoke", body).await?;
         let id = answer["Result"]["FunctionRequestId"].as_str().unwrap_or_default().to_owned();
         wait::until("it runs", || async {

@@ -183,7 +183,7 @@ async fn target_tracking_provisions_more_instances_under_load() -> anyhow::Resul
     until_done(&platform).await?;
     assert_eq!(state(&platform).await?["AllocatedProvisionedConcurrencyNum"], 1);
     // Four concurrent calls are twice the target of half an instance.
-    let calls = (0..4).map(|_| platform.get("web:1", "/sleep?500"));
+    let calls = (0..4).map(|_| platform.get("web:1", "/sleep?3000"));
     for answer in futures_util::future::join_all(calls).await {
         assert!(answer?.status().is_success());
     }

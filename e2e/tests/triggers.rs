@@ -186,7 +186,8 @@ async fn an_event_that_waits_longer_than_its_trigger_lets_it_is_a_dead_letter() 
     let platform = with_event_function().await?;
     let create = ["trigger", "create", "event", "fresh", "--type", "cloudevents", "--desc", r#"{"Scheme":"none"}"#];
     tools::run_ok(&mut platform.cli(&[&create[..], &["--concurrency", "1", "--max-age", "5"]].concat())).await?;
-    let first = send(&platform, "fresh", 0, 8000).await?;
+    // Ends long after the other one may have waited, also where that one comes late.
+    let first = send(&platform, "fresh", 0, 20_000).await?;
     wait::until("the first runs", || async {
         Ok((state(&platform, &first).await?["Status"] == "RUNNING").then_some(()))
     })
@@ -200,6 +201,11 @@ async fn an_event_that_waits_longer_than_its_trigger_lets_it_is_a_dead_letter() 
     ensure!(ended["Status"] == "FAILED", "{ended}");
     let letter = platform.cli_json(&["events", "dead-letter", &late]).await?.to_string();
     ensure!(letter.contains("expired"), "{letter}");
-    ensure!(state(&platform, &first).await?["Status"] == "FINISHED");
+    let first = wait::until("the first has ended", || async {
+        let state = state(&platform, &first).await?;
+        Ok((state["Status"] != "RUNNING").then_some(state))
+    })
+    .await?;
+    ensure!(first["Status"] == "FINISHED", "{first}");
     platform.stop().await
 }

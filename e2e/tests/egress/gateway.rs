@@ -146,7 +146,7 @@ fn a_function_that_calls_itself_without_end_is_stopped_by_the_depth_of_the_chain
 #[test]
 fn a_chain_that_waits_for_its_own_only_place_ends_with_the_wait() -> anyhow::Result<()> {
     on_machine(async |_| {
-        let platform = start(&[("SAMPAN_POOL__WAIT_MS_MAX", "500")]).await?;
+        let platform = start(&[("SAMPAN_POOL__WAIT_MS_MAX", "3000")]).await?;
         let only = json!({"FunctionName": "out", "ReservedConcurrencyMem": 128});
         platform.api.call("PutReservedConcurrencyConfig", only).await?;
         let said = ask(&platform, "out", "80", "/fn/default/out/").await?;

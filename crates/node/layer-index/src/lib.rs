@@ -9,6 +9,7 @@ mod budget;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod gzip;
 mod indexer;
 mod list;
 mod path;

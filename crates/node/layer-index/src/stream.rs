@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use erofs::BLOCK_BYTES;
-use flate2::bufread::MultiGzDecoder;
 use oci::Compression;
 use sha2::{Digest as _, Sha256};
 use types::Digest;
 
 use crate::Error;
 use crate::Limits;
+use crate::gzip::Gzip;
 
 /// Memory of a stream beside the zstd window: the buffers, one more at each end, input chunks, and
 /// the decoder's state.
@@ -124,7 +124,7 @@ impl Decoder {
         let whole = io::Cursor::new(&magic[..len]).chain(compressed);
         match Compression::of(&magic[..len]) {
             Compression::None => self.forward(whole),
-            Compression::Gzip => self.forward(MultiGzDecoder::new(whole)),
+            Compression::Gzip => self.forward(Gzip::new(whole)),
             Compression::Zstd => {
                 // Reads concatenated frames; fails on one that requires a larger window.
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(whole).map_err(failed)?;

@@ -81,6 +81,38 @@ fn a_compression_that_no_layer_may_have_is_named() {
 }
 
 #[test]
+fn bytes_after_a_gzip_stream_are_refused_as_such() {
+    let place = Place::new();
+    let tar = Tar::default().file("a", "hello").end();
+    let packed = gzip(&tar);
+    let (front, back) = tar.split_at(700);
+    let next = gzip(back);
+    // Padding with zeros, shorter and longer than a header; text; the beginning of a next member.
+    let tails = [vec![0], vec![0; 9], vec![0; 512], vec![0; 300 << 10], b"0123456789abcdef".to_vec()];
+    let mut forms: Vec<Vec<u8>> = tails.iter().map(|tail| [&packed[..], tail].concat()).collect();
+    forms.push([gzip(front), next[..6].to_vec()].concat());
+    for (i, form) in forms.into_iter().enumerate() {
+        let error = place.run(&format!("tail-{i}"), place.job(form)).expect_err("bytes after it");
+        assert_eq!(error.hint(), "Build and push the image again.");
+        let Error::Read { source } = error else { panic!("{error}") };
+        let said = source.to_string();
+        assert!(said.contains("follow its gzip stream") && said.contains("compress the layer again"), "{i}: {said}");
+    }
+    // Damage elsewhere is not taken for it.
+    let mut wrong_method = packed.clone();
+    wrong_method[2] = 7;
+    let mut wrong_sum = packed.clone();
+    let sum = wrong_sum.len() - 5;
+    wrong_sum[sum] ^= 1;
+    let second_cut = [gzip(front), next[..next.len() - 3].to_vec()].concat();
+    for (i, form) in [wrong_method, wrong_sum, second_cut, packed[..5].to_vec()].into_iter().enumerate() {
+        let error = place.run(&format!("damage-{i}"), place.job(form)).expect_err("damaged");
+        let Error::Read { source } = error else { panic!("{error}") };
+        assert!(!source.to_string().contains("follow its gzip stream"), "{i}: {source}");
+    }
+}
+
+#[test]
 fn an_archive_may_end_with_the_last_byte_of_its_last_file() {
     let place = Place::new();
     let tar = Tar::default().file("a", "hello").end();

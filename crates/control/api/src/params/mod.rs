@@ -6,6 +6,7 @@
 mod deserialize;
 mod error;
 mod form;
+mod objects;
 mod tree;
 
 use bytes::Bytes;
@@ -47,7 +48,7 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::new(ErrorCode::INVALID_PARAMETER, "the body of the request is not a JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut json);
+    let read = serde_path_to_error::deserialize(objects::Objects(&mut json));
     let value = read.map_err(|error| {
         if error.inner().is_data() {
             describe(error.path(), &error.inner().to_string())
@@ -66,7 +67,10 @@ fn not_json(error: &serde_json::Error) -> ApiError {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use types::wire::{CreateFunctionRequest, ListFunctionsRequest};
+    use types::wire::{
+        CreateFunctionRequest, FunctionEventInvokeConfigRequest, GetFunctionLogsRequest, ListFunctionsRequest,
+        UpdateFunctionConfigurationRequest,
+    };
 
     use super::*;
 
@@ -124,6 +128,47 @@ mod tests {
         assert!(error.message.starts_with("Environment: "), "{}", error.message);
         let error = flat::<CreateFunctionRequest>("FunctionName.0=x").expect_err("no text");
         assert!(error.message.starts_with("FunctionName: "), "{}", error.message);
+    }
+
+    #[test]
+    fn lists_are_not_taken_for_objects() {
+        fn refused<T: DeserializeOwned + std::fmt::Debug>(texts: &[(&str, &str)]) {
+            for (text, path) in texts {
+                let error = json::<T>(text).expect_err(text);
+                let message = format!("{path}: a list is given, but an object is expected");
+                assert_eq!((error.code.name, error.message), ("InvalidParameter", message));
+            }
+        }
+        refused::<CreateFunctionRequest>(&[
+            (r#"{"Code":[{"ImageUri":"a:v1"}]}"#, "Code"),
+            (r#"{"Code":{"ImageConfig":["personal","a:v1"]}}"#, "Code.ImageConfig"),
+            (r#"{"Environment":[[{"Key":"A","Value":"1"}]]}"#, "Environment"),
+            (r#"{"Environment":{"Variables":[{"Key":"A","Value":"1"},["B","2"]]}}"#, "Environment.Variables.1"),
+            (r#"{"Tags":[["sampan:temporary","60"]]}"#, "Tags.0"),
+            (r#"{"InstanceConcurrencyConfig":["FALSE",4]}"#, "InstanceConcurrencyConfig"),
+            (r#"{"InstanceConcurrencyConfig":{"SessionConfig":["X"]}}"#, "InstanceConcurrencyConfig.SessionConfig"),
+            (r#"{"ProtocolParams":{"WSParams":[10]}}"#, "ProtocolParams.WSParams"),
+            (r#"{"CfsConfig":{"CfsInsList":[["0","0","v"]]}}"#, "CfsConfig.CfsInsList.0"),
+            (r#"{"PublicNetConfig":{"EipConfig":["ENABLE"]}}"#, "PublicNetConfig.EipConfig"),
+            (r#"{"Sampan":[[]]}"#, "Sampan"),
+            (r#"{"Sampan":{"Mounts":[["a"]]}}"#, "Sampan.Mounts.0"),
+        ]);
+        refused::<UpdateFunctionConfigurationRequest>(&[
+            (r#"{"VpcConfig":["vpc","subnet"]}"#, "VpcConfig"),
+            (r#"{"DeadLetterConfig":["topic","q",""]}"#, "DeadLetterConfig"),
+        ]);
+        refused::<ListFunctionsRequest>(&[(r#"{"Filters":[["Runtime",["CustomImage"]]]}"#, "Filters.0")]);
+        refused::<GetFunctionLogsRequest>(&[
+            (r#"{"Filter":["is","ok"]}"#, "Filter"),
+            (r#"{"SearchContext":["0",10]}"#, "SearchContext"),
+        ]);
+        refused::<FunctionEventInvokeConfigRequest>(&[
+            (r#"{"AsyncTriggerConfig":[[{"RetryNum":1}],60]}"#, "AsyncTriggerConfig"),
+            (r#"{"AsyncTriggerConfig":{"RetryConfig":[[1]]}}"#, "AsyncTriggerConfig.RetryConfig.0"),
+        ]);
+        // A form has no lists of its own: numbers are names of fields.
+        let flat: CreateFunctionRequest = flat("Code.ImageConfig.0=personal").expect("unknown fields");
+        assert_eq!(flat.code.and_then(|code| code.image_config).and_then(|image| image.image_uri), None);
     }
 
     #[test]

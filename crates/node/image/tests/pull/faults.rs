@@ -76,6 +76,17 @@ async fn a_layer_that_is_not_what_the_config_says_is_never_visible() {
     assert_eq!(error.code(), "ImageInvalid");
     assert_eq!(store.list("layers"), Vec::<String>::new());
     store.assert_clean().await;
+    // The report has the layer, what is wrong, and what to do.
+    let good = layer(&[("hello", "x")]);
+    let padded = support::Layer { blob: [&good.blob[..], &[0; 512]].concat().into(), diff_id: good.diff_id };
+    let blob = digest(&padded.blob);
+    let error = store.prepare(&registry.serve("v3", &image(&[padded]))).await.expect_err("padded");
+    assert_eq!(error.code(), "ImageInvalid");
+    for part in [blob.as_str(), "follow its gzip stream", "compress the layer again"] {
+        assert!(error.report().contains(part), "{}", error.report());
+    }
+    assert_eq!(store.list("layers"), Vec::<String>::new());
+    store.assert_clean().await;
 }
 
 #[tokio::test]

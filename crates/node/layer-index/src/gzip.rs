@@ -5,8 +5,8 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// Error of bytes after the last member, such as the zeros of a tool that pads to whole blocks. Go's
-/// compress/gzip refuses them too, and so do container engines.
+/// Error of bytes after the last member, such as the zeros of a tool that pads to whole blocks;
+/// Go's compress/gzip refuses them too.
 const TRAILING: &str = "bytes that are not gzip follow its gzip stream, such as zeros that pad it; compress the layer \
                         again, with nothing after the stream's end";
 

@@ -1,5 +1,5 @@
-//! Making, changing and deleting aliases. Where the calls of an alias go changes with one snapshot:
-//! each call goes by the old route or by the new one.
+//! Creates, changes and deletes aliases. A route changes with one snapshot: each call uses either
+//! the old route or the new one.
 
 use types::{AliasRecord, FunctionKey, Qualifier, Route};
 
@@ -11,7 +11,7 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Makes an alias.
+    /// Creates an alias.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasExists`],
@@ -42,7 +42,7 @@ impl Store {
         .await
     }
 
-    /// Changes where an alias leads, and its description unless that is left out.
+    /// Changes the route of an alias, and its description if one is given.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::AliasNotFound`],
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-/// Refuses a route to a version that is not there.
+/// Returns an error for a route to a version that does not exist.
 fn require_versions(function: &FunctionWithVersions, key: &FunctionKey, route: &Route) -> Result<(), Error> {
     match route.versions().find(|version| function.version(*version).is_none()) {
         None => Ok(()),

@@ -1,7 +1,7 @@
-//! Copies of the database beside the running platform, and a look at one before it is put in place.
+//! Copies of the database while the platform runs, and verification of a copy before a restore.
 //!
-//! A copy is one file, made by `VACUUM INTO` (lang_vacuum.html): it holds one committed state,
-//! whatever is written meanwhile.
+//! A copy is one file, made by `VACUUM INTO` (lang_vacuum.html): it contains one committed state,
+//! regardless of concurrent writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,7 +17,7 @@ use crate::error::{During, Error, FileError};
 use crate::migrations::MIGRATIONS;
 use crate::sql;
 
-/// An image that a version serves; a copy of the database names it and does not hold it.
+/// An image that a version serves; a copy of the database contains its name, not its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackedUpImage {
     /// The function.
@@ -30,15 +30,15 @@ pub struct BackedUpImage {
     pub image: PinnedImage,
 }
 
-/// Writes a copy of the database at `path` to the file `to`, which must not exist, and says which
-/// images it names.
+/// Writes a copy of the database at `path` to the file `to`, which must not exist, and returns the
+/// images that it names.
 ///
 /// # Errors
-/// [`FileError::Create`] where `to` cannot be made or exists, [`FileError::Open`],
-/// [`FileError::Damaged`], [`Error::DiskFull`].
+/// [`Error::CreateFile`] if `to` cannot be created or exists, [`Error::Open`], [`Error::Damaged`],
+/// [`Error::DiskFull`].
 pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error> {
     let database = open(path).await?;
-    // SQLite takes an empty file, and with it the mode that this one has.
+    // VACUUM INTO accepts an empty file and keeps its mode.
     make(to).await?;
     let Some(text) = to.to_str() else { return Err(create_error(to, io::ErrorKind::InvalidFilename.into())) };
     let copied = sqlx::query("VACUUM INTO ?").bind(text).execute(&database).await.during("copy", "the database");
@@ -54,7 +54,7 @@ pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error>
     finished
 }
 
-/// Looks at a copy: its structure, its schema, and the images it names.
+/// Verifies the structure and schema of a copy, and returns the images that it names.
 ///
 /// # Errors
 /// [`FileError::Open`], [`FileError::Damaged`], [`FileError::Newer`].
@@ -115,7 +115,7 @@ fn create_error(path: &Path, source: io::Error) -> Error {
     Error::File(FileError::Create { path: path.to_owned(), source })
 }
 
-/// Makes what was written to a file, and its name, outlast a power cut.
+/// Syncs a file and its folder, so that content and name survive a power failure.
 ///
 /// # Errors
 /// Those of the file system.

@@ -1,4 +1,4 @@
-//! Limits of the store, as the `[store]` table of the configuration has them.
+//! Limits of the store: the `[store]` table of the configuration.
 
 use std::time::Duration;
 
@@ -10,39 +10,37 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Namespaces, `default` included.
     pub namespaces_max: u32,
-    /// Functions of one namespace. The hosted service stops at 50 because its machines
-    /// are shared.
+    /// Functions of one namespace. The hosted service allows 50, because its machines are shared.
     pub functions_per_namespace_max: u32,
     /// Published versions that a function may have at once.
     pub versions_per_function_max: u32,
     /// Aliases of one function, `$DEFAULT` included.
     pub aliases_per_function_max: u32,
-    /// Memory that functions without a quota of their own share at least, in MB: what must be left
-    /// of the installation's quota by reservations. A tenth of a quota is enough on a machine where
-    /// that is less.
+    /// Memory that reservations must leave of the installation's quota for functions without a
+    /// reservation, in MB; a tenth of the quota where that is less.
     pub shared_mb_min: u64,
     /// Custom domains.
     pub domains_max: u32,
     /// Bytes of a custom domain as JSON: its endpoints with their rules, and its labels.
     pub domain_bytes_max: usize,
-    /// Triggers of one function that are of one kind.
+    /// Triggers of one kind per function.
     pub triggers_per_kind_max: u32,
-    /// Bytes of a version's configuration as JSON: environment, image, and the objects carried for
-    /// the API.
+    /// Bytes of a version's configuration as JSON: environment, image, and the API objects stored
+    /// with it.
     pub spec_bytes_max: usize,
     /// Writes that may run or wait at the same time; further ones are refused.
     pub writes_waiting_max: usize,
-    /// Connections that read at the same time.
+    /// Read connections.
     pub readers_max: u32,
-    /// Longest wait for one of them, in milliseconds.
+    /// Longest wait for a read connection, in milliseconds.
     pub read_wait_ms_max: u64,
     /// Longest wait for a lock that another process holds on the database file (a backup, a shell),
     /// in milliseconds.
     pub busy_timeout_ms: u64,
-    /// Bytes of a preparation's progress text; a longer one is cut.
+    /// Bytes of a preparation's progress text; longer texts are truncated.
     pub progress_bytes_max: usize,
-    /// Newest changes of the catalog that readers can follow one by one; a reader that is further
-    /// behind looks at every function again.
+    /// Number of the newest change sets of the catalog that are kept for readers; a reader that is
+    /// further behind compares every function.
     pub change_sets_max: usize,
 }
 

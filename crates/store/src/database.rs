@@ -15,20 +15,19 @@ use crate::config::Config;
 use crate::error::{During, Error, FileError, code, result_code};
 use crate::migrations::MIGRATIONS;
 
-/// The connections: several that read, one that writes.
+/// A pool of read connections and one write connection.
 #[derive(Debug)]
 pub(crate) struct Database {
     reads: SqlitePool,
     writes: SqlitePool,
-    /// Held from the beginning of a write until its snapshot is in force, so that snapshots follow
-    /// commits in order.
+    /// Held from the beginning of a write until its snapshot is swapped in, so that snapshots have
+    /// the order of commits.
     turn: Arc<Mutex<()>>,
     waiting: Arc<Semaphore>,
     waiting_max: usize,
 }
 
-/// The right to write, and the transaction that does. Dropped without a commit it leaves everything
-/// as it was.
+/// The write lock and the transaction of a write. Dropping it without a commit rolls back.
 pub(crate) struct Turn {
     pub(crate) transaction: Transaction<'static, Sqlite>,
     _turn: OwnedMutexGuard<()>,
@@ -36,7 +35,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Commits, and keeps the turn.
+    /// Commits, and returns the write lock.
     pub(crate) async fn commit(self) -> sqlx::Result<(OwnedMutexGuard<()>, OwnedSemaphorePermit)> {
         self.transaction.commit().await?;
         Ok((self._turn, self._permit))
@@ -44,8 +43,7 @@ impl Turn {
 }
 
 impl Database {
-    /// Opens the database at `path`, making its folder and file when they are missing, and brings
-    /// the schema up to date.
+    /// Opens the database at `path`, creates a missing folder and file, and migrates the schema.
     pub(crate) async fn open(path: &Path, config: &Config) -> Result<Self, Error> {
         let file = path.to_owned();
         tokio::task::spawn_blocking(move || make_file(&file)).await.map_err(|_| Error::Stopping)??;
@@ -55,8 +53,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout());
-        // Writers wait for the turn, never for the connection; it is kept, for a new one would read
-        // the schema again.
+        // Writers wait for the write lock, never for the connection. The connection is kept, since
+        // a new one would read the schema again.
         let writes = pool_options()
             .max_connections(1)
             .idle_timeout(None::<Duration>)
@@ -79,57 +77,57 @@ impl Database {
         })
     }
 
-    /// Waits for the write that runs, moves the log into the database file, and closes both: what
-    /// is on the disk then is the one file. Later calls fail.
+    /// Waits for the running write, checkpoints the WAL into the database file, and closes both
+    /// pools, so that one file remains on disk. Later calls fail.
     pub(crate) async fn close(&self) {
         let _turn = self.turn.lock().await;
         self.reads.close().await;
-        // Without it the log stays, as after a crash, and the next start reads it.
+        // After a failure the WAL stays, as after a crash, and the next start reads it.
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writes).await {
             tracing::warn!(%error, "the database's log could not be moved into its file; the next start will do it");
         }
         self.writes.close().await;
     }
 
-    /// A transaction that sees one state of the database and is only for reading.
+    /// Begins a read-only transaction on one state of the database.
     pub(crate) async fn read(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         self.reads.begin().await.during("begin", "a read")
     }
 
-    /// Waits for the turn to write.
+    /// Waits for the write lock.
     pub(crate) async fn write(&self) -> Result<Turn, Error> {
         let busy = |_| Error::Busy { waiting_max: self.waiting_max };
         let permit = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         let turn = self.turn.clone().lock_owned().await;
-        // Taking the lock at once (SQLite would take it at the first change) waits for another
-        // process's lock here, where nothing has been read yet, instead of failing in the middle.
+        // IMMEDIATE takes SQLite's lock now instead of at the first change: the wait for another
+        // process's lock happens here, before anything was read, instead of failing in the middle.
         let transaction = self.writes.begin_with("BEGIN IMMEDIATE").await.during("begin", "a write")?;
         Ok(Turn { transaction, _turn: turn, _permit: permit })
     }
 }
 
-/// Connections that are replaced when their transaction did not end as it should. SQLite rolls back
-/// by itself on FULL, IOERR, NOMEM and more (lang_transaction.html, "Response To Errors Within A
-/// Transaction"); the ROLLBACK after it fails, sqlx counts the transaction as open for ever, and no
-/// other can begin on that connection.
+/// A pool that replaces connections whose transaction did not end properly. SQLite rolls back by
+/// itself on FULL, IOERR, NOMEM and more (lang_transaction.html, "Response To Errors Within A
+/// Transaction"); the following ROLLBACK fails, sqlx counts the transaction as open indefinitely,
+/// and no other can begin on that connection.
 fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new().after_release(|connection, _| {
         Box::pin(async move {
-            // Behind a rollback that a dropped transaction has queued.
+            // Runs after a rollback that a dropped transaction has queued.
             connection.ping().await?;
             Ok(!connection.is_in_transaction())
         })
     })
 }
 
-/// Looks at the structure of the whole database: a file that was cut or overwritten is found now,
-/// not at some later query.
+/// Checks the structure of the whole database, so that a truncated or overwritten file is detected
+/// now, not by a later query.
 pub(crate) async fn check(connection: &SqlitePool) -> sqlx::Result<()> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
     if found == "ok" { Ok(()) } else { Err(sqlx::Error::Protocol(found)) }
 }
 
-/// Makes folder and file with modes that keep their content from other users.
+/// Creates folder and file with modes that deny access to other users.
 fn make_file(path: &Path) -> Result<(), Error> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new()

@@ -11,8 +11,8 @@ use crate::write::{Write, detached};
 use crate::{sql, state, versions};
 
 impl Store {
-    /// The versions that wait for a preparation, each with the generation that is awaited; the one
-    /// that waits longest comes first.
+    /// The versions that wait for a preparation, each with the awaited generation; the longest
+    /// waiting first.
     ///
     /// # Errors
     /// Those of the database.
@@ -43,9 +43,9 @@ impl Store {
         sql::functions::deleting(&mut read).await.during("read", "functions to delete")
     }
 
-    /// The version is `Active` and serves what was asked for, from this image; it is published too
-    /// when its change asked for that. False, and nothing happens, when this generation is not
-    /// awaited any more.
+    /// Sets the version to `Active`, serving the desired configuration with this image, and
+    /// publishes it if its change requested that. Returns false without an effect if this
+    /// generation is obsolete.
     ///
     /// # Errors
     /// Those of the database.
@@ -54,9 +54,9 @@ impl Store {
         self.end_preparation(key, move |version, now_ms| state::activated(version, generation, image, now_ms)).await
     }
 
-    /// The version is `CreateFailed`, or `UpdateFailed` when it serves something, which it goes on
-    /// to do; one that was being published is `PublishFailed` and serves nothing. False, and
-    /// nothing happens, when this generation is not awaited any more.
+    /// Sets the version to `CreateFailed`, or to `UpdateFailed` if it has a serving state, which it
+    /// keeps; a version being published becomes `PublishFailed` and serves nothing. Returns false
+    /// without an effect if this generation is obsolete.
     ///
     /// # Errors
     /// Those of the database.
@@ -65,8 +65,8 @@ impl Store {
         self.end_preparation(key, move |version, now_ms| state::failed(version, generation, reason, now_ms)).await
     }
 
-    /// Removes what is left of a function that is being deleted; its name is free now. A function
-    /// that is not being deleted, or gone already, is left alone.
+    /// Removes the rows of a function that is being deleted, which frees its name. Does nothing for
+    /// a function that is not being deleted or already removed.
     ///
     /// # Errors
     /// Those of the database.

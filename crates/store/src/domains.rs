@@ -1,5 +1,4 @@
-//! Making, changing and deleting custom domains. They are read from the catalog, which has all of
-//! them.
+//! Creates, changes and deletes custom domains. Reads use the catalog, which contains all of them.
 
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use crate::sql::columns::to_json;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Makes a custom domain; its times are those of now.
+    /// Creates a custom domain, with the current time as its times.
     ///
     /// # Errors
-    /// [`DomainError::Exists`], [`DomainError::TooMany`], [`DomainError::TooLarge`], and what is
-    /// wrong with an endpoint: [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
+    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and for a
+    /// wrong endpoint [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
     pub async fn create_domain(&self, domain: CustomDomain) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
@@ -38,8 +37,8 @@ impl Store {
         .await
     }
 
-    /// Changes a custom domain. `edit` sees it as it is at its turn; what it refuses comes back as
-    /// the inner error. Name and time of making stay.
+    /// Changes a custom domain. `edit` runs under the write lock on the current state; its refusal
+    /// is the inner error. Name and creation time do not change.
     ///
     /// # Errors
     /// [`DomainError::NotFound`], and those of [`Store::create_domain`].
@@ -84,8 +83,8 @@ impl Store {
     }
 }
 
-/// Writes a domain whose name is right, and commits. `catalog` is that of the turn to write: what
-/// the database has.
+/// Writes a domain with a valid name, and commits. `catalog` was loaded under the write lock and
+/// therefore equals the database.
 async fn put(store: &Store, mut write: Write, catalog: &Catalog, domain: CustomDomain) -> Result<(), Error> {
     check_size(store.config(), &domain)?;
     require_endpoints(catalog, &domain)?;
@@ -103,8 +102,8 @@ fn check_size(config: &Config, domain: &CustomDomain) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses endpoints that lead nowhere. A function that is deleted later leaves its endpoints as
-/// they are.
+/// Returns an error for endpoints without a target. Deleting a function later does not change
+/// endpoints.
 fn require_endpoints(catalog: &Catalog, domain: &CustomDomain) -> Result<(), Error> {
     for endpoint in &domain.endpoints {
         let key = FunctionKey { namespace: endpoint.namespace.clone(), name: endpoint.function.clone() };

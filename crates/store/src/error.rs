@@ -24,7 +24,7 @@ pub enum Error {
         /// Its name.
         namespace: Namespace,
     },
-    /// A namespace of that name is there.
+    /// A namespace with that name exists.
     #[error("namespace {namespace} exists already")]
     NamespaceExists {
         /// Its name.
@@ -35,7 +35,7 @@ pub enum Error {
     NamespaceNotEmpty {
         /// Its name.
         namespace: Namespace,
-        /// Functions in it, those that are being deleted included.
+        /// Functions in it, including those being deleted.
         functions: u64,
     },
     /// Only an empty namespace can be deleted.
@@ -54,7 +54,7 @@ pub enum Error {
         /// Its name.
         namespace: Namespace,
     },
-    /// As many namespaces as may be.
+    /// The limit of namespaces is reached.
     #[error(
         "there are {namespaces_max} namespaces already; delete one that is not needed or raise [store] namespaces_max"
     )]
@@ -68,7 +68,7 @@ pub enum Error {
         /// Its namespace and name.
         key: FunctionKey,
     },
-    /// The name is taken, maybe by a function that is being deleted.
+    /// The name is taken, possibly by a function that is being deleted.
     #[error("function {key} {}", taken(*.status))]
     FunctionExists {
         /// Its namespace and name.
@@ -76,7 +76,7 @@ pub enum Error {
         /// State of the function that has the name.
         status: Status,
     },
-    /// Only what can be called can be kept ready.
+    /// Only an active version can have provisioned instances.
     #[error("version {version} of function {key} is {}, not Active; wait until it is", .status.as_str())]
     VersionNotActive {
         /// The function.
@@ -102,7 +102,7 @@ pub enum Error {
         /// The given name.
         name: TriggerName,
     },
-    /// The function has a trigger of that name.
+    /// The function has a trigger with that name.
     #[error("function {key} has a {name} already")]
     TriggerExists {
         /// The function.
@@ -110,7 +110,7 @@ pub enum Error {
         /// The given name.
         name: TriggerName,
     },
-    /// The function has as many triggers of a kind as may be.
+    /// The function's limit of triggers of one kind is reached.
     #[error(
         "function {key} has {triggers_max} triggers of type {kind} already; delete one that is not needed or raise \
          [store] triggers_per_kind_max"
@@ -134,7 +134,7 @@ pub enum Error {
         /// The limit.
         functions_max: u32,
     },
-    /// The function cannot be changed in the state it is in.
+    /// The function cannot be changed in its current state.
     #[error("function {key} is {} and cannot be changed now; wait until it is Active or has failed", status.as_str())]
     WrongStatus {
         /// Its namespace and name.
@@ -142,7 +142,7 @@ pub enum Error {
         /// State of its `$LATEST`.
         status: Status,
     },
-    /// Only what is active can be published.
+    /// Only an active `$LATEST` can be published.
     #[error("$LATEST of function {key} is {} and cannot be published; {}", status.as_str(), before_publishing(*status))]
     NotPublishable {
         /// Its namespace and name.
@@ -150,14 +150,14 @@ pub enum Error {
         /// State of its `$LATEST`.
         status: Status,
     },
-    /// The number was published, or passed over.
+    /// The number was published or skipped.
     #[error("version {number} of function {key} cannot be published: numbers from {next} on are free")]
     VersionNumberTaken {
         /// Its namespace and name.
         key: FunctionKey,
         /// The number.
         number: u32,
-        /// The least that is free.
+        /// The lowest free number.
         next: u64,
     },
     /// The revision to publish changed after the client read it.
@@ -178,7 +178,7 @@ pub enum Error {
         /// The version.
         version: VersionName,
     },
-    /// As many published versions as may be.
+    /// The function's limit of published versions is reached.
     #[error(
         "function {key} has {versions_max} published versions already; delete one that is not needed or raise \
          [store] versions_per_function_max"
@@ -189,7 +189,7 @@ pub enum Error {
         /// The limit.
         versions_max: u32,
     },
-    /// Aliases lead to the version.
+    /// Aliases point to the version.
     #[error(
         "version {version} of function {key} is used by the alias {}; first lead it to another version or delete it",
         aliases.join(" and the alias ")
@@ -202,7 +202,7 @@ pub enum Error {
         /// Names of the aliases.
         aliases: Vec<String>,
     },
-    /// Instances are kept ready for the version.
+    /// The version has provisioned instances.
     #[error("version {version} of function {key} has provisioned instances; first delete its provisioned concurrency")]
     VersionProvisioned {
         /// Namespace and name of the function.
@@ -218,7 +218,7 @@ pub enum Error {
         /// Name of the alias.
         name: String,
     },
-    /// An alias of that name is there.
+    /// An alias with that name exists.
     #[error("function {key} has an alias {name} already")]
     AliasExists {
         /// Namespace and name of the function.
@@ -226,13 +226,13 @@ pub enum Error {
         /// Name of the alias.
         name: String,
     },
-    /// The alias `$DEFAULT` takes every call that names no other.
+    /// The alias `$DEFAULT` cannot be deleted: calls without a qualifier use it.
     #[error("the alias $DEFAULT of function {key} is always there and cannot be deleted; it can be led to any version")]
     DefaultAlias {
         /// Namespace and name of the function.
         key: FunctionKey,
     },
-    /// As many aliases as may be.
+    /// The function's limit of aliases is reached.
     #[error(
         "function {key} has {aliases_max} aliases already; delete one that is not needed or raise [store] \
          aliases_per_function_max"
@@ -243,17 +243,17 @@ pub enum Error {
         /// The limit.
         aliases_max: u32,
     },
-    /// The configuration of a version is larger than may be.
+    /// The configuration of a version exceeds its size limit.
     #[error("the configuration of function {key} has {bytes} bytes of JSON; at most {bytes_max} are kept")]
     SpecTooLarge {
         /// Its namespace and name.
         key: FunctionKey,
-        /// The current state.
+        /// Its size as JSON.
         bytes: usize,
         /// The limit.
         bytes_max: usize,
     },
-    /// As many writes as may wait do so already.
+    /// The limit of waiting writes is reached.
     #[error("{waiting_max} changes are waiting for the database already; try again, with fewer at once")]
     Busy {
         /// The limit.
@@ -267,7 +267,7 @@ pub enum Error {
     DiskFull {
         /// The failed operation.
         operation: &'static str,
-        /// On what.
+        /// The subject of the operation.
         subject: String,
         /// The database's error.
         source: sqlx::Error,
@@ -277,9 +277,9 @@ pub enum Error {
     Query {
         /// The failed operation.
         operation: &'static str,
-        /// On what.
+        /// The subject of the operation.
         subject: String,
-        /// Why.
+        /// The cause.
         source: sqlx::Error,
     },
     /// A secret.

@@ -1,4 +1,4 @@
-//! How the asynchronous events of a function are retried and given up.
+//! Retry settings of a function's asynchronous events.
 
 use types::{EventInvokeConfig, FunctionKey};
 
@@ -9,8 +9,8 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Changes how events of a function are retried and given up, from their acceptance on; returns
-    /// what is in force.
+    /// Changes retries and maximum age of a function's events, for events accepted from now on;
+    /// returns the settings in force.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], and [`Error::WrongStatus`] when

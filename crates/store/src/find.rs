@@ -1,5 +1,5 @@
-//! Look-ups in a transaction that more than one kind of change begins with: a namespace, a function
-//! by its key, its `$LATEST`.
+//! Look-ups within a transaction, shared by several kinds of changes: a namespace, a function by
+//! its key, its `$LATEST`.
 
 use sqlx::SqliteConnection;
 use types::{FunctionKey, FunctionRecord, Namespace, Status, VersionName, VersionRecord};
@@ -10,7 +10,7 @@ use crate::sql;
 use crate::sql::functions::Holder;
 use crate::write::Write;
 
-/// Refuses a namespace that is not there.
+/// Returns an error if the namespace does not exist.
 pub(crate) async fn require_namespace(db: &mut SqliteConnection, namespace: &Namespace) -> Result<(), Error> {
     match sql::namespaces::exists(db, namespace).await.during("read namespace", namespace)? {
         true => Ok(()),
@@ -27,7 +27,7 @@ pub(crate) async fn find_holder(db: &mut SqliteConnection, key: &FunctionKey) ->
     Ok(holder)
 }
 
-/// A function with its versions and aliases, for a change; one that is being deleted takes none.
+/// A function with its versions and aliases, for a change; an error if it is being deleted.
 pub(crate) async fn find_function(write: &mut Write, key: &FunctionKey) -> Result<FunctionWithVersions, Error> {
     let not_found = || Error::FunctionNotFound { key: key.clone() };
     let holder = find_holder(write.db(), key).await?.ok_or_else(not_found)?;

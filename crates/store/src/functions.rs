@@ -1,4 +1,4 @@
-//! Making, reading, changing and deleting functions, as their owners ask for it.
+//! Creates, reads, changes and deletes functions for the API.
 
 use sqlx::SqliteConnection;
 use types::{
@@ -18,11 +18,12 @@ use crate::write::{Write, detached};
 use crate::{secrets, sql, state};
 
 impl Store {
-    /// Makes a function; its `$LATEST` is `Creating` until its image is prepared.
+    /// Creates a function; its `$LATEST` is `Creating` until its image is prepared.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`],
-    /// [`Error::SpecTooLarge`], and [`Error::Secret`] where a secret is not found or not text.
+    /// [`Error::SpecTooLarge`], and for its secrets [`Error::SecretNotFound`],
+    /// [`Error::SecretVersionNotFound`], [`Error::SecretNotText`].
     pub async fn create_function(&self, new: NewFunction) -> Result<FunctionRecord, Error> {
         check_size(self.config(), &new.key, &new.spec)?;
         let store = self.clone();
@@ -37,7 +38,7 @@ impl Store {
         .await
     }
 
-    /// Makes a function and deletes the one that has its name, if any, in one step: callers see
+    /// Creates a function and deletes an existing one with its name, in one step: callers see
     /// either the old function or the new one, which is `Creating`.
     ///
     /// # Errors
@@ -55,7 +56,7 @@ impl Store {
         .await
     }
 
-    /// A function with its versions and aliases; also one that is being deleted.
+    /// A function with its versions and aliases, also while it is being deleted.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`].
@@ -68,7 +69,7 @@ impl Store {
         found.ok_or_else(|| Error::FunctionNotFound { key: key.clone() })
     }
 
-    /// The functions that match, those being deleted included.
+    /// The matching functions, including those being deleted.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`].
@@ -78,8 +79,8 @@ impl Store {
         sql::lists::page(&mut read, query).await.during("list functions of", &query.namespace)
     }
 
-    /// How many functions each namespace has, by name of the namespace; those being deleted do not
-    /// count.
+    /// Number of functions of each namespace, by name of the namespace, without those being
+    /// deleted.
     ///
     /// # Errors
     /// Those of the database.
@@ -89,9 +90,9 @@ impl Store {
         Ok(counts.into_iter().map(|(namespace, functions)| (namespace, functions.cast_unsigned())).collect())
     }
 
-    /// Changes `$LATEST`. `edit` sees the function as it is at its turn, so that of two changes at
-    /// once none is lost; what it refuses comes back as the inner error. It runs while all other
-    /// writes wait, so it must be quick.
+    /// Changes `$LATEST`. `edit` runs under the write lock on the current state, so that concurrent
+    /// changes are not lost; its refusal is the inner error. All other writes wait for it, so it
+    /// must be quick.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::SpecTooLarge`],
@@ -106,7 +107,7 @@ impl Store {
         detached(async move {
             let mut write = Write::begin(&store).await?;
             let (function, old) = read_latest(write.db(), &key).await?;
-            // First: a value that is refused stays refused, but a status passes.
+            // Before the status check: a refused value stays refused, while a status is temporary.
             let change = match edit(&function, &old) {
                 Ok(change) => change,
                 Err(refusal) => return Ok(Err(refusal)),
@@ -134,8 +135,8 @@ impl Store {
         .await
     }
 
-    /// Begins to delete a function: it is `Deleting`, no longer in the catalog, and keeps its name
-    /// until [`Store::finish_delete`]. Deleting it twice is no error.
+    /// Begins to delete a function: it becomes `Deleting`, leaves the catalog, and keeps its name
+    /// until [`Store::finish_delete`]. Deleting it again is not an error.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`].
@@ -211,7 +212,7 @@ async fn insert(db: &mut SqliteConnection, record: &FunctionRecord, latest: &Ver
     sql::aliases::insert(db, &default).await
 }
 
-/// Marks function and versions; the commit is the caller's.
+/// Marks function and versions as being deleted; the caller commits.
 async fn mark_deleting(write: &mut Write, id: &FunctionId, key: &FunctionKey, replaced: bool) -> Result<(), Error> {
     let now_ms = now_ms();
     sql::functions::mark_deleting(write.db(), id, replaced, now_ms).await.during("delete function", key)?;

@@ -1,5 +1,6 @@
-//! The handle: opening the store, the catalog, the notices, and progress. Reads and writes
-//! records is in `namespaces`, `functions` and `deploying`.
+//! The handle: opening the store, the catalog, change notifications, and progress. Reads and writes
+//! of records are in `namespaces`, `functions`, `deploying` and the other files named after their
+//! records.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::record::NamespaceRecord;
 use crate::snapshot::{self, Edit};
 use crate::{sql, state};
 
-/// The store; cheap to clone, every clone is the same store.
+/// Handle of the store; clones are cheap and share one store.
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -32,11 +33,13 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the database at `path` and loads the catalog. What is missing is made: folders (0700),
-    /// the file (0600), the schema, the namespace `default`.
+    /// Opens the database at `path` and loads the catalog. Creates missing folders (0700), the file
+    /// (0600), the schema, and the namespace `default`.
     ///
     /// # Errors
-    /// Causes for which the file cannot be used, each its own variant of [`crate::FileError`].
+    /// Causes for which the file cannot be used, each with its own variant:
+    /// [`Error::CreateFolder`], [`Error::CreateFile`], [`Error::Open`], [`Error::Damaged`],
+    /// [`Error::Newer`], [`Error::Migrate`].
     pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {
         let database = Database::open(path, &config).await?;
         make_default_namespace(&database).await?;
@@ -59,14 +62,14 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { config, database, catalog, changes, progress }) })
     }
 
-    /// Ends the store: the write that runs is finished, and everything lies in the one file of the
-    /// database. Calls after it fail.
+    /// Closes the store: waits for the running write and checkpoints the WAL into the database
+    /// file. Later calls fail.
     pub async fn close(&self) {
         self.inner.database.close().await;
     }
 
-    /// The snapshot of everything that can be called. A call that changes something returns after
-    /// it was swapped.
+    /// The current snapshot of all callable versions. A write returns after its snapshot was
+    /// swapped in.
     pub fn catalog(&self) -> SharedCatalog {
         self.inner.catalog.clone()
     }
@@ -82,14 +85,13 @@ impl Store {
         &self.inner.config
     }
 
-    /// Sets the progress text of a preparation. Nothing is kept for a preparation that is not
-    /// awaited (any more).
+    /// Sets the progress text of a preparation. The text of an obsolete preparation is dropped.
     pub fn set_progress(&self, key: &VersionKey, text: &str) {
         self.inner.progress.set(key, text, self.inner.config.progress_bytes_max);
     }
 
-    /// How far the preparation of a `Creating` or `Updating` version has come, in words, when it
-    /// has said so.
+    /// The progress text of the preparation of a `Creating` or `Updating` version, if it has set
+    /// one.
     pub fn progress(&self, id: &FunctionId, version: VersionName) -> Option<Arc<str>> {
         self.inner.progress.get(id, version)
     }
@@ -98,8 +100,8 @@ impl Store {
         &self.inner.database
     }
 
-    /// Takes over what a committed write changes; with edits, swaps the catalog and tells so. Only
-    /// whoever has the turn to write calls this.
+    /// Applies the notes and edits of a committed write; with edits, swaps the catalog and sends
+    /// its revision. The caller must hold the write lock.
     pub(crate) fn publish(&self, notes: &[Note], edits: Vec<Edit>) {
         for note in notes {
             self.inner.progress.note(note);

@@ -1,8 +1,8 @@
 //! Durable state in SQL: namespaces, functions, their versions and aliases; and the
-//! [`types::Catalog`] snapshot made from them.
+//! [`types::Catalog`] snapshot built from them.
 //!
-//! Owns the database and every statement sent to it, the states a version goes through, and the
-//! change notices.
+//! Owns the database and all of its statements, the state machine of versions, and the change
+//! notifications.
 //!
 //! # On disk
 //! ```text
@@ -10,17 +10,16 @@
 //! <path>-wal    commits that are not in the main file yet
 //! <path>-shm    index of the WAL
 //! ```
-//! The schema is in `migrations/`; statements keep to what PostgreSQL understands as well.
+//! The schema is in `migrations/`; statements are limited to SQL that PostgreSQL supports as well.
 //!
 //! # Durability
-//! A commit is on the disk before the call that made it returns (`synchronous = FULL`): an
-//! acknowledged change survives `kill -9` and the loss of power. `NORMAL` would be enough for the
-//! former only; one `fsync` per change of a function is nothing beside the preparation of its
-//! image, so the stronger promise is had for free.
+//! A commit is on disk before its call returns (`synchronous = FULL`): an acknowledged change
+//! survives `kill -9` and a power failure. `NORMAL` would suffice only for the former; the cost of
+//! one `fsync` per change of a function is negligible beside the preparation of its image.
 //!
 //! # Writing
-//! One write at a time, each in a task of its own: a caller that goes away does not end a write
-//! half way, so a commit is always followed by its snapshot. The snapshot is swapped before the
+//! One write runs at a time, each in a separate task: a cancelled caller does not interrupt its
+//! write, so that a commit is always followed by its snapshot. The snapshot is swapped before the
 //! call returns (read your writes).
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // A test may fail where it stands.

@@ -1,7 +1,7 @@
-//! The schema's migrations, as `migrations/` has them.
+//! The schema's migrations, from the files in `migrations/`.
 //!
-//! Listed here instead of by `sqlx::migrate!`: that macro alone would compile SQLite, tokio and the
-//! crypto of sqlx a second time, for the compiler.
+//! Listed here instead of by `sqlx::migrate!`: that macro would compile SQLite, tokio and the
+//! cryptography of sqlx a second time, for the host.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,7 @@ const FILES: &[(&str, &str)] = &[
     ("0009_secrets.sql", include_str!("../migrations/0009_secrets.sql")),
 ];
 
-/// All of them; a database remembers each by its number and the SHA-384 of its content.
+/// All migrations; a database records each by its number and the SHA-384 of its content.
 pub(crate) static MIGRATIONS: LazyLock<Migrator> =
     LazyLock::new(|| Migrator::with_migrations(FILES.iter().map(|(name, sql)| migration(name, sql)).collect()));
 

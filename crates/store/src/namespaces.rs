@@ -1,4 +1,4 @@
-//! Making, describing, listing and deleting namespaces.
+//! Creates, describes, lists and deletes namespaces.
 
 use types::Namespace;
 
@@ -9,7 +9,7 @@ use crate::write::{Write, detached};
 use crate::{secrets, sql};
 
 impl Store {
-    /// Makes a namespace.
+    /// Creates a namespace.
     ///
     /// # Errors
     /// [`Error::NamespaceExists`], [`Error::TooManyNamespaces`].
@@ -39,7 +39,7 @@ impl Store {
         .await
     }
 
-    /// Gives a namespace another description.
+    /// Changes the description of a namespace.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`].

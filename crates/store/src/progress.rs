@@ -1,5 +1,5 @@
-//! How far each preparation has come, for those who ask while it runs. In memory only: a restart
-//! begins it anew.
+//! Progress texts of running preparations. They are only in memory: a restart begins a preparation
+//! again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use types::{FunctionId, VersionKey, VersionName};
 
-/// Texts of the versions that are pending; bounded by their number.
+/// Texts of pending versions, at most one per version.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     texts: Mutex<HashMap<(FunctionId, VersionName), Step>>,
@@ -24,14 +24,14 @@ struct Step {
 pub(crate) enum Note {
     /// This version is pending at this generation.
     Pending(VersionKey),
-    /// This version is not pending any more.
+    /// This version is no longer pending.
     Settled(FunctionId, VersionName),
-    /// Nothing of this function is pending any more.
+    /// No version of this function is pending any longer.
     Deleting(FunctionId),
 }
 
 impl Progress {
-    /// Takes what a committed write means.
+    /// Applies a note of a committed write.
     pub(crate) fn note(&self, note: &Note) {
         match note {
             Note::Pending(key) => self.expect(key),
@@ -40,13 +40,13 @@ impl Progress {
         }
     }
 
-    /// From now on texts for this version are kept, and only those of this generation.
+    /// Accepts texts for this version from now on, and only those of this generation.
     pub(crate) fn expect(&self, key: &VersionKey) {
         let step = Step { generation: key.generation, text: None };
         self.texts.lock().insert((key.function_id.clone(), key.version), step);
     }
 
-    /// Keeps at most `bytes_max` bytes of a text; a text that comes late is dropped.
+    /// Stores at most `bytes_max` bytes of a text; drops texts of obsolete generations.
     pub(crate) fn set(&self, key: &VersionKey, text: &str, bytes_max: usize) {
         let text = &text[..text.floor_char_boundary(bytes_max)];
         if let Some(step) = self.texts.lock().get_mut(&(key.function_id.clone(), key.version))

@@ -9,8 +9,8 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Sets the provisioned instances of a published version; none with `None`. `quota_mb` is the
-    /// installation's quota in force; `None` when there is no limit.
+    /// Sets the provisioned instances of a published version, or removes them with `None`.
+    /// `quota_mb` is the installation's quota in force; `None` if there is no limit.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`],
@@ -36,7 +36,7 @@ impl Store {
                 if status != Status::Active {
                     return Err(Error::VersionNotActive { key, version, status });
                 }
-                // The turn to write is ours, so the snapshot is what the database has.
+                // The write lock is held, so the snapshot equals the database.
                 require_room(&store.catalog().load(), &key, version, spec.most(), quota_mb)?;
             }
             let id = function.record.id;
@@ -49,8 +49,8 @@ impl Store {
     }
 }
 
-/// Refuses what the function's own quota would not hold, or, of a function without one, what all
-/// share.
+/// Returns an error if the instances exceed the function's reservation or, without one, the memory
+/// that all share.
 fn require_room(
     catalog: &Catalog,
     key: &FunctionKey,

@@ -1,4 +1,4 @@
-//! Quotas of memory: what of the installation's belongs to single functions.
+//! Memory quotas: the installation's total and the reservations of functions.
 
 use types::FunctionKey;
 
@@ -10,13 +10,13 @@ use crate::sql;
 use crate::write::{Write, detached};
 
 impl Store {
-    /// Gives a function a quota of its own of `reserved_mb`, or takes it away with `None`.
-    /// `quota_mb` is the installation's quota in force; `None` when there is no limit.
+    /// Sets a function's reservation to `reserved_mb`, or removes it with `None`. `quota_mb` is the
+    /// installation's quota in force; `None` if there is no limit.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`]; [`QuotaError::ReservedTooMuch`]
-    /// when the others would share too little; [`Error::WrongStatus`] when the function is being
-    /// deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::ReservedTooMuch`] if too
+    /// little would remain for other functions, and [`Error::WrongStatus`] when the function is
+    /// being deleted.
     pub async fn reserve(
         &self,
         key: &FunctionKey,
@@ -42,12 +42,12 @@ impl Store {
         .await
     }
 
-    /// Sets the quota of the installation, at most `quota_mb_max`; `None` when the configuration
-    /// has no limit.
+    /// Sets the quota of the installation, at most `quota_mb_max`; `None` if the configuration has
+    /// no limit.
     ///
     /// # Errors
-    /// [`QuotaError::TooLarge`], and [`QuotaError::TooSmall`] when it would not hold what is
-    /// reserved and what all share.
+    /// [`Error::QuotaTooLarge`], and [`Error::QuotaTooSmall`] if it is smaller than the
+    /// reservations and the shared minimum.
     pub async fn set_quota(&self, quota_mb: u64, quota_mb_max: Option<u64>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {

@@ -8,20 +8,20 @@ use types::{
     Status, Trigger, VersionName, VersionRecord, VersionSpec,
 };
 
-/// A namespace with what belongs to it.
+/// A namespace with its description and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceRecord {
     /// Its name.
     pub name: Namespace,
     /// Free text.
     pub description: String,
-    /// When it was made, Unix milliseconds.
+    /// Creation time, Unix milliseconds.
     pub added_ms: i64,
-    /// When its description was last changed, Unix milliseconds.
+    /// Time of the last change of its description, Unix milliseconds.
     pub modified_ms: i64,
 }
 
-/// A function to be made.
+/// A function to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFunction {
     /// Namespace, which must exist, and name, which must be free.
@@ -30,9 +30,9 @@ pub struct NewFunction {
     pub kind: FunctionKind,
     /// `Some("WS")` for WebSocket connections.
     pub protocol: Option<String>,
-    /// Every call answers with its id at once.
+    /// Whether every call is answered with its id at once.
     pub async_run: bool,
-    /// Event states are kept for a while.
+    /// Whether event states are kept for a time.
     pub trace: bool,
     /// Labels, key and value.
     pub tags: Vec<(String, String)>,
@@ -43,34 +43,34 @@ pub struct NewFunction {
 /// A change of `$LATEST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The configuration that it shall have.
+    /// The new configuration.
     pub spec: VersionSpec,
-    /// The image is named anew: resolve its tag again. False keeps the digest that is pinned.
+    /// Whether to resolve the image's tag again. False keeps the pinned digest.
     pub resolve: bool,
-    /// Publish it as a version as soon as it is active.
+    /// Whether to publish it as a version as soon as it is active.
     pub publish: bool,
 }
 
-/// A version to be published of what `$LATEST` serves.
+/// A version to publish from the serving state of `$LATEST`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publication {
-    /// Free text; `None` for the function's.
+    /// Free text; `None` for the function's description.
     pub description: Option<String>,
-    /// Its number, above all that were published; `None` for the next one. Numbers that are left
-    /// out are never used.
+    /// Its number, higher than all published ones; `None` for the next one. Skipped numbers are
+    /// never used.
     pub number: Option<u32>,
-    /// Publish only while [`FunctionWithVersions::revision`] is this.
+    /// Publish only if [`FunctionWithVersions::revision`] equals this.
     pub revision: Option<String>,
 }
 
-/// An alias to be made.
+/// An alias to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAlias {
     /// The function.
     pub key: FunctionKey,
     /// Its name, which must be free.
     pub name: String,
-    /// Where it leads; the versions must exist.
+    /// Its route; the versions must exist.
     pub route: Route,
     /// Free text.
     pub description: String,
@@ -79,9 +79,9 @@ pub struct NewAlias {
 /// A change of an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AliasChange {
-    /// Where it shall lead; the versions must exist.
+    /// The new route; the versions must exist.
     pub route: Route,
-    /// Free text; `None` leaves it as it is.
+    /// Free text; `None` keeps the old one.
     pub description: Option<String>,
 }
 
@@ -92,13 +92,13 @@ pub struct FunctionWithVersions {
     pub record: FunctionRecord,
     /// `$LATEST` first, then the published ones by number.
     pub versions: Vec<VersionRecord>,
-    /// The aliases by name; `$DEFAULT` is always there.
+    /// The aliases by name; `$DEFAULT` always exists.
     pub aliases: BTreeMap<Arc<str>, AliasRecord>,
-    /// Memory that belongs to it alone and is all it gets, in MB: its quota.
+    /// Its reservation in MB: memory for it alone, and its upper limit.
     pub reserved_mb: Option<u64>,
-    /// Instances of its published versions that are kept ready.
+    /// Provisioned concurrency of its published versions.
     pub provisioned: BTreeMap<VersionName, Arc<ProvisionedSpec>>,
-    /// How its asynchronous events are retried and given up.
+    /// Retry settings of its asynchronous events.
     pub event_invoke: EventInvokeConfig,
     /// Its triggers, in order of kind, name and qualifier.
     pub triggers: Vec<Arc<Trigger>>,
@@ -110,8 +110,8 @@ impl FunctionWithVersions {
         self.versions.first().expect("a function is read only together with its $LATEST")
     }
 
-    /// Names this state of `$LATEST` and of the published versions: each change and each
-    /// publication gives another.
+    /// Identifies the current state of `$LATEST` and of the published versions; each change and
+    /// each publication changes it.
     pub fn revision(&self) -> String {
         let newest = self.versions.iter().filter_map(|version| match version.version {
             VersionName::Number(number) => Some(number),
@@ -121,13 +121,13 @@ impl FunctionWithVersions {
         format!("{}.{generation}.{}", self.record.id, newest.max().unwrap_or_default())
     }
 
-    /// The version of that name, if the function has it.
+    /// The version with that name, if it exists.
     pub fn version(&self, name: VersionName) -> Option<&VersionRecord> {
         self.versions.iter().find(|version| version.version == name)
     }
 }
 
-/// A line of a list of functions.
+/// An entry of a list of functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedFunction {
     /// Settings shared by all versions.
@@ -139,45 +139,44 @@ pub struct ListedFunction {
 /// Sort key of a list of functions; equal times are sorted by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OrderBy {
-    /// When they were made.
+    /// Creation time.
     Added,
-    /// When they were last changed.
+    /// Time of the last change.
     #[default]
     Modified,
-    /// Their names.
+    /// Name.
     Name,
 }
 
-/// Which functions to list. Conditions hold together; one that is empty or `None` lets everything
-/// pass.
+/// Filter for a list of functions. All conditions apply; an empty one or `None` matches everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionQuery {
     /// Of this namespace.
     pub namespace: Namespace,
-    /// The name contains this, in any case of letters.
+    /// The name contains this, ignoring case.
     pub name_contains: Option<String>,
-    /// The description of `$LATEST` contains this, in any case of letters.
+    /// The description of `$LATEST` contains this, ignoring case.
     pub description_contains: Option<String>,
     /// `$LATEST` is in one of these states.
     pub statuses: Vec<Status>,
     /// The function is of one of these kinds.
     pub kinds: Vec<FunctionKind>,
-    /// The function was made with this `async_run`.
+    /// The function was created with this `async_run`.
     pub async_run: Option<bool>,
-    /// The function was made with this `trace`.
+    /// The function was created with this `trace`.
     pub trace: Option<bool>,
     /// Order of the list.
     pub order_by: OrderBy,
     /// Largest first.
     pub descending: bool,
-    /// Matches to leave out at the beginning.
+    /// Number of matches to skip.
     pub offset: u32,
-    /// Matches to return at most.
+    /// Maximum number of matches to return.
     pub limit: u32,
 }
 
 impl FunctionQuery {
-    /// All functions of a namespace, the one changed last first.
+    /// All functions of a namespace, the last changed first.
     pub fn all(namespace: Namespace) -> Self {
         Self {
             namespace,
@@ -195,10 +194,10 @@ impl FunctionQuery {
     }
 }
 
-/// A part of a list of functions.
+/// A page of a list of functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionPage {
-    /// All matches, those outside this page included.
+    /// Number of all matches, including those outside this page.
     pub total: u64,
     /// The matches of this page.
     pub functions: Vec<ListedFunction>,

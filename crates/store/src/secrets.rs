@@ -1,5 +1,5 @@
-//! Setting and deleting secrets, whose values come sealed. They are read from the catalog, which
-//! has all of them.
+//! Sets and deletes secrets, whose values are sealed by the caller. Reads use the catalog, which
+//! contains all of them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::snapshot::Edit;
 use crate::sql;
 use crate::write::{Write, detached};
 
-/// How much may be kept.
+/// Limits of secrets.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretLimits {
     /// Secrets of the installation.
@@ -26,28 +26,28 @@ pub struct SecretLimits {
     pub bytes_max: u64,
 }
 
-/// The value that a secret gets, as far as it is seen.
+/// Properties of a new value that the store needs; the value itself is sealed.
 #[derive(Debug, Clone, Copy)]
 pub struct NewSecretVersion {
     /// Bytes of the value.
     pub bytes: u64,
-    /// Whether it can be that of a variable.
+    /// Whether it can be the value of an environment variable.
     pub is_text: bool,
 }
 
-/// A version of a function that has a secret.
+/// A version of a function that uses a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretUser {
     /// The function.
     pub function: FunctionKey,
     /// Its version.
     pub version: VersionName,
-    /// What it has.
+    /// The secret and how it is used.
     pub uses: SecretUse,
 }
 
 impl SecretUser {
-    /// Whether it has this secret.
+    /// Whether it uses this secret.
     pub fn has(&self, key: &SecretKey) -> bool {
         self.function.namespace == key.namespace && self.uses.secret.name == key.name
     }
@@ -58,13 +58,13 @@ impl SecretUser {
 }
 
 impl Store {
-    /// Gives a secret its next version, whose sealed value `seal` makes for the version's number; a
-    /// secret that is not there is made. At the limit of versions the oldest one goes that nothing
-    /// is pinned to.
+    /// Adds the next version of a secret, and creates the secret if it does not exist. `seal`
+    /// returns the sealed value for the version's number. At the limit of versions, removes the
+    /// oldest one to which nothing is pinned.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`SecretError::TooMany`], [`SecretError::TooLarge`],
-    /// [`SecretError::VersionsPinned`], and [`SecretError::NotText`] when a variable follows the
+    /// [`Error::NamespaceNotFound`], [`Error::TooManySecrets`], [`Error::SecretsTooLarge`],
+    /// [`Error::SecretVersionsPinned`], and [`Error::SecretNotText`] if a variable follows the
     /// newest version.
     pub async fn set_secret(
         &self,
@@ -77,7 +77,7 @@ impl Store {
         detached(async move {
             let mut write = Write::begin(&store).await?;
             require_namespace(write.db(), &key.namespace).await?;
-            // The turn to write is ours, so the snapshot is what the database has.
+            // The write lock is held, so the snapshot equals the database.
             let catalog = store.catalog().load_full();
             let old = catalog.secrets.get(&key);
             let mut versions = old.map(|old| old.versions.clone()).unwrap_or_default();
@@ -113,11 +113,11 @@ impl Store {
         .await
     }
 
-    /// Deletes a secret, or one version of it; the secret goes with its last version.
+    /// Deletes a secret, or one version of it; deleting the last version deletes the secret.
     ///
     /// # Errors
-    /// [`SecretError::NotFound`], [`SecretError::VersionNotFound`], and [`SecretError::InUse`]
-    /// while a version of a function has it.
+    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`]
+    /// while a version of a function uses it.
     pub async fn delete_secret(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
         let store = self.clone();
         detached(async move {
@@ -150,7 +150,7 @@ impl Store {
         .await
     }
 
-    /// Versions of functions that have secrets, each as often as it has one.
+    /// Versions of functions that use secrets, one entry for each use.
     ///
     /// # Errors
     /// Those of the database.
@@ -166,7 +166,7 @@ fn uses(specs: Vec<(FunctionKey, VersionName, VersionSpec)>) -> Vec<SecretUser> 
     for (function, version, spec) in specs {
         for uses in secret_use::of_version(&spec) {
             let user = SecretUser { function: function.clone(), version, uses };
-            // The desired and the serving state are mostly equal.
+            // The desired and the serving state usually have the same uses.
             if !users.contains(&user) {
                 users.push(user);
             }
@@ -189,7 +189,7 @@ async fn refuse_in_variables(write: &mut Write, key: &SecretKey) -> Result<(), E
     }
 }
 
-/// The oldest version that may go.
+/// The oldest version to which nothing is pinned.
 async fn oldest_unpinned(
     write: &mut Write,
     key: &SecretKey,
@@ -202,7 +202,8 @@ async fn oldest_unpinned(
     unpinned.ok_or_else(|| Error::Secret(SecretError::VersionsPinned { key: key.clone(), versions_max }))
 }
 
-/// Refuses a configuration that names a secret which is not there, or is no text where it must be.
+/// Returns an error for a configuration that names a missing secret, or a secret in a variable
+/// whose value is not text.
 pub(crate) fn require(catalog: &Catalog, function: &FunctionKey, spec: &VersionSpec) -> Result<(), Error> {
     for SecretUse { secret, in_variable } in secret_use::of_version(spec) {
         let key = SecretKey { namespace: function.namespace.clone(), name: secret.name.clone() };
@@ -220,7 +221,7 @@ pub(crate) fn require(catalog: &Catalog, function: &FunctionKey, spec: &VersionS
     Ok(())
 }
 
-/// How many secrets a namespace has.
+/// Number of secrets of a namespace.
 pub(crate) fn count_in(catalog: &Catalog, namespace: &Namespace) -> u64 {
     catalog.secrets.keys().filter(|key| key.namespace == *namespace).count() as u64
 }

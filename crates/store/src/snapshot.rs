@@ -1,4 +1,4 @@
-//! Makes the catalog from records, as pure functions: what can be called of a function, and the
+//! Builds the catalog from records, in pure functions: the callable versions of a function, and the
 //! next snapshot after a write.
 
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use types::{
 
 use crate::record::FunctionWithVersions;
 
-/// One thing that a write changes in the catalog.
+/// One change of the catalog by a write.
 pub(crate) enum Edit {
-    /// The function has this entry now, or none any more.
+    /// The new entry of a function; `None` removes it.
     Function(FunctionKey, Option<Arc<CatalogFunction>>),
-    /// These are all namespaces.
+    /// All namespaces.
     Namespaces(Vec<Namespace>),
-    /// The installation has this quota, in MB.
+    /// The new quota of the installation, in MB.
     Quota(u64),
-    /// The host name has this custom domain now, or none any more.
+    /// The new custom domain of a host name; `None` removes it.
     Domain(String, Option<Arc<CustomDomain>>),
-    /// The secret has these versions now, or is none any more.
+    /// The new versions of a secret; `None` removes it.
     Secret(SecretKey, Option<Arc<SecretRecord>>),
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn first(
     Catalog { revision: 1, functions, namespaces, quota_mb, domains, secrets, changes }
 }
 
-/// The next snapshot; entries that no edit names are shared with the old one.
+/// The next snapshot; entries without an edit are shared with the old one.
 pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> Catalog {
     let (mut functions, mut changes) = (old.functions.clone(), ChangeSet::default());
     let (mut namespaces, mut quota_mb, mut domains) = (None, old.quota_mb, Arc::clone(&old.domains));
@@ -92,7 +92,7 @@ pub(crate) fn next(old: &Catalog, edits: Vec<Edit>, change_sets_max: usize) -> C
     }
 }
 
-/// Gives a function another entry, or none; `None` when there was none before either.
+/// Replaces or removes a function's entry; returns `None` if there was none to remove.
 fn change_function(
     functions: &mut FunctionMap,
     key: FunctionKey,

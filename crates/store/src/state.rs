@@ -1,5 +1,5 @@
-//! The states of a version as pure functions: what a change, a preparation's end and a deletion
-//! make of a record.
+//! The state machine of a version, in pure functions: the record after a change, the end of a
+//! preparation, or a deletion.
 //!
 //! ```text
 //! made -> Creating -> Active -> Updating -> Active
@@ -15,7 +15,7 @@ use types::{FunctionId, PinnedImage, Serving, Status, StatusReason, VersionName,
 
 use crate::record::Change;
 
-/// `$LATEST` of a function that was just made.
+/// `$LATEST` of a new function.
 pub(crate) fn made(function_id: FunctionId, spec: VersionSpec, now_ms: i64) -> VersionRecord {
     VersionRecord {
         function_id,
@@ -31,17 +31,17 @@ pub(crate) fn made(function_id: FunctionId, spec: VersionSpec, now_ms: i64) -> V
     }
 }
 
-/// Whether a change is taken in this state.
+/// Whether this state accepts changes.
 pub(crate) fn takes_changes(status: Status) -> bool {
     matches!(status, Status::Active | Status::UpdateFailed | Status::CreateFailed)
 }
 
-/// Whether a preparation is wanted in this state.
+/// Whether a version in this state waits for a preparation.
 pub(crate) fn is_pending(status: Status) -> bool {
     PENDING.contains(&status)
 }
 
-/// The states in which a preparation is wanted.
+/// The states of versions that wait for a preparation.
 pub(crate) const PENDING: [Status; 3] = [Status::Creating, Status::Updating, Status::Publishing];
 
 /// The record after a change, or the state that forbids it.
@@ -53,7 +53,7 @@ pub(crate) fn changed(old: VersionRecord, change: Change, now_ms: i64) -> Result
         status: if old.serving.is_some() { Status::Updating } else { Status::Creating },
         reasons: Vec::new(),
         generation: old.generation + 1,
-        // An image that was named before but never became active still has to be resolved.
+        // The tag of an earlier image that never became active still has to be resolved.
         resolve: change.resolve || old.resolve,
         desired: change.spec,
         modified_ms: now_ms,
@@ -61,8 +61,7 @@ pub(crate) fn changed(old: VersionRecord, change: Change, now_ms: i64) -> Result
     })
 }
 
-/// The record after its preparation succeeded; `None` when that preparation is not the one that is
-/// awaited.
+/// The record after its preparation succeeded; `None` if that preparation is obsolete.
 pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage, now_ms: i64) -> Option<VersionRecord> {
     awaits(&old, generation).then(|| VersionRecord {
         status: Status::Active,
@@ -74,14 +73,13 @@ pub(crate) fn activated(old: VersionRecord, generation: u64, image: PinnedImage,
     })
 }
 
-/// The record after its preparation failed; `None` when that preparation is not the one that is
-/// awaited.
+/// The record after its preparation failed; `None` if that preparation is obsolete.
 pub(crate) fn failed(old: VersionRecord, generation: u64, reason: StatusReason, now_ms: i64) -> Option<VersionRecord> {
     if !awaits(&old, generation) {
         return None;
     }
     let (status, serving) = match (old.status, old.serving) {
-        // No pin keeps its image once its preparation has failed.
+        // After a failed preparation no pin protects the image.
         (Status::Publishing, _) => (Status::PublishFailed, None),
         (_, None) => (Status::CreateFailed, None),
         (_, serving) => (Status::UpdateFailed, serving),
@@ -151,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Something that happens to a version; ends carry how many generations ago they began.
+    /// An event of a version; ends of preparations carry their age in generations.
     #[derive(Debug, Clone)]
     enum Event {
         Change { resolve: bool },

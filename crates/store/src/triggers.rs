@@ -1,5 +1,5 @@
-//! Making, changing and deleting triggers. They are read from the catalog, where each stands with
-//! its function; a function that is deleted takes its triggers along.
+//! Creates, changes and deletes triggers. Reads use the catalog, where each is part of its
+//! function's entry; deleting a function deletes its triggers.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::sql;
 use crate::trigger_name::TriggerName;
 use crate::write::{Write, detached};
 
-/// A trigger to be made.
+/// A trigger to create.
 #[derive(Debug, Clone)]
 pub struct NewTrigger {
     /// The function.
@@ -33,21 +33,21 @@ pub struct NewTrigger {
     pub description: String,
 }
 
-/// A change of a trigger; `None` keeps a field.
+/// A change of a trigger; `None` keeps a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct TriggerChange {
     /// Settings of its type, and the options.
     pub desc: Option<(Map<String, Value>, TriggerOptions)>,
-    /// Whether it makes events.
+    /// Whether it creates events.
     pub enabled: Option<bool>,
-    /// Text that its events carry.
+    /// Text in its events.
     pub custom_argument: Option<String>,
     /// Free text.
     pub description: Option<String>,
 }
 
 impl Store {
-    /// Makes a trigger.
+    /// Creates a trigger.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::QualifierNotFound`],
@@ -88,8 +88,8 @@ impl Store {
         .await
     }
 
-    /// Changes a trigger. From a change of what it needs, and from its being enabled on, it makes
-    /// events of what is due later only.
+    /// Changes a trigger. After a change of its settings, and after it was enabled, it creates
+    /// events only for later due times.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::TriggerNotFound`], and
@@ -146,8 +146,8 @@ async fn put(mut write: Write, function: &FunctionWithVersions, trigger: Trigger
     Ok(Arc::new(trigger))
 }
 
-/// Refuses a version or alias that is not there. One that is deleted later leaves its triggers as
-/// they are: their events find nothing to run.
+/// Returns an error for a version or alias that does not exist. Deleting one later does not change
+/// its triggers: their events then fail to find it.
 fn require_qualifier(function: &FunctionWithVersions, key: &FunctionKey, qualifier: &Qualifier) -> Result<(), Error> {
     let there = match qualifier {
         Qualifier::Version(version) => function.version(*version).is_some(),

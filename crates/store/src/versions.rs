@@ -1,4 +1,4 @@
-//! Publishing what `$LATEST` serves, and deleting published versions.
+//! Publishes the serving state of `$LATEST`, and deletes published versions.
 
 use types::{FunctionId, FunctionKey, VersionKey, VersionName, VersionRecord};
 
@@ -11,9 +11,9 @@ use crate::write::{Write, detached};
 use crate::{sql, state};
 
 impl Store {
-    /// Publishes what `$LATEST` serves, configuration and digest, as the next number. The version
-    /// is callable at once; it is `Publishing` until its image is kept for it alone, then `Active`.
-    /// Without a description it has the function's.
+    /// Publishes the serving configuration and digest of `$LATEST` under the next number. The
+    /// version is callable at once; it is `Publishing` until its image is pinned for it, then
+    /// `Active`. Without a description it gets the function's.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::TooManyVersions`], and
@@ -26,7 +26,8 @@ impl Store {
         self.publish_as(key, Publication { description, ..Publication::default() }).await
     }
 
-    /// [`Self::publish_version`] under a number of the client's, or of what it saw last alone.
+    /// [`Self::publish_version`] with a number chosen by the client, or only if the client's
+    /// revision is current.
     ///
     /// # Errors
     /// Those of [`Self::publish_version`], [`Error::VersionNumberTaken`] and
@@ -59,8 +60,7 @@ impl Store {
         .await
     }
 
-    /// Deletes a published version; calls of it that run go on to their end. Its number is not used
-    /// again.
+    /// Deletes a published version; running calls of it finish. Its number is not reused.
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::VersionNotFound`],
@@ -80,7 +80,7 @@ impl Store {
             if !aliases.is_empty() {
                 return Err(Error::VersionInUse { key, version, aliases });
             }
-            // The turn to write is ours, so the snapshot is what the database has.
+            // The write lock is held, so the snapshot equals the database.
             let entry = store.catalog().load().functions.get(&key).cloned();
             if entry.is_some_and(|entry| entry.provisioned.contains_key(&version)) {
                 return Err(Error::VersionProvisioned { key, version });
@@ -95,13 +95,13 @@ impl Store {
     }
 }
 
-/// Passes numbers over, so that the next one is this.
+/// Skips numbers, so that this is the next one.
 async fn skip_to(write: &mut Write, id: &FunctionId, key: &FunctionKey, number: u32) -> Result<(), Error> {
     let taken = sql::functions::pass_over(write.db(), id, number).await.during("number a version of", key)?;
     taken.map_err(|last| Error::VersionNumberTaken { key: key.clone(), number, next: u64::from(last) + 1 })
 }
 
-/// Refuses when the function has as many published versions as it may.
+/// Returns an error if the function has reached its limit of published versions.
 pub(crate) async fn require_room(
     write: &mut Write,
     id: &FunctionId,
@@ -115,8 +115,8 @@ pub(crate) async fn require_room(
     Ok(())
 }
 
-/// Writes the next published version; `None` when `latest` cannot be published. The catalog and the
-/// commit are the caller's.
+/// Writes the next published version; `None` if `latest` cannot be published. The caller updates
+/// the catalog and commits.
 pub(crate) async fn publish(
     write: &mut Write,
     latest: &VersionRecord,

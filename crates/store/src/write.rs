@@ -1,4 +1,4 @@
-//! One write: a transaction, and what it changes in memory once it is committed.
+//! One write: a transaction, and its changes in memory after the commit.
 
 use std::panic::resume_unwind;
 
@@ -12,7 +12,7 @@ use crate::progress::Note;
 use crate::snapshot::{self, Edit};
 use crate::sql;
 
-/// A write that has begun. Dropped without [`Write::commit`] it leaves everything as it was.
+/// A write in progress. Dropping it without [`Write::commit`] rolls back.
 pub(crate) struct Write {
     store: Store,
     turn: Turn,
@@ -21,18 +21,18 @@ pub(crate) struct Write {
 }
 
 impl Write {
-    /// Waits for the turn to write.
+    /// Waits for the write lock.
     pub(crate) async fn begin(store: &Store) -> Result<Self, Error> {
         let turn = store.database().write().await?;
         Ok(Self { store: store.clone(), turn, edits: Vec::new(), notes: Vec::new() })
     }
 
-    /// Where statements of this write go.
+    /// The connection for statements of this write.
     pub(crate) fn db(&mut self) -> &mut SqliteConnection {
         &mut self.turn.transaction
     }
 
-    /// The catalog will have the function's entry made anew.
+    /// Rebuilds the function's entry in the next catalog.
     pub(crate) async fn refresh(&mut self, id: &FunctionId) -> Result<(), Error> {
         if let Some(function) = sql::lists::function(self.db(), id).await.during("read function", id)? {
             let key = function.record.key.clone();
@@ -41,29 +41,29 @@ impl Write {
         Ok(())
     }
 
-    /// The catalog will not have the function any more.
+    /// Removes the function from the next catalog.
     pub(crate) fn remove(&mut self, key: &FunctionKey) {
         self.edits.push(Edit::Function(key.clone(), None));
     }
 
-    /// The catalog will have the namespaces read anew.
+    /// Reads the namespaces for the next catalog.
     pub(crate) async fn refresh_namespaces(&mut self) -> Result<(), Error> {
         let all = sql::namespaces::all(self.db()).await.during("read", "namespaces")?;
         self.edits.push(Edit::Namespaces(all.into_iter().map(|namespace| namespace.name).collect()));
         Ok(())
     }
 
-    /// The catalog will have this.
+    /// Adds an edit of the next catalog.
     pub(crate) fn edit(&mut self, edit: Edit) {
         self.edits.push(edit);
     }
 
-    /// Effect of the write on texts of progress.
+    /// Adds an effect on progress texts.
     pub(crate) fn note(&mut self, note: Note) {
         self.notes.push(note);
     }
 
-    /// Makes everything durable, then visible.
+    /// Commits, then swaps the catalog.
     pub(crate) async fn commit(self, operation: &'static str, subject: &str) -> Result<(), Error> {
         let _turn = self.turn.commit().await.during(operation, subject)?;
         self.store.publish(&self.notes, self.edits);
@@ -71,8 +71,8 @@ impl Write {
     }
 }
 
-/// Runs a write to its end whether or not the caller waits for it: between a commit and its
-/// snapshot nothing may stop.
+/// Runs a write in a separate task, so that a cancelled caller cannot interrupt it between its
+/// commit and its snapshot.
 pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
@@ -80,7 +80,7 @@ pub(crate) async fn detached<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            // Only a runtime that ends cancels the task.
+            // The task is cancelled only by the shutdown of the runtime.
             Err(_) => Err(Error::Stopping),
         },
     }

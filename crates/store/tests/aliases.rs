@@ -1,4 +1,4 @@
-//! Aliases: where they lead, and what they hold on to.
+//! Aliases: their routes, and the versions that they protect from deletion.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

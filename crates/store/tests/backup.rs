@@ -1,5 +1,4 @@
-//! Copies of the database: whole while it is written to, looked at before they are used, never over
-//! something else.
+//! Copies of the database: consistent during writes, verified before use, never overwriting a file.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

@@ -1,4 +1,4 @@
-//! The snapshot and its notices.
+//! The snapshot and its change notifications.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -25,8 +25,8 @@ async fn only_the_changed_entry_is_made_anew() {
     assert!(Arc::ptr_eq(&one, &held.functions[&key("one")]), "a snapshot that is held does not change");
 }
 
-/// Functions of which the snapshot after a new alias made a copy of its own, in a store with so
-/// many functions.
+/// Number of functions that the snapshot after a new alias copied, in a store with this many
+/// functions.
 async fn copied_by_an_alias(functions: usize) -> usize {
     let home = Home::new();
     let store = home.open().await;
@@ -138,7 +138,7 @@ async fn a_write_whose_caller_goes_away_is_still_seen() {
     for n in 0..20 {
         let name = format!("hello{n}");
         let mut create = Box::pin(store.create_function(new_function(&name)));
-        // Polled once, so that it has begun, then dropped.
+        // Polled once, so that the write has begun, then dropped.
         assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(create.as_mut().poll(cx).is_pending())).await);
         drop(create);
         let seen = changes.wait_for(|_| entry(&store, &name).is_some());

@@ -1,4 +1,4 @@
-//! Deleting functions, making them again, and replacing them in one step.
+//! Deleting functions, creating them again, and replacing them in one step.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -72,7 +72,7 @@ async fn a_replacement_takes_the_name_at_once() {
     assert_eq!(latest(&store, "hello").await.status, Status::Creating);
     assert_eq!(entry(&store, "hello").unwrap().record.id, new.id);
     assert_eq!(store.deleting().await.unwrap(), [old.function_id]);
-    // The name may go on to a third one before the first is gone, also from one that is already
+    // A third function may take the name before the first is removed, also from one that is already
     // being deleted.
     store.begin_delete(&key("hello")).await.unwrap();
     let third = store.replace_function(new_function("hello")).await.unwrap();

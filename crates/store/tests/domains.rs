@@ -1,4 +1,4 @@
-//! Custom domains: what they may lead to, and that they last.
+//! Custom domains: valid targets, and persistence.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

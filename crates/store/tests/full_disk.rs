@@ -1,4 +1,5 @@
-//! Disks that are full and locks of others: a write fails, and the next one does not.
+//! Full disks, files that cannot grow, and locks of other processes: a write fails, and the next
+//! one succeeds.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -14,7 +15,7 @@ use store::{Config, Error, Store};
 use support::failing_writes::{exists, fails_at_each_statement};
 use support::{active, image, new_function};
 
-/// A file system of its own, unmounted when dropped.
+/// A separate file system, unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {

@@ -81,7 +81,7 @@ async fn limits_are_kept_and_named() {
     assert!(refused.to_string().contains("functions_per_namespace_max"), "{refused}");
     let again = store.create_function(new_function("hello")).await.unwrap_err();
     assert_eq!(again.to_string(), "function default/hello exists already");
-    // A replacement does not add one.
+    // A replacement does not add a function.
     store.replace_function(new_function("hello")).await.unwrap();
     let mut large = new_function("hello");
     large.spec.description = "x".repeat(500);

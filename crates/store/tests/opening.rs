@@ -1,4 +1,4 @@
-//! Opening: what is made, what survives, and what is wrong with a file that cannot be used.
+//! Opening: created files, survival of a kill, and errors for unusable files.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use store::{Error, FileError};
 use support::{Home, active, image, key, latest, new_function};
 
-/// All that a user reads of an error.
+/// The complete error message for a user.
 fn report(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -48,7 +48,7 @@ async fn what_was_acknowledged_is_in_the_files_at_once() {
     let home = Home::new();
     let store = home.open().await;
     let version = active(&store, "hello", image(1)).await;
-    // The files as a kill would leave them: nothing is closed or checkpointed.
+    // The files as after a kill: nothing is closed or checkpointed.
     let copy = Home::new();
     fs::create_dir(copy.path().parent().unwrap()).unwrap();
     for end in ["", "-wal"] {
@@ -80,7 +80,7 @@ async fn a_damaged_database_is_named() {
     execute(&home, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     let length = fs::metadata(home.path()).unwrap().len();
     let mut file = fs::File::options().write(true).open(home.path()).unwrap();
-    // The header stays, so that it still looks like a database.
+    // The header stays intact, so that the file is recognised as a database.
     file.seek(SeekFrom::Start(4096)).unwrap();
     file.write_all(&vec![0xa5; usize::try_from(length).unwrap() - 4096]).unwrap();
     let error = home.try_open().await.unwrap_err();
@@ -129,7 +129,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn a_file_that_cannot_be_written_is_named() {
     let home = Home::new();
-    // A folder in its place is not writable as a file for anyone, root included.
+    // A folder in its place cannot be opened as a file, not even by root.
     fs::create_dir_all(home.path()).unwrap();
     let error = home.try_open().await.unwrap_err();
     assert!(matches!(error, Error::File(FileError::Create { .. })), "{}", report(&error));

@@ -1,4 +1,4 @@
-//! Quotas: what they must leave, what the catalog says of them, and that they outlive a restart.
+//! Quotas: the memory that they must leave, their entries in the catalog, and persistence.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -44,7 +44,7 @@ async fn reservations_leave_the_others_a_tenth_of_the_quota() {
     assert!(matches!(error, Error::Quota(QuotaError::ReservedTooMuch { free_mb: 400, .. })), "{error}");
     assert_eq!(reserved(&store, "two"), None);
     store.reserve(&key("two"), Some(400), Some(1000)).await.unwrap();
-    // Its own reservation does not stand in the way of another one.
+    // A function's own reservation does not count against its next one.
     store.reserve(&key("one"), Some(450), Some(1000)).await.unwrap();
     store.reserve(&key("two"), Some(1 << 40), None).await.unwrap();
     let error = store.reserve(&key("none"), Some(1), None).await.unwrap_err();

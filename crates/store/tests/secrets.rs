@@ -1,4 +1,4 @@
-//! Secrets: their versions, who has them, and that what is needed stays.
+//! Secrets: their versions, their users, and protection of used versions.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -81,7 +81,7 @@ async fn a_function_names_only_secrets_that_are_there() {
     activate(&store, "web").await;
     let missing = change(&store, "web", "{{secret:other}}").await.unwrap_err();
     assert!(missing.to_string().contains("sampan secret set"), "{missing}");
-    // Another namespace has other secrets.
+    // Secrets of another namespace are separate.
     let other: Namespace = "other".parse().unwrap();
     store.create_namespace(&other, "").await.unwrap();
     let new = with("web", "{{secret:db}}");
@@ -105,7 +105,7 @@ async fn what_a_function_has_is_not_deleted_and_its_users_are_named() {
     assert!(error.contains("default/pinned:$LATEST;"), "{error}");
     let error = store.delete_secret(secret("db"), Some(2)).await.unwrap_err().to_string();
     assert!(error.contains("default/web:$LATEST;"), "who follows has the newest: {error}");
-    // The serving state counts as well until the change is prepared.
+    // The serving state counts too until the change is prepared.
     change(&store, "pinned", "none").await.unwrap();
     assert!(store.delete_secret(secret("db"), Some(1)).await.is_err());
     activate(&store, "pinned").await;

@@ -1,4 +1,4 @@
-//! The states of a version, as the API and the deployer see them.
+//! The states of a version, as visible to the API and the deployer.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 
@@ -91,7 +91,7 @@ async fn a_version_that_is_being_prepared_takes_no_change() {
     store.create_function(new_function("hello")).await.unwrap();
     let refused = update(&store, "hello", "localhost/hello:v2").await.unwrap_err();
     assert!(matches!(refused, Error::WrongStatus { status: Status::Creating, .. }), "{refused}");
-    // A wrong value is named although the status refuses the change for now.
+    // A wrong value is reported even if the status currently refuses the change.
     let wrong = store.change_latest(&key("hello"), |_, _| Err::<Change, _>("no")).await.unwrap();
     assert_eq!(wrong.unwrap_err(), "no");
     store.mark_active(&version_key(&latest(&store, "hello").await), image(1)).await.unwrap();

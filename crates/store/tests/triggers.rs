@@ -1,4 +1,4 @@
-//! Triggers: made, changed and deleted, and found in the catalog with their function.
+//! Triggers: creation, changes and deletion, and their place in the catalog.
 
 #![allow(clippy::unwrap_used)] // A test may fail where it stands.
 

@@ -27,7 +27,7 @@ async fn what_latest_serves_is_published_and_stays_as_it_is() {
     assert_eq!((made.version, made.status), (ONE, Status::Publishing));
     assert_eq!(version(&store, 1).await.unwrap(), made);
     assert_eq!(store.pending().await.unwrap(), [version_key(&made)]);
-    // It can be called at once.
+    // It is callable at once.
     let find = |qualifier: Qualifier| store.catalog().load().find(&key("hello"), &qualifier, RouteBy::MAIN);
     let called = find(Qualifier::Version(ONE)).unwrap();
     assert_eq!((called.image.clone(), called.spec.description.as_str()), (image(1), "first"));
@@ -157,7 +157,7 @@ async fn a_change_can_be_published_as_soon_as_it_is_active() {
         };
         store.change_latest(&key("hello"), edit).await.map(Result::unwrap)
     };
-    // One that fails publishes nothing, nor does the change that mends it.
+    // A failed change publishes nothing, nor does the change that repairs it.
     let failing = change(true).await.unwrap();
     store.mark_failed(&version_key(&failing), reason()).await.unwrap();
     let mending = change(false).await.unwrap();

@@ -1,11 +1,11 @@
-//! Errors of the database become errors of the store: with the operation and its subject, and a
-//! full disk apart from the rest.
+//! Converts errors of the database to errors of the store, with operation and subject, and a
+//! separate error for a full disk.
 
 use std::fmt::Display;
 
 use super::Error;
 
-/// SQLite's result codes that mean something to a user (<https://www.sqlite.org/rescode.html>).
+/// SQLite's result codes with separate errors (<https://www.sqlite.org/rescode.html>).
 pub(crate) mod code {
     pub(crate) const CORRUPT: i32 = 11;
     pub(crate) const FULL: i32 = 13;
@@ -18,7 +18,7 @@ pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
     Some(extended & 0xff)
 }
 
-/// Adds to a failed statement what it was for.
+/// Adds operation and subject to the error of a statement.
 pub(crate) trait During<T> {
     /// Names the operation (a verb and its object) and the subject of a failure.
     fn during(self, operation: &'static str, subject: impl Display) -> Result<T, Error>;

@@ -69,7 +69,7 @@ pub(crate) async fn insert(db: &mut SqliteConnection, alias: &AliasRecord) -> sq
     Ok(())
 }
 
-/// Writes everything of an alias that can change.
+/// Writes all changeable columns of an alias.
 pub(crate) async fn update(db: &mut SqliteConnection, alias: &AliasRecord) -> sqlx::Result<()> {
     let additional = alias.route.additional.as_ref();
     sqlx::query(
@@ -89,7 +89,7 @@ pub(crate) async fn update(db: &mut SqliteConnection, alias: &AliasRecord) -> sq
     Ok(())
 }
 
-/// Whether there was such an alias.
+/// Deletes an alias; returns whether it existed.
 pub(crate) async fn delete(db: &mut SqliteConnection, id: &FunctionId, name: &str) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM aliases WHERE function_id = $1 AND name = $2")
         .bind(id.as_str())

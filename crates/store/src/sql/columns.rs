@@ -1,4 +1,4 @@
-//! How records are written in columns and read back.
+//! Conversion between records and columns.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -25,7 +25,7 @@ pub(crate) const FUNCTION_AND_VERSION: &str = "
         v.serving_generation, v.serving_spec, v.serving_digest, v.serving_size_bytes, v.added_ms, v.modified_ms
     FROM functions f JOIN versions v ON v.function_id = f.id";
 
-/// A text column that is not what it should be.
+/// A text column with an unknown value.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is no {wanted}")]
 struct UnknownWord {
@@ -72,7 +72,7 @@ pub(crate) fn reserved_mb(row: &SqliteRow) -> sqlx::Result<Option<u64>> {
     Ok(row.try_get::<Option<i64>, _>("reserved_mb")?.map(i64::cast_unsigned))
 }
 
-/// How events of a function are retried and given up.
+/// Retry settings of a function's events.
 pub(crate) fn event_invoke(row: &SqliteRow) -> sqlx::Result<EventInvokeConfig> {
     let default = EventInvokeConfig::default();
     Ok(EventInvokeConfig {
@@ -86,7 +86,7 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("records have only text as keys of maps")
 }
 
-/// A generation as a column; generations count from 1 and never come near the sign.
+/// A generation as a column; generations count from 1 and never reach the sign bit.
 pub(crate) fn from_generation(generation: u64) -> i64 {
     generation.cast_signed()
 }
@@ -156,7 +156,7 @@ pub(crate) fn namespace(row: &SqliteRow) -> sqlx::Result<NamespaceRecord> {
     })
 }
 
-/// The function's half of a row of [`FUNCTION_AND_VERSION`].
+/// The function's columns in a row of [`FUNCTION_AND_VERSION`].
 pub(crate) fn function(row: &SqliteRow) -> sqlx::Result<FunctionRecord> {
     Ok(FunctionRecord {
         id: parsed(row, "id")?,
@@ -171,7 +171,7 @@ pub(crate) fn function(row: &SqliteRow) -> sqlx::Result<FunctionRecord> {
     })
 }
 
-/// The version's half of a row of [`FUNCTION_AND_VERSION`].
+/// The version's columns in a row of [`FUNCTION_AND_VERSION`].
 pub(crate) fn version(row: &SqliteRow) -> sqlx::Result<VersionRecord> {
     Ok(VersionRecord {
         function_id: parsed(row, "id")?,

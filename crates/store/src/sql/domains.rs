@@ -16,7 +16,7 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<BTreeMap<Stri
     rows.iter().map(domain).collect()
 }
 
-/// Writes a domain in place of the one that has its name, if any.
+/// Inserts a domain, or replaces the one with its name.
 pub(crate) async fn put(db: &mut SqliteConnection, domain: &CustomDomain) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO domains (domain, record) VALUES ($1, $2)

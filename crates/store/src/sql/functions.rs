@@ -5,7 +5,7 @@ use types::{FunctionId, FunctionKey, FunctionRecord, Namespace};
 
 use super::columns;
 
-/// Owner of a function's name.
+/// The function that has a name.
 pub(crate) struct Holder {
     pub(crate) id: FunctionId,
     pub(crate) deleting: bool,
@@ -41,7 +41,7 @@ pub(crate) async fn insert(db: &mut SqliteConnection, function: &FunctionRecord)
     Ok(())
 }
 
-/// The number of the next published version, which is taken by this.
+/// Takes and returns the number of the next published version.
 pub(crate) async fn next_version(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<u32> {
     let row = sqlx::query("UPDATE functions SET last_version = last_version + 1 WHERE id = $1 RETURNING last_version")
         .bind(id.as_str())
@@ -50,8 +50,8 @@ pub(crate) async fn next_version(db: &mut SqliteConnection, id: &FunctionId) -> 
     columns::published_number(&row, "last_version")
 }
 
-/// Makes this the number of the next published version; the last number that was taken where that
-/// is not below it.
+/// Makes this the number of the next published version; if it is not higher than the last number
+/// taken, returns that number as the error.
 pub(crate) async fn pass_over(
     db: &mut SqliteConnection,
     id: &FunctionId,
@@ -78,7 +78,7 @@ pub(crate) async fn touch(db: &mut SqliteConnection, id: &FunctionId, now_ms: i6
     Ok(())
 }
 
-/// Marks a function as being deleted; `replaced` gives its name free at once.
+/// Marks a function as being deleted; `replaced` frees its name at once.
 pub(crate) async fn mark_deleting(
     db: &mut SqliteConnection,
     id: &FunctionId,
@@ -99,13 +99,14 @@ pub(crate) async fn deleting(db: &mut SqliteConnection) -> sqlx::Result<Vec<Func
     rows.iter().map(|row| columns::parsed(row, "id")).collect()
 }
 
-/// Removes a function that is being deleted, with its versions and aliases; whether there was one.
+/// Removes a function that is being deleted, with its versions and aliases; returns whether it
+/// existed.
 pub(crate) async fn delete(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM functions WHERE id = $1 AND deleting").bind(id.as_str()).execute(db).await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Functions that have a name in the namespace.
+/// Number of functions with a name in the namespace.
 pub(crate) async fn count_in(db: &mut SqliteConnection, namespace: &Namespace) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM functions WHERE namespace = $1 AND NOT replaced")
         .bind(namespace.as_str())
@@ -113,7 +114,7 @@ pub(crate) async fn count_in(db: &mut SqliteConnection, namespace: &Namespace) -
         .await
 }
 
-/// Rows of the namespace, those without a name included.
+/// Number of rows of the namespace, including those without a name.
 pub(crate) async fn count_rows_in(db: &mut SqliteConnection, namespace: &Namespace) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM functions WHERE namespace = $1")
         .bind(namespace.as_str())
@@ -121,7 +122,7 @@ pub(crate) async fn count_rows_in(db: &mut SqliteConnection, namespace: &Namespa
         .await
 }
 
-/// Functions of every namespace that are not being deleted.
+/// Number of functions of every namespace, without those being deleted.
 pub(crate) async fn counts(db: &mut SqliteConnection) -> sqlx::Result<Vec<(Namespace, i64)>> {
     let rows = sqlx::query(
         "SELECT n.name, COUNT(f.id) AS functions

@@ -1,5 +1,4 @@
-//! Statements that read functions together with their versions: one, all, or those that match a
-//! query.
+//! Statements that read functions with their versions: one, all, or those matching a query.
 
 use std::collections::HashMap;
 
@@ -65,14 +64,14 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<Vec<FunctionW
     Ok(functions.into_values().collect())
 }
 
-/// The functions that match, and how many do in all.
+/// A page of the matching functions, and the number of all matches.
 pub(crate) async fn page(db: &mut SqliteConnection, wanted: &FunctionQuery) -> sqlx::Result<FunctionPage> {
     let mut count =
         QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM functions f JOIN versions v ON v.function_id = f.id");
     push_conditions(&mut count, wanted);
     let total: i64 = count.build_query_scalar().fetch_one(&mut *db).await?;
-    // The page is chosen by id first: sorting whole rows would carry every match's specification
-    // along.
+    // The page is selected by id first, since sorting whole rows would copy the specification of
+    // every match.
     let mut query = QueryBuilder::<Sqlite>::new(FUNCTION_AND_VERSION);
     query.push(" WHERE v.version = ").push_bind(columns::from_version(VersionName::Latest));
     query.push(" AND f.id IN (SELECT f.id FROM functions f JOIN versions v ON v.function_id = f.id");
@@ -111,7 +110,7 @@ fn push_contains(query: &mut QueryBuilder<Sqlite>, column: &'static str, part: O
     query.push(" AND LOWER(").push(column).push(") LIKE LOWER(").push_bind(like_pattern(part)).push(") ESCAPE '\\'");
 }
 
-/// A LIKE pattern for texts that contain `part`; `\` takes the meaning from its wildcards.
+/// A LIKE pattern for texts that contain `part`, with wildcards escaped by `\`.
 fn like_pattern(part: &str) -> String {
     let mut pattern = String::with_capacity(part.len() + 2);
     pattern.push('%');

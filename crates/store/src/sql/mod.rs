@@ -1,4 +1,4 @@
-//! Every statement that is sent to the database, by table.
+//! All SQL statements, by table.
 
 pub(crate) mod aliases;
 pub(crate) mod columns;

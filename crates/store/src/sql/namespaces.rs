@@ -33,7 +33,7 @@ pub(crate) async fn insert(db: &mut SqliteConnection, namespace: &NamespaceRecor
     Ok(())
 }
 
-/// Whether there was such a namespace.
+/// Changes the description of a namespace; returns whether the namespace exists.
 pub(crate) async fn describe(
     db: &mut SqliteConnection,
     name: &Namespace,

@@ -1,10 +1,10 @@
-//! Statements on settings of functions that hold at once: quotas and events; and the row of
-//! `settings`.
+//! Statements on settings of functions that take effect without a deploy (quotas, events), and on
+//! the row of `settings`.
 
 use sqlx::SqliteConnection;
 use types::{EventInvokeConfig, FunctionId};
 
-/// The quota of the installation, in MB; `None` for that of the configuration.
+/// The quota of the installation, in MB; `None` for the configuration's quota.
 pub(crate) async fn total(db: &mut SqliteConnection) -> sqlx::Result<Option<u64>> {
     let quota: Option<i64> = sqlx::query_scalar("SELECT quota_mb FROM settings WHERE id = 1").fetch_one(db).await?;
     Ok(quota.map(i64::cast_unsigned))
@@ -15,8 +15,8 @@ pub(crate) async fn set_total(db: &mut SqliteConnection, quota_mb: u64) -> sqlx:
     Ok(())
 }
 
-/// Reservations of all functions but this one, in MB; functions that are being deleted
-/// have nothing any more.
+/// Sum of the reservations of all functions except this one, in MB, without functions that are
+/// being deleted.
 pub(crate) async fn reserved_by_others(db: &mut SqliteConnection, id: Option<&FunctionId>) -> sqlx::Result<u64> {
     let sum: i64 = sqlx::query_scalar(
         "SELECT COALESCE(SUM(reserved_mb), 0) FROM functions WHERE NOT deleting AND ($1 IS NULL OR id <> $1)",

@@ -42,7 +42,8 @@ fn version(row: &SqliteRow) -> sqlx::Result<SecretVersion> {
     })
 }
 
-/// The number of the version that a secret gets now; makes the secret where it is not there.
+/// Takes and returns the number of a secret's next version; creates the secret if it does not
+/// exist.
 pub(crate) async fn next_version(db: &mut SqliteConnection, key: &SecretKey, now_ms: i64) -> sqlx::Result<u32> {
     let row = sqlx::query(
         "INSERT INTO secrets (namespace, name, next_version, added_ms) VALUES ($1, $2, 2, $3)
@@ -98,7 +99,7 @@ pub(crate) async fn delete_version(db: &mut SqliteConnection, key: &SecretKey, n
     Ok(())
 }
 
-/// Configurations of versions that may name secrets, those asked for and those served.
+/// Desired and serving configurations of versions that may name secrets.
 pub(crate) async fn specs(
     db: &mut SqliteConnection,
     namespace: Option<&Namespace>,

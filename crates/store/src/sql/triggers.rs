@@ -50,7 +50,7 @@ pub(crate) async fn all(db: &mut SqliteConnection) -> sqlx::Result<HashMap<Funct
     Ok(all)
 }
 
-/// Writes a trigger in place of the one that has its id, if any.
+/// Inserts a trigger, or replaces the one with its id.
 pub(crate) async fn put(db: &mut SqliteConnection, function: &FunctionId, trigger: &Trigger) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO triggers (id, function_id, kind, name, qualifier, description, options, enabled, custom_argument,

@@ -22,7 +22,7 @@ pub(crate) async fn one(
     one_row(query.build().fetch_optional(db).await?)
 }
 
-/// Keys of the versions in these states, the one that waits longest first.
+/// Keys of the versions in these states, the longest waiting first.
 pub(crate) async fn in_states(db: &mut SqliteConnection, states: &[Status]) -> sqlx::Result<Vec<VersionKey>> {
     let mut query =
         QueryBuilder::<Sqlite>::new("SELECT function_id, version, generation FROM versions WHERE status IN (");
@@ -34,7 +34,7 @@ pub(crate) async fn in_states(db: &mut SqliteConnection, states: &[Status]) -> s
     query.build().fetch_all(db).await?.iter().map(columns::version_key).collect()
 }
 
-/// Writes what is kept ready of a version.
+/// Writes the provisioned concurrency of a version.
 pub(crate) async fn set_provisioned(
     db: &mut SqliteConnection,
     id: &FunctionId,
@@ -50,7 +50,7 @@ pub(crate) async fn set_provisioned(
     Ok(())
 }
 
-/// Binds $1 to $12: the key of a version, and what of it a statement writes.
+/// Binds $1 to $12: the key of a version and its written columns.
 fn with_state<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     version: &'q VersionRecord,
@@ -81,7 +81,7 @@ pub(crate) async fn insert(db: &mut SqliteConnection, version: &VersionRecord) -
     Ok(())
 }
 
-/// Writes everything of a version that can change.
+/// Writes all changeable columns of a version.
 pub(crate) async fn update(db: &mut SqliteConnection, version: &VersionRecord) -> sqlx::Result<()> {
     let query = sqlx::query(
         "UPDATE versions SET status = $3, reasons = $4, generation = $5, desired = $6, description = $7, resolve = $8,
@@ -103,7 +103,7 @@ pub(crate) async fn delete(db: &mut SqliteConnection, id: &FunctionId, version: 
     Ok(())
 }
 
-/// Published versions of a function.
+/// Number of published versions of a function.
 pub(crate) async fn count_published(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT COUNT(*) FROM versions WHERE function_id = $1 AND version <> $2")
         .bind(id.as_str())
@@ -112,7 +112,7 @@ pub(crate) async fn count_published(db: &mut SqliteConnection, id: &FunctionId) 
         .await
 }
 
-/// Whether `$LATEST` is published when its preparation succeeds.
+/// Sets whether `$LATEST` is published when its preparation succeeds.
 pub(crate) async fn set_publish(db: &mut SqliteConnection, id: &FunctionId, publish: bool) -> sqlx::Result<()> {
     sqlx::query("UPDATE versions SET publish = $3 WHERE function_id = $1 AND version = $2")
         .bind(id.as_str())
@@ -123,7 +123,7 @@ pub(crate) async fn set_publish(db: &mut SqliteConnection, id: &FunctionId, publ
     Ok(())
 }
 
-/// Whether `$LATEST` was to be published; it is not any more.
+/// Returns whether `$LATEST` was to be published, and clears that.
 pub(crate) async fn take_publish(db: &mut SqliteConnection, id: &FunctionId) -> sqlx::Result<bool> {
     let done = sqlx::query("UPDATE versions SET publish = FALSE WHERE function_id = $1 AND version = $2 AND publish")
         .bind(id.as_str())
@@ -133,7 +133,7 @@ pub(crate) async fn take_publish(db: &mut SqliteConnection, id: &FunctionId) -> 
     Ok(done.rows_affected() > 0)
 }
 
-/// Puts all versions of a function in one state.
+/// Sets one state for all versions of a function.
 pub(crate) async fn mark_all(
     db: &mut SqliteConnection,
     id: &FunctionId,

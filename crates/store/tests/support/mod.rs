@@ -1,5 +1,4 @@
-//! Fixtures of the tests of the public handle: a store in its own directory, and functions to put
-//! in it.
+//! Fixtures for tests of the public handle: a store in a separate directory, and functions for it.
 #![allow(dead_code)] // Each test file uses its own part.
 
 pub mod failing_writes;
@@ -87,7 +86,7 @@ pub fn reason() -> StatusReason {
     StatusReason { error_code: "ImageNotFound".into(), error_message: "no such tag".into() }
 }
 
-/// The identity of the preparation that the version awaits, or awaited last.
+/// The key of the preparation that the version awaits or last awaited.
 pub fn version_key(version: &VersionRecord) -> VersionKey {
     VersionKey { function_id: version.function_id.clone(), version: version.version, generation: version.generation }
 }
@@ -96,7 +95,7 @@ pub async fn latest(store: &Store, name: &str) -> VersionRecord {
     store.function(&key(name)).await.unwrap().latest().clone()
 }
 
-/// Makes a function that serves `image`.
+/// Creates a function that serves `image`.
 pub async fn active(store: &Store, name: &str, image: PinnedImage) -> VersionRecord {
     store.create_function(new_function(name)).await.unwrap();
     assert!(store.mark_active(&version_key(&latest(store, name).await), image).await.unwrap());
@@ -115,7 +114,7 @@ pub async fn update(store: &Store, name: &str, uri: &'static str) -> Result<Vers
     Ok(changed.unwrap())
 }
 
-/// Changes the memory size only.
+/// Changes only the memory size.
 pub async fn resize(store: &Store, name: &str, memory_mb: u32) -> Result<VersionRecord, Error> {
     let changed = store
         .change_latest(&key(name), move |_, old| {
@@ -126,12 +125,12 @@ pub async fn resize(store: &Store, name: &str, memory_mb: u32) -> Result<Version
     Ok(changed.unwrap())
 }
 
-/// Entry of the catalog.
+/// The function's entry in the catalog.
 pub fn entry(store: &Store, name: &str) -> Option<std::sync::Arc<CatalogFunction>> {
     store.catalog().load().functions.get(&key(name)).cloned()
 }
 
-/// Generation and digest that the catalog serves.
+/// Generation and digest of the serving version in the catalog.
 pub fn served(store: &Store, name: &str) -> Option<(u64, PinnedImage)> {
     let version = entry(store, name)?.versions.get(&VersionName::Latest)?.clone();
     Some((version.key.generation, version.image.clone()))

@@ -2,7 +2,7 @@
 //! preparation, or a deletion.
 //!
 //! ```text
-//! made -> Creating -> Active -> Updating -> Active
+//! new  -> Creating -> Active -> Updating -> Active
 //!             |          ^  \        |
 //!             v          |   \       v
 //!        CreateFailed ---+    +-- UpdateFailed

@@ -4,12 +4,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use types::Mount;
 
+use super::destinations::{self, Destinations};
 use super::host_port::HostPort;
 use super::secret::{self, GivenFile};
 use super::size::{Cores, Megabytes};
-
-/// Egress list without restrictions beyond those of the operator.
-const ANY: &str = "any";
 
 /// Settings beyond those of the reference's API.
 #[derive(Args, Default)]
@@ -29,8 +27,8 @@ pub struct ExtrasArgs {
     pub pids: Option<u32>,
     /// What its instances may reach: addresses, ranges and names with optional ports, such as
     /// 10.0.0.0/8,db.example.com:5432,*.example.org; none for nothing, any to take the list away
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub egress: Option<Vec<String>>,
+    #[arg(long, value_name = "LIST")]
+    pub egress: Vec<Destinations>,
     /// Volume in each instance, or a directory of it; options after a second colon: ro, uid=N and
     /// gid=N, the owner on disk [default: 10000]; given ones replace all existing ones, and
     /// --mount '' alone removes them
@@ -49,13 +47,6 @@ pub struct ExtrasArgs {
     /// alone removes them
     #[arg(long = "secret-file", value_name = "[PATH=]NAME[@VERSION]", value_parser = secret::file)]
     pub secret_files: Vec<GivenFile>,
-}
-
-/// Builds the list of destinations; `any` becomes an empty list, which removes the restriction.
-fn egress(entries: &[String]) -> Value {
-    let entries = entries.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
-    let entries: Vec<&str> = entries.collect();
-    if entries == [ANY] { Value::Array(Vec::new()) } else { entries.into() }
 }
 
 /// One `--mount`; `None` for an empty text.
@@ -88,7 +79,7 @@ impl ExtrasArgs {
             ("ShmMb", self.shm.map(|Megabytes(mb)| mb.into())),
             ("FilesMax", self.nofile.map(Value::from)),
             ("PidsMax", self.pids.map(Value::from)),
-            ("Egress", self.egress.as_deref().map(egress)),
+            ("Egress", destinations::list(&self.egress)),
             ("Mounts", self.mounts()),
             ("TmpMb", self.tmp.map(|Megabytes(mb)| mb.into())),
             ("SecretFiles", self.secret_files()),

@@ -5,6 +5,7 @@ pub mod command_line;
 mod connection;
 pub(crate) mod declared;
 mod deploy;
+pub(crate) mod destinations;
 pub(crate) mod domain;
 pub(crate) mod events;
 pub(crate) mod extras;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::release::OF_FUNCTIONS;
-use super::{File, Function, FunctionName, Kind};
+use super::{File, Function, FunctionName, Kind, NO_DESTINATIONS};
 use crate::declared::platform::mark;
 use crate::declared::yaml::error::Error;
 use crate::declared::yaml::node::{Content, Node};
@@ -71,13 +71,7 @@ impl Function {
         if self.websocket_idle.is_some() && self.websocket != Some(true) {
             return refuse("websocket_idle", "`websocket_idle` is for WebSockets", "Add `websocket: true`.");
         }
-        if let Some(Err(problem)) = self.egress.as_ref().map(super::Entries::egress) {
-            return refuse(
-                "egress",
-                &problem,
-                "Write addresses, ranges or names, such as db.example.com:5432, or none.",
-            );
-        }
+        self.check_egress(node)?;
         let mounts: Vec<types::Mount> = self.mounts.iter().flatten().map(|mount| mount.0.clone()).collect();
         if let Err(problem) = types::mount::check_together(&mounts) {
             return refuse("mounts", &problem, "");
@@ -102,6 +96,21 @@ impl Function {
             return Err(Error::new(place(node, &["tags", tag]), message, hint));
         }
         Ok(())
+    }
+
+    /// Rejects invalid destinations, and a value that is empty by its variables alone.
+    fn check_egress(&self, node: &Node) -> Result<(), Error> {
+        let emptied = |node: &Node| match &node.content {
+            Content::Scalar(scalar) => scalar.substituted && scalar.is_null(),
+            _ => false,
+        };
+        let problem = match self.egress.as_ref().map(super::Entries::egress) {
+            Some(Err(problem)) => problem,
+            None if node.get("egress").is_some_and(emptied) => NO_DESTINATIONS.to_owned(),
+            _ => return Ok(()),
+        };
+        let hint = "Write addresses, ranges or names such as db.example.com:5432, any for all of them, or none.";
+        Err(Error::new(place(node, &["egress"]), problem, hint))
     }
 
     /// Checks versions and aliases.

@@ -21,7 +21,7 @@ pub use self::arguments::Words;
 pub use self::check::refuse_two_names;
 pub use self::entry::{DEFAULT_QUALIFIER, Domain, LATEST, Protocol, Trigger, TriggerKey, short};
 pub use self::name::{DEFAULT as DEFAULT_NAMESPACE, FunctionName};
-pub use self::reach::{Entries, Mount};
+pub use self::reach::{Entries, Mount, NO_DESTINATIONS};
 pub use self::release::{Alias, At, NEWEST, Provisioned, Rewrite, Route, Rule, Version, VersionNumber};
 pub use self::sizes::Cores;
 
@@ -144,6 +144,7 @@ pub struct Function {
     /// All that instances reach: addresses, ranges and names with optional ports, such as
     /// db.example.com:5432; none for nothing [default: any, which the operator does not deny]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("not" = rules::empty())))]
     pub egress: Option<Entries>,
     /// Ports of the machine's loopback that instances reach as host.sampan.internal, among those of
     /// [network] host_ports of the settings

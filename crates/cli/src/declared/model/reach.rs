@@ -22,6 +22,9 @@ impl<'de> Deserialize<'de> for Mount {
     }
 }
 
+/// Problem of an egress list without entries.
+pub const NO_DESTINATIONS: &str = "an empty list does not say whether nothing or everything is meant";
+
 /// Entries: a list, or a comma-separated text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entries(pub Vec<String>);
@@ -31,10 +34,11 @@ impl Entries {
     /// operator does not deny.
     ///
     /// # Errors
-    /// The first invalid entry.
+    /// The first invalid entry, or that there is none: a variable without a value must not open
+    /// everything.
     pub fn egress(&self) -> Result<Option<Self>, String> {
         match self.0.as_slice() {
-            [] => Ok(None),
+            [] => Err(NO_DESTINATIONS.to_owned()),
             [any] if any == "any" => Ok(None),
             entries => Ok(Some(Self(Egress::parse(entries).map_err(|error| error.to_string())?.entries()))),
         }

@@ -27,6 +27,11 @@ pub fn provisioned(schema: &mut Schema) {
     schema.insert("anyOf".to_owned(), forms);
 }
 
+/// Schema of an empty text or list.
+pub fn empty() -> serde_json::Value {
+    json!({"anyOf": [{"type": ["string"], "maxLength": 0}, {"type": "array", "maxItems": 0}]})
+}
+
 /// Schema of a reference to a secret.
 pub struct SecretText;
 

@@ -57,7 +57,7 @@ pub fn observed(answer: &Value, own_registry: &str) -> Observed {
         nofile: number(answer, "/Sampan/FilesMax"),
         pids: number(answer, "/Sampan/PidsMax"),
         mounts: Some(extras::mounts(answer)),
-        egress: Some(Entries(extras::texts(answer, "/Sampan/Egress"))),
+        egress: Some(Entries(extras::texts(answer, "/Sampan/Egress"))).filter(|Entries(list)| !list.is_empty()),
         host_ports: Some(extras::ports(answer)),
         concurrency: number(concurrency, "/MaxConcurrency"),
         session: session(concurrency),

@@ -366,7 +366,7 @@ functions:
     tags: { owner: 'me: too' }
     triggers:
       url: { type: http, desc: { AuthType: NONE, CorsConfig: { Enable: true, Origins: ['*'] } } }
-      hook: { type: webhook, paused: true, rate: 5, desc: { Scheme: bearer, Secrets: ["${HOOK:-a-secret-of-this-hook}"] } }
+      hook: { type: webhook, paused: true, rate: 5, concurrency: 2, desc: { Scheme: bearer, Secrets: ["${HOOK:-a-secret-of-this-hook}"] } }
   work:
     image: hello:v1
     type: event

@@ -252,6 +252,26 @@ mod tests {
                 "stands for a secret in answers",
                 "by a variable",
             ),
+            ("triggers: { t: { desc: { cron: x } } }", "a.yaml:5:36", "`cron` is not for `desc`", "`cron` beside"),
+            ("triggers: { t: { cron: x, desc: { zone: UTC } } }", "a.yaml:5:45", "`zone` is not", "`zone` beside"),
+            (
+                "triggers: { t: { type: webhook, desc: { max_age_s: 1 } } }",
+                "a.yaml:5:56",
+                "`max_age_s`",
+                "`max_age` beside",
+            ),
+            (
+                "triggers: { t: { type: cos, desc: { rate_per_minute: 1 } } }",
+                "a.yaml:5:58",
+                "`rate_per_",
+                "`rate` beside",
+            ),
+            (
+                "triggers: { t: { type: cos, desc: { concurrency: 1 } } }",
+                "a.yaml:5:54",
+                "`concurrency`",
+                "beside `desc`",
+            ),
             ("secrets: { A: b@x }", "a.yaml:5:19", "NAME@VERSION", ""),
         ] {
             let error = read(&[&with(keys)]).expect_err(keys);

@@ -82,14 +82,7 @@ impl Function {
             refuse_mark(described)?;
         }
         self.check_releases(node)?;
-        for (key, trigger) in self.triggers.iter().flatten() {
-            let secrets = trigger.desc.get("Secrets").and_then(serde_json::Value::as_array);
-            if secrets.is_some_and(|secrets| secrets.iter().any(|secret| secret == "***")) {
-                let at = place(node, &["triggers", key, "desc", "Secrets"]);
-                let hint = "Write the secret itself, by a variable: \"${NAME}\".";
-                return Err(Error::new(at, "*** stands for a secret in answers, and is none", hint));
-            }
-        }
+        self.check_triggers(node)?;
         if let Some(tag) = self.tags.iter().flatten().map(|(key, _)| key).find(|key| key.starts_with(OWN_TAGS)) {
             let message = format!("{tag:?}: tags that begin with {OWN_TAGS} are Sampan's own");
             let hint = "Write `runtime`, `stop_grace`, `init`, `start_check` or `rerun` for what they mean.";
@@ -186,7 +179,7 @@ fn refuse_variables(node: &Node) -> Result<(), Error> {
 }
 
 /// Place of the value at a path of keys, or of its deepest existing ancestor.
-fn place(node: &Node, keys: &[&str]) -> Place {
+pub(super) fn place(node: &Node, keys: &[&str]) -> Place {
     let deepest = keys.iter().try_fold(node, |node, key| node.get(key).ok_or(node));
     deepest.unwrap_or_else(|node| node).place.clone()
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::release::Route;
 
 /// Default type of a trigger, and default version.
-const TIMER: &str = "timer";
+pub const TIMER: &str = "timer";
 pub const LATEST: &str = "$LATEST";
 
 /// A trigger, which makes events for the function; that of type http is the function's URL
@@ -37,6 +37,9 @@ pub struct Trigger {
     /// Most events in a minute
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// Most events that run at a time; the others wait and hold up nothing else
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// What the type needs, in the words of the cloud API's TriggerDesc, such as AuthType
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub desc: Map<String, Value>,

@@ -11,6 +11,7 @@ mod release;
 #[cfg(test)]
 mod rules;
 mod sizes;
+mod triggers;
 
 use std::collections::BTreeMap;
 

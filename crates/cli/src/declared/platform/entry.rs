@@ -21,6 +21,7 @@ pub fn trigger(function: &FunctionName, answer: &Value) -> (Trigger, Option<Stri
     let number = |value: Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
     let max_age = desc.remove("max_age_s").and_then(number);
     let rate = desc.remove("rate_per_minute").and_then(number);
+    let concurrency = desc.remove("concurrency").and_then(number);
     let word = |value: Value| value.as_str().map(str::to_owned);
     let is_timer = text("Type") == "timer";
     let mut own = |key: &str| if is_timer { desc.remove(key).and_then(word) } else { None };
@@ -36,6 +37,7 @@ pub fn trigger(function: &FunctionName, answer: &Value) -> (Trigger, Option<Stri
         zone,
         max_age,
         rate,
+        concurrency,
         desc: without_urls(desc),
         argument: Some(text("CustomArgument")),
         description: Some(description.to_owned()),
@@ -165,7 +167,8 @@ pub fn secrets_difference(
 pub fn trigger_request(function: &FunctionName, trigger: &Trigger, project: Option<&str>, secret_key: &str) -> Value {
     let mut request = trigger_named(function, &trigger.key());
     let mut desc = trigger.desc.clone();
-    let options = [("max_age_s", trigger.max_age), ("rate_per_minute", trigger.rate)];
+    let options =
+        [("max_age_s", trigger.max_age), ("rate_per_minute", trigger.rate), ("concurrency", trigger.concurrency)];
     desc.extend(options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
     let texts = [("cron", &trigger.cron), ("zone", &trigger.zone)];
     desc.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?.into()))));
@@ -258,6 +261,8 @@ mod tests {
             cron: Some("0 9 * * *".into()),
             zone: Some("UTC".into()),
             max_age: Some(60),
+            rate: Some(60),
+            concurrency: Some(2),
             argument: Some("x".into()),
             ..Trigger::default()
         };

@@ -86,7 +86,7 @@ const ACCEPTED: &[&str] = &[
     "versions:\n  1: { image: a, timeout: 10 }\n  3: { image: b, provisioned: { number: 2 } }",
     "aliases:\n  a: { version: newest, description: x }\n  b: { version: 1, weights: { 2: 0.05 } }",
     "aliases: { c: { version: 1, match: { version: 2, header: x, exact: 1 } }, d: { version: $LATEST } }",
-    "triggers: { t: { cron: 0 3 * * *, zone: UTC, argument: go, paused: true, max_age: 60, rate: 5 } }",
+    "triggers: { t: { cron: 0 3 * * *, zone: UTC, argument: go, paused: true, max_age: 60, rate: 5, concurrency: 1 } }",
     "triggers: { h: { type: webhook, name: g, qualifier: 1, desc: { Scheme: github, Secret: '${A}', D: [1, {}] } } }",
 ];
 
@@ -172,6 +172,7 @@ const OF_DEPLOY: &[&str] = &[
     "mounts: ['a:/x', 'b:/x/y']",
     "egress: [10.0.0.0/99]",
     "egress: \"${NONE:-}\"",
+    "triggers: { t: { desc: { cron: 0 3 * * * } } }",
     "description: ${NONE}",
     "timeout: ${TEXT}",
     "type: event\nconcurrency: 2",

@@ -307,3 +307,22 @@ async fn a_value_is_never_an_argument_and_standard_input_is_taken_as_it_is() -> 
     ensure!(format!("{refused:#}").contains("[secrets] value_bytes_max"), "{refused:#}");
     platform.stop().await
 }
+
+#[tokio::test]
+async fn a_job_without_a_function_of_its_own_has_secrets_too() -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    platform.push_hello().await?;
+    set(&platform, "db", "word\n", &[]).await?;
+    let secrets = ["--secret", "V=db", "--secret", "db@1", "--secret-file", "tls/key.pem=db"];
+    let job = ["job", "run", "hello:v1", "--command", "/hello walk /run/secrets", "--wait", "--keep"];
+    let done = tools::run(&mut platform.cli(&[&job[..], &secrets].concat())).await?;
+    ensure!(done.ok && done.stdout.contains("\"db\"") && done.stdout.contains("tls/key.pem\""), "{done:?}");
+    let functions = platform.cli_json(&["list"]).await?;
+    let name = functions[0]["FunctionName"].as_str().context("the kept function")?;
+    let shown = platform.cli_json(&["get", name]).await?;
+    assert_eq!(shown["Environment"]["Variables"], json!([{"Key": "V", "Value": "{{secret:db}}"}]));
+    let missing = platform.cli(&["job", "run", "hello:v1", "--secret", "V=none"]).output().await?;
+    let said = String::from_utf8_lossy(&missing.stderr);
+    ensure!(!missing.status.success() && said.contains("sampan secret set"), "{said}");
+    platform.stop().await
+}

@@ -8,7 +8,6 @@ use types::limits::STOP_GRACE_S_MAX;
 
 use super::argv::Argv;
 use super::extras::ExtrasArgs;
-use super::secret;
 use super::size::Megabytes;
 
 /// Type of a function.
@@ -105,11 +104,6 @@ pub struct DeployArgs {
     /// and --env wins over all
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,
-    /// DB_PASSWORD=db@3), or as the file /run/secrets/db (db, db@3); given variables with those of
-    /// --env replace all existing ones, given files all existing files
-    #[arg(long, value_name = "[KEY=]NAME[@VERSION]", value_parser = secret::given)]
-    pub secret: Vec<secret::GivenSecret>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
     /// text restores the image's
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]

@@ -6,7 +6,7 @@ use types::Mount;
 
 use super::destinations::{self, Destinations};
 use super::host_port::HostPort;
-use super::secret::{self, GivenFile};
+use super::secret::{self, GivenFile, GivenSecret};
 use super::size::{Cores, Megabytes};
 
 /// Settings beyond those of the reference's API.
@@ -42,6 +42,11 @@ pub struct ExtrasArgs {
     /// /tmp is not seen then; 0 restores the one in memory (512m)
     #[arg(long, value_name = "SIZE")]
     pub tmp: Option<Megabytes>,
+    /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,
+    /// DB_PASSWORD=db@3), or as the file /run/secrets/db (db, db@3); given variables with those of
+    /// --env replace all existing ones, given files all existing files
+    #[arg(long, value_name = "[KEY=]NAME[@VERSION]", value_parser = secret::given)]
+    pub secret: Vec<GivenSecret>,
     /// Secret as a file below /run/secrets, readable by the image's user alone: tls/key.pem=web-key
     /// or NAME; with --secret NAME, given ones replace all existing files, and --secret-file ''
     /// alone removes them
@@ -69,6 +74,20 @@ impl ExtrasArgs {
         let files = self.secret_files.iter().filter_map(|GivenFile(file)| file.as_ref());
         let files: Vec<_> = files.map(types::wire::SecretFile::from).collect();
         (!self.secret_files.is_empty()).then(|| json!(files))
+    }
+
+    /// Moves the values of `--secret` to variables and files.
+    pub fn place_secrets(&mut self, env: &mut Vec<String>) {
+        for secret in std::mem::take(&mut self.secret) {
+            match secret {
+                GivenSecret::Variable(pair) => {
+                    // An empty entry stands for empty `--env-file` files.
+                    env.retain(|pair| !pair.is_empty());
+                    env.push(pair);
+                }
+                GivenSecret::File(file) => self.secret_files.push(GivenFile(Some(file))),
+            }
+        }
     }
 
     /// Builds the object, if any setting was given.

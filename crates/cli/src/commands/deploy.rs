@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use types::ErrorCode;
 use types::tags::{INIT, RERUN, RUNTIME, START_CHECK, STOP_GRACE};
 
-use crate::args::secret::{GivenFile, GivenSecret};
 use crate::args::size::Megabytes;
 use crate::args::{Connection, DeployArgs, Kind, Output};
 use crate::client::Client;
@@ -32,8 +31,7 @@ const NAMES_LEN: usize = 2;
 
 /// Deploys the function.
 pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> anyhow::Result<()> {
-    let args =
-        with_secrets(DeployArgs { env: env_file::merged(&args.env_file, args.env)?, env_file: Vec::new(), ..args });
+    let args = with_sources(args)?;
     let client = Client::new(connection)?;
     check(&client, &args)?;
     if let Some(note) = port_note(&args).filter(|_| format == Output::Text) {
@@ -67,19 +65,11 @@ pub async fn run(connection: &Connection, args: DeployArgs, format: Output) -> a
     report(&client, &args, &function, started, format).await
 }
 
-/// Moves the values of `--secret` to variables and files.
-fn with_secrets(mut args: DeployArgs) -> DeployArgs {
-    for secret in std::mem::take(&mut args.secret) {
-        match secret {
-            GivenSecret::Variable(pair) => {
-                // An empty entry stands for empty `--env-file` files.
-                args.env.retain(|pair| !pair.is_empty());
-                args.env.push(pair);
-            }
-            GivenSecret::File(file) => args.extras.secret_files.push(GivenFile(Some(file))),
-        }
-    }
-    args
+/// Merges the values of `--env-file` and `--secret` into variables and files.
+fn with_sources(mut args: DeployArgs) -> anyhow::Result<DeployArgs> {
+    args.env = env_file::merged(&std::mem::take(&mut args.env_file), args.env)?;
+    args.extras.place_secrets(&mut args.env);
+    Ok(args)
 }
 
 /// Checks the arguments that can be checked without the function.
@@ -379,7 +369,7 @@ mod tests {
         let note = |flags: &[&str], function: &Value| {
             let cli = Cli::try_parse_from(["sampan", "deploy", "f"].iter().chain(flags)).expect("valid");
             let Command::Deploy(args) = cli.command else { panic!("a deploy") };
-            removal_note(&with_secrets(*args), function)
+            removal_note(&with_sources(*args).expect("no files"), function)
         };
         let variables =
             json!({"Variables": [{"Key": "MODE", "Value": "fast"}, {"Key": "PASSWORD", "Value": "{{secret:db}}"}]});

@@ -33,7 +33,9 @@ const SIGNALLED: u8 = 128;
 
 /// Runs the command.
 pub async fn run(connection: &Connection, args: JobArgs, format: Output) -> anyhow::Result<()> {
-    let JobCommand::Run(args) = args.command;
+    let JobCommand::Run(mut args) = args.command;
+    args.env = env_file::merged(&std::mem::take(&mut args.env_file), args.env)?;
+    args.extras.place_secrets(&mut args.env);
     let client = Client::new(connection)?;
     let id = RequestId::random().to_string().replace('-', "");
     let name = format!("job-{}", &id[..12]);
@@ -56,7 +58,7 @@ fn creation(client: &Client, name: &str, args: &JobRunArgs) -> anyhow::Result<Va
     if !args.words.is_empty() {
         image.insert("ArgsList".to_owned(), args.words.clone().into());
     }
-    let variables = deploy::variables(&env_file::merged(&args.env_file, args.env.clone())?)?;
+    let variables = deploy::variables(&args.env)?;
     let mut request = json!({
         "FunctionName": name, "Namespace": args.namespace, "Type": "Event", "AsyncRunEnable": "TRUE",
         "Timeout": args.timeout, "Code": {"ImageConfig": image}, "Environment": {"Variables": variables},

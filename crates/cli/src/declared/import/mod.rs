@@ -2,6 +2,7 @@
 //! settings without a counterpart.
 
 mod events;
+mod parameters;
 mod sam;
 mod scf;
 mod schedule;
@@ -185,7 +186,7 @@ Resources:
       MemorySize: !Ref Memory
       ImageConfig: { EntryPoint: [/app], Command: [a, b] }
       Environment:
-        Variables: { TABLE: !GetAtt T.Arn, MODE: fast, STAGE: !Ref Stage }
+        Variables: { TABLE: !GetAtt T.Arn, MODE: fast, STAGE: !Ref Stage, NAME: !Sub 'a "${Stage}" $b' }
       AutoPublishAlias: live
       EventInvokeConfig: { MaximumRetryAttempts: 1 }
       EphemeralStorage: { Size: 2048 }
@@ -224,6 +225,7 @@ functions:
       - /app
     environment:
       MODE: fast
+      NAME: "a \"${Stage:-dev}\" $$b"
       STAGE: "${Stage:-dev}"
     events:
       retries: 1

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use types::limits::MEMORY_MB_DEFAULT;
 
 use super::section::{self, Section};
-use super::{events, memory, object, schedule};
+use super::{events, memory, object, parameters, schedule};
 use crate::declared::yaml::error::Error;
-use crate::declared::yaml::node::{Content, Key, Node};
+use crate::declared::yaml::node::{Content, Node};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
 /// Lambda's default size of `/tmp`, in MB.
@@ -22,10 +22,8 @@ const RUNTIME_API: &str = "images that ask Lambda's runtime API for events need 
 /// Returns an empty project name, because a template has none, and the functions.
 pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map<String, Value>), Error> {
     let mut root = root.clone();
-    let parameters = root.get("Parameters").map(Node::entries).unwrap_or_default();
-    let default = |(key, node): &(Key, Node)| Some((key.text.clone(), section::text(node.get("Default")?)?));
-    let defaults = parameters.iter().filter_map(default).collect();
-    section::give_defaults(&mut root, &defaults);
+    let parameters = parameters::of(&root);
+    parameters::give(&mut root, &parameters);
     let resources = root.get("Resources").map(Node::entries).unwrap_or_default();
     let globals = root.get("Globals").and_then(|globals| globals.get("Function"));
     let checked = checked_apis(&root);
@@ -89,8 +87,9 @@ fn function(
 }
 
 fn settings(section: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
-    for known in ["FunctionName", "PackageType"] {
-        section.take(known);
+    section.take("PackageType");
+    if section.take("FunctionName").is_some_and(|name| section::text(name).is_none()) {
+        section.say("a name has no variables; the function has that of its resource".to_owned());
     }
     let memory_mb = section.parsed("MemorySize").map(|mb| memory(mb, section));
     let environment = section.section("Environment", |section| section.texts("Variables")).flatten();

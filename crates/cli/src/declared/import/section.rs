@@ -1,6 +1,5 @@
 //! Reader of a map in another tool's file; keys that are not taken are reported as left out.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -163,19 +162,14 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Adds parameters' defaults to references: `!Ref Stage` becomes `!Ref Stage:-dev`, a form that no
-/// file contains.
-pub fn give_defaults(node: &mut Node, defaults: &BTreeMap<String, String>) {
-    match &mut node.content {
-        Content::Scalar(scalar) if node.tag.as_deref() == Some("!Ref") => {
-            if let Some(default) = defaults.get(&scalar.text) {
-                scalar.text = format!("{}:-{default}", scalar.text);
-            }
-        }
-        Content::Scalar(_) => {}
-        Content::List(items) => items.iter_mut().for_each(|item| give_defaults(item, defaults)),
-        Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| give_defaults(node, defaults)),
-    }
+/// Content of the braces of a parameter without a default.
+pub fn required(name: &str) -> String {
+    format!("{name}:?the template's parameter {name}")
+}
+
+/// Whether a variable cannot have this default: a brace would end it.
+pub fn ends_variable(default: &str) -> bool {
+    default.contains(['{', '}', '$', '\n'])
 }
 
 /// Splits a reference with a default into parameter name and default.
@@ -189,15 +183,12 @@ fn default(node: &Node) -> Option<(&str, &str)> {
 fn known(node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else { return None };
     if let Some((name, default)) = default(node) {
-        // A brace in the default would end the variable.
         let text = || write::variable(&format!("{name}:-{default}"));
-        return Some(if default.contains(['{', '}', '$', '\n']) { default.to_owned() } else { text() });
+        return Some(if ends_variable(default) { default.to_owned() } else { text() });
     }
     match node.tag.as_deref() {
-        Some("!Ref") if is_name(&scalar.text) => {
-            let name = &scalar.text;
-            Some(write::variable(&format!("{name}:?the template's parameter {name}")))
-        }
+        Some("!Ref") if is_name(&scalar.text) => Some(write::variable(&required(&scalar.text))),
+        Some("!Sub") if write::is_template(&scalar.text) => Some(scalar.text.clone()),
         Some(_) => None,
         None => match scalar.text.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')) {
             Some(name) if is_name(name) => Some(write::variable(name)),

@@ -17,6 +17,19 @@ pub fn variable(inside: &str) -> String {
     format!("{VARIABLE}{inside}")
 }
 
+/// Internal prefix of a text with variables.
+const TEMPLATE: char = '\u{10fffe}';
+
+/// Returns a text that is written with its variables; `$$` in it is a `$`.
+pub fn template(text: &str) -> String {
+    format!("{TEMPLATE}{text}")
+}
+
+/// Whether a text is written with its variables.
+pub fn is_template(text: &str) -> bool {
+    text.starts_with(TEMPLATE)
+}
+
 /// Writes a value as a document; omits `null` members.
 pub fn document(value: &Value) -> String {
     let mut text = String::new();
@@ -91,17 +104,28 @@ fn order(a: &str, b: &str) -> Ordering {
 /// because variables are replaced in values but not in keys.
 fn scalar(text: &str, dollar: &str) -> String {
     if let Some(inside) = text.strip_prefix(VARIABLE) {
-        return format!("\"${{{inside}}}\"");
+        return quoted(&format!("${{{inside}}}"), "$");
+    }
+    if let Some(text) = text.strip_prefix(TEMPLATE) {
+        return quoted(text, "$");
     }
     let inside = |c: char| c.is_ascii_alphanumeric() || "_./@:+-".contains(c);
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(inside);
     if plain && !text.ends_with(':') && !RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
         return text.to_owned();
     }
-    let printable = |c: char| !c.is_control() && !"\u{85}\u{2028}\u{2029}\u{feff}".contains(c);
     if text.chars().all(printable) {
         return format!("'{}'", text.replace('\'', "''"));
     }
+    quoted(text, dollar)
+}
+
+fn printable(c: char) -> bool {
+    !c.is_control() && !"\u{85}\u{2028}\u{2029}\u{feff}".contains(c)
+}
+
+/// Writes a text in double quotes, with `dollar` for each `$`.
+fn quoted(text: &str, dollar: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -178,5 +202,7 @@ mod tests {
         let text = document(&json!({"a": variable("A:?why"), "n": null, "image": "hello:v1"}));
         assert_eq!(text, "image: hello:v1\na: \"${A:?why}\"\n");
         assert_eq!(read(&text), json!({"a": "v", "image": "hello:v1"}));
+        let text = document(&json!({"a": template("x: \"${A}\" \\ $$b\n"), "b": variable("B:-a\"b")}));
+        assert_eq!(read(&text), json!({"a": "x: \"v\" \\ $b\n", "b": "a\"b"}));
     }
 }

@@ -168,7 +168,7 @@ impl State {
             match self.is_variant_whole(root, &manifest) {
                 // Unreadable counts as missing.
                 Ok(false) => {}
-                Err(error) if is_gone(&error) => {}
+                Err(error) if is_gone(&error) || is_other(&error) => {}
                 whole => return whole,
             }
         }
@@ -205,6 +205,7 @@ impl State {
         for (manifest, blobs) in self.manifests(root, root, Vec::new())? {
             match self.find_one(root, &manifest, blobs) {
                 Err(Error::NotPrepared { .. }) => {}
+                Err(error) if is_other(&error) => {}
                 found => return found,
             }
         }
@@ -309,6 +310,12 @@ impl Ready {
 fn is_gone(error: &Error) -> bool {
     use content_store::Error::{Damaged, Io};
     matches!(error, Error::NotPrepared { .. } | Error::Content(Damaged { .. } | Io { .. }))
+}
+
+/// Whether an error shows that a manifest of an index is not one that preparation chose: an entry
+/// without a platform may be for another one, or no image.
+fn is_other(error: &Error) -> bool {
+    matches!(error, Error::Manifest { .. })
 }
 
 fn unusable(root: &Digest, source: oci::Error) -> Error {

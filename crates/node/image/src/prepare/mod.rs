@@ -5,6 +5,7 @@ mod blob_sink;
 mod layer_job;
 mod limits;
 mod preparation;
+mod selection;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use content_store::{INDEX_DEPTH_MAX, LayerFacts, LayerName, Pin};
+use content_store::{LayerFacts, LayerName, Pin};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use layer_index::Budget;
@@ -44,9 +44,7 @@ impl Preparation {
         let _lease = content.lease();
         self.meter.enter(Step::Resolving);
         let digest = self.resolve().await?;
-        let manifest = self.manifest(&digest).await?;
-        self.check_size(&manifest)?;
-        let config = self.config(&manifest).await?;
+        let (manifest, config) = self.select(&digest).await?;
         self.permits.lock().await.take();
         let distinct = distinct_layers(&manifest, &config);
         let total = distinct.iter().fold(manifest.config.size, |sum, (_, layer)| sum.saturating_add(layer.size));
@@ -98,7 +96,7 @@ impl Preparation {
         self.fetch_document(image.reference()).await.map(|(digest, _)| digest)
     }
 
-    async fn fetch_document(&self, reference: &str) -> Result<(Digest, Bytes), Error> {
+    pub(super) async fn fetch_document(&self, reference: &str) -> Result<(Digest, Bytes), Error> {
         let bytes_max = self.context.config.manifest_bytes_max;
         let (digest, body) =
             fetch_manifest(self.session_with_permits().await?, &self.name, reference, bytes_max).await?;
@@ -109,7 +107,7 @@ impl Preparation {
         Ok((digest, body))
     }
 
-    fn parsed(&self, bytes: &[u8]) -> Result<Document, Error> {
+    pub(super) fn parsed(&self, bytes: &[u8]) -> Result<Document, Error> {
         Document::read(bytes).map_err(|source| self.manifest_error(source))
     }
 
@@ -117,34 +115,11 @@ impl Preparation {
         layer_error(&self.context, &self.name, digest, error)
     }
 
-    fn manifest_error(&self, source: oci::Error) -> Error {
+    pub(super) fn manifest_error(&self, source: oci::Error) -> Error {
         Error::Manifest { image: self.name.as_ref().to_owned(), source }
     }
 
-    /// The manifest for this platform, from the store or the registry.
-    async fn manifest(&self, root: &Digest) -> Result<Manifest, Error> {
-        let bytes_max = self.context.config.manifest_bytes_max;
-        let mut digest = root.clone();
-        for _ in 0..=INDEX_DEPTH_MAX {
-            let bytes = match self.context.content.read_verified(&digest, bytes_max).await? {
-                Some(bytes) => bytes,
-                None => self.fetch_document(digest.as_str()).await?.1,
-            };
-            match self.parsed(&bytes)? {
-                Document::Index(index) => {
-                    digest = index.choose().map_err(|source| self.manifest_error(source))?.digest.clone();
-                }
-                Document::Manifest(manifest) => {
-                    manifest.check().map_err(|source| self.manifest_error(source))?;
-                    return Ok(manifest);
-                }
-            }
-        }
-        let reason = format!("indexes are nested more than {INDEX_DEPTH_MAX} deep");
-        Err(self.manifest_error(oci::Error::Invalid { document: "manifest", reason }))
-    }
-
-    fn check_size(&self, manifest: &Manifest) -> Result<(), Error> {
+    pub(super) fn check_size(&self, manifest: &Manifest) -> Result<(), Error> {
         let config = &self.context.config;
         let checks = [
             ("compressed bytes", manifest.size_bytes(), config.image_bytes_max, "image_bytes_max"),
@@ -159,7 +134,7 @@ impl Preparation {
         }
     }
 
-    async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, Error> {
+    pub(super) async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, Error> {
         self.ensure_blob(&manifest.config).await?;
         let (digest, bytes_max) = (&manifest.config.digest, self.context.config.config_bytes_max);
         let bytes = self.context.content.read_small(digest, bytes_max).await?;

@@ -89,6 +89,51 @@ async fn an_index_gives_the_image_for_this_platform_under_the_digest_of_the_inde
     assert_eq!(error.code(), "ImagePlatformMismatch");
 }
 
+/// An index of these images without any platform.
+fn index_without_platforms(images: &[&TestImage]) -> Bytes {
+    let entries: Vec<_> = images.iter().map(|image| ("", "", *image)).collect();
+    let mut index: serde_json::Value = serde_json::from_slice(&index(&entries)).expect("JSON");
+    for entry in index["manifests"].as_array_mut().expect("a list") {
+        entry.as_object_mut().expect("an entry").remove("platform");
+    }
+    Bytes::from(index.to_string())
+}
+
+#[tokio::test]
+async fn of_entries_without_a_platform_the_first_whose_config_fits_is_taken() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let (right, arm) = (hello(), image_for("linux", "arm64", &[layer(&[("arm", "")])]));
+    let (power, mut chart) = (image_for("linux", "ppc64le", &[layer(&[("power", "")])]), hello());
+    chart.manifest["config"]["mediaType"] = json!("application/vnd.cncf.helm.config.v1+json");
+    for (tag, image) in [("right", &right), ("arm", &arm), ("power", &power), ("chart", &chart)] {
+        registry.serve(tag, image);
+    }
+    let bytes = index_without_platforms(&[&arm, &chart, &right, &power]);
+    let prepared = store.prepare(&registry.manifest("all", INDEX, bytes)).await.expect("the third fits");
+    let store = store.restart(config()).await;
+    assert!(store.images.rootfs(&prepared.digest).await.expect("prepared").lower_dirs[0].join("hello").exists());
+    let blobs = registry.requests();
+    assert!(!blobs.iter().any(|line| line.contains(&blob_end(&arm, 0))), "no layer of another platform: {blobs:?}");
+    let bytes = index_without_platforms(&[&arm, &chart, &power]);
+    let error = store.prepare(&registry.manifest("others", INDEX, bytes)).await.expect_err("none fits");
+    assert_eq!(error.code(), "ImagePlatformMismatch");
+    assert!(error.report().contains("linux/arm64, linux/ppc64le"), "{}", error.report());
+    let error = store.prepare(&registry.manifest("charts", INDEX, index_without_platforms(&[&chart]))).await;
+    assert_eq!(error.expect_err("no image").code(), "ImageInvalid");
+}
+
+#[tokio::test]
+async fn the_search_among_entries_without_a_platform_ends() {
+    let (store, registry) = (store().await, Registry::start().await);
+    let others: Vec<_> = (0..64).map(|i| image_for("linux", &format!("cpu{i}"), &[layer(&[("a", "1")])])).collect();
+    for (i, image) in others.iter().enumerate() {
+        registry.serve(&format!("other{i}"), image);
+    }
+    let reference = registry.manifest("many", INDEX, index_without_platforms(&others.iter().collect::<Vec<_>>()));
+    let error = store.prepare(&reference).await.expect_err("too many");
+    assert!(error.report().contains("first 64 documents"), "{}", error.report());
+}
+
 #[tokio::test]
 async fn preparations_at_the_same_time_transfer_each_blob_once() {
     let (store, registry, image) = (store().await, Registry::start().await, hello());

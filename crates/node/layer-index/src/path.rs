@@ -28,6 +28,8 @@ pub(crate) enum Place {
 impl EntryPath {
     /// Parses a name of an archive. Leading slashes are dropped, as in GNU tar and the container
     /// runtimes: ko, kaniko and nix2container write entries and hard-link targets from the root.
+    /// `..` removes the part before it, whatever the layers have there, as in docker and containerd
+    /// (Go's `path.Clean`); a name that leads out of the root is refused, even from `/`.
     pub(crate) fn parse(name: &[u8], len_max: usize) -> Result<Self, &'static str> {
         if name.len() > len_max {
             return Err("has a longer path than path_len_max of [image]");
@@ -38,11 +40,12 @@ impl EntryPath {
         if name.contains(&0) {
             return Err("has a NUL byte in its path");
         }
-        let mut path = Vec::with_capacity(name.len());
+        let mut path: Vec<u8> = Vec::with_capacity(name.len());
         for part in name.split(|b| *b == b'/') {
             match part {
                 b"" | b"." => continue,
-                b".." => return Err("has .. in its path"),
+                b".." if path.is_empty() => return Err("has .. in its path that leads out of the root"),
+                b".." => path.truncate(path.iter().rposition(|b| *b == b'/').unwrap_or(0)),
                 part if part.len() > NAME_BYTES_MAX => return Err("has a name of more than 255 bytes in its path"),
                 part => {
                     if !path.is_empty() {
@@ -144,8 +147,38 @@ mod tests {
     }
 
     #[test]
+    fn parents_within_the_root_are_removed_lexically() {
+        for (name, path) in [
+            ("q/../b", "b"),
+            ("x/../x/y", "x/y"),
+            ("a/..", ""),
+            ("/a/./..//b/c/../../d", "d"),
+            ("a/b/c/../../../e", "e"),
+            ("a/b/..", "a"),
+            (".wh.a/../b", "b"),
+            ("a/../.wh.b", ".wh.b"),
+            ("a/.../b", "a/.../b"),
+        ] {
+            assert_eq!(parsed(name), Ok(path.into()), "{name}");
+        }
+    }
+
+    #[test]
     fn names_that_lead_out_are_refused() {
-        for bad in ["", "..", "/..", "/../x", "a/../b", "../x", "a/..", "a\0b", &"x".repeat(256), &"x/".repeat(3000)] {
+        for bad in [
+            "",
+            "..",
+            "/..",
+            "/../x",
+            "../x",
+            "a/../..",
+            "a/../../a/b",
+            "./../x",
+            "a/b/../../../x",
+            "a\0b",
+            &"x".repeat(256),
+            &"x/".repeat(3000),
+        ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }
@@ -171,7 +204,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_accepted_stays_below_the_root(name in proptest::collection::vec(
-            prop_oneof![Just(b'/'), Just(b'.'), Just(b'a'), any::<u8>()], 0..60)) {
+            prop_oneof![3 => Just(b'/'), 3 => Just(b'.'), 2 => Just(b'a'), 1 => any::<u8>()], 0..60)) {
             if let Ok(path) = EntryPath::parse(&name, 4095) {
                 prop_assert!(!path.as_bytes().starts_with(b"/"));
                 prop_assert!(path.parts().all(|p| p != b"." && p != b".." && !p.contains(&0)));

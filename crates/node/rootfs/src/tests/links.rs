@@ -51,6 +51,29 @@ fn names_from_the_root_mean_the_root_of_the_image() {
 }
 
 #[test]
+fn parents_within_the_root_are_removed_from_names() {
+    let place = Place::new();
+    fs::write(place.path("outside"), "untouched").expect("written");
+    let low = Tar::default().file("etc/gone", "g").symlink("q", "/etc/deep");
+    let top = Tar::default()
+        // The link `q` of the lower layer is not followed.
+        .file("q/../b", "b")
+        .file("x/y", "y")
+        .hard_link("linked", "x/../x/y")
+        .file("none/../etc/.wh.gone", "")
+        .pax(&[("path", b"a/b/../../outside")])
+        .file("short", "inside")
+        .pax(&[("linkpath", b"a/../outside")])
+        .hard_link("again", "short");
+    place.stack("l", vec![low, top]).expect("valid");
+    let at = |name: &str| place.path("l").join(name);
+    let contents = ["b", "linked", "outside", "again"].map(|name| read(at(name)));
+    assert_eq!(contents, ["b", "y", "inside", "inside"]);
+    assert!(["etc/gone", "a", "none", "short"].iter().all(|name| !at(name).exists()));
+    assert_eq!(read(place.path("outside")), "untouched");
+}
+
+#[test]
 fn links_that_lead_out_lead_to_the_root_as_they_do_in_an_instance() {
     let place = Place::new();
     fs::write(place.path("outside"), "untouched").expect("written");

@@ -151,7 +151,7 @@ impl Start<'_> {
         let deadline = begun + Duration::from_secs(u64::from(init_timeout_s));
         let argv = argv(&self.version.spec.image, &root.run).map_err(|error| Failure::init(error.to_string()))?;
         let runtime = class::runtime(&self.launcher.config, &self.version.function.tags)?;
-        let stop = stop_policy(&root.run.stop_signal, &self.version.function.tags, &self.launcher.config);
+        let stop = stop_policy(root.run.stop_signal_number(), &self.version.function.tags, &self.launcher.config);
         let (output, stdio) = self.attach()?;
         let mut spec = LaunchSpec { runtime, ..self.spec(&root, argv, stdio) };
         let reader = SecretReader { version: self.version, instance: &self.id };

@@ -21,6 +21,7 @@ mod manifest;
 pub mod media_type;
 mod platform;
 mod references;
+mod stop_signal;
 
 pub use compression::Compression;
 pub use config::{ImageConfig, RunConfig};

@@ -13,9 +13,9 @@ use super::size::Megabytes;
 /// Type of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Called with events: POST /event-invoke
+    /// Receives events as POST /event-invoke
     Event,
-    /// Called with HTTP requests, which are passed unchanged
+    /// Receives HTTP requests unchanged
     Web,
 }
 
@@ -63,18 +63,18 @@ pub struct DeployArgs {
         hide_default_value = true
     )]
     pub name: String,
-    /// Deploy what this file declares, in place of one function; later files are overlays, whose
-    /// keys replace those of earlier ones
+    /// Deploy everything that this file declares, instead of one function; further files are
+    /// overlays whose keys replace those of earlier files
     #[arg(long, short, value_name = "FILE", conflicts_with_all = SINGLE)]
     pub file: Vec<PathBuf>,
-    /// With --file: file with variables, a NAME=VALUE in each line; those of the environment come
-    /// first
+    /// With --file: file of variables, one NAME=VALUE per line; variables of the environment take
+    /// precedence
     #[arg(long, value_name = "FILE", requires = "file")]
     pub vars: Vec<PathBuf>,
-    /// With --file: remove what the project made and no longer declares
+    /// With --file: delete resources that the project created and no longer declares
     #[arg(long, requires = "file")]
     pub prune: bool,
-    /// Image; without a registry's host one in Sampan's own registry
+    /// Image reference; without a registry host it names an image in Sampan's own registry
     #[arg(long)]
     pub image: Option<String>,
     /// Namespace
@@ -96,12 +96,12 @@ pub struct DeployArgs {
     /// Timeout of an instance's start, in seconds
     #[arg(long, value_name = "S")]
     pub init_timeout: Option<u32>,
-    /// Environment variable; given ones replace all existing ones, and --env '' alone removes them;
-    /// PORT is set by --port
+    /// Environment variable; the given variables replace all existing ones, and --env '' alone
+    /// removes all; --port sets PORT
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
-    /// File of environment variables, as Docker Compose reads it; of several the later ones win,
-    /// and --env wins over all
+    /// File of environment variables in Docker Compose's format; later files override earlier ones,
+    /// and --env overrides all files
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty
@@ -114,18 +114,18 @@ pub struct DeployArgs {
     /// Port of the image's server, also in the variable PORT [default: 9000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// The image is a job without a server: each event is one run of its program, with the event in
-    /// SCF_CUSTOM_CONTAINER_EVENT; makes an event function
+    /// Deploy the image as a job without a server: each event runs its program once, with the event
+    /// in SCF_CUSTOM_CONTAINER_EVENT; the function has type event
     #[arg(long, conflicts_with_all = ["port", "concurrency", "session", "websocket"])]
     pub job: bool,
-    /// Each call of a new event function answers with its id at once, its run may take up to 24
-    /// hours (--timeout), and it is not repeated; cannot be changed later
+    /// Run a new event function asynchronously: a call returns its id at once, its run may take up
+    /// to 24 hours (--timeout) and is not retried; cannot be changed later
     #[arg(long)]
     pub async_run: bool,
-    /// With --async-run: run an event again when the platform ended during its run
+    /// With --async-run: run an event again if the platform stopped during its run
     #[arg(long, requires = "async_run")]
     pub rerun: bool,
-    /// Concurrent requests of one instance of a web function
+    /// Concurrent requests per instance of a web function
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
     /// Session key of a web function: header:NAME, cookie:NAME or query:NAME; requests with the
@@ -157,14 +157,14 @@ pub struct DeployArgs {
     /// later
     #[arg(long)]
     pub no_start_check: bool,
-    /// Free text
+    /// Description of the function
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
-    /// Where records of asynchronous events that end well go: fn:FUNCTION, or http:NAME for
+    /// Destination for records of successful asynchronous events: fn:FUNCTION, or http:NAME for
     /// [connections.NAME] of the settings; an empty text removes it
     #[arg(long, value_name = "fn:NAME|http:NAME")]
     pub on_success: Option<String>,
-    /// The same for events that become dead letters
+    /// Destination for records of events that become dead letters, in the form of --on-success
     #[arg(long, value_name = "fn:NAME|http:NAME")]
     pub on_failure: Option<String>,
     /// Registry id (tcr-…) of an enterprise registry

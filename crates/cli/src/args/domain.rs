@@ -54,7 +54,8 @@ pub struct AddArgs {
     /// paths
     #[arg(long, value_name = "PATH=[NAMESPACE/]FUNCTION[:QUALIFIER]", required = true)]
     pub route: Vec<Route>,
-    /// Rewrite a path for the function, such as '/api/*=/$', where $ is what * matched
+    /// Rewrite a path for the function, such as '/api/*=/$', where $ stands for the text that *
+    /// matched
     #[arg(long, value_name = "PATH=PATH")]
     pub rewrite: Vec<Rewrite>,
     /// Protocols of the domain

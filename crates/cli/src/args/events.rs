@@ -10,26 +10,26 @@ pub struct EventsArgs {
     pub command: EventsCommand,
 }
 
-/// What to do with asynchronous events.
+/// Commands on asynchronous events.
 #[derive(Subcommand)]
 pub enum EventsCommand {
     /// List the events of a function, newest first
     List(EventsListArgs),
     /// Show the state of an event, or write its result
     Get(EventGetArgs),
-    /// Wait until an event has ended; fails unless it ended well
+    /// Wait until an event has ended; fails unless the event succeeded
     Wait(EventWaitArgs),
-    /// Show or set how often events of a function are retried, and when they are given up
+    /// Show or set the number of retries and the maximum age of a function's events
     Config(EventsConfigArgs),
-    /// End an event that waits or runs; it never runs again
+    /// Terminate a waiting or running event; it is not retried
     Terminate(EventTerminateArgs),
-    /// List dead letters, oldest first: events of which no run ended well
+    /// List dead letters, oldest first: events that were given up without a successful run
     DeadLetters(DeadLettersArgs),
-    /// Show a dead letter: why it was given up, its last output and its payload
+    /// Show a dead letter: its reason, last output and payload
     DeadLetter(DeadLetterArgs),
-    /// Run dead letters again, with the same id and payload and fresh attempts
+    /// Queue dead letters again, with the same id and payload and the full number of retries
     Redrive(RedriveArgs),
-    /// Remove dead letters for good
+    /// Delete dead letters permanently
     Purge(PurgeArgs),
 }
 
@@ -41,12 +41,12 @@ pub struct DeadLetterArgs {
 
 #[derive(Args)]
 pub struct DeadLettersArgs {
-    /// Only those of this function
+    /// List only dead letters of this function
     pub function: Option<String>,
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Only those after this row, as the last one of the page before has it
+    /// List only dead letters after this row, the last one of the previous page
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     pub after: u64,
     /// Number of dead letters, at most 100
@@ -54,16 +54,16 @@ pub struct DeadLettersArgs {
     pub limit: usize,
 }
 
-/// Which dead letters.
+/// Selection of dead letters.
 #[derive(Args)]
 pub struct Which {
     /// Id of the event
     #[arg(required_unless_present_any = ["all", "function"], conflicts_with_all = ["all", "function"])]
     pub id: Option<String>,
-    /// All of the namespace
+    /// All dead letters of the namespace
     #[arg(long, conflicts_with = "function")]
     pub all: bool,
-    /// All of this function
+    /// All dead letters of this function
     #[arg(long)]
     pub function: Option<String>,
     /// Namespace of --all and --function
@@ -81,7 +81,7 @@ pub struct RedriveArgs {
 pub struct PurgeArgs {
     #[command(flatten)]
     pub which: Which,
-    /// Confirm that --all or --function is meant: nothing brings their payloads back
+    /// Confirm --all or --function; deleted payloads cannot be restored
     #[arg(long)]
     pub force: bool,
 }
@@ -93,13 +93,13 @@ pub struct EventsListArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Only events in this state: RUNNING (waits or runs), FINISHED, ABORTED or FAILED
+    /// List only events in this state: RUNNING (waiting or running), FINISHED, ABORTED or FAILED
     #[arg(long, value_name = "STATE")]
     pub state: Vec<String>,
     /// Number of events, at most 100
     #[arg(long, default_value_t = 20)]
     pub limit: u32,
-    /// Leave out so many of the newest
+    /// Skip this many of the newest events
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub offset: u32,
 }
@@ -108,7 +108,7 @@ pub struct EventsListArgs {
 pub struct EventGetArgs {
     /// Id of the event, printed by `sampan invoke --async`
     pub id: String,
-    /// Write what the function answered, byte for byte, once the event has ended
+    /// Write the function's answer byte for byte, once the event has ended
     #[arg(long)]
     pub result: bool,
 }
@@ -117,7 +117,7 @@ pub struct EventGetArgs {
 pub struct EventWaitArgs {
     /// Id of the event, printed by `sampan invoke --async`
     pub id: String,
-    /// Longest wait, in seconds [default: no limit]
+    /// Timeout of the wait, in seconds [default: no limit]
     #[arg(long, value_name = "S")]
     pub timeout: Option<NonZeroU64>,
 }
@@ -126,8 +126,8 @@ pub struct EventWaitArgs {
 pub struct EventTerminateArgs {
     /// Id of the event, printed by `sampan invoke --async`
     pub id: String,
-    /// Ask a running instance to end by its stop signal (SIGTERM) and kill it after its grace,
-    /// instead of killing it at once
+    /// Send a running instance its stop signal (SIGTERM) and kill it after its stop grace, instead
+    /// of killing it at once
     #[arg(long)]
     pub graceful: bool,
 }
@@ -139,11 +139,12 @@ pub struct EventsConfigArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Runs that follow one which failed in the function, 0 to 2; for events accepted from now on
+    /// Retries after a run that failed in the function, 0 to 2; applies to events accepted from now
+    /// on
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
-    /// Seconds after which an event that waits is given up, 60 to 21600; for events accepted from
-    /// now on
+    /// Maximum age of a waiting event, in seconds: 60 to 21600; applies to events accepted from now
+    /// on
     #[arg(long, value_name = "S")]
     pub max_age: Option<u32>,
 }

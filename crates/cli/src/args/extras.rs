@@ -12,17 +12,18 @@ use super::size::{Cores, Megabytes};
 /// Settings beyond those of the reference's API.
 #[derive(Args, Default)]
 pub struct ExtrasArgs {
-    /// Processor time in cores, such as 2 or 0.5, apart from the memory size; 0 follows the memory
-    /// again
+    /// Processor time in cores, such as 2 or 0.5, independent of the memory size; 0 derives it from
+    /// the memory size again
     #[arg(long, value_name = "CORES")]
     pub cpu: Option<Cores>,
-    /// Size of /dev/shm, such as 256m, as a part of the memory; 0 restores the default (64m)
+    /// Size of /dev/shm, such as 256m, which counts towards the memory; 0 restores the default
+    /// (64m)
     #[arg(long, value_name = "SIZE")]
     pub shm: Option<Megabytes>,
-    /// Open files of each process; 0 restores the default (1024)
+    /// Open files per process; 0 restores the default (1024)
     #[arg(long, value_name = "N")]
     pub nofile: Option<u32>,
-    /// Processes and threads of an instance; 0 restores the default (1024)
+    /// Processes and threads per instance; 0 restores the default (1024)
     #[arg(long, value_name = "N")]
     pub pids: Option<u32>,
     /// What its instances may reach: addresses, ranges and names with optional ports, such as
@@ -34,12 +35,12 @@ pub struct ExtrasArgs {
     /// --mount '' alone removes them
     #[arg(long, value_name = "NAME[/sub]:/path[:ro]", value_parser = mounted)]
     pub mount: Vec<Mounted>,
-    /// Port of this machine's loopback that instances reach as host.sampan.internal, among those of
-    /// [network] host_ports; repeat for more, `none` takes all away
+    /// Loopback port of the platform's machine that instances reach at host.sampan.internal; must
+    /// be listed in [network] host_ports; may be repeated, `none` removes all
     #[arg(long = "host-port", value_name = "PORT")]
     pub host_ports: Vec<HostPort>,
-    /// Size of a /tmp on disk, such as 2g, which is no part of the memory; what the image has in
-    /// /tmp is not seen then; 0 restores the one in memory (512m)
+    /// Size of a /tmp on disk, such as 2g, which does not count towards the memory and hides the
+    /// image's /tmp; 0 restores the /tmp in memory (512m)
     #[arg(long, value_name = "SIZE")]
     pub tmp: Option<Megabytes>,
     /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,

@@ -11,7 +11,7 @@ pub struct ListArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Only names that contain this text
+    /// List only functions whose name contains this text
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub search: Option<String>,
 }
@@ -30,11 +30,12 @@ pub struct DeleteArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Delete what this file declares and its project made, in place of one function
+    /// Delete the resources that this file declares and its project created, instead of one
+    /// function
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["name", "namespace"])]
     pub file: Vec<PathBuf>,
-    /// With --file: file with variables, a NAME=VALUE in each line; those of the environment come
-    /// first
+    /// With --file: file of variables, one NAME=VALUE per line; variables of the environment take
+    /// precedence
     #[arg(long, value_name = "FILE", requires = "file")]
     pub vars: Vec<PathBuf>,
 }

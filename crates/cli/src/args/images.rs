@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 pub struct ImagesArgs {
     #[command(subcommand)]
     pub command: Option<ImagesCommand>,
-    /// Only untagged images, which no tag, index or function refers to
+    /// List only images that no tag, index or function refers to
     #[arg(long)]
     pub untagged: bool,
 }
@@ -21,10 +21,10 @@ pub enum ImagesCommand {
 
 #[derive(Args)]
 pub struct PruneArgs {
-    /// Only what was unreferenced and unused for this long (0s, 30m, 12h, 7d)
+    /// Remove only content that was unreferenced and unused for this long (0s, 30m, 12h, 7d)
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = age)]
     pub older_than: Duration,
-    /// List what would be removed, and remove nothing
+    /// List the content to remove, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -17,14 +17,14 @@ pub struct InvokeArgs {
     /// Event (JSON) or body; `@FILE` reads a file, `-` standard input
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub data: Option<String>,
-    /// Print the newest lines of the invocation's log too (event functions)
+    /// Also print the newest lines of the invocation's log (event functions)
     #[arg(long)]
     pub log: bool,
     /// Return once the call is durable, and print its id; `sampan events wait` waits for its end
     #[arg(long = "async", conflicts_with_all = ["log", "raw", "result"])]
     pub asynchronous: bool,
-    /// Do not call: print the retained result of this invocation, which outlived its caller or was
-    /// asynchronous (event functions)
+    /// Instead of calling, print the retained result of this invocation, which was asynchronous or
+    /// outlived its caller (event functions)
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["name", "data", "log"])]
     pub result: Option<String>,

@@ -14,19 +14,19 @@ pub struct JobArgs {
     pub command: JobCommand,
 }
 
-/// What to do with jobs.
+/// Commands on jobs.
 #[derive(Subcommand)]
 pub enum JobCommand {
-    /// Run an image once, in a function that is made for it and deleted afterwards, and print the
-    /// id of the run
+    /// Run an image once, in a temporary function that is deleted afterwards, and print the id of
+    /// the run
     Run(Box<JobRunArgs>),
 }
 
 #[derive(Args)]
 pub struct JobRunArgs {
-    /// Image; without a registry's host one in Sampan's own registry
+    /// Image reference; without a registry host it names an image in Sampan's own registry
     pub image: String,
-    /// Arguments of the image's entry point, in place of its CMD
+    /// Arguments for the image's entry point, which replace its CMD
     #[arg(last = true)]
     pub words: Vec<String>,
     /// Namespace
@@ -45,8 +45,8 @@ pub struct JobRunArgs {
     /// Environment variable
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
-    /// File of environment variables, as Docker Compose reads it; of several the later ones win,
-    /// and --env wins over all
+    /// File of environment variables in Docker Compose's format; later files override earlier ones,
+    /// and --env overrides all files
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array
@@ -55,14 +55,14 @@ pub struct JobRunArgs {
     /// Event (JSON) in the variable SCF_CUSTOM_CONTAINER_EVENT
     #[arg(long, short, value_name = "TEXT", default_value = "{}", allow_hyphen_values = true)]
     pub data: String,
-    /// Run it so many times, each in an instance of its own with its place in the variables
-    /// SAMPAN_ARRAY_INDEX (from 0 on) and SAMPAN_ARRAY_SIZE: 1 to 1000
+    /// Number of runs, 1 to 1000, each in its own instance, with its index from 0 in
+    /// SAMPAN_ARRAY_INDEX and their number in SAMPAN_ARRAY_SIZE
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: Option<u32>,
-    /// Wait for the end of the run, print its output meanwhile, and end as it does
+    /// Wait for the end of the run, print its output meanwhile, and exit with its status
     #[arg(long)]
     pub wait: bool,
-    /// Keep the function
+    /// Keep the function after the run
     #[arg(long)]
     pub keep: bool,
 }

@@ -63,7 +63,7 @@ pub struct Cli {
 /// Format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people
+    /// Human-readable text
     Text,
     /// One JSON document (or one per line for a sequence of results)
     Json,
@@ -78,22 +78,23 @@ pub fn asks_for_json(args: impl IntoIterator<Item = OsString>) -> bool {
 /// The client commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Create a function of an image, or update it, and wait until it is active; or all that a file
-    /// declares
+    /// Create or update a function from an image, or everything that a file declares, and wait
+    /// until it is active
     Deploy(Box<DeployArgs>),
-    /// Show what differs from what a file declares; exit code 2 if anything does
+    /// Show the differences between a file's declarations and the platform; exit code 2 if there
+    /// are any
     Diff(declared::DiffArgs),
     /// Print all functions, versions, aliases, triggers and domains as a sampan.yaml
     Export(declared::ExportArgs),
-    /// Print the functions of images in a file of another tool as a sampan.yaml
+    /// Convert the image functions in another tool's file to a sampan.yaml
     Import(declared::ImportArgs),
     /// Print the JSON schema of sampan.yaml, for editors
     Schema,
     /// Call a function and print its answer
     Invoke(InvokeArgs),
-    /// Run an image to its end, without a function
+    /// Run an image once to its end
     Job(job::JobArgs),
-    /// Show and end asynchronous events
+    /// Show and terminate asynchronous events
     Events(events::EventsArgs),
     /// Push an image into Sampan's registry, or any other, without a container tool
     Push(PushArgs),
@@ -103,9 +104,9 @@ pub enum Command {
     List(ListArgs),
     /// Show a function with all its settings
     Get(NameArgs),
-    /// Delete a function, or what a file declares
+    /// Delete a function, or the resources that a file declares
     Delete(DeleteArgs),
-    /// Publish an immutable version of what a function serves
+    /// Publish the image and settings that a function serves as an immutable version
     Publish(release::PublishArgs),
     /// Manage aliases of versions and their routes
     Alias(release::AliasArgs),
@@ -115,13 +116,13 @@ pub enum Command {
     Quota(quota::QuotaArgs),
     /// Set the provisioned concurrency of a published version
     Provision(provision::ProvisionArgs),
-    /// Manage custom domains and the functions of their paths
+    /// Manage custom domains and their routes to functions
     Domain(domain::DomainArgs),
-    /// Manage triggers, which make events for a function, such as timers
+    /// Manage triggers, such as timers, which create events for a function
     Trigger(trigger::TriggerArgs),
-    /// Manage volumes, the directories that outlive instances
+    /// Manage volumes, which outlive instances
     Volume(volume::VolumeArgs),
-    /// Manage secrets, which functions get as variables
+    /// Manage secrets, which functions receive as variables or files
     Secret(secret::SecretArgs),
     /// Manage registries for pulls: logins, mirrors, certificate authorities
     Registry(registry::RegistryArgs),

@@ -14,24 +14,25 @@ pub struct ProvisionArgs {
     /// Provision this many instances; 0 for none
     #[arg(long, value_name = "N", conflicts_with_all = ["utilization", "off"])]
     pub number: Option<u32>,
-    /// Provision as many instances as keep this share of them in use, such as 0.6; needs --max
+    /// Target utilization: provision as many instances as keep this share of them in use, such as
+    /// 0.6; needs --max
     #[arg(long, value_name = "SHARE", requires = "max", conflicts_with = "off")]
     pub utilization: Option<f64>,
-    /// Fewest instances with --utilization [default: unchanged, initially 1]
+    /// Minimum number of instances with --utilization [default: unchanged, initially 1]
     #[arg(long, value_name = "N", requires = "utilization")]
     pub min: Option<u32>,
-    /// Most instances with --utilization
+    /// Maximum number of instances with --utilization
     #[arg(long, value_name = "N", requires = "utilization")]
     pub max: Option<u32>,
-    /// Provision another number from these times on: seven fields from second to year, such as '0 0
-    /// 9 * * MON-FRI *=5', in the zone of [api] utc_offset (default +08:00); may be repeated, and
-    /// replaces all existing times
+    /// Number of instances from scheduled times on: seven fields from second to year, such as '0 0
+    /// 9 * * MON-FRI *=5', in the time zone of [api] utc_offset (default +08:00); may be repeated,
+    /// and replaces all existing schedules
     #[arg(long, value_name = "CRON=N", conflicts_with = "off")]
     pub at: Vec<At>,
-    /// Remove the existing times
+    /// Remove all existing schedules
     #[arg(long, conflicts_with_all = ["at", "off"])]
     pub no_at: bool,
-    /// Remove all provisioned concurrency, now and at any time
+    /// Remove the provisioned concurrency and its schedules
     #[arg(long)]
     pub off: bool,
 }

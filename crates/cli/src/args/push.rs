@@ -8,7 +8,8 @@ use clap::Args;
 #[derive(Args)]
 pub struct PushArgs {
     /// OCI layout (folder or archive) or docker archive (`docker save`), or - for standard input,
-    /// uncompressed or compressed with gzip or zstd; with --from-dir the first name is the image's
+    /// uncompressed or compressed with gzip or zstd; with --from-dir the first argument is the
+    /// image name
     #[arg(value_name = "SOURCE or IMAGE", num_args = 1..=2, required = true)]
     pub names: Vec<String>,
     /// Build an image with this folder's content as its only layer
@@ -26,14 +27,14 @@ pub struct PushArgs {
     /// User of an image built with --from-dir
     #[arg(long, value_name = "USER", requires = "from_dir")]
     pub user: Option<String>,
-    /// Keep the owners that files have in the folder, by their numbers, as of a root that packages
-    /// made; without it all are root's
+    /// Keep the numeric owners of the folder's files, such as of a root file system made from
+    /// packages; by default root owns all files
     #[arg(long, requires = "from_dir")]
     pub keep_owners: bool,
     /// Tag or reference of the image in a source with several
     #[arg(long, value_name = "TAG", conflicts_with = "from_dir")]
     pub select: Option<String>,
-    /// User of another registry than Sampan's own
+    /// User name at a registry other than Sampan's own
     #[arg(long, value_name = "USER", allow_hyphen_values = true, requires = "registry_password_file")]
     pub registry_user: Option<String>,
     /// File with the password of --registry-user

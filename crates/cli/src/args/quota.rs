@@ -6,14 +6,14 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct QuotaArgs {
-    /// A function: shows or sets its own quota [default: shows the quota of the installation and of
-    /// each function]
+    /// Function whose quota to show or set [default: show the quota of the installation and of each
+    /// function]
     pub function: Option<String>,
     /// Namespace of the function
     #[arg(long, short, default_value = "default", requires = "function")]
     pub namespace: String,
-    /// Reserve this much memory in MB for the function, as its upper limit too; 0 disables it,
-    /// `none` removes the reservation
+    /// Memory in MB to reserve for the function, which is also its upper limit; 0 disables the
+    /// function, `none` removes the reservation
     #[arg(long, value_name = "MB|none", requires = "function")]
     pub reserved: Option<Reserved>,
     /// Set the quota of the installation, in MB

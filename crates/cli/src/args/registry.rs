@@ -25,7 +25,8 @@ pub enum RegistryCommand {
     },
     /// Request an image or a registry as a pull would, and show the result
     Test {
-        /// Image (without a registry's host one in Sampan's own registry), or host of a registry
+        /// Image reference (without a registry host: in Sampan's own registry), or host of a
+        /// registry
         #[arg(value_name = "IMAGE or HOST")]
         target: String,
         /// Registry id (tcr-…) of an enterprise registry
@@ -40,7 +41,7 @@ pub enum RegistryCommand {
 pub struct AddArgs {
     /// Host with an optional port, as in image references; docker.io for Docker Hub
     pub host: String,
-    /// User of the login
+    /// User name of the login
     #[arg(long, value_name = "USER", requires = "password", conflicts_with = "tcr", allow_hyphen_values = true)]
     pub username: Option<String>,
     /// Read the password from standard input
@@ -67,11 +68,11 @@ pub struct AddArgs {
     /// Endpoint for temporary credentials [default: tcr_endpoint of [credentials]]
     #[arg(long, value_name = "URL", requires = "tcr")]
     pub tcr_endpoint: Option<String>,
-    /// Try this mirror before the registry itself: https://HOST[:PORT][/PREFIX]; several in their
-    /// order replace the existing ones
+    /// Mirror to try before the registry itself: https://HOST[:PORT][/PREFIX]; may be repeated, is
+    /// tried in the given order, and replaces all existing mirrors
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
-    /// PEM file of certificate authorities to trust beside the system's
+    /// PEM file of certificate authorities to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// Use plain HTTP: anyone on the path can read images and password

@@ -27,13 +27,13 @@ pub struct PublishArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Free text [default: the function's]
+    /// Description of the version [default: the function's]
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
     /// Point this alias to the new version; it is created if it does not exist
     #[arg(long, value_name = "NAME")]
     pub alias: Option<String>,
-    /// Longest wait until the version is active, in seconds
+    /// Timeout of the wait until the version is active, in seconds
     #[arg(long, value_name = "S", default_value_t = 60)]
     pub wait_timeout: u64,
 }
@@ -58,7 +58,7 @@ pub enum AliasCommand {
         /// Namespace
         #[arg(long, short, default_value = "default")]
         namespace: String,
-        /// Only aliases of this version
+        /// List only aliases of this version
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,
     },
@@ -110,7 +110,7 @@ pub struct RouteMore {
     /// '2=x-user:range:[10,20]'
     #[arg(long = "match", id = "rule", value_name = "VERSION=HEADER:exact|range:VALUE")]
     pub rule: Option<Matched>,
-    /// Free text
+    /// Description of the alias
     #[arg(long, allow_hyphen_values = true)]
     pub description: Option<String>,
 }
@@ -166,10 +166,10 @@ pub struct RolloutArgs {
     /// Alias to move to the new version
     #[arg(long, value_name = "NAME")]
     pub alias: String,
-    /// The new version, a published one
+    /// Published version to move the alias to
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(1..))]
     pub to: u32,
-    /// Shares of calls in percent, increasing; the last one remains
+    /// Shares of calls in percent, increasing; the last one stays in effect
     #[arg(long, value_name = "PERCENT,…", default_value = "5,25,100")]
     pub steps: Steps,
     /// Duration of each step, such as 60s or 5m
@@ -181,10 +181,10 @@ pub struct RolloutArgs {
     /// Roll back when the new version's p95 exceeds this, such as 500ms
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_p95: Option<Duration>,
-    /// Least calls of the new version per step
+    /// Minimum number of calls of the new version per step
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub min_calls: u64,
-    /// How long a step waits for those calls [default: ten intervals]
+    /// Timeout of a step that waits for --min-calls calls [default: ten intervals]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub step_timeout: Option<Duration>,
 }

@@ -14,14 +14,14 @@ pub struct SecretArgs {
 
 #[derive(Subcommand)]
 pub enum SecretCommand {
-    /// Give a secret a value, read from standard input or a file: a new version; instances of
-    /// functions that follow the newest are replaced as their requests end
+    /// Set the value of a secret from standard input or a file, as a new version; instances of
+    /// functions that follow the newest version are replaced as their requests end
     Set(SecretSetArgs),
-    /// List secrets with the functions that have them; no command shows a value
+    /// List secrets and the functions that use them; no command shows a value
     List(SecretListArgs),
     /// List the versions of a secret
     Versions(SecretNameArgs),
-    /// Delete a secret, or one version of it, unless a function has it
+    /// Delete a secret, or one version of it; fails while a function uses it
     Delete(SecretDeleteArgs),
     /// Show who set or deleted secrets, and which functions read them
     Audit(SecretAuditArgs),
@@ -31,10 +31,10 @@ pub enum SecretCommand {
 pub struct SecretSetArgs {
     /// Name of the secret
     pub name: SecretName,
-    /// Read the value from this file, byte by byte, in place of standard input
+    /// Read the value from this file, byte for byte, instead of standard input
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Leave out one line break at the end of the value, as `echo` writes it
+    /// Remove one line break from the end of the value, such as `echo` writes
     #[arg(long)]
     pub trim: bool,
     /// Namespace
@@ -62,7 +62,7 @@ pub struct SecretNameArgs {
 pub struct SecretDeleteArgs {
     /// Name of the secret
     pub name: SecretName,
-    /// Delete this version alone
+    /// Delete only this version
     #[arg(long, value_name = "N")]
     pub version: Option<u32>,
     /// Namespace
@@ -74,7 +74,7 @@ pub struct SecretDeleteArgs {
 pub struct SecretAuditArgs {
     /// Name of the secret [default: all]
     pub name: Option<SecretName>,
-    /// The newest lines, at most
+    /// Maximum number of entries, the newest ones
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub limit: u16,
     /// Namespace [default: all]

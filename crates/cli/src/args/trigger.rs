@@ -14,25 +14,25 @@ pub enum TriggerCommand {
     Create(CreateArgs),
     /// List the triggers of a function
     List(FunctionArgs),
-    /// Change a trigger; what is not given stays
+    /// Change a trigger; settings that are not given are kept
     Update(UpdateArgs),
     /// Delete a trigger
     Delete(NameArgs),
-    /// Make one event of a trigger now, marked as a test
+    /// Create one event of a trigger now, marked as a test
     Test(NameArgs),
     /// Show the next times of a timer
     Next(NextArgs),
-    /// Stop a trigger from making events
+    /// Pause a trigger: it creates no events until it is resumed
     Pause(NameArgs),
-    /// Let a paused trigger make events again; times that came meanwhile do not come again, objects
-    /// of a polled bucket are found
+    /// Resume a paused trigger; times that passed meanwhile are skipped, new objects of a polled
+    /// bucket are found
     Resume(NameArgs),
 }
 
 /// A function.
 #[derive(Args)]
 pub struct FunctionArgs {
-    /// Name of the function, with :VERSION or :ALIAS for its triggers only
+    /// Name of the function; with :VERSION or :ALIAS, only triggers of that version or alias
     #[arg(value_name = "FUNCTION[:QUALIFIER]")]
     pub function: String,
     /// Namespace
@@ -47,7 +47,7 @@ pub struct NameArgs {
     pub function: FunctionArgs,
     /// Name of the trigger
     pub name: String,
-    /// Type of the trigger, where several have that name
+    /// Type of the trigger, if triggers of several types have that name
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct CreateArgs {
     pub desc: DescArgs,
     #[command(flatten)]
     pub texts: TextArgs,
-    /// Create it paused
+    /// Create the trigger paused
     #[arg(long)]
     pub paused: bool,
 }
@@ -93,7 +93,7 @@ pub struct UpdateArgs {
     pub texts: TextArgs,
 }
 
-/// What a trigger needs, by its type.
+/// Settings of a trigger by its type.
 #[derive(Args, Default)]
 pub struct DescArgs {
     /// Times of a timer: 'second minute hour day month weekday year' or 'minute hour day month
@@ -103,17 +103,18 @@ pub struct DescArgs {
     /// Time zone of --cron, such as Europe/Berlin or +01:00 [default: the platform's, +08:00]
     #[arg(long, value_name = "ZONE", conflicts_with = "desc", allow_hyphen_values = true)]
     pub zone: Option<String>,
-    /// TriggerDesc of the cloud API: JSON, or the text that the type takes; replaces all of the one
-    /// before
+    /// TriggerDesc of the cloud API: JSON, or the text form of the type; replaces the existing one
+    /// as a whole
     #[arg(long, value_name = "TEXT")]
     pub desc: Option<String>,
-    /// Longest time from an event to the last moment at which its run may begin, in seconds
+    /// Maximum age of an event when its run begins, in seconds
     #[arg(long, value_name = "S")]
     pub max_age: Option<u32>,
-    /// Most events of the trigger in a minute
+    /// Maximum number of events of the trigger per minute
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
-    /// Most events of the trigger that run at a time; the others wait and hold up nothing else
+    /// Maximum number of concurrent runs of the trigger's events; further events wait without
+    /// delaying others
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
 }

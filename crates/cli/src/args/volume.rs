@@ -15,19 +15,19 @@ pub struct VolumeArgs {
 
 #[derive(Subcommand)]
 pub enum VolumeCommand {
-    /// Make a volume, which functions mount with `sampan deploy --mount NAME:/path`
+    /// Create a volume, which functions mount with `sampan deploy --mount NAME:/path`
     Create(VolumeCreateArgs),
-    /// List volumes with the functions that mount them
+    /// List volumes and the functions that mount them
     List,
-    /// Delete a volume with all it holds, unless a version of a function mounts it
+    /// Delete a volume and its content; fails while a version of a function mounts it
     Delete(VolumeNameArgs),
-    /// Make an image larger, while functions use it
+    /// Enlarge a volume of kind image, also while functions use it
     Grow(VolumeGrowArgs),
-    /// Show how much a volume holds
+    /// Show the disk usage of a volume
     Usage(VolumeNameArgs),
 }
 
-/// What a volume is.
+/// Kind of a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VolumeKind {
     /// A directory of the machine
@@ -42,24 +42,25 @@ pub enum VolumeKind {
 pub struct VolumeCreateArgs {
     /// Name of the volume
     pub name: VolumeName,
-    /// What it is
+    /// Kind of the volume
     #[arg(long, value_enum, default_value = "dir")]
     pub kind: VolumeKind,
-    /// Directory of the machine, below one of [volumes] roots; deleting the volume leaves it there
-    /// [default: a new one in the data directory]
+    /// Directory of the machine, below one of [volumes] roots; it is kept when the volume is
+    /// deleted [default: a new one in the data directory]
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
-    /// Size of an image or a tmpfs, such as 512m or 10g; what is in a tmpfs counts as memory of the
-    /// functions that write it
+    /// Size of an image or a tmpfs, such as 512m or 10g; the content of a tmpfs counts towards the
+    /// memory of the functions that write it
     #[arg(long, value_name = "SIZE")]
     pub size: Option<Megabytes>,
     /// Mode of a tmpfs, in octal [default: 755]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<String>,
-    /// Do not map ids on disk: for NFS whose server gives all files to one user (all_squash)
+    /// Do not map user and group ids on disk; for NFS servers that map all users to one
+    /// (all_squash)
     #[arg(long)]
     pub squash: bool,
-    /// Functions may only read it
+    /// Functions can only read the volume
     #[arg(long)]
     pub read_only: bool,
 }

@@ -11,7 +11,7 @@ use super::release::Route;
 pub const TIMER: &str = "timer";
 pub const LATEST: &str = "$LATEST";
 
-/// A trigger, which makes events for the function; that of type http is the function's URL
+/// A trigger, which creates events for the function; a trigger of type http is the function's URL
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -19,10 +19,11 @@ pub struct Trigger {
     /// Type: timer, http, webhook, cloudevents or cos [default: timer]
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Name, where several have one name and differ by type or version [default: its key]
+    /// Name of the trigger, if several triggers with different types or versions share it [default:
+    /// its key]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The version or alias that gets its events [default: $LATEST]
+    /// Version or alias that receives the events [default: $LATEST]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qualifier: Option<String>,
     /// Times of a timer: seven fields from second to year, or five from minute to weekday
@@ -31,10 +32,10 @@ pub struct Trigger {
     /// Time zone of cron, such as Europe/Berlin or +01:00 [default: the platform's, +08:00]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Longest time from an event to the last moment at which its run may begin, in seconds
+    /// Maximum age of an event when its run begins, in seconds
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u32>,
-    /// Most events in a minute
+    /// Maximum number of events per minute
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
     /// Most events that run at a time; the others wait and hold up nothing else
@@ -49,7 +50,7 @@ pub struct Trigger {
     /// Free text
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether it makes no events for now [default: false]
+    /// Whether the trigger is paused and creates no events [default: false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
     /// Digest of the secrets deployed last; only of triggers read from the platform.
@@ -101,7 +102,7 @@ impl Trigger {
     }
 }
 
-/// A custom domain and where its paths lead
+/// A custom domain and the routes of its paths
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -127,7 +128,7 @@ pub enum Protocol {
     Http,
     /// TLS
     Https,
-    /// Both
+    /// Plain HTTP and TLS
     Both,
 }
 

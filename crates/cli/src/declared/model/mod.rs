@@ -31,11 +31,11 @@ pub use self::sizes::Cores;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Name of the project: lower-case letters, digits and '-'. What the project creates is tagged
-    /// with it, so that --prune and delete find that and nothing else
+    /// Name of the project: lower-case letters, digits and '-'. Resources that the project creates
+    /// are tagged with it, and --prune and delete remove only these
     #[cfg_attr(test, schemars(extend("pattern" = r"^[a-z0-9-]{1,40}$|\$\{")))]
     pub project: String,
-    /// Functions by name; one in another namespace than `default` is named NAMESPACE/NAME
+    /// Functions by name; functions outside the namespace `default` are named NAMESPACE/NAME
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<FunctionName, Function>,
     /// Custom domains by their host names
@@ -48,13 +48,13 @@ pub struct File {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Called with HTTP requests, which are passed unchanged
+    /// Receives HTTP requests unchanged
     Web,
-    /// Called with events
+    /// Receives events
     Event,
 }
 
-/// A function; keys that are left out have their defaults
+/// A function; omitted keys have their defaults
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(transform = rules::function))]
@@ -63,7 +63,7 @@ pub struct Function {
     /// Type of the function [default: web, or event for a job]; cannot be changed later
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// Image; without a registry's host one in Sampan's own registry
+    /// Image reference; without a registry host it names an image in Sampan's own registry
     pub image: String,
     /// Registry id (tcr-…) of an enterprise registry
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,8 @@ pub struct Function {
     /// Port of the image's server, also in the variable PORT [default: 9000]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The image is a job without a server: each event is one run of its program [default: false]
+    /// Whether the image is a job without a server: each event runs its program once [default:
+    /// false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<bool>,
     /// Memory: 64, or a multiple of 128, in MB, or with a unit such as 8g; at most [launcher]
@@ -85,24 +86,26 @@ pub struct Function {
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub memory: Option<u32>,
-    /// Processor time in cores, such as 2 or 0.5 [default: by the memory]
+    /// Processor time in cores, such as 2 or 0.5 [default: derived from the memory]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cores>,
-    /// Size of /dev/shm, in MB or with a unit, as a part of the memory [default: 64]
+    /// Size of /dev/shm, in MB or with a unit, which counts towards the memory [default: 64]
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub shm: Option<u32>,
-    /// Size of a /tmp on disk, in MB or with a unit, apart from the memory [default: in memory]
+    /// Size of a /tmp on disk, in MB or with a unit, which does not count towards the memory
+    /// [default: a /tmp in memory]
     #[serde(default, deserialize_with = "sizes::megabytes", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<sizes::Size>"))]
     pub tmp: Option<u32>,
-    /// Open files of each process [default: 1024]
+    /// Open files per process [default: 1024]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nofile: Option<u32>,
-    /// Processes and threads of an instance [default: 1024]
+    /// Processes and threads per instance [default: 1024]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
-    /// Volumes in each instance: NAME[/sub]:/path, with :ro, :uid=N, :gid=N after it
+    /// Volumes to mount in each instance: NAME[/sub]:/path, with options such as ro, uid=N and
+    /// gid=N after a second colon
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mounts: Option<Vec<Mount>>,
     /// Timeout of an invocation, in seconds [default: 3]
@@ -114,20 +117,20 @@ pub struct Function {
     /// Environment variables
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<BTreeMap<String, String>>,
-    /// Files of environment variables as Docker Compose reads them, by their paths from this file;
-    /// later ones win, and environment wins over all
+    /// Files of environment variables in Docker Compose's format, with paths relative to this file;
+    /// later files override earlier ones, and `environment` overrides all
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<Entries>,
-    /// Environment variables with secrets: NAME, or NAME@VERSION for a pinned one; they win over
-    /// environment
+    /// Environment variables from secrets: NAME, or NAME@VERSION for a pinned version; they
+    /// override `environment`
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, rules::SecretText>>"))]
     pub secrets: Option<BTreeMap<String, SecretRef>>,
-    /// Secrets as files: their paths below /run/secrets, and NAME or NAME@VERSION
+    /// Secrets as files: paths below /run/secrets, each with NAME or NAME@VERSION
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<BTreeMap<String, rules::SecretText>>"))]
     pub secret_files: Option<BTreeMap<String, SecretRef>>,
-    /// Concurrent requests of one instance of a web function [default: 1, with a session 100]
+    /// Concurrent requests per instance of a web function [default: 1, or 100 with `session`]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// Session affinity of a web function
@@ -139,33 +142,34 @@ pub struct Function {
     /// Idle timeout of a WebSocket connection, in seconds: 1 to 1800 [default: the gateway's, 15]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub websocket_idle: Option<u64>,
-    /// Whether instances reach the network outside [default: true]
+    /// Whether instances can reach networks outside the platform [default: true]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_network: Option<bool>,
-    /// All that instances reach: addresses, ranges and names with optional ports, such as
-    /// db.example.com:5432; none for nothing [default: any, which the operator does not deny]
+    /// Allowed egress destinations: addresses, ranges and names with optional ports, such as
+    /// db.example.com:5432; `none` allows nothing [default: any destination that the operator does
+    /// not deny]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(extend("not" = rules::empty())))]
     pub egress: Option<Entries>,
-    /// Ports of the machine's loopback that instances reach as host.sampan.internal, among those of
-    /// [network] host_ports of the settings
+    /// Loopback ports of the machine that instances reach at host.sampan.internal; must be listed
+    /// in [network] host_ports of the settings
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_ports: Option<Vec<u16>>,
     /// Free text
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where records of asynchronous events that end well go: fn:FUNCTION, or http:NAME for
+    /// Destination for records of successful asynchronous events: fn:FUNCTION, or http:NAME for
     /// [connections.NAME] of the settings
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_success: Option<String>,
-    /// The same for events that become dead letters
+    /// Destination for records of events that become dead letters, in the form of `on_success`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<String>,
-    /// Each call answers with its id at once, and its run may take up to 24 hours [default: false];
-    /// cannot be changed later
+    /// Whether runs are asynchronous: a call returns its id at once, and its run may take up to 24
+    /// hours [default: false]; cannot be changed later
     #[serde(skip_serializing_if = "Option::is_none")]
     pub async_run: Option<bool>,
-    /// With async_run: run an event again when the platform ended during its run [default: false];
+    /// With async_run: run an event again if the platform stopped during its run [default: false];
     /// cannot be changed later
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerun: Option<bool>,
@@ -180,8 +184,8 @@ pub struct Function {
     /// Run an init as first process [default: false]; cannot be changed later
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
-    /// Start an instance of a new image or settings before calls get it [default: true]; cannot be
-    /// changed later
+    /// Check that an instance starts with a new image or settings before calls use them [default:
+    /// true]; cannot be changed later
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_check: Option<bool>,
     /// Labels of the function; cannot be changed later
@@ -191,17 +195,19 @@ pub struct Function {
     /// Retries and lifetime of asynchronous events
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<Events>,
-    /// Memory in MB that is reserved for the function, as its upper limit too; 0 disables it
+    /// Memory in MB to reserve for the function, which is also its upper limit; 0 disables the
+    /// function
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u64>,
-    /// Publish a version whenever the newest one is not as declared here [default: false]
+    /// Publish a version whenever the newest one differs from this declaration [default: false]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publish: Option<bool>,
-    /// Instances of the version that are kept ready; of a function with publish, of the newest one
+    /// Provisioned concurrency of the version, or of the newest version of a function with
+    /// `publish`
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<release::ProvisionedKeys>"))]
     pub provisioned: Option<Provisioned>,
-    /// Published versions by their numbers; one that is there cannot be changed
+    /// Published versions by their numbers; existing versions cannot be changed
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versions: Option<BTreeMap<VersionNumber, Version>>,
     /// Aliases by their names
@@ -217,25 +223,25 @@ pub struct Function {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Where a request has the value
+    /// Part of the request that contains the value
     pub source: SessionSource,
     /// Name of the header, cookie or parameter
     pub name: String,
     /// Sessions per instance [default: 1]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_instance: Option<u64>,
-    /// Longest life of a session, in seconds [default: 21600]
+    /// Maximum lifetime of a session, in seconds [default: 21600]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u64>,
-    /// Longest idle time of a session, in seconds [default: 1800]
+    /// Maximum idle time of a session, in seconds [default: 1800]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<u64>,
-    /// What becomes of an idle session [default: end]
+    /// Action after the maximum idle time of a session [default: end]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_idle: Option<WhenIdle>,
 }
 
-/// Where a request has the value of its session
+/// Part of a request that contains the value of its session
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -245,14 +251,14 @@ pub enum SessionSource {
     Query,
 }
 
-/// What becomes of an idle session
+/// Action after the maximum idle time of a session
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WhenIdle {
-    /// It ends
+    /// The session ends
     End,
-    /// It pauses
+    /// The session pauses
     Pause,
 }
 
@@ -261,10 +267,10 @@ pub enum WhenIdle {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Events {
-    /// Runs that follow one that failed in the function: 0 to 2 [default: 2]
+    /// Retries after a run that failed in the function: 0 to 2 [default: 2]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
-    /// Seconds after which a waiting event is given up: 60 to 21600 [default: 21600]
+    /// Maximum age of a waiting event, in seconds: 60 to 21600 [default: 21600]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
 }

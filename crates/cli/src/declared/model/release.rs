@@ -51,13 +51,13 @@ pub const OF_FUNCTIONS: [&str; 15] = [
     "triggers",
 ];
 
-/// A published version: image and settings as they were when it was published; keys that are left
-/// out have their defaults
+/// A published version: image and settings at the time of its publication; omitted keys have their
+/// defaults
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub Function);
 
-/// Instances of a published version that are kept ready
+/// Provisioned concurrency: instances of a published version that are kept ready
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Provisioned {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ impl Provisioned {
     }
 }
 
-/// Another number of instances from scheduled times on
+/// Number of instances from scheduled times on
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -92,21 +92,21 @@ pub struct At {
     pub number: u32,
 }
 
-/// Instances of a published version that are kept ready
+/// Provisioned concurrency: instances of a published version that are kept ready
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Provisioned", transform = super::rules::provisioned))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProvisionedKeys {
-    /// Number of instances; in place of utilization
+    /// Number of instances, instead of `utilization`
     number: Option<u32>,
-    /// Share of the instances that is to be in use, such as 0.6; with max
+    /// Target share of instances in use, such as 0.6; needs `max`
     utilization: Option<f64>,
-    /// Fewest instances, with utilization [default: 1]
+    /// Minimum number of instances, with `utilization` [default: 1]
     min: Option<u32>,
-    /// Most instances, with utilization
+    /// Maximum number of instances, with `utilization`
     max: Option<u32>,
-    /// Other numbers from scheduled times on
+    /// Numbers of instances from scheduled times on
     #[serde(default)]
     at: Vec<At>,
 }
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for Provisioned {
     }
 }
 
-/// An alias: a name that leads to a version, and to a second one by weight or by a header
+/// An alias: a name for a version, with an optional second version by weight or by a header
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(extend("not" = { "required": ["weights", "match"] })))]
@@ -136,11 +136,11 @@ impl<'de> Deserialize<'de> for Provisioned {
 pub struct Alias {
     /// Number of a published version, `newest` for the last published one, or `$LATEST`
     pub version: String,
-    /// A second version and its share of calls, such as { 2: 0.05 }
+    /// Second version and its share of calls, such as { 2: 0.05 }
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(extend("minProperties" = 1, "maxProperties" = 1)))]
     pub weights: Option<BTreeMap<String, f64>>,
-    /// A second version for requests with a certain header
+    /// Second version for requests whose header matches
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
     /// Free text
@@ -159,7 +159,7 @@ impl Alias {
 /// Word for the last published version.
 pub const NEWEST: &str = "newest";
 
-/// A version for requests whose header has one value, or one in a range
+/// A version for requests whose header has a given value, or a value in a range
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(extend("oneOf" = [{ "required": ["exact"] }, { "required": ["range"] }])))]
@@ -169,41 +169,41 @@ pub struct Rule {
     pub version: String,
     /// Name of the header
     pub header: String,
-    /// Its value
+    /// Exact value of the header
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
-    /// Range of its value, such as '[10,20]'
+    /// Range of the header's value, such as '[10,20]'
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
 }
 
-/// Where a path leads: a text, or a function with rewrites of the path
+/// Target of a path: a text, or a function with rewrites of the path
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub function: String,
     pub rewrites: Vec<Rewrite>,
 }
 
-/// The form of a route with rewrites
+/// A route with rewrites of the path
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct LongRoute {
     /// [NAMESPACE/]FUNCTION[:QUALIFIER]
     function: String,
-    /// Changes of the path; the first that matches counts
+    /// Rewrites of the path; the first that matches applies
     #[serde(default)]
     rewrites: Vec<Rewrite>,
 }
 
-/// A path and what it becomes
+/// A rewrite of a path
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rewrite {
-    /// A path, or one that ends in *
+    /// Path to match, which may end in *
     pub path: String,
-    /// What it becomes; $ stands for what * matched
+    /// Replacement, where $ stands for the text that * matched
     pub to: String,
 }
 
@@ -266,8 +266,8 @@ mod schema {
             // Rules of functions; most involve keys that versions do not have.
             schema.remove("dependencies");
             schema.remove("allOf");
-            let text = "A published version: image and settings as they were when it was published; keys that \
-                        are left out have their defaults";
+            let text = "A published version: image and settings at the time of its publication; omitted keys have \
+                        their defaults";
             schema.insert("description".to_owned(), text.into());
             schema
         }
@@ -281,7 +281,7 @@ mod schema {
         fn json_schema(generator: &mut SchemaGenerator) -> Schema {
             let long = generator.subschema_for::<super::LongRoute>();
             json_schema!({
-                "description": "[NAMESPACE/]FUNCTION[:QUALIFIER], or that with rewrites of the path",
+                "description": "[NAMESPACE/]FUNCTION[:QUALIFIER], or an object with rewrites of the path",
                 "anyOf": [{ "type": ["string"] }, long],
             })
         }

@@ -100,7 +100,7 @@ async fn commands_accept_events_and_wait_for_their_end() -> anyhow::Result<()> {
     let failing = ["invoke", "event", "--async", "--data", r#"{"route": "exit?3"}"#];
     let failing = tools::run_ok(&mut platform.cli(&failing)).await?;
     let late = tools::run(&mut platform.cli(&["events", "wait", failing.trim(), "--timeout", "1"])).await?;
-    assert!(!late.ok && late.stderr.contains("still waits or runs"), "{}", late.stderr);
+    assert!(!late.ok && late.stderr.contains("still waiting or running"), "{}", late.stderr);
     let unknown = ["events", "get", "00000000-0000-4000-8000-000000000000"];
     let unknown = tools::run(&mut platform.cli(&unknown)).await?;
     assert!(!unknown.ok && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);

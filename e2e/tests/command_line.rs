@@ -225,8 +225,8 @@ async fn a_name_that_is_not_there_is_answered_with_those_that_are() -> anyhow::R
     let unknown = "00000000-0000-4000-8000-000000000000";
     for (args, code, hint) in [
         (&["invoke", "helo"][..], 3, "Did you mean `hello`?"),
-        (&["invoke", "hello:prod"], 3, "In function hello there is $LATEST"),
-        (&["invoke", "nothing-like-it"], 3, "In namespace default there is hello."),
+        (&["invoke", "hello:prod"], 3, "Existing in function hello: $LATEST"),
+        (&["invoke", "nothing-like-it"], 3, "Existing in namespace default: hello."),
         (&["invoke", "hello", "--namespace", "defaul"], 3, "Did you mean `default`?"),
         (&["logs", "helo"], 3, "Did you mean `hello`?"),
         (&["delete", "helo"], 3, "`sampan list` shows all."),
@@ -235,7 +235,7 @@ async fn a_name_that_is_not_there_is_answered_with_those_that_are() -> anyhow::R
         (&["trigger", "create", "helo", "t", "--cron", "0 3 * * *"], 3, "Did you mean `hello`?"),
         (&["trigger", "list", "helo"], 3, "Did you mean `hello`?"),
         (&["trigger", "delete", "hello", "nigthly"], 3, "Did you mean `nightly`?"),
-        (&["trigger", "test", "hello", "other"], 3, "In function hello there is nightly."),
+        (&["trigger", "test", "hello", "other"], 3, "Existing in function hello: nightly."),
         (&["trigger", "next", "hello:1", "nightly"], 3, "another type, version or alias"),
         (&["events", "list", "helo"], 3, "Did you mean `hello`?"),
         (&["events", "config", "helo"], 3, "Did you mean `hello`?"),

@@ -117,7 +117,7 @@ async fn retries_and_age_of_events_are_set_by_a_command() -> anyhow::Result<()> 
     let before = platform.cli_json(&["events", "config", "event"]).await?;
     assert_eq!((&before["retries"], &before["max_age_s"]), (&2.into(), &21_600.into()));
     let said = tools::run_ok(&mut platform.cli(&["events", "config", "event", "--retries", "0"])).await?;
-    assert_eq!(said.trim(), "retries 0, given up after 21600 s");
+    assert_eq!(said.trim(), "retries 0, maximum age 21600 s");
     let platform = platform.kill_and_restart().await?;
     let kept = platform.cli_json(&["events", "config", "event", "--max-age", "60"]).await?;
     assert_eq!((&kept["retries"], &kept["max_age_s"]), (&0.into(), &60.into()));

@@ -66,7 +66,7 @@ async fn an_event_that_kills_its_instance_is_given_up_and_holds_up_nobody() -> a
     let waits = state(&platform, &poison).await?;
     assert_eq!((&waits["Status"], &waits["Retry"]["StatusCode"]), (&json!("RUNNING"), &json!(439)), "{waits}");
     let shown = tools::run_ok(&mut platform.cli(&["events", "get", &poison])).await?;
-    assert!(shown.contains("to be tried again at") && shown.contains("exit code 3"), "{shown}");
+    assert!(shown.contains("next attempt at") && shown.contains("exit code 3"), "{shown}");
     let other = accept(&platform, "other", &json!({"number": 1})).await?;
     until_status(&platform, &other, "FINISHED").await?;
 

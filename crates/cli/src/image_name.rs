@@ -11,7 +11,7 @@ pub fn resolve(name: &str, own_registry: Option<&str>) -> anyhow::Result<ImageRe
         _ if named_host => name.to_owned(),
         Some(own) => format!("{own}/{name}"),
         None => {
-            let message = format!("{name:?} names no registry, and there are no credentials of a Sampan to push to");
+            let message = format!("{name:?} has no registry host, and no credentials of a Sampan registry were found");
             return Err(Failure::new(Exit::Connection, message, "Name the credentials with --credentials.").into());
         }
     };

@@ -55,7 +55,7 @@ async fn files_that_are_none_are_refused_with_their_place_and_change_nothing() -
         (b"project: p\nfunctions: {}\n# caf\xe9".as_slice(), "standard input:3:6: this is not UTF-8"),
         (b"\xff\xfep\0r\0", "save it as UTF-8"),
         (b"", "standard input:1:1: the file is empty"),
-        (b"project: shop\n---\nproject: blog\n", "standard input:3:1: a file has one document"),
+        (b"project: shop\n---\nproject: blog\n", "standard input:3:1: a file must have a single document"),
         (b"project: shop\nfunctions:\n\tweb: { image: a }\n", "standard input:3:"),
         (&endless, "standard input has more than"),
     ] {

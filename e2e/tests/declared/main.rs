@@ -61,7 +61,7 @@ async fn functions_become_what_a_file_declares_and_stay_so() -> anyhow::Result<(
     let file = written(&platform, "sampan.yaml", FUNCTIONS)?;
     let differs = run(&platform, "diff", &[&file]).await?;
     assert_eq!(differs.code, Some(2), "{}", differs.stderr);
-    assert!(differs.stdout.contains("function web: is not there"), "{}", differs.stdout);
+    assert!(differs.stdout.contains("function web: does not exist"), "{}", differs.stdout);
     let made = run(&platform, "deploy", &[&file]).await?;
     assert!(made.ok && made.stdout.contains("function web: created"), "{}{}", made.stdout, made.stderr);
     for (name, value) in [("COLOUR", "red"), ("PASSWORD", "abc$def"), ("LIMIT", "1000000")] {
@@ -153,7 +153,7 @@ async fn a_typing_error_is_refused_before_anything_is_changed() -> anyhow::Resul
         written(&platform, "sampan.yaml", "project: shop\nfunctions:\n  f:\n    image: hello:v1\n    memroy: 1\n")?;
     let refused = run(&platform, "deploy", &[&file]).await?;
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("sampan.yaml:5:5: `memroy` is no key here"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("sampan.yaml:5:5: `memroy` is not a known key here"), "{}", refused.stderr);
     assert!(refused.stderr.contains("hint: Did you mean `memory`?"), "{}", refused.stderr);
     let missing = run(&platform, "deploy", &["/nowhere.yaml"]).await?;
     assert_eq!(missing.code, Some(3));
@@ -263,7 +263,7 @@ async fn only_what_a_project_made_is_pruned_and_deleted() -> anyhow::Result<()> 
     let foreign = written(&platform, "foreign.yaml", &head.replace("project: shop", "project: blog"))?;
     let refused = run(&platform, "deploy", &[&foreign]).await?;
     assert!(!refused.ok && refused.stderr.contains("belongs to the project shop"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("are left: alias web:live"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("skipped: alias web:live"), "{}", refused.stderr);
     assert!(run(&platform, "delete", &[&foreign]).await?.ok);
 
     let deleted = run(&platform, "delete", &[&file]).await?;

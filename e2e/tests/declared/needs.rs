@@ -20,7 +20,7 @@ async fn namespaces_and_circles_of_destinations_are_made() -> anyhow::Result<()>
     platform.push_hello().await?;
     let file = written(&platform, "sampan.yaml", CIRCLE)?;
     let differs = run(&platform, "diff", &[&file]).await?;
-    assert!(differs.code == Some(2) && differs.stdout.contains("namespace team: is not there"), "{}", differs.stdout);
+    assert!(differs.code == Some(2) && differs.stdout.contains("namespace team: does not exist"), "{}", differs.stdout);
     let made = run(&platform, "deploy", &[&file]).await?;
     assert!(made.ok && made.stdout.contains("namespace team: created"), "{}{}", made.stdout, made.stderr);
     let same = run(&platform, "diff", &[&file]).await?;
@@ -98,7 +98,7 @@ async fn failed_and_deleted_things_become_what_is_declared() -> anyhow::Result<(
     // A deleted version cannot be recreated under its number.
     platform.api.call("DeleteFunctionVersion", json!({"FunctionName": "web", "Qualifier": "3"})).await?;
     let differs = run(&platform, "diff", &[&file]).await?;
-    assert!(differs.stdout.contains("version web:3: is not there"), "{}", differs.stdout);
+    assert!(differs.stdout.contains("version web:3: does not exist"), "{}", differs.stdout);
     let refused = run(&platform, "deploy", &[&file]).await?;
     for part in ["numbers from 4 on are free", "declare it with the next number"] {
         assert!(!refused.ok && refused.stderr.contains(part), "{}{}", refused.stdout, refused.stderr);

@@ -158,8 +158,8 @@ async fn what_others_changed_or_deleted_is_said_and_declared_again() -> anyhow::
         "memory: 256 -> 128",
         "environment.COLOUR: \"grey\" -> \"red\"",
         "environment.PASSWORD: (none)",
-        "trigger nightly of worker: is not there",
-        "function sink: is not there",
+        "trigger nightly of worker: does not exist",
+        "function sink: does not exist",
     ] {
         assert!(differs.stdout.contains(line), "{line} is not in {}", differs.stdout);
     }

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_negative_number_is_refused_by_its_range() {
         for (line, wanted) in [
-            (&["deploy", "f", "--memory", "-5"][..], "\"-5\" is no size"),
+            (&["deploy", "f", "--memory", "-5"][..], "\"-5\" is not a size"),
             (&["deploy", "f", "--pids", "-5"], "-5 is not in 0..=4294967295"),
             (&["deploy", "f", "--port", "-1"], "-1 is not in 1..=65535"),
             (&["logs", "f", "--limit", "-1"], "-1 is not in 1..=10000"),

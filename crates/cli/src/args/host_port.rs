@@ -10,7 +10,7 @@ impl FromStr for HostPort {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no port; write 1 to 65535, or none");
+        let wrong = || format!("{text:?} is not a port; write 1 to 65535, or none");
         match text {
             "none" => Ok(Self(None)),
             text => text.parse().ok().filter(|port| *port != 0).map(|port| Self(Some(port))).ok_or_else(wrong),

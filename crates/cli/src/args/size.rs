@@ -11,7 +11,7 @@ impl FromStr for Megabytes {
 
     /// Parses a number of MB, or one with a unit: `512m`, `8g`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no size; write 512 or 512m for MB, or 8g");
+        let wrong = || format!("{text:?} is not a size; write 512 or 512m for MB, or 8g");
         let lower = text.to_ascii_lowercase();
         let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let unit: u32 = match &lower[digits.len()..] {
@@ -33,7 +33,7 @@ impl FromStr for Cores {
 
     /// Parses a number of cores with up to three decimals.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no number of cores; write 2, 0.5 or 0.125");
+        let wrong = || format!("{text:?} is not a number of cores; write 2, 0.5 or 0.125");
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if !is_number(whole) || !is_number(part) || part.len() > 3 {

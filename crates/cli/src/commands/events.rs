@@ -110,7 +110,7 @@ async fn wait(client: &Client, args: &EventWaitArgs, format: Output) -> anyhow::
             return outcome(&status, &args.id);
         }
         if deadline.is_some_and(|deadline| Instant::now() + pause > deadline) {
-            let message = format!("event {} still waits or runs", args.id);
+            let message = format!("event {} is still waiting or running", args.id);
             return Err(Failure::new(Exit::Failed, message, "Wait again, or longer with --timeout.").into());
         }
         sleep(pause).await;
@@ -141,7 +141,7 @@ async fn config(client: &Client, args: &EventsConfigArgs, format: Output) -> any
             "function": function, "namespace": namespace, "retries": retries, "max_age_s": max_age_s,
         })),
         Output::Text => {
-            println!("retries {retries}, given up after {max_age_s} s");
+            println!("retries {retries}, maximum age {max_age_s} s");
             Ok(())
         }
     }
@@ -174,7 +174,7 @@ fn retry(status: &Value) -> Option<String> {
     let (code, next_ms) = (retry["StatusCode"].as_u64()?, retry["NextRunMs"].as_i64()?);
     let why = retry["ErrorMessage"].as_str().map(|why| format!(": {}", terminal::line(why)));
     let at = local_time::rfc3339_s(next_ms);
-    Some(format!(", to be tried again at {at} ({code}{})", why.unwrap_or_default()))
+    Some(format!(", next attempt at {at} ({code}{})", why.unwrap_or_default()))
 }
 
 /// Fails the command unless the event finished, as for a failed invocation.

@@ -50,7 +50,10 @@ fn target(name: &str) -> anyhow::Result<(&str, &str)> {
             let hint = format!("Write {function}, or a version or alias as in {function}:1.");
             Err(Failure::new(Exit::Usage, message, hint).into())
         }
-        _ => Err(Failure::new(Exit::Usage, format!("{name:?} names no function"), "`sampan list` shows all.").into()),
+        _ => {
+            Err(Failure::new(Exit::Usage, format!("{name:?} is not a function name"), "`sampan list` shows all.")
+                .into())
+        }
     }
 }
 
@@ -80,7 +83,7 @@ fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
     }
     match data.strip_prefix('@') {
         Some(file) if !Path::new(file).exists() => {
-            let message = format!("there is no file {file}");
+            let message = format!("file {file} does not exist");
             Err(Failure::new(Exit::NotFound, message, "`--data @FILE` reads a file.").into())
         }
         Some(file) => std::fs::read(file).with_context(|| format!("cannot read {file}")),
@@ -102,7 +105,7 @@ async fn event(
         return accept(client, args, name, qualifier, event, format).await;
     }
     if answers_with_id && args.log {
-        let message = format!("--log is for calls that wait for their end, and a call of {name} does not");
+        let message = format!("--log is for synchronous calls, and calls of {name} are asynchronous");
         let hint = format!("Leave it out; `sampan logs {name} -f` follows its log.");
         return Err(Failure::new(Exit::Usage, message, hint).into());
     }
@@ -210,7 +213,9 @@ mod tests {
     fn a_target_has_a_name_and_no_empty_qualifier() {
         assert_eq!(target("web").expect("a name"), ("web", "$DEFAULT"));
         assert_eq!(target("web:prod").expect("both"), ("web", "prod"));
-        for (wrong, wanted) in [("web:", "\"web:\" has no qualifier"), ("", "names no"), (":1", "names no")] {
+        for (wrong, wanted) in
+            [("web:", "\"web:\" has no qualifier"), ("", "not a function name"), (":1", "not a function name")]
+        {
             let refused = Failure::of(&target(wrong).expect_err(wrong));
             assert_eq!(refused.exit(), Exit::Usage, "{wrong:?}");
             assert!(refused.to_string().contains(wanted), "{refused}");

@@ -45,7 +45,9 @@ pub async fn run(connection: &Connection, args: LogsArgs, format: Output) -> any
     }
     let mut page = query(&client, &request).await?;
     if page.more && page.lines.len() < args.limit as usize {
-        eprintln!("older lines, if there are any, are not shown: [logs] newest_scan_bytes_max and page_log_bytes_max");
+        eprintln!(
+            "older lines may exist and are not shown, by the limits [logs] newest_scan_bytes_max and page_log_bytes_max"
+        );
     }
     loop {
         for line in &page.lines {
@@ -85,7 +87,7 @@ pub(super) async fn query_until_reachable(
         match query(client, request).await {
             Err(error) if client::is_away(&error) => {
                 if !std::mem::replace(&mut is_away, true) {
-                    eprintln!("the platform cannot be reached; its lines follow when it is back");
+                    eprintln!("the platform cannot be reached; retrying");
                 }
                 tokio::time::sleep(FOLLOW_INTERVAL).await;
             }

@@ -43,7 +43,7 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
         Output::Text => {
             println!("pushed {image}");
             println!(
-                "digest {} ({} bytes sent, {} were there)",
+                "digest {} ({} bytes sent, {} already there)",
                 pushed.digest, pushed.sent_bytes, pushed.present_bytes
             );
             Ok(())
@@ -55,11 +55,13 @@ pub async fn run(connection: &Connection, args: PushArgs, format: Output, config
 fn note(content: &Content, is_folder: bool) -> Option<String> {
     let first = content.left_out.first()?;
     Some(match is_folder {
-        true => format!(
-            "sockets, fifos and devices are no part of the image: {} of them, the first is {first}",
-            content.left_out.len()
-        ),
-        false => format!("not pushed, since the source does not hold it: {}", content.left_out.join(", ")),
+        true => {
+            format!(
+                "sockets, fifos and devices cannot be in an image: {} left out, the first is {first}",
+                content.left_out.len()
+            )
+        }
+        false => format!("not pushed because the source lacks them: {}", content.left_out.join(", ")),
     })
 }
 

@@ -59,7 +59,7 @@ fn set(args: SecretSetArgs, format: Output) -> anyhow::Result<Command> {
     let bytes = match trimmed {
         Some(trimmed) if args.trim => trimmed,
         Some(_) if format == Output::Text => {
-            eprintln!("note: the value ends with a line break, which is a part of it; --trim leaves it out");
+            eprintln!("note: the value ends with a line break, which is stored with it; --trim removes it");
             bytes
         }
         _ => bytes,
@@ -127,7 +127,7 @@ fn audit_row(line: &AuditEntry) -> Vec<String> {
         AuditAction::Set => "set".to_owned(),
         AuditAction::Delete => "delete".to_owned(),
         AuditAction::Read => "read".to_owned(),
-        AuditAction::Lost => format!("{} reads not noted", line.count.unwrap_or_default()),
+        AuditAction::Lost => format!("{} reads not recorded", line.count.unwrap_or_default()),
     };
     let secret = line.namespace.as_ref().zip(line.name.as_ref()).map(|(namespace, name)| format!("{namespace}/{name}"));
     let function = line.function.as_ref().zip(line.function_version.as_ref());

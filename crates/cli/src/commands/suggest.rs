@@ -94,9 +94,9 @@ fn texts(list: &Value, field: Option<&str>) -> Vec<String> {
 /// Lists the existing names in one sentence, at most `LISTED_MAX`.
 pub(super) fn listed(place: &str, kind: &str, names: &[String]) -> String {
     match names {
-        [] => format!("In {place} there is no {kind}."),
-        few if few.len() <= LISTED_MAX => format!("In {place} there is {}.", few.join(", ")),
-        many => format!("In {place} there is {} and {} more.", many[..LISTED_MAX].join(", "), many.len() - LISTED_MAX),
+        [] => format!("There is no {kind} in {place}."),
+        few if few.len() <= LISTED_MAX => format!("Existing in {place}: {}.", few.join(", ")),
+        many => format!("Existing in {place}: {} and {} more.", many[..LISTED_MAX].join(", "), many.len() - LISTED_MAX),
     }
 }
 
@@ -108,9 +108,9 @@ mod tests {
     fn names_are_listed_as_far_as_they_are_few() {
         let names = |count: usize| (0..count).map(|at| format!("f{at}")).collect::<Vec<_>>();
         for (count, text) in [
-            (0, "In namespace a there is no function."),
-            (2, "In namespace a there is f0, f1."),
-            (7, "In namespace a there is f0, f1, f2, f3, f4 and 2 more."),
+            (0, "There is no function in namespace a."),
+            (2, "Existing in namespace a: f0, f1."),
+            (7, "Existing in namespace a: f0, f1, f2, f3, f4 and 2 more."),
         ] {
             assert_eq!(listed("namespace a", "function", &names(count)), text);
         }

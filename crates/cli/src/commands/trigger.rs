@@ -145,7 +145,7 @@ async fn found(client: &Client, args: &NameArgs) -> anyhow::Result<Found> {
         1 => there.remove(0),
         n => {
             let message = format!("function {}/{function} has {n} triggers {}", of.namespace, args.name);
-            let hint = "Say which with --type, or with FUNCTION:QUALIFIER.";
+            let hint = "Select one with --type or FUNCTION:QUALIFIER.";
             return Err(Failure::new(Exit::Usage, message, hint).into());
         }
     };
@@ -165,7 +165,7 @@ async fn hint(client: &Client, args: &NameArgs) -> anyhow::Result<String> {
         all.iter().filter_map(|trigger| Some(trigger["TriggerName"].as_str()?.to_owned())).collect();
     let list = format!("`sampan trigger list {function}` shows all.");
     if names.contains(&args.name) {
-        return Ok(format!("There is one of another type, version or alias. {list}"));
+        return Ok(format!("A trigger of that name exists for another type, version or alias. {list}"));
     }
     Ok(match nearest(&args.name, names.iter().map(String::as_str)) {
         Some(near) => format!("Did you mean `{near}`? {list}"),
@@ -228,7 +228,7 @@ fn desc(args: &DescArgs, old: Option<&str>) -> anyhow::Result<Option<String>> {
     let mut object: Map<String, Value> = match &args.desc {
         Some(text) => serde_json::from_str(text).map_err(|_| {
             let hint = "Write it as JSON, or leave out --max-age, --rate and --concurrency.";
-            Failure::new(Exit::Usage, "--desc is no JSON object to which options can be added", hint)
+            Failure::new(Exit::Usage, "--desc is not a JSON object, so that no options can be added to it", hint)
         })?,
         None => old.map(serde_json::from_str).transpose()?.unwrap_or_default(),
     };

@@ -59,14 +59,16 @@ fn print(answer: &Answer) {
             println!("volume {} is at {}", volume.name, volume.path.as_deref().unwrap_or("no path"));
             println!("mount it with: sampan deploy FUNCTION --mount {}:/path", volume.name);
         }
-        Answer::Deleted { kept: Some(kept) } => println!("the volume is forgotten; its directory {kept} stays"),
-        Answer::Deleted { kept: None } => println!("the volume is deleted with all it held"),
+        Answer::Deleted { kept: Some(kept) } => println!("the volume is deleted; its directory {kept} is kept"),
+        Answer::Deleted { kept: None } => println!("the volume and its content are deleted"),
         Answer::Grown { now: true } => println!("the volume has its new size"),
         Answer::Grown { now: false } => {
-            println!("the volume has its new size from the next start of Sampan on: this machine grows no mounted one");
+            println!(
+                "the volume has its new size from the next start of Sampan: this machine cannot grow a mounted volume"
+            );
         }
         Answer::Usage(usage) => {
-            let more = if usage.cut_short { " at least, it is too much to look at" } else { "" };
+            let more = if usage.cut_short { " or more: too many files to count" } else { "" };
             println!("{} bytes in {} files{more}", usage.bytes, usage.files);
             println!("{} of {} bytes are free where it is", usage.free_bytes, usage.size_bytes);
         }

@@ -56,7 +56,7 @@ pub fn outcome(outcome: &Outcome, failure: Option<&Failure>, format: Output) {
 /// Prints an item's differences from its declaration.
 pub fn change(change: &Change) {
     let word = match change.act {
-        Act::Create => "is not there",
+        Act::Create => "does not exist",
         Act::Update => "differs",
         Act::Keep => return,
         Act::Delete => "is no longer declared",

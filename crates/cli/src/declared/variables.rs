@@ -69,7 +69,7 @@ fn value(inside: &str, lookup: &Lookup<'_>) -> Result<String, (String, String)> 
         }
     }
     let hint = "Write ${NAME}, ${NAME:-DEFAULT} or ${NAME:?MESSAGE}; `$$` stands for a `$`.".to_owned();
-    Err((format!("${{{inside}}} is no variable"), hint))
+    Err((format!("${{{inside}}} is not a variable"), hint))
 }
 
 /// Whether a name is valid for a variable.
@@ -87,7 +87,7 @@ pub fn file(name: &str, text: &str) -> anyhow::Result<BTreeMap<String, String>> 
             return None;
         }
         let pair = line.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
-        let hint = "A name has letters, digits and '_', and begins with none of the digits.";
+        let hint = "A name has letters, digits and '_', and does not begin with a digit.";
         let wrong = || Failure::new(Exit::Usage, format!("{name}:{}: this is not NAME=VALUE", index + 1), hint).into();
         Some(pair.filter(|(key, _)| is_name(key)).ok_or_else(wrong))
     };
@@ -130,10 +130,10 @@ mod tests {
             ("${NONE}", "NONE is not set"),
             ("${EMPTY:?give it}", "give it"),
             ("${A", "not closed"),
-            ("${}", "no variable"),
-            ("${A-x}", "no variable"),
-            ("${A:-${B}}", "no variable"),
-            ("${1}", "no variable"),
+            ("${}", "is not a variable"),
+            ("${A-x}", "is not a variable"),
+            ("${A:-${B}}", "is not a variable"),
+            ("${1}", "is not a variable"),
         ] {
             let (message, _) = replaced(text, &lookup).expect_err(text);
             assert!(message.contains(wanted), "{text}: {message}");

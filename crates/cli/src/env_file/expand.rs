@@ -91,7 +91,7 @@ fn closing(text: &str) -> Option<usize> {
 fn braced(text: &str, quoted: bool, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, String> {
     let (name, rest) = text.split_at(name_len(text));
     if name.is_empty() {
-        return Err(format!("`${{{text}}}` names no variable"));
+        return Err(format!("`${{{text}}}` has no variable name"));
     }
     let (or_empty, operation) = match rest.strip_prefix(':') {
         Some(operation) => (true, operation),
@@ -109,7 +109,7 @@ fn braced(text: &str, quoted: bool, lookup: &dyn Fn(&str) -> Option<String>, dep
             words if words.is_empty() => Err(format!("variable {name} is required")),
             words => Err(format!("variable {name} is required: {words}")),
         },
-        _ => Err(format!("`${{{text}}}` is not understood; write ${{{name}}} or ${{{name}:-default}}")),
+        _ => Err(format!("`${{{text}}}` is not supported; write ${{{name}}} or ${{{name}:-default}}")),
     }
 }
 
@@ -147,10 +147,10 @@ mod tests {
             ("${NONE}", "single quotes"),
             ("${EMPTY:?say $SET}", "variable EMPTY is required: say value"),
             ("${NONE?}", "variable NONE is required"),
-            ("${}", "names no variable"),
-            ("${1}", "names no variable"),
-            ("${SET!x}", "not understood"),
-            ("${SET:}", "not understood"),
+            ("${}", "has no variable name"),
+            ("${1}", "has no variable name"),
+            ("${SET!x}", "not supported"),
+            ("${SET:}", "not supported"),
             ("${SET", "not closed"),
         ] {
             let error = expanded(text).expect_err(text);

@@ -54,7 +54,7 @@ fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
     let (key, behind) = named.split_at(end);
     if key.is_empty() {
         let shown: String = named.chars().take(20).collect();
-        return Err(format!("{shown:?} begins no variable; write KEY=value, or # before a comment"));
+        return Err(format!("{shown:?} does not begin a variable; write KEY=value, or # before a comment"));
     }
     let behind = behind.trim_start_matches([' ', '\t']);
     let key = key.to_owned();
@@ -76,7 +76,7 @@ fn statement(text: &str) -> Result<(Option<Statement<'_>>, &str), String> {
             let (tail, after) = behind.split_once('\n').unwrap_or((behind, ""));
             let tail = tail.trim();
             if !tail.is_empty() && !tail.starts_with('#') {
-                return Err(format!("there is {tail:?} after the closing {quote} of {key}'s value"));
+                return Err(format!("unexpected {tail:?} after the closing {quote} of {key}'s value"));
             }
             let written = if quote == '\'' { Written::Single(quoted) } else { Written::Double(quoted) };
             Ok((Some((key, written)), after))
@@ -194,7 +194,7 @@ mod tests {
         for (text, line, words) in [
             ("A=1\nB=\"x\ny", 2, "is not closed"),
             ("A='x\ny'\nB='z", 3, "is not closed"),
-            ("A=1\n=2", 2, "begins no variable"),
+            ("A=1\n=2", 2, "does not begin a variable"),
             ("A b", 1, "no '='"),
             ("A='b'c", 1, "after the closing '"),
             ("NOT_SET", 1, "NOT_SET= for an empty one"),

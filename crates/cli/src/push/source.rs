@@ -25,7 +25,7 @@ pub fn read(source: &Path, select: Option<&str>) -> anyhow::Result<Content> {
     if !source.exists() {
         return Err(Failure::new(
             Exit::NotFound,
-            format!("there is no file or folder {}", source.display()),
+            format!("file or folder {} does not exist", source.display()),
             "Name an OCI layout (folder or archive), a docker archive, or - for one that is piped in; or make an image \
              with --from-dir.",
         )
@@ -88,7 +88,7 @@ fn unpack(mut archive: impl Read, name: &str, folder: &Path) -> anyhow::Result<(
     from.by_ref().take(BLOCK_BYTES).read_to_end(&mut first).with_context(|| format!("cannot read {name}"))?;
     if !is_header(&first) {
         let hint = "Push an OCI layout, an archive of `docker save`, or a folder with --from-dir.";
-        return Err(Failure::new(Exit::Usage, format!("{name} is no tar archive"), hint).into());
+        return Err(Failure::new(Exit::Usage, format!("{name} is not a tar archive"), hint).into());
     }
     let mut entries = tar::Archive::new(Cursor::new(first).chain(from));
     entries.set_preserve_permissions(false);
@@ -153,7 +153,7 @@ mod tests {
         assert!(!format!("{error:#}").contains(&folder.path().display().to_string()), "{error:#}");
         for (name, bytes) in [("accounts", b"root:x:0:0:root:/root:/bin/sh\n".repeat(40)), ("empty", Vec::new())] {
             let error = unpack(&bytes[..], name, folder.path()).expect_err(name);
-            assert_eq!(format!("{error:#}"), format!("{name} is no tar archive"));
+            assert_eq!(format!("{error:#}"), format!("{name} is not a tar archive"));
         }
     }
 }

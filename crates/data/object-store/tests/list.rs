@@ -88,7 +88,7 @@ async fn refusals_say_what_the_store_said_and_never_the_signature() {
     assert!(denied.contains("403 <Code>AccessDenied</Code>") && denied.contains("\"films\""), "{denied}");
     let led = page(&endpoint, None).await.expect_err("led away").to_string();
     assert!(led.contains("307"), "{led}");
-    let no_list = page(&endpoint, None).await.expect_err("no list").to_string();
+    let no_list = page(&endpoint, None).await.expect_err("expected a list").to_string();
     assert!(no_list.contains("cannot be read"), "{no_list}");
     asked.await.expect("it ends");
     let gone = page(&endpoint, None).await.expect_err("gone").to_string();

@@ -84,7 +84,7 @@ pub async fn redrive(client: &Client, args: RedriveArgs, format: Output) -> anyh
     match format {
         Output::Json => output::json(&json!({"redriven": count})),
         Output::Text => {
-            println!("{count} dead letters run again");
+            println!("{count} dead letters queued again");
             Ok(())
         }
     }
@@ -93,7 +93,7 @@ pub async fn redrive(client: &Client, args: RedriveArgs, format: Output) -> anyh
 pub async fn purge(client: &Client, args: PurgeArgs, format: Output) -> anyhow::Result<()> {
     if args.which.id.is_none() && !args.force {
         let message = "the payloads of all these dead letters would be lost";
-        return Err(Failure::new(Exit::Usage, message, "Take --force to remove them.").into());
+        return Err(Failure::new(Exit::Usage, message, "Add --force to remove them.").into());
     }
     let command = Command::Purge { of: selection(args.which)? };
     let Answer::Purged(count) = client.administer_dead_letters(&command).await? else {
@@ -124,5 +124,5 @@ where
 }
 
 fn unexpected() -> anyhow::Error {
-    anyhow::anyhow!("Sampan gave an answer of another version").context("cannot read the answer")
+    anyhow::anyhow!("the answer is in the format of another version of Sampan").context("cannot read the answer")
 }

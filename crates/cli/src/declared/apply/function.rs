@@ -99,13 +99,13 @@ impl Run<'_> {
                     "function {name}: `{}` is {} and should be {}, but cannot be changed",
                     fixed.field, fixed.from, fixed.to
                 );
-                return Err(invalid(message, "Delete the function first, or declare what it has."));
+                return Err(invalid(message, "Delete the function first, or declare its current value."));
             }
             self.update(name, wanted, &observed, plan::parts(&change.differences)).await?;
             differs = change.differences.into_iter().next();
         }
         let what = differs.map(|field| format!(": `{}` is {} and should be {}", field.field, field.from, field.to));
-        let message = format!("function {name} was changed, and differs again{}", what.unwrap_or_default());
+        let message = format!("function {name} differs again after its change{}", what.unwrap_or_default());
         Err(Failure::new(Exit::Failed, message, again::HINT).into())
     }
 

@@ -144,12 +144,12 @@ impl Run<'_> {
         let others: Vec<String> = list.iter().filter_map(Outcome::difference).collect();
         if others.is_empty() {
             let failed = |failure: Failure| {
-                let message = format!("it is deployed, and could not be compared once more: {failure}");
-                Failure::new(failure.exit(), message, "Look at `sampan diff -f`, and deploy again.")
+                let message = format!("deployed, but the result could not be verified: {failure}");
+                Failure::new(failure.exit(), message, "Check it with `sampan diff -f`, and deploy again.")
             };
             return first.map(failed);
         }
-        let message = format!("something else changed what was deployed: {}", others.join("; "));
+        let message = format!("deployed resources were changed concurrently: {}", others.join("; "));
         Some(Failure::new(Exit::Failed, message, "Deploy again when the other change is over."))
     }
 
@@ -174,17 +174,18 @@ impl Run<'_> {
             }
         }
         if let Some(first) = first {
-            let left = if lefts == 0 { String::new() } else { format!("; {lefts} that need them are left: {left}") };
+            let left =
+                if lefts == 0 { String::new() } else { format!("; {lefts} dependent items were skipped: {left}") };
             let message = format!("{failures} of {all} items failed: {failed}{left}");
-            let hint = "The others are as declared; deploy again once it is mended.";
+            let hint = "The other items are as declared; fix the cause and deploy again.";
             return Err(Failure::new(first.exit(), message, hint).into());
         }
         if let Some(changed) = changed {
             return Err(changed.into());
         }
         if self.mode == Mode::Compare && different > 0 {
-            let message = format!("{different} of what is declared differs");
-            return Err(Failure::new(Exit::Usage, message, "`sampan deploy -f` makes it so.").into());
+            let message = format!("{different} declared items differ from the platform");
+            return Err(Failure::new(Exit::Usage, message, "Deploy the declaration with `sampan deploy -f`.").into());
         }
         Ok(())
     }

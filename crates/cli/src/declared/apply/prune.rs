@@ -148,8 +148,8 @@ impl Run<'_> {
         }
         let others: Vec<String> = others.iter().map(Item::to_string).collect();
         let (message, project) = (others.join(", "), &self.file.project);
-        let message = format!("function {name} has what the project {project} did not make: {message}");
-        Err(invalid(message, "Remove all of it with `sampan delete`, or that first."))
+        let message = format!("function {name} has resources that project {project} did not create: {message}");
+        Err(invalid(message, "Remove these first, or the whole function with `sampan delete`."))
     }
 
     async fn remove(&self, items: Vec<Item>, outcomes: &mut Outcomes) {

@@ -18,7 +18,7 @@ use crate::declared::platform::mark;
 use crate::failure::{Exit, Failure};
 
 /// Remedy for a number that cannot be used.
-const NUMBERS: &str = "Numbers are not used again; declare it with the next number.";
+const NUMBERS: &str = "Version numbers are not reused; declare it with the next number.";
 /// Status of a version that can be called.
 pub(super) const ACTIVE: &str = "Active";
 
@@ -106,7 +106,7 @@ impl Run<'_> {
         seen: &[u32],
     ) -> anyhow::Result<()> {
         if let Some(newest) = observe::newest(self.client, name).await?.filter(|newest| *newest >= number) {
-            let message = format!("version {number} of {name} cannot be made: version {newest} was published already");
+            let message = format!("cannot publish version {number} of {name}: version {newest} is published already");
             return Err(invalid(message, NUMBERS));
         }
         let there = self.settle(name, &version.clone().within(function)).await?;
@@ -114,7 +114,7 @@ impl Run<'_> {
         // published after this one.
         let versions = observe::versions(self.client, name).await?;
         if let Some(gone) = seen.iter().find(|seen| !versions.contains_key(seen)) {
-            let message = format!("version {gone} of {name} was there a moment ago, and is gone");
+            let message = format!("version {gone} of {name} was deleted during the deploy");
             return Err(Failure::new(Exit::Failed, message, again::HINT).into());
         }
         let description = version.description.clone().unwrap_or_default();

@@ -62,7 +62,7 @@ pub fn mounts(
                 section.say_of(
                     &item.place,
                     key,
-                    &format!("make the volume {volume} first: sampan volume create {volume}"),
+                    &format!("create the volume {volume} first: sampan volume create {volume}"),
                 );
                 mounts.push(Value::from(mount.to_string()));
             }

@@ -36,7 +36,7 @@ pub fn read(name: &str, text: &str) -> Result<Imported, Error> {
     } else if root.get("Resources").is_some() {
         sam::functions(&root, &mut left_out)?
     } else {
-        let problem = "this is no file that can be imported";
+        let problem = "this file cannot be imported";
         let hint = "A serverless.yml has `component: scf`, a SAM template `Resources`.";
         return Err(Error::new(root.place, problem, hint));
     };
@@ -64,7 +64,7 @@ fn project_name(name: &str) -> String {
 fn memory(mb: u32, section: &mut Section<'_>) -> u32 {
     let allowed = if mb <= 64 { 64 } else { mb.div_ceil(128).saturating_mul(128) };
     if allowed != mb {
-        section.say(format!("memory of {mb} MB is {allowed} MB here, the next that there is"));
+        section.say(format!("memory of {mb} MB becomes {allowed} MB, the next allowed size"));
     }
     allowed
 }
@@ -270,21 +270,21 @@ functions:
         let read = imported(SCF);
         assert_eq!(read.text, OF_SCF);
         let expected = [
-            "f.yml:13:15: memorySize: memory of 500 MB is 512 MB here, the next that there is",
-            "f.yml:16:44: environment.variables.C: it has a variable of the other tool; give its value",
-            "f.yml:45:16: initTimeout: \"soon\" is here, where a whole number from 0 to 4294967295 belongs; it is left \
-             out",
-            "f.yml:17:9: role: left out",
+            "f.yml:13:15: memorySize: memory of 500 MB becomes 512 MB, the next allowed size",
+            "f.yml:16:44: environment.variables.C: it contains a variable of the other tool; replace it by its value",
+            "f.yml:45:16: initTimeout: expected a whole number from 0 to 4294967295, found \"soon\"; not \
+             imported",
+            "f.yml:17:9: role: not imported",
         ];
         for line in expected {
             assert!(read.left_out.iter().any(|said| said == line), "{line} is not in {:#?}", read.left_out);
         }
         for part in [
             ": events.apigw: its endpoints ask for keys; ",
-            ": events.apigw: the domain a.example.com wants the certificate shop",
+            ": events.apigw: the domain a.example.com needs the certificate shop",
             ": events.cos: cos:ObjectRemove:*: a bucket that is polled shows new objects alone",
-            ": events.ckafka: there are no triggers of ckafka",
-            ": cfs: make the volume files first: sampan volume create files",
+            ": events.ckafka: triggers of ckafka are not supported",
+            ": cfs: create the volume files first: sampan volume create files",
             "f.yml:44:7: cfs: volume name",
         ] {
             assert!(read.left_out.iter().any(|said| said.contains(part)), "{part} is not in {:#?}", read.left_out);
@@ -298,16 +298,16 @@ functions:
         assert_eq!(read.text, OF_SAM);
         let said = read.left_out.join("\n");
         for part in [
-            "Environment.Variables.TABLE: it has a variable of the other tool",
-            "Events.Odd: rate(7 minutes) is no cron expression; declare a timer",
-            "Events.Queue: there are no triggers of SQS",
+            "Environment.Variables.TABLE: it contains a variable of the other tool",
+            "Events.Odd: rate(7 minutes) is not a cron expression; declare a timer",
+            "Events.Queue: triggers of SQS are not supported",
             "Events.Home: its function gets the request as the event of docs/TRIGGERS.md",
             "Events.In: its function gets events in the form of COS",
             "Architectures: the image has to be for this machine's architecture",
             "Layers: an image has its own layers; build these into it",
-            "FileSystemConfigs: make the volume files first",
+            "FileSystemConfigs: create the volume files first",
             "FunctionUrlConfig: calls are signed with a key pair of Sampan",
-            "Table: AWS::DynamoDB::Table is no function",
+            "Table: AWS::DynamoDB::Table is not a function",
             "Lambda's runtime API",
         ] {
             assert!(said.contains(part), "{part} is not in {said}");
@@ -345,7 +345,7 @@ functions:
     #[test]
     fn what_cannot_be_imported_says_why() {
         for (text, part) in [
-            ("a: 1", "no file that can be imported"),
+            ("a: 1", "file cannot be imported"),
             ("component: scf\nname: a\ninputs: { name: a, runtime: Nodejs }", "f.yml:3:9: the function has no image"),
             ("component: scf\nname: a", "inputs"),
             ("Resources: { A: { Type: AWS::S3::Bucket } }", "no function of an image"),

@@ -32,12 +32,12 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
         let kind = resource.get("Type").and_then(section::text).unwrap_or_default();
         let properties = resource.get("Properties").filter(|_| kind == FUNCTION);
         let Some(properties) = properties else {
-            left_out.push(format!("{}: {}: {kind} is no function; left out", key.place, key.text));
+            left_out.push(format!("{}: {}: {kind} is not a function; not imported", key.place, key.text));
             continue;
         };
         let property = |name: &str| properties.get(name).or_else(|| globals?.get(name)).and_then(section::text);
         if properties.get("ImageUri").is_none() && property("PackageType").as_deref() != Some("Image") {
-            let problem = "its code is no image; make one of it, and declare the function";
+            let problem = "its code is not an image; build one, and declare the function";
             left_out.push(format!("{}: {}: {problem}", key.place, key.text));
             continue;
         }
@@ -50,7 +50,7 @@ pub fn functions(root: &Node, left_out: &mut Vec<String>) -> Result<(String, Map
     }
     for (key, node) in root.entries().iter().filter(|(key, _)| !OF_THE_TEMPLATE.contains(&key.text.as_str())) {
         if key.text != "Globals" {
-            left_out.push(format!("{}: {}: left out", node.place, key.text));
+            left_out.push(format!("{}: {}: not imported", node.place, key.text));
         }
     }
     left_out.push(format!("{}: {RUNTIME_API}", root.place.file));
@@ -217,7 +217,7 @@ fn triggers(events: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
                     triggers.insert(name, Value::Object(trigger.collect()));
                     continue;
                 }
-                None => format!("{expression} is no cron expression; declare a timer"),
+                None => format!("{expression} is not a cron expression; declare a timer"),
             },
             "Api" | "HttpApi" if checked.contains(&kind.as_str()) || is_checked(event) => {
                 "its calls are checked (Auth), or may be by the API that it names; declare a trigger of type http with \
@@ -235,7 +235,7 @@ fn triggers(events: &mut Section<'_>, checked: &[&str]) -> Map<String, Value> {
                 }
                 Err(problem) => problem,
             },
-            other => format!("there are no triggers of {other} (docs/TRIGGERS.md)"),
+            other => format!("triggers of {other} are not supported (docs/TRIGGERS.md)"),
         };
         events.say(instead);
     }

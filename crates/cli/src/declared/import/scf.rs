@@ -23,7 +23,7 @@ pub fn functions(
         return Err(Error::new(root.place.clone(), "`inputs` is missing", "It has the settings of the function."));
     };
     let Some(image) = inputs.get("image") else {
-        let hint = "Only functions of images can be imported; make an image of this one's code.";
+        let hint = "Only image functions can be imported; build an image of this one's code.";
         return Err(Error::new(inputs.place.clone(), "the function has no image", hint));
     };
     let project = of_root("name").unwrap_or_default();
@@ -48,7 +48,7 @@ pub fn functions(
     let function = function.into_iter().chain(of_image(&mut image)).collect();
     image.finish();
     for (key, node) in root.entries().iter().filter(|(key, _)| !OF_THE_COMPONENT.contains(&key.text.as_str())) {
-        left_out.push(format!("{}: {}: left out", node.place, key.text));
+        left_out.push(format!("{}: {}: not imported", node.place, key.text));
     }
     Ok((project, Map::from_iter([(key, Value::Object(function))])))
 }
@@ -132,7 +132,7 @@ fn triggers(
                 }
                 Ok((given("serviceName").unwrap_or_else(|| "url".to_owned()), events::open_url()))
             }
-            other => Err(format!("there are no triggers of {other} (docs/TRIGGERS.md)")),
+            other => Err(format!("triggers of {other} are not supported (docs/TRIGGERS.md)")),
         };
         match made {
             Ok((name, Value::Object(mut trigger))) => {
@@ -187,7 +187,7 @@ fn own_domains(function: &str, parameters: &Node, domains: &mut Map<String, Valu
         };
         let certificate = entry.get("certificateId").and_then(section::text);
         if let Some(certificate) = &certificate {
-            said.push(format!("the domain {name} wants the certificate {certificate} in the gateway's settings"));
+            said.push(format!("the domain {name} needs the certificate {certificate} in the gateway's settings"));
         }
         let protocol = certificate.as_ref().map(|_| json!("both"));
         let routes = Some(json!({ "/*": function }));

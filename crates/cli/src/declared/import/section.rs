@@ -9,7 +9,7 @@ use crate::declared::yaml::place::Place;
 use crate::declared::yaml::write;
 
 /// Note about a value with a variable of the other tool.
-const FOREIGN: &str = "it has a variable of the other tool; give its value";
+const FOREIGN: &str = "it contains a variable of the other tool; replace it by its value";
 
 /// A scalar type, with its description for error messages.
 pub trait Parsed: FromStr {
@@ -115,7 +115,8 @@ impl<'a> Section<'a> {
     /// Adds a note for each key that was not taken.
     pub fn finish(self) {
         let Self { path, entries, left_out, .. } = self;
-        let lines = entries.into_iter().map(|(key, node)| format!("{}: {}: left out", node.place, joined(&path, key)));
+        let lines =
+            entries.into_iter().map(|(key, node)| format!("{}: {}: not imported", node.place, joined(&path, key)));
         left_out.extend(lines);
     }
 
@@ -144,9 +145,9 @@ pub fn problem(node: &Node, wanted: &str) -> String {
             FOREIGN.to_owned()
         }
         Content::Scalar(scalar) if scalar.text.contains("${") => FOREIGN.to_owned(),
-        Content::Scalar(scalar) => format!("{:?} is here, where {wanted} belongs; it is left out", scalar.text),
-        Content::List(_) => format!("a list is here, where {wanted} belongs; it is left out"),
-        Content::Map(_) => format!("keys are here, where {wanted} belongs; it is left out"),
+        Content::Scalar(scalar) => format!("expected {wanted}, found {:?}; not imported", scalar.text),
+        Content::List(_) => format!("expected {wanted}, found a list; not imported"),
+        Content::Map(_) => format!("expected {wanted}, found keys; not imported"),
     }
 }
 

@@ -19,7 +19,7 @@ impl File {
     pub fn check(&self, root: &Node) -> Result<(), Error> {
         let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !(1..=PROJECT_LEN_MAX).contains(&self.project.len()) || !self.project.chars().all(inside) {
-            let message = format!("{:?} is no name of a project", self.project);
+            let message = format!("{:?} is not a valid project name", self.project);
             let hint = format!("Use 1 to {PROJECT_LEN_MAX} lower-case letters, digits and '-'.");
             return Err(Error::new(place(root, &["project"]), message, hint));
         }
@@ -28,7 +28,7 @@ impl File {
         for (name, function) in &self.functions {
             let node = nodes.get(name).copied().unwrap_or(root);
             if function.provisioned.is_some() && function.publish != Some(true) {
-                let message = "instances are kept ready of published versions";
+                let message = "`provisioned` applies to published versions only";
                 return Err(Error::new(place(node, &["provisioned"]), message, "Add `publish: true`."));
             }
             function.check(node)?;
@@ -119,7 +119,7 @@ impl Function {
         let wrong = |keys: &[&str], message: &str| Err(Error::new(place(node, keys), message, ""));
         for (name, alias) in self.aliases.iter().flatten() {
             if alias.weights.as_ref().is_some_and(|weights| weights.len() != 1) {
-                return wrong(&["aliases", name, "weights"], "an alias has one version beside its own");
+                return wrong(&["aliases", name, "weights"], "`weights` must name exactly one version");
             }
             if alias.weights.is_some() && alias.rule.is_some() {
                 return wrong(&["aliases", name, "match"], "an alias has `weights` or `match`, not both");
@@ -146,8 +146,8 @@ impl Function {
 fn refuse_mark(description: &Node) -> Result<(), Error> {
     let Content::Scalar(scalar) = &description.content else { return Ok(()) };
     let Some(project) = mark::claimed(&scalar.text) else { return Ok(()) };
-    let message = format!("it ends as what the project {project} made, and is none of its");
-    Err(Error::new(description.place.clone(), message, "Leave the mark out; a deploy writes it."))
+    let message = format!("the description ends with the ownership mark of project {project}");
+    Err(Error::new(description.place.clone(), message, "Remove the mark; a deploy writes it."))
 }
 
 /// Rejects a function that is declared twice, as `f` and as `default/f`.
@@ -156,7 +156,7 @@ pub fn refuse_two_names(root: &Node) -> Result<(), Error> {
     for (key, _) in root.get("functions").map(Node::entries).unwrap_or_default() {
         let Ok(name) = key.text.parse::<FunctionName>() else { continue };
         if let Some(first) = seen.insert(name, &key.place) {
-            let message = format!("the function `{}` is there twice: first in {first}", key.text);
+            let message = format!("function `{}` is declared twice, first in {first}", key.text);
             return Err(Error::new(key.place.clone(), message, "Leave one of them out."));
         }
     }
@@ -170,7 +170,7 @@ fn refuse_variables(node: &Node) -> Result<(), Error> {
         Content::List(items) => items.iter().try_for_each(refuse_variables),
         Content::Map(entries) => entries.iter().try_for_each(|(key, value)| {
             if key.text.contains("${") {
-                let message = format!("`{}` is a key, and variables are replaced in values alone", key.text);
+                let message = format!("key `{}` contains a variable; variables are replaced in values only", key.text);
                 return Err(Error::new(key.place.clone(), message, "Write the name itself."));
             }
             refuse_variables(value)

@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for VersionNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let number = text.parse().ok().filter(|number| *number > 0 && !text.starts_with(['0', '+']));
-        number.map(Self).ok_or_else(|| de::Error::custom(format!("{text:?} is no number of a version, such as 1")))
+        number.map(Self).ok_or_else(|| de::Error::custom(format!("{text:?} is not a version number, such as 1")))
     }
 }
 

@@ -159,7 +159,7 @@ pub fn secrets_difference(
     (there.digest.as_ref() != Some(&wanted)).then(|| Difference {
         field,
         from: HIDDEN.into(),
-        to: "others, or the same by another key pair".into(),
+        to: "other secrets, or the same under another key pair".into(),
     })
 }
 

@@ -54,8 +54,8 @@ impl<'de> Reader<'de> {
     fn scalar(self, expected: &str) -> Result<&'de Scalar, Error> {
         match &self.0.content {
             Content::Scalar(scalar) => Ok(scalar),
-            Content::List(_) => Err(self.wrong(format!("a list is here, where {expected} belongs"), "")),
-            Content::Map(_) => Err(self.wrong(format!("keys are here, where {expected} belongs"), "")),
+            Content::List(_) => Err(self.wrong(format!("expected {expected}, found a list"), "")),
+            Content::Map(_) => Err(self.wrong(format!("expected {expected}, found keys"), "")),
         }
     }
 
@@ -68,12 +68,12 @@ impl<'de> Reader<'de> {
         }
         let what = match plain(&scalar.text) {
             Plain::Text | Plain::Integer => return Ok(&scalar.text),
-            Plain::Null => "nothing is here",
-            Plain::Bool(_) => "a truth value is here",
-            Plain::Float => "a fraction is here",
+            Plain::Null => "nothing",
+            Plain::Bool(_) => "a boolean",
+            Plain::Float => "a fraction",
         };
         let hint = format!("Write it in quotes: '{}'.", scalar.text.replace('\'', "''"));
-        Err(self.wrong(format!("{what}, where a text belongs"), hint))
+        Err(self.wrong(format!("expected a text, found {what}"), hint))
     }
 
     /// Reads a whole number, in decimal digits only.
@@ -84,7 +84,7 @@ impl<'de> Reader<'de> {
         let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         if !bare || !decimal || (digits.len() > 1 && digits.starts_with('0')) {
             let hint = "Write decimal digits without quotes, such as 512.";
-            return Err(self.wrong(format!("{text:?} is here, where a whole number belongs"), hint));
+            return Err(self.wrong(format!("expected a whole number, found {text:?}"), hint));
         }
         text.parse().map_err(|_| self.wrong(format!("{text} is out of range"), ""))
     }
@@ -94,7 +94,7 @@ impl<'de> Reader<'de> {
         let bare = scalar.style == Style::Plain || scalar.substituted;
         let number = matches!(plain(&scalar.text), Plain::Integer | Plain::Float).then(|| scalar.text.parse().ok());
         number.flatten().filter(|_| bare).ok_or_else(|| {
-            self.wrong(format!("{:?} is here, where a number belongs", scalar.text), "Write a number, such as 0.1.")
+            self.wrong(format!("expected a number, found {:?}", scalar.text), "Write a number, such as 0.1.")
         })
     }
 
@@ -103,7 +103,7 @@ impl<'de> Reader<'de> {
         match plain(&scalar.text) {
             Plain::Bool(value) if scalar.style == Style::Plain || scalar.substituted => Ok(value),
             _ => {
-                let message = format!("{:?} is here, where true or false belongs", scalar.text);
+                let message = format!("expected true or false, found {:?}", scalar.text);
                 Err(self.wrong(message, "Write true or false, without quotes."))
             }
         }
@@ -131,19 +131,19 @@ impl<'de> Reader<'de> {
     fn map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.content {
             Content::Map(entries) => visitor.visit_map(Entries { rest: entries.iter(), value: None }),
-            Content::List(_) => Err(self.wrong("a list is here, where keys belong", "")),
-            Content::Scalar(_) if self.0.is_null() => Err(self.wrong("nothing is here, where keys belong", "")),
+            Content::List(_) => Err(self.wrong("expected keys, found a list", "")),
+            Content::Scalar(_) if self.0.is_null() => Err(self.wrong("expected keys, found nothing", "")),
             Content::Scalar(scalar) => {
                 let glued = scalar.style == Style::Plain && scalar.text.contains(':');
                 let hint = if glued { "Put a blank after the colon." } else { "" };
-                Err(self.wrong(format!("{:?} is here, where keys belong", scalar.text), hint))
+                Err(self.wrong(format!("expected keys, found {:?}", scalar.text), hint))
             }
         }
     }
 
     fn checked(self) -> Result<(), Error> {
         match &self.0.tag {
-            Some(tag) => Err(self.wrong(format!("the tag {tag} means nothing here"), "Leave it out.")),
+            Some(tag) => Err(self.wrong(format!("the tag {tag} is not supported"), "Leave it out.")),
             None => Ok(()),
         }
     }
@@ -193,7 +193,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         self.checked()?;
         match &self.0.content {
             Content::List(items) => visitor.visit_seq(Items(items.iter())).map_err(|error| error.at(&self.0.place)),
-            _ => Err(self.wrong("this is no list", "Write its entries in [ ], or each in a line after `- `.")),
+            _ => Err(self.wrong("expected a list", "Write its entries in [ ], or each in a line after `- `.")),
         }
     }
 
@@ -211,7 +211,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         self.checked()?;
         if let Some((key, _)) = self.0.entries().iter().find(|(key, _)| !fields.contains(&key.text.as_str())) {
             let hint = nearest::hint(&key.text, fields.iter().copied());
-            return Err(Error::new(key.place.clone(), format!("`{}` is no key here", key.text), hint));
+            return Err(Error::new(key.place.clone(), format!("`{}` is not a known key here", key.text), hint));
         }
         self.map(visitor).map_err(|error| error.at(&self.0.place))
     }

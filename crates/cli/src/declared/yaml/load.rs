@@ -41,7 +41,13 @@ pub fn load(file: &str, text: &str) -> Result<Node, Error> {
             Event::StreamEnd => break,
             Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
             event if root.is_none() => root = Some(loader.node(event, span, 0)?),
-            _ => return Err(Error::new(loader.place(span), "a file has one document", "Leave out the `---`.")),
+            _ => {
+                return Err(Error::new(
+                    loader.place(span),
+                    "a file must have a single document",
+                    "Leave out the `---`.",
+                ));
+            }
         }
     }
     root.ok_or_else(|| Error::new(start, "the file is empty", ""))
@@ -143,7 +149,7 @@ impl<'a> Loader<'a> {
                 return Ok(Content::Map(entries));
             }
             let Node { place, content: Content::Scalar(key), .. } = self.node(event, span, depth + 1)? else {
-                return Err(Error::new(self.place(span), "a key is a text", "Put it in quotes."));
+                return Err(Error::new(self.place(span), "a key must be a text", "Put it in quotes."));
             };
             if key.is_null() {
                 return Err(Error::new(place, "a key is missing here", "Write a name before the colon."));
@@ -151,7 +157,7 @@ impl<'a> Loader<'a> {
             let is_merge_key = merge_key::is(&key);
             let text = key.text;
             if let Some(first) = lines.insert(text.clone(), place.line) {
-                let message = format!("`{text}` is there twice: first in line {first}");
+                let message = format!("duplicate key `{text}`, first in line {first}");
                 return Err(Error::new(place, message, "Leave one of them out."));
             }
             let (event, span) = self.next()?;

@@ -41,6 +41,6 @@ fn by_key(entries: Vec<(Key, Node)>, over: Vec<(Key, Node)>) -> Vec<(Key, Node)>
 pub fn refuse_empty(overlay: &Node) -> Result<(), Error> {
     let empty = NAMES.into_iter().find_map(|key| Some((key, overlay.get(key).filter(|node| node.is_null())?)));
     let Some((key, node)) = empty else { return Ok(()) };
-    let message = format!("`{key}` has no value, which would take all {key} away");
-    Err(Error::new(node.place.clone(), message, "Leave the key out, or name those that go, such as `web:`."))
+    let message = format!("`{key}` is empty, which would remove all {key}");
+    Err(Error::new(node.place.clone(), message, "Leave the key out, or list the entries to remove, such as `web:`."))
 }

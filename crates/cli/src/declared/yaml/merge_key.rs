@@ -25,7 +25,7 @@ pub fn take_over(entries: &mut Vec<(Key, Node)>, merged: Option<Node>) -> Result
     for map in maps {
         let Content::Map(others) = map.content else {
             let hint = "Write `<<: *NAME`, or `<<: [*NAME, *OTHER]`, where `&NAME` stands before keys.";
-            return Err(Error::new(map.place, "`<<` takes keys over, and these are none", hint));
+            return Err(Error::new(map.place, "`<<` must refer to keys", hint));
         };
         entries.extend(others.into_iter().filter(|(key, _)| known.insert(key.text.clone())));
     }

@@ -4,7 +4,7 @@
 pub fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(near) => format!("Did you mean `{near}`?"),
-        None => format!("There is {}.", known.collect::<Vec<_>>().join(", ")),
+        None => format!("Use one of: {}.", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -56,6 +56,6 @@ mod tests {
         ] {
             assert_eq!(near(word), wanted, "{word}");
         }
-        assert_eq!(hint("x", ["a", "b"].into_iter()), "There is a, b.");
+        assert_eq!(hint("x", ["a", "b"].into_iter()), "Use one of: a, b.");
     }
 }

@@ -34,7 +34,7 @@ async fn a_lost_database_is_refused_and_a_backup_brings_functions_and_images_bac
     anyhow::ensure!(said.ok && said.stdout.contains("sha256:"), "{}{}", said.stdout, said.stderr);
     let said = on_files(&["restore", &file], &data_dir).await?;
     anyhow::ensure!(!said.ok && said.stderr.contains("another `sampan up`"), "{}", said.stderr);
-    for (target, why) in [(file.as_str(), "already exists"), ("/nowhere/backup.db", "there is no folder /nowhere")] {
+    for (target, why) in [(file.as_str(), "already exists"), ("/nowhere/backup.db", "folder /nowhere does not exist")] {
         let said = on_files(&["backup", target], &data_dir).await?;
         anyhow::ensure!(!said.ok && said.stderr.contains(why), "{}", said.stderr);
     }

@@ -297,7 +297,7 @@ async fn a_long_run_that_the_platform_cuts_off_fails_or_runs_again_as_its_functi
     let ended = platform.terminate().await?;
     anyhow::ensure!(ended.success(), "{ended}");
     let log = platform.platform_log();
-    assert!(log.contains("outlasts the grace period and is cut off") && log.contains(&ids[0]), "{log}");
+    assert!(log.contains("exceeds the grace period; aborting it") && log.contains(&ids[0]), "{log}");
     let platform = platform.restart().await?;
     let once = ended_state(&platform, &ids[0]).await?;
     assert_eq!((&once["Status"], &once["StatusCode"]), (&json!("FAILED"), &json!(500)), "{once}");

@@ -32,7 +32,7 @@ pub fn prepare(data_dir: &Path, endpoint: &str) -> anyhow::Result<Credentials> {
     if kept.as_ref() == Some(&credentials) {
         // chmod(2) works on a full disk.
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))
-            .with_context(|| format!("cannot close {} to other users", file.display()))?;
+            .with_context(|| format!("cannot restrict access to {}", file.display()))?;
         return Ok(credentials);
     }
     write(&file, &credentials).with_context(|| format!("cannot write {}", file.display()))?;

@@ -244,7 +244,7 @@ fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
         .into()),
         Some(file) => Err(Failure::new(
             Exit::Usage,
-            format!("there is no configuration file {}", file.display()),
+            format!("configuration file {} does not exist", file.display()),
             "Name an existing file with --config, or leave it out.",
         )
         .into()),
@@ -351,7 +351,7 @@ mod tests {
             (format!("kind = 's3'\n{store}"), "connections.store.secret_key_file is missing"),
             (format!("kind = 's3'\n{store}secret_key = 8675309\n"), "connections.store.secret_key must be a string"),
             (format!("kind = 's3'\n{store}secret_key = ''\n"), "connections.store.secret_key is empty"),
-            (format!("kind = 's3'\n{store}secret = '8675309'\n"), "connections.store.secret is no key of this kind"),
+            (format!("kind = 's3'\n{store}secret = '8675309'\n"), "connections.store.secret is not a key of this kind"),
             (format!("{store}secret_key = '8675309'\n"), "connections.store.kind must be \"s3\""),
             (format!("kind = 's4'\n{store}"), "connections.store.kind must be \"s3\""),
             ("kind = 's3'\nsecret_key = '8675309'\n".to_owned(), "connections.store.endpoint is missing"),

@@ -23,7 +23,7 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
     let data_dir = settings::load(&args.place.into())?.data_dir;
     let from = data_dir.join(DATABASE);
     if !from.exists() {
-        let message = format!("there is no database {}", from.display());
+        let message = format!("database {} does not exist", from.display());
         return Err(Failure::new(Exit::NotFound, message, "Name the data directory with --data-dir.").into());
     }
     check_target(&args.file)?;
@@ -35,7 +35,7 @@ pub async fn back_up(args: BackupArgs, format: Output) -> anyhow::Result<()> {
 /// Replaces the database by a backup; the platform must be stopped.
 pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     if !args.file.exists() {
-        let message = format!("there is no file {}", args.file.display());
+        let message = format!("file {} does not exist", args.file.display());
         return Err(Failure::new(Exit::NotFound, message, "Name a file that `sampan backup` wrote.").into());
     }
     let images = store::verify(&args.file).await.map_err(|error| no_backup(&args.file, error))?;
@@ -45,8 +45,8 @@ pub async fn restore(args: RestoreArgs, format: Output) -> anyhow::Result<()> {
     let database = data_dir.join(DATABASE);
     let has_content = database.metadata().is_ok_and(|meta| meta.len() > 0);
     if has_content && !args.force {
-        let message = format!("there already is a database {}", database.display());
-        return Err(Failure::new(Exit::Failed, message, "Back it up, then take --force to replace it.").into());
+        let message = format!("database {} exists already", database.display());
+        return Err(Failure::new(Exit::Failed, message, "Back it up, then add --force to replace it.").into());
     }
     put(&args.file, &database).with_context(|| format!("cannot write {}", database.display()))?;
     report("restored", &database, &images, format)
@@ -60,8 +60,8 @@ fn check_target(file: &Path) -> anyhow::Result<()> {
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        let message = format!("there is no folder {}", folder.display());
-        return Err(Failure::new(Exit::Usage, message, "Make it, or name a file in another one.").into());
+        let message = format!("folder {} does not exist", folder.display());
+        return Err(Failure::new(Exit::Usage, message, "Create it, or name a file in another one.").into());
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ fn no_backup(file: &Path, error: store::Error) -> anyhow::Error {
     match error {
         store::Error::File(store::FileError::Damaged { .. } | store::FileError::Open { .. }) => {
             let message = format!("{} is not a complete backup of Sampan", file.display());
-            Failure::new(Exit::Failed, message, "Take another file that `sampan backup` wrote.").into()
+            Failure::new(Exit::Failed, message, "Name another file that `sampan backup` wrote.").into()
         }
         error => anyhow::Error::from(error).context("cannot restore"),
     }
@@ -110,7 +110,7 @@ fn report(done: &str, file: &Path, images: &[BackedUpImage], format: Output) -> 
         }
         Output::Text => {
             println!("{done}: {} ({bytes} bytes)", file.display());
-            println!("not in it: {NOT_HELD}, logs, and these images:");
+            println!("not included: {NOT_HELD}, logs, and these images:");
             let by_digest: BTreeMap<_, _> = images.iter().map(|i| (i.image.digest.as_str(), i)).collect();
             let row = |image: &BackedUpImage| {
                 let bytes = image.image.size_bytes.to_string();
@@ -139,7 +139,7 @@ mod tests {
         let place = crate::args::backup::Place { data_dir: Some(dir.path().join("data")), config: None };
         let args = RestoreArgs { file: file.clone(), force: false, place };
         let failure = Failure::of(&restore(args, Output::Text).await.expect_err("there is none"));
-        assert_eq!(failure.to_string(), format!("there is no file {}", file.display()));
+        assert_eq!(failure.to_string(), format!("file {} does not exist", file.display()));
         assert_eq!(failure.exit(), Exit::NotFound);
         assert!(!dir.path().join("data").exists(), "nothing was made");
     }

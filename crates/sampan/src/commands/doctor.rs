@@ -27,7 +27,7 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
         return Ok(());
     }
     let message = format!("this machine cannot run Sampan: missing {}", missing.join(", "));
-    Err(Failure::new(Exit::Failed, message, "The last column says what to do about each.").into())
+    Err(Failure::new(Exit::Failed, message, "The last column lists the remedies.").into())
 }
 
 /// Nearest existing ancestor of a directory, or the directory itself.
@@ -38,7 +38,7 @@ fn nearest(dir: &Path) -> &Path {
 /// Whether instances would have IPv6 with these settings.
 fn ipv6(config: &sandbox::NetworkConfig) -> sandbox::Check {
     let (status, found, remedy) = match sandbox::ipv6_off(config) {
-        Ok(None) => (sandbox::CheckStatus::Ok, "instances have a way out by it".to_owned(), String::new()),
+        Ok(None) => (sandbox::CheckStatus::Ok, "instances have egress by it".to_owned(), String::new()),
         Ok(Some(reason)) => {
             let found = format!("instances have none: {reason}");
             (sandbox::CheckStatus::Ok, found, "They use IPv4; see [network] ipv6 in docs/NETWORK.md.".to_owned())
@@ -62,7 +62,7 @@ fn images(data_dir: &Path) -> sandbox::Check {
         Ok(check) if check.remedy.is_empty() => (sandbox::CheckStatus::Ok, check.found, check.remedy),
         Ok(check) => (sandbox::CheckStatus::Degraded, check.found, check.remedy),
         Err(error) => {
-            let found = format!("not tried: {} cannot be written ({error})", there.display());
+            let found = format!("not tested: {} cannot be written ({error})", there.display());
             (sandbox::CheckStatus::Degraded, found, "Run the doctor as root.".to_owned())
         }
     };

@@ -79,7 +79,7 @@ fn wrong(error: &figment::Error) -> String {
     match &error.kind {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("{key} must be {expected}"),
         Kind::UnknownField(field, known) => {
-            format!("{} is no key of this kind; there is {}", named(field), known.join(", "))
+            format!("{} is not a key of this kind; use one of {}", named(field), known.join(", "))
         }
         Kind::MissingField(field) => format!("{} is missing", named(field)),
         _ => format!("{key} cannot be read"),

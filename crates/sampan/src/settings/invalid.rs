@@ -21,8 +21,8 @@ fn message(error: &Error) -> String {
     let key = error.path.join(".");
     let place = error.metadata.as_ref().map_or_else(String::new, place);
     match &error.kind {
-        Kind::UnknownField(name, _) if key.is_empty() => format!("there is no setting {name}{place}"),
-        Kind::UnknownField(..) => format!("there is no setting {key}{place}"),
+        Kind::UnknownField(name, _) if key.is_empty() => format!("unknown setting {name}{place}"),
+        Kind::UnknownField(..) => format!("unknown setting {key}{place}"),
         kind if key.is_empty() => format!("{kind}{place}"),
         kind => format!("{key}: {kind}{place}"),
     }
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_named_with_what_was_meant() {
         for (file, want, hint) in [
-            ("gateway_adr = 'x'", "there is no setting gateway_adr", "Did you mean `gateway_addr`?"),
-            ("[pool]\nkeep_idel_s = 5", "there is no setting pool.keep_idel_s", "Did you mean `keep_idle_s`?"),
+            ("gateway_adr = 'x'", "unknown setting gateway_adr", "Did you mean `gateway_addr`?"),
+            ("[pool]\nkeep_idel_s = 5", "unknown setting pool.keep_idel_s", "Did you mean `keep_idle_s`?"),
             ("[network]\ngateway_addr = '0.0.0.0:80'", "network.gateway_addr", "above the first [section]"),
             ("[pool]\nkeep_idle_s = 'long'", "pool.keep_idle_s: invalid type", "every key"),
         ] {

@@ -27,8 +27,8 @@ const OTHERS: u32 = 0o077;
 /// owners that the images specify.
 pub fn make(dir: &Path) -> anyhow::Result<()> {
     let cannot = |what: &str| format!("cannot {what} the data directory {}", dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| cannot("make"))?;
-    let meta = dir.metadata().with_context(|| cannot("look at"))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| cannot("create"))?;
+    let meta = dir.metadata().with_context(|| cannot("stat"))?;
     let own = geteuid().as_raw();
     if meta.uid() == own && meta.mode() & OTHERS == 0 {
         return Ok(());
@@ -43,16 +43,16 @@ pub fn make(dir: &Path) -> anyhow::Result<()> {
                 dir.display()
             ),
             format!(
-                "Choose an empty or new folder with --data-dir, or close this one: `chown {own} DIR && chmod 0700 DIR`."
+                "Choose an empty or new folder with --data-dir, or restrict access to this one: `chown {own} DIR && chmod 0700 DIR`."
             ),
         )
         .into());
     }
     if meta.uid() != own {
-        chown(dir, Some(own), None).with_context(|| cannot("take"))?;
+        chown(dir, Some(own), None).with_context(|| cannot("change the owner of"))?;
     }
-    set_permissions(dir, Permissions::from_mode(0o700)).with_context(|| cannot("close"))?;
-    tracing::info!(dir = %dir.display(), "set mode 0700 on the data directory, which others could enter");
+    set_permissions(dir, Permissions::from_mode(0o700)).with_context(|| cannot("restrict access to"))?;
+    tracing::info!(dir = %dir.display(), "set mode 0700 on the data directory, which was open to other users");
     Ok(())
 }
 

@@ -93,7 +93,7 @@ pub fn fit(settings: &mut Settings, limit: u64) -> anyhow::Result<()> {
     let files_max = settings.launcher.files_max;
     if files_max > limit {
         let message = format!(
-            "[launcher] files_max promises each instance {files_max} open files, and the limit here is {limit}"
+            "[launcher] files_max allows {files_max} open files per instance, but the limit of open files is {limit}"
         );
         return Err(Failure::new(Exit::Usage, message, format!("{remedy} Or lower files_max.")).into());
     }

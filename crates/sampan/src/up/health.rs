@@ -82,7 +82,7 @@ impl Health {
         }
         problems.extend(self.events.halted().map(|why| Problem {
             check: "events",
-            message: format!("the queue of events takes nothing more until a restart: {why}"),
+            message: format!("the queue of events accepts no more events until a restart: {why}"),
         }));
         problems.extend(self.disk_and_store().await);
         problems

@@ -48,7 +48,7 @@ impl Administration {
                 if begin {
                     self.images.scrub();
                 }
-                let report = self.images.scrub_report().context("no scrub was begun since the start")?;
+                let report = self.images.scrub_report().context("no scrub has run since the start")?;
                 Ok(Answer::Scrub(self.scrub(report).await))
             }
         }

@@ -12,7 +12,7 @@ pub async fn bind(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::AddrInUse => {
-                format!("Another program has it; choose one with --{what}-addr (port 0 takes a free one).")
+                format!("Another program uses it; choose another one with --{what}-addr (port 0 selects a free one).")
             }
             ErrorKind::AddrNotAvailable => format!("This machine has no such address; choose one with --{what}-addr."),
             _ => String::new(),

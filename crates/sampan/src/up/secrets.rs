@@ -42,7 +42,7 @@ impl Administer for Administration {
         // The parser's message could contain a value.
         let unreadable = |error: serde_json::Error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan ({place})"))
+            (StatusCode::BAD_REQUEST, format!("the body is not a command of this version of sampan ({place})"))
         };
         match serde_json::from_slice(&body).map_err(unreadable)? {
             Command::Set { namespace, name, value } => self.set(SecretKey { namespace, name }, value).await,
@@ -64,7 +64,7 @@ impl Administer for Administration {
 
 impl Administration {
     async fn set(&self, key: SecretKey, value: Secret) -> Result<Answer, Refused> {
-        let no_base64 = |_| (StatusCode::BAD_REQUEST, "the value is no Base64".to_owned());
+        let no_base64 = |_| (StatusCode::BAD_REQUEST, "the value is not Base64".to_owned());
         let value = SecretBytes::new(STANDARD.decode(value.reveal()).map_err(no_base64)?);
         let version = self
             .secrets

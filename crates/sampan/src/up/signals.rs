@@ -51,7 +51,7 @@ impl EndSignal {
             Self::Terminate => ("SIGTERM", Exit::Terminated),
         };
         let message = format!("stopped at once by a second {name}; requests in flight were aborted");
-        Failure::new(exit, message, "The next start removes what was left of instances.").report(format);
+        Failure::new(exit, message, "The next start removes leftovers of instances.").report(format);
         std::process::exit(i32::from(exit as u8))
     }
 }

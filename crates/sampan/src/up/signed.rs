@@ -26,7 +26,7 @@ impl Signed {
     /// Verifies a request signed for `action` and parses its command.
     pub async fn command<C: DeserializeOwned>(&self, parts: &Parts, body: Body, action: &str) -> Result<C, Refused> {
         let unreadable = |error: serde_json::Error| {
-            (StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan: {error}"))
+            (StatusCode::BAD_REQUEST, format!("the body is not a command of this version of sampan: {error}"))
         };
         serde_json::from_slice(&self.body(parts, body, action).await?).map_err(unreadable)
     }

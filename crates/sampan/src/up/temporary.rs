@@ -28,7 +28,7 @@ pub async fn run(store: Store, events: Events) {
             let Some(function) = catalog.functions.values().find(|function| function.record.id == id) else { continue };
             let function = &function.record.key;
             match store.begin_delete(function).await {
-                Ok(_) => tracing::info!(%function, "deleting a temporary function, of which nothing runs"),
+                Ok(_) => tracing::info!(%function, "deleting a temporary function without runs"),
                 Err(error) => tracing::warn!(%function, %error, "cannot delete a temporary function"),
             }
         }

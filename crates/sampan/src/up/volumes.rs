@@ -45,7 +45,7 @@ impl Memory {
              functions",
             self.all_mb
         );
-        Err(Failure::new(Exit::Usage, message, "Give them less by [volumes.NAME] size_mb, or raise the other.").into())
+        Err(Failure::new(Exit::Usage, message, "Lower [volumes.NAME] size_mb, or raise [pool] memory_mb_max.").into())
     }
 
     /// Rejects a new tmpfs volume if all of them would exceed half of the total memory.

@@ -29,7 +29,7 @@ impl RunningPlatform {
         if !self.work.events.drain(left()).await {
             let running = self.work.events.under_way();
             for (request, function) in running.iter().take(LOGGED_RUNS_MAX) {
-                tracing::warn!(%request, %function, "the run of an event outlasts the grace period and is cut off");
+                tracing::warn!(%request, %function, "the run of an event exceeds the grace period; aborting it");
             }
             tracing::warn!(
                 runs = running.len(),

@@ -79,7 +79,7 @@ impl Endpoint {
         // The parser's message could contain a password.
         let unreadable = |error: serde_json::Error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            refused(StatusCode::BAD_REQUEST, format!("the body is no command of this version of sampan ({place})"))
+            refused(StatusCode::BAD_REQUEST, format!("the body is not a command of this version of sampan ({place})"))
         };
         (self.run)(serde_json::from_slice(&body).map_err(unreadable)?).await
     }

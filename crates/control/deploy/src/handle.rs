@@ -46,7 +46,7 @@ impl Deploy {
     pub async fn join(self) {
         for (name, task) in [("deploys functions", self.task), ("repairs images", self.repair)] {
             if let Err(error) = task.await {
-                tracing::error!(%error, "the task that {name} ended before its time");
+                tracing::error!(%error, "the task that {name} ended early");
             }
         }
     }

@@ -164,5 +164,5 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
 }
 
 fn warn_unchecked(key: &VersionKey, why: &str) {
-    tracing::warn!(version = %owner::of(key), why, "a version goes live without its start check");
+    tracing::warn!(version = %owner::of(key), why, "activating a version without its start check");
 }

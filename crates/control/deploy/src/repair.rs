@@ -105,7 +105,7 @@ impl<P: Prepare> Repair<P> {
             match images.prepare(request).await {
                 Ok(prepared) => {
                     let version = owner::of(&version.key);
-                    tracing::info!(version, image = %prepared.digest, "an image that was not whole was made again");
+                    tracing::info!(version, image = %prepared.digest, "restored a damaged image");
                 }
                 Err(reason) => warn(&version, &reason),
             }
@@ -122,6 +122,6 @@ fn warn(version: &CatalogVersion, reason: &StatusReason) {
         %image,
         error_code,
         error_message,
-        "the image of an active version is not whole and cannot be made again; deploy it again"
+        "cannot restore the damaged image of an active version; deploy it again"
     );
 }

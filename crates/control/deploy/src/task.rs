@@ -103,10 +103,7 @@ impl<P: Prepare, S: StartCheck> Reconciler<P, S> {
         match self.pass().await {
             Ok(()) => self.config.poll_interval(),
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "deploying is held up and will be tried again"
-                );
+                tracing::warn!(error = &error as &dyn std::error::Error, "a pass of the deployer failed; retrying");
                 self.config.retry_pause()
             }
         }

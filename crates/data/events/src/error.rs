@@ -68,7 +68,7 @@ pub enum Error {
     #[error("cannot read the queue of events")]
     Read(#[source] rusqlite::Error),
     /// A commit could not be made durable: the state of the disk is unknown until the next start.
-    #[error("the queue of events takes nothing more until a restart: {0}")]
+    #[error("the queue of events accepts no more events until a restart: {0}")]
     Halted(String),
     /// The file system is nearly full.
     #[error(

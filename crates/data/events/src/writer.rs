@@ -167,7 +167,7 @@ impl Thread {
             if is_final(&error) {
                 // Before the callers are answered, so that their next attempts are refused.
                 let _ = self.halted.set(why.clone());
-                tracing::error!(%why, "a commit of the queue of events cannot be relied on; it takes nothing more");
+                tracing::error!(%why, "a commit of the queue of events may be lost; the queue accepts no more events");
                 changes.into_iter().for_each(|change| change.settle(Err(&error)));
                 return;
             }
@@ -189,7 +189,7 @@ impl Thread {
         let Self { connection, checkpoints, .. } = self;
         drop(checkpoints);
         if let Err(error) = checkpoints::truncate(&connection) {
-            tracing::warn!(%error, "cannot empty the log of the queue of events; the next start reads it");
+            tracing::warn!(%error, "cannot truncate the WAL of the queue of events; the next start replays it");
         }
     }
 
@@ -245,7 +245,7 @@ impl Thread {
                 checkpoints::count_pages(&connection);
                 self.connection = connection;
             }
-            Err(error) => tracing::warn!(%error, "cannot open the queue of events anew; its connection is kept"),
+            Err(error) => tracing::warn!(%error, "cannot reopen the queue of events; keeping its connection"),
         }
     }
 }
@@ -255,7 +255,7 @@ impl Thread {
 fn checkpoint_failed(error: &SqlError, halted: &OnceLock<String>) {
     if is_sync_failure(error) || is_damage(error) {
         let _ = halted.set(error.to_string());
-        tracing::error!(%error, "a checkpoint of the queue of events cannot be relied on; it takes nothing more");
+        tracing::error!(%error, "a checkpoint of the queue of events may be lost; the queue accepts no more events");
     } else {
         tracing::warn!(%error, "a checkpoint of the queue of events failed; its log grows until the next one");
     }

@@ -38,7 +38,7 @@ impl Rates {
         };
         *made = made.saturating_add(1);
         if *made == max.saturating_add(1) {
-            tracing::warn!(trigger = trigger.name, id = %trigger.id, max, "a trigger has used its rate of this minute");
+            tracing::warn!(trigger = trigger.name, id = %trigger.id, max, "a trigger exceeded its rate per minute");
         }
         *made <= max
     }

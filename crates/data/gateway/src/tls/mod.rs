@@ -85,7 +85,7 @@ impl Tls {
                 None
             }
             Err(_) => {
-                tracing::debug!("a TLS handshake took too long");
+                tracing::debug!("a TLS handshake timed out");
                 None
             }
         }
@@ -106,7 +106,7 @@ impl Tls {
             };
             let tls = self.clone();
             if let Err(error) = tokio::task::spawn_blocking(move || tls.look(requested)).await {
-                tracing::error!(%error, "certificates could not be looked after");
+                tracing::error!(%error, "the check of certificates for changes failed");
             }
         }
     }
@@ -118,11 +118,11 @@ impl Tls {
         match read_all(&self.files) {
             Ok(certificates) => {
                 self.shown.certificates.store(Arc::new(certificates));
-                tracing::info!("certificates were read again");
+                tracing::info!("reloaded certificates");
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "changed certificates cannot be used; the old ones stay");
+                tracing::warn!(error, "cannot load changed certificates; keeping the loaded ones");
             }
         }
     }

@@ -84,7 +84,7 @@ async fn run(parts: PollingParts, limits: Limits, shutdown: CancellationToken) {
                 seen.remove(&gone);
                 // Without its trigger a mark is an unused row.
                 if let Err(error) = parts.events.forget_mark(gone.as_str()).await {
-                    tracing::warn!(trigger = gone.as_str(), %error, "cannot forget how far a trigger had come");
+                    tracing::warn!(trigger = gone.as_str(), %error, "cannot delete the mark of a removed trigger");
                 }
             }
         }
@@ -107,7 +107,7 @@ async fn run(parts: PollingParts, limits: Limits, shutdown: CancellationToken) {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a look at a bucket failed");
+                    tracing::error!(%error, "a pass over a bucket failed");
                     agenda.all_ended(Instant::now());
                 }
             }

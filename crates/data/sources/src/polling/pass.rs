@@ -103,7 +103,7 @@ async fn accept(events: &Events, polled: &Polled, delivery: Delivery) -> Result<
     let key = delivery.dedup_key.clone().unwrap_or_default();
     let payload = match function.kind {
         FunctionKind::Event if delivery.event.len() > ASYNC_EVENT_BYTES_MAX => {
-            tracing::warn!(trigger = trigger.id.as_str(), "an object's event is too long and is left out");
+            tracing::warn!(trigger = trigger.id.as_str(), "skipped an object: its event is too long");
             return Ok(Accepted::New);
         }
         FunctionKind::Event => delivery.event,

@@ -84,7 +84,7 @@ async fn commit(delivery: &Delivery, tick: &Tick, event: NewEvent) -> &'static s
         let late = delivery.clock.now_ms().saturating_sub(tick.at_ms) > delivery.deadline_ms;
         let is_room = matches!(error, Error::Full { .. } | Error::DiskNearlyFull { .. } | Error::DiskFull);
         if !is_room || late {
-            tracing::warn!(%function, trigger, at_ms = tick.at_ms, %error, "an event of a timer is not made");
+            tracing::warn!(%function, trigger, at_ms = tick.at_ms, %error, "cannot create an event of a timer");
             return "failed";
         }
         if !delivery.waiting().wait(&tick.trigger.id, tick.at_ms) {

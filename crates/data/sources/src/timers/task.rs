@@ -89,7 +89,7 @@ async fn set_back(owner: &Owner, agenda: &mut Agenda, now_ms: i64, back_ms: i64)
     if back_ms >= CORRECTION_MS_MIN
         && let Err(error) = owner.events.forget_keys(delivery::KEYS, ahead).await
     {
-        tracing::warn!(%error, "times that came by the wrong clock do not come again");
+        tracing::warn!(%error, "cannot delete dedup keys of times ahead of the clock; these times do not run again");
     }
 }
 

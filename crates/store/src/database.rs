@@ -84,7 +84,7 @@ impl Database {
         self.reads.close().await;
         // After a failure the WAL stays, as after a crash, and the next start reads it.
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writes).await {
-            tracing::warn!(%error, "the database's log could not be moved into its file; the next start will do it");
+            tracing::warn!(%error, "cannot checkpoint the WAL of the database; the next start does it");
         }
         self.writes.close().await;
     }

@@ -67,7 +67,7 @@ impl Reachable {
         let draft = layout.draft();
         let written = fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, layout.reachable(root)));
         if let Err(error) = written {
-            tracing::debug!(%root, %error, "what a document names could not be remembered");
+            tracing::debug!(%root, %error, "cannot cache the references of a document");
         }
     }
 

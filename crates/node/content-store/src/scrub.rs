@@ -195,7 +195,7 @@ impl Scrub {
 fn note_end(content: &ContentStore) {
     let path = content.layout().scrubbed();
     if let Err(error) = std::fs::write(&path, "") {
-        tracing::warn!(path = %path.display(), %error, "when content was last scrubbed cannot be remembered");
+        tracing::warn!(path = %path.display(), %error, "cannot store the time of the last scrub");
     }
 }
 

@@ -46,7 +46,10 @@ impl Images {
             let was_clean = content.layout().begin()?;
             if !was_clean {
                 let bad = content_store::check_sizes(&content, &layers)?;
-                tracing::info!(bad, "the last stop was not clean: sizes of content were checked, hashes follow");
+                tracing::info!(
+                    bad,
+                    "the last stop was not clean; checked the sizes of content, verifying digests next"
+                );
             }
             Ok::<_, Error>((content, layers, mounts, was_clean))
         })
@@ -122,7 +125,7 @@ impl Images {
         let (context, blob) = (self.state.context.clone(), blob.clone());
         self.task.spawn(async move {
             if let Err(error) = prepare::index_ahead(&context, &blob).await {
-                tracing::warn!(%blob, error = error.report(), "a pushed layer could not be indexed ahead");
+                tracing::warn!(%blob, error = error.report(), "cannot index a pushed layer ahead of its use");
             }
         });
     }

@@ -123,7 +123,7 @@ impl Store {
 
     fn report(&mut self, error: &io::Error, records: usize) {
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(%error, records, "cannot write logs; they are dropped until it works again");
+            tracing::error!(%error, records, "cannot write logs; dropping records until writes succeed");
         }
     }
 

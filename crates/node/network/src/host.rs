@@ -124,7 +124,7 @@ pub async fn check_forever(host: Arc<HostNetwork>) {
 pub fn report_forwarding(switched_on: &[String], guard: &str) {
     if !switched_on.is_empty() {
         let links = switched_on;
-        tracing::info!(?links, guard, "packets that come in by these links are now passed on to instances");
+        tracing::info!(?links, guard, "enabled forwarding of packets that arrive by these links");
     }
 }
 

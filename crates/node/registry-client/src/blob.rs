@@ -175,7 +175,7 @@ async fn attempt<S: Sink>(
                 if sink.sink.offset() > furthest {
                     (furthest, tried) = (sink.sink.offset(), 0);
                 }
-                tracing::debug!(%digest, ?failure, at = sink.sink.offset(), "a blob broke off");
+                tracing::debug!(%digest, ?failure, at = sink.sink.offset(), "the download of a blob was interrupted");
                 continue_or_fail(session, image, &mut tried, error).await?;
             }
         }

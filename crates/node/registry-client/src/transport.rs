@@ -105,7 +105,7 @@ impl Transport {
             };
             let pause = self.policy.pause(failure, tried).filter(|_| retry);
             let Some(pause) = pause else { return outcome.map_err(|error| self.no_answer(error)) };
-            tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "asking the registry again");
+            tracing::debug!(image = self.subject.image, tried, ?pause, ?failure, "retrying a request to the registry");
             let is_asked = matches!(failure, Failure::Transient { retry_after: Some(_) });
             if is_asked && target == Target::Named && matches!(&outcome, Ok(answer) if answer.status() == 429) {
                 self.clients.pause(&self.endpoint, pause);

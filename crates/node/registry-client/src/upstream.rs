@@ -98,7 +98,7 @@ impl Upstream {
     /// Skips it from now on, because of `why`.
     pub(crate) fn give_up(&self, why: &str) {
         if !self.given_up.swap(true, Ordering::Relaxed) {
-            tracing::warn!(mirror = self.base(), image = self.transport.subject.image, why, "a mirror is passed over");
+            tracing::warn!(mirror = self.base(), image = self.transport.subject.image, why, "skipping a mirror");
         }
     }
 

@@ -59,7 +59,7 @@ impl Chores {
 fn hand_over(queue: &Sender<Chore>, chore: impl FnOnce() + Send + 'static) {
     // The thread outlives the queue: its failure ends the process.
     if queue.send(Box::new(chore)).is_err() {
-        tracing::error!("a thread of the sandbox is gone; something is left to be cleaned up");
+        tracing::error!("a cleanup thread of the sandbox is gone; a resource is left behind");
     }
 }
 

@@ -38,8 +38,10 @@ pub fn id(dir: &Path) -> Result<u64, Error> {
     match fs::read_to_string(&file) {
         Ok(text) => match parse(&text) {
             Some((id, place)) if place == here => return Ok(id),
-            Some(_) => tracing::info!(dir = %dir.display(), "the data directory is a copy; it gets an id of its own"),
-            None => tracing::warn!(file = %file.display(), "the installation's id is damaged; it gets another"),
+            Some(_) => {
+                tracing::info!(dir = %dir.display(), "the data directory is a copy; assigning it a new installation id")
+            }
+            None => tracing::warn!(file = %file.display(), "the installation's id is damaged; assigning a new one"),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(Error::path("read", &file)(error)),

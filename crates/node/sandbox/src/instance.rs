@@ -213,7 +213,7 @@ impl Sandbox {
                 cgroup.sample_memory();
                 self.inner.chores.cleanup(move || {
                     if let Err(error) = reclaim.run() {
-                        tracing::debug!(%error, "memory of a frozen instance was not taken back");
+                        tracing::debug!(%error, "cannot reclaim memory of a frozen instance");
                     }
                 });
             }

@@ -113,7 +113,7 @@ impl Volumes {
                 .parse()
                 .map_err(|error| Error::Setting { key: format!("[volumes.{name}]"), problem: format!("{error}") })?;
             if volumes.0.known.lock().contains_key(&name) {
-                tracing::warn!(volume = %name, "a volume of the settings hides one that was made by command");
+                tracing::warn!(volume = %name, "a volume of the settings shadows one that was created by command");
             }
             volumes.add(name, settings, false);
         }

@@ -193,7 +193,7 @@ impl Verifier {
     pub(crate) fn log_once(&self, root: &Digest, error: &Error) {
         let mut logged = self.inner.logged.lock();
         if logged.len() < LOGGED_MAX && logged.insert(root.clone()) {
-            tracing::error!(%root, error = error.report(), "what a pinned document names cannot be read");
+            tracing::error!(%root, error = error.report(), "cannot read the references of a pinned document");
         }
     }
 

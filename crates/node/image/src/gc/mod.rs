@@ -53,7 +53,7 @@ pub(crate) fn collect(
     let mut sweep = Sweep { content, layers, config, roots: &roots, collected: Collected::default() };
     for spent in unneeded {
         if let Err(error) = sweep.remove(&spent) {
-            tracing::warn!(path = %spent.path.display(), error = error.report(), "content that nothing needs stays");
+            tracing::warn!(path = %spent.path.display(), error = error.report(), "cannot remove unreferenced content");
         }
     }
     content.forget_unreachable(&roots.pins.iter().map(|pin| pin.digest.clone()).collect());

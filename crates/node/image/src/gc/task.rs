@@ -70,7 +70,7 @@ where
         let Some(collection) = collect() else { return };
         match collection.await {
             Ok(collected) if collected != Collected::default() => {
-                tracing::info!(?collected, "removed content that nothing needs");
+                tracing::info!(?collected, "removed unreferenced content");
             }
             Ok(_) => {}
             Err(error) => tracing::error!(error = error.report(), "garbage collection failed"),

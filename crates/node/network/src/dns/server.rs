@@ -199,7 +199,7 @@ impl Relay {
         let egress = self.egress.clone();
         let opened = tokio::task::spawn_blocking(move || egress.learn(&member, &name, &addresses)).await.ok()?;
         if let Err(error) = opened {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot open the addresses of a name");
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot allow egress to the addresses of a name");
             return None;
         }
         Some(answer)

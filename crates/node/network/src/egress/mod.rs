@@ -128,7 +128,7 @@ impl EgressLists {
         // Another program may have flushed the rules.
         let gone = self.netfilter.lock().send(changes.messages_acknowledged_once()).or_else(not_found);
         if let Err(error) = gone {
-            tracing::error!(%instance, %error, "an ended instance is still on a list of egress");
+            tracing::error!(%instance, %error, "cannot remove an ended instance from its egress list");
         }
     }
 

@@ -40,7 +40,7 @@ impl Network {
                 // A predecessor cannot have used what the kernel lacks.
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "nothing of an earlier network was looked for"
+                    "cannot look for leftovers of an earlier network"
                 );
                 return Ok(None);
             }
@@ -52,7 +52,7 @@ impl Network {
         let opened = Self::make(platform, config, runtime, &mut route, &mut netfilter);
         opened.map(Some).inspect_err(|_| {
             if let Err(error) = leftovers::remove(&names, &mut route, &mut netfilter) {
-                tracing::warn!(table = names.table, %error, "what was made of the network so far was left behind");
+                tracing::warn!(table = names.table, %error, "cannot remove the partially created network");
             }
         })
     }
@@ -142,7 +142,7 @@ fn clear(names: &Names) -> Result<(Socket, Socket), Error> {
     let mut netfilter = Socket::netfilter().map_err(Error::kernel("open", "a netfilter socket"))?;
     let removed = leftovers::remove(names, &mut route, &mut netfilter)?;
     if removed > 0 {
-        tracing::info!(table = names.table, removed, "removed what an earlier platform left of its network");
+        tracing::info!(table = names.table, removed, "removed leftovers of an earlier network");
     }
     Ok((route, netfilter))
 }

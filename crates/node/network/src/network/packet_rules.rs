@@ -74,7 +74,7 @@ fn without_ipv6(config: &Config, state: &mut ipv6::State, here: &mut Here, error
 /// The log of rejected packets, if the kernel supports it.
 fn refusal_log(platform: u64) -> Option<RefusalLog> {
     let log = RefusalLog::open(platform);
-    log.inspect_err(|error| tracing::warn!(%error, "cannot hear of refused packets (nfnetlink_log)")).ok()
+    log.inspect_err(|error| tracing::warn!(%error, "cannot receive reports of refused packets (nfnetlink_log)")).ok()
 }
 
 /// Sends the rules: first without limits where connection tracking is not in use yet, because the

@@ -285,7 +285,7 @@ impl MemoryFiles {
     pub fn out_of_memory_kills(&self) -> u64 {
         let text = self.folder.read(self.events).unwrap_or_else(|error| {
             let file = self.folder.path().join(self.events);
-            tracing::error!(%error, file = %file.display(), "the out-of-memory counter was not read");
+            tracing::error!(%error, file = %file.display(), "cannot read the out-of-memory counter");
             String::new()
         });
         let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());

@@ -35,7 +35,7 @@ pub fn empty_root(root: &Path, controllers: &[&str]) -> io::Result<()> {
             }
         }
     }
-    tracing::info!(group = %leaf.display(), "moved the processes of the root cgroup, so that it can hand controllers down");
+    tracing::info!(group = %leaf.display(), "moved the processes of the root cgroup, so that it can delegate controllers");
     Ok(())
 }
 

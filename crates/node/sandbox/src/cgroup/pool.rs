@@ -98,7 +98,7 @@ impl CgroupPool {
                         Err(error) => {
                             // A start that finds none ready reports the same error to its caller;
                             // here the next attempt waits for a start or an ended instance.
-                            tracing::debug!(%error, "no cgroup could be made ahead");
+                            tracing::debug!(%error, "cannot prewarm a cgroup");
                             if !state.stopping {
                                 self.changed.wait(&mut state);
                             }

@@ -70,7 +70,7 @@ async fn read(mut listens: Listens, ready: AsyncFd<OwnedFd>, registered: Arc<Reg
             // Cleared before the ring is read: later events are read now or wake the task again.
             Ok(mut guard) => guard.clear_ready(),
             Err(error) => {
-                return tracing::error!(%error, "listening sockets are no longer told of; they are looked for");
+                return tracing::error!(%error, "cannot read sock_ops events; polling for listening servers");
             }
         }
         listens.read(|listen| registered.record(listen));

@@ -135,7 +135,7 @@ impl TmpDisks {
         let maker = self.clone();
         let made = thread::Builder::new().name("tmp-disks".to_owned()).spawn(move || maker.make_ahead());
         if let Err(error) = made {
-            tracing::warn!(%error, "cannot start the thread that makes disks for /tmp ahead of starts");
+            tracing::warn!(%error, "cannot start the thread that prepares disks for /tmp");
         }
     }
 
@@ -228,7 +228,7 @@ impl TmpDisks {
             drop(gone);
             let Some(size_mb) = missing else { continue };
             if let Err(error) = self.make_one_ahead(size_mb) {
-                tracing::warn!(size_mb, error = error.report(), "cannot make a disk for /tmp ahead of its start");
+                tracing::warn!(size_mb, error = error.report(), "cannot prepare a disk for /tmp");
                 // Until another start requests one.
                 let mut state = self.0.state.lock();
                 if !state.stopping {

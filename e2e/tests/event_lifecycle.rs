@@ -229,7 +229,7 @@ async fn waiting_for_quota_is_no_try_and_leaves_nothing_in_the_log() -> anyhow::
     // Between two attempts.
     wait::until("it waits for the next attempt", || async {
         let waits = state(&platform, id.trim()).await?;
-        Ok((waits.starts_with("RUNNING, to be tried again at") && waits.contains("(432: ")).then_some(()))
+        Ok((waits.starts_with("RUNNING, next attempt at") && waits.contains("(432: ")).then_some(()))
     })
     .await?;
     let logs = platform.api.call("GetFunctionLogs", json!({"FunctionName": "event"})).await?;

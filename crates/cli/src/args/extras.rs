@@ -26,13 +26,13 @@ pub struct ExtrasArgs {
     /// Processes and threads per instance; 0 restores the default (1024)
     #[arg(long, value_name = "N")]
     pub pids: Option<u32>,
-    /// What its instances may reach: addresses, ranges and names with optional ports, such as
-    /// 10.0.0.0/8,db.example.com:5432,*.example.org; none for nothing, any to take the list away
+    /// Allowed egress destinations: addresses, ranges and names with optional ports, such as
+    /// 10.0.0.0/8,db.example.com:5432,*.example.org; `none` allows nothing, `any` removes the list
     #[arg(long, value_name = "LIST")]
     pub egress: Vec<Destinations>,
-    /// Volume in each instance, or a directory of it; options after a second colon: ro, uid=N and
-    /// gid=N, the owner on disk [default: 10000]; given ones replace all existing ones, and
-    /// --mount '' alone removes them
+    /// Volume, or a directory in it, to mount in each instance; options after a second colon: ro,
+    /// and uid=N and gid=N for the owner on disk [default: 10000]; the given mounts replace all
+    /// existing ones, and --mount '' alone removes all
     #[arg(long, value_name = "NAME[/sub]:/path[:ro]", value_parser = mounted)]
     pub mount: Vec<Mounted>,
     /// Loopback port of the platform's machine that instances reach at host.sampan.internal; must
@@ -43,14 +43,14 @@ pub struct ExtrasArgs {
     /// image's /tmp; 0 restores the /tmp in memory (512m)
     #[arg(long, value_name = "SIZE")]
     pub tmp: Option<Megabytes>,
-    /// Secret of the namespace, by its newest version or by one: as a variable (DB_PASSWORD=db,
-    /// DB_PASSWORD=db@3), or as the file /run/secrets/db (db, db@3); given variables with those of
-    /// --env replace all existing ones, given files all existing files
+    /// Secret of the namespace, as a variable (DB_PASSWORD=db) or as the file /run/secrets/db (db);
+    /// db follows the newest version, db@3 pins one; variables given here and with --env replace
+    /// all existing variables, and given files all existing files
     #[arg(long, value_name = "[KEY=]NAME[@VERSION]", value_parser = secret::given)]
     pub secret: Vec<GivenSecret>,
-    /// Secret as a file below /run/secrets, readable by the image's user alone: tls/key.pem=web-key
-    /// or NAME; with --secret NAME, given ones replace all existing files, and --secret-file ''
-    /// alone removes them
+    /// Secret as a file below /run/secrets, readable only by the image's user: tls/key.pem=web-key
+    /// or NAME; files given here and with --secret NAME replace all existing ones, and
+    /// --secret-file '' alone removes all
     #[arg(long = "secret-file", value_name = "[PATH=]NAME[@VERSION]", value_parser = secret::file)]
     pub secret_files: Vec<GivenFile>,
 }

@@ -41,7 +41,7 @@ pub struct Trigger {
     /// Most events that run at a time; the others wait and hold up nothing else
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// What the type needs, in the words of the cloud API's TriggerDesc, such as AuthType
+    /// Settings of the type, with the keys of the cloud API's TriggerDesc, such as AuthType
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub desc: Map<String, Value>,
     /// Text that a timer's events carry

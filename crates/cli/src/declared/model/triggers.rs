@@ -21,8 +21,8 @@ impl Function {
             let secrets = trigger.desc.get("Secrets").and_then(Value::as_array);
             if secrets.is_some_and(|secrets| secrets.iter().any(|secret| secret == "***")) {
                 let at = place(node, &["triggers", key, "desc", "Secrets"]);
-                let hint = "Write the secret itself, by a variable: \"${NAME}\".";
-                return Err(Error::new(at, "*** stands for a secret in answers, and is none", hint));
+                let hint = "Give the secret by a variable: \"${NAME}\".";
+                return Err(Error::new(at, "*** is the placeholder of a hidden secret, not its value", hint));
             }
             if let Some((inside, own)) = trigger.misplaced() {
                 let message = format!("`{inside}` is not for `desc`: a trigger has a key for it");

@@ -201,6 +201,24 @@ async fn a_request_that_two_parties_could_read_differently_is_refused() {
 }
 
 #[tokio::test]
+async fn framing_that_the_parser_refuses_is_answered_400_without_a_body() {
+    let fixture = Fixture::start().await;
+    for lines in [
+        "Transfer-Encoding: identity",
+        "Content-Length: 3, 3",
+        "Content-Length: +3",
+        "Content-Length: 3\r\nX-Folded: one\r\n two",
+    ] {
+        let mut client = fixture.raw().await;
+        let request = format!("POST /fn/default/web/ HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\nabc");
+        let answer = client.call(request).await;
+        assert_eq!((answer.status, answer.header("content-length")), (400, "0"), "{lines}: {answer:?}");
+        assert_eq!(client.closed().await, "", "{lines}");
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_length_beside_chunks_does_not_smuggle_a_request() {
     let fixture = Fixture::start().await;
     let mut client = fixture.raw().await;

@@ -14,7 +14,7 @@ pub struct InvokeArgs {
     /// Namespace
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
-    /// Event (JSON) or body; `@FILE` reads a file, `-` standard input
+    /// Event (JSON) or body; `@FILE` reads a file, `-` or `@-` standard input
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub data: Option<String>,
     /// Also print the newest lines of the invocation's log (event functions)

@@ -32,7 +32,7 @@ pub async fn run(connection: &Connection, args: InvokeArgs, format: Output) -> a
     let is_web = function.get("Type").and_then(Value::as_str) == Some("HTTP");
     let answers_with_id = is_job(&function) || function["AsyncRunEnable"] == "TRUE";
     check_flags(&args, name, is_web)?;
-    let data = args.data.as_deref().map(read_data).transpose()?;
+    let data = args.data.as_deref().map(|data| read_data(data, std::io::stdin())).transpose()?;
     if is_web {
         web::call(&client, &args, (name, qualifier), data, format).await
     } else {
@@ -75,10 +75,12 @@ fn check_flags(args: &InvokeArgs, name: &str, is_web: bool) -> anyhow::Result<()
     Err(Failure::new(Exit::Usage, message, "Leave it out.").into())
 }
 
-fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
-    if data == "-" {
+/// The text itself, or what `@FILE` or standard input holds.
+fn read_data(data: &str, mut stdin: impl Read) -> anyhow::Result<Vec<u8>> {
+    // `@-` is curl's spelling.
+    if matches!(data, "-" | "@-") {
         let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+        stdin.read_to_end(&mut bytes).context("cannot read standard input")?;
         return Ok(bytes);
     }
     match data.strip_prefix('@') {
@@ -220,6 +222,21 @@ mod tests {
             assert_eq!(refused.exit(), Exit::Usage, "{wrong:?}");
             assert!(refused.to_string().contains(wanted), "{refused}");
         }
+    }
+
+    #[test]
+    fn data_is_a_text_a_file_or_standard_input() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("-");
+        std::fs::write(&path, "from a file").expect("written");
+        let file = format!("@{}", path.display());
+        for (data, want) in
+            [("{}", "{}"), ("", ""), ("-", "piped"), ("@-", "piped"), (file.as_str(), "from a file"), ("-1", "-1")]
+        {
+            assert_eq!(read_data(data, &b"piped"[..]).expect(data), want.as_bytes(), "{data}");
+        }
+        let missing = Failure::of(&read_data(&format!("{file}none"), &b""[..]).expect_err("no such file"));
+        assert_eq!(missing.exit(), Exit::NotFound);
     }
 
     #[test]

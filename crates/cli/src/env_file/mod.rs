@@ -1,13 +1,14 @@
 //! Files of environment variables (`--env-file`), by the rules of Docker Compose's `.env` files
-//! with two exceptions that prevent silent changes of a value: an unset variable without a default
-//! is an error, and so is a name alone that the environment does not have.
+//! with an exception that prevents silent changes of a value: in values, an unset variable without
+//! a default is an error.
 //!
 //! `KEY=value`, also with `export` before it, blanks around it, and `:` in place of `=`. A value
 //! without quotes ends at the line's end or before ` #`. In single quotes it is literal, except for
 //! `\'`. In double quotes `\n`, `\r`, `\t`, `\"`, `\\` and `\$` are escapes. Quoted values may span
 //! lines. Outside of single quotes, `$NAME`, `${NAME}` and `${NAME:-default}` (also `-`, `:+`, `+`,
 //! `:?`, `?`) are looked up in the command's environment, then in preceding lines; `$$` is a
-//! dollar. A name alone takes its value from the command's environment.
+//! dollar. A name alone takes its value from the command's environment; without one
+//! there, its line has no effect.
 
 mod expand;
 mod parse;

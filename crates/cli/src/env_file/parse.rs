@@ -19,9 +19,10 @@ pub(super) fn parse(
                 let before = || variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                 environment(name).or_else(before)
             };
-            let value = value_of(&key, value, &lookup, environment).map_err(at)?;
-            variables.retain(|(known, _)| *known != key);
-            variables.push((key, value));
+            if let Some(value) = value_of(&key, value, &lookup, environment).map_err(at)? {
+                variables.retain(|(known, _)| *known != key);
+                variables.push((key, value));
+            }
         }
         line += rest[..rest.len() - after.len()].matches('\n').count();
         rest = after;
@@ -99,19 +100,18 @@ fn closing(text: &str, quote: char) -> Option<usize> {
     })
 }
 
+/// A variable's value; `None` for a name alone that the environment does not have.
 fn value_of(
     key: &str,
     written: Written<'_>,
     lookup: &dyn Fn(&str) -> Option<String>,
     environment: &impl Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+) -> Result<Option<String>, String> {
     match written {
-        Written::None => environment(key).ok_or_else(|| {
-            format!("{key} has no value, and the environment has no variable {key}; write {key}= for an empty one")
-        }),
-        Written::Single(text) => Ok(text.replace("\\'", "'")),
-        Written::Plain(text) => expand(text, false, lookup),
-        Written::Double(text) => expand(text, true, lookup),
+        Written::None => Ok(environment(key)),
+        Written::Single(text) => Ok(Some(text.replace("\\'", "'"))),
+        Written::Plain(text) => expand(text, false, lookup).map(Some),
+        Written::Double(text) => expand(text, true, lookup).map(Some),
     }
 }
 
@@ -190,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_alone_that_the_environment_lacks_has_no_effect() {
+        let all = |pairs: &[(&str, &str)]| {
+            Ok(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+        };
+        assert_eq!(parsed("NOT_SET"), all(&[]));
+        assert_eq!(parsed("A=1\nexport NOT_SET # comment\nNOT_SET \nB=2"), all(&[("A", "1"), ("B", "2")]));
+        assert_eq!(parsed("A=1\nA"), all(&[("A", "1")]));
+        assert_eq!(parsed("NOT_SET="), all(&[("NOT_SET", "")]));
+        assert!(parsed("NOT_SET\nA=$NOT_SET").is_err());
+    }
+
+    #[test]
     fn what_is_odd_is_refused_with_its_line() {
         for (text, line, words) in [
             ("A=1\nB=\"x\ny", 2, "is not closed"),
@@ -197,7 +209,6 @@ mod tests {
             ("A=1\n=2", 2, "does not begin a variable"),
             ("A b", 1, "no '='"),
             ("A='b'c", 1, "after the closing '"),
-            ("NOT_SET", 1, "NOT_SET= for an empty one"),
             ("A=\"x\n\n\"\nB=abc$def", 4, "variable def is not set"),
             ("A=${", 1, "is not closed"),
             ("PASSWORD=\"abc$def\"", 1, "variable def is not set"),

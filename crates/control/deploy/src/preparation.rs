@@ -116,7 +116,8 @@ impl<P: Prepare, S: StartCheck> Preparer<P, S> {
         })?;
         check::runnable(spec, &prepared.run)?;
         if let Some(stop_signal) = prepared.run.unknown_stop_signal() {
-            tracing::warn!(version = %owner::of(key), stop_signal, "unknown StopSignal of the image; stops send SIGTERM");
+            let version = owner::of(key);
+            tracing::warn!(%version, stop_signal, "unknown StopSignal of the image; stops send SIGTERM");
         }
         Ok(PinnedImage { digest: prepared.digest, size_bytes: prepared.size_bytes })
     }

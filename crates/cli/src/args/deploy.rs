@@ -100,8 +100,8 @@ pub struct DeployArgs {
     /// removes all; --port sets PORT
     #[arg(long, short, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub env: Vec<String>,
-    /// File of environment variables in Docker Compose's format (a name alone takes the value of the
-    /// command's own variable, if set); later files override earlier ones, and --env all files
+    /// File of environment variables in Docker Compose's format (a name alone takes the value of
+    /// the command's own variable, if set); later files override earlier ones, and --env all files
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
     /// Replaces the image's entry point: arguments quoted as in a shell, or a JSON array; an empty

@@ -39,6 +39,27 @@ async fn output_that_cannot_be_written_is_an_error() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn config_prints_the_settings_and_fails_where_up_would() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("sampan.toml");
+    let config = |text: &str| {
+        std::fs::write(&file, text)?;
+        let mut command = sampan(&["config", "--config"]);
+        command.arg(&file);
+        anyhow::Ok(command)
+    };
+    let right = tools::run(&mut config("[events]\nlease_s = 30\n")?).await?;
+    assert!(right.ok && right.stderr.is_empty(), "{}", right.stderr);
+    let wrong = tools::output(&mut config("[events]\nlease_s = 0\n")?).await?;
+    let (printed, said) = (String::from_utf8_lossy(&wrong.stdout), String::from_utf8_lossy(&wrong.stderr));
+    assert_eq!(wrong.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("error: events.lease_s = 0 is not allowed"), "{said}");
+    let row = printed.lines().find(|line| line.starts_with("events.lease_s "));
+    assert!(row.is_some_and(|row| row.contains("sampan.toml")), "{printed}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn errors_are_json_with_output_json() -> anyhow::Result<()> {
     let nowhere = ["--credentials", "/nowhere/credentials.toml"];
     for (args, code, exit) in [(&["list"][..], "Connection", 5), (&["deploy"], "Usage", 2), (&["nonsense"], "Usage", 2)]

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::UpArgs;
 use crate::failure::{Exit, Failure};
 
+mod checks;
 mod connections;
 mod control;
 mod file;
@@ -24,9 +25,9 @@ mod invalid;
 mod variables;
 
 use self::file::TomlFile;
+pub use checks::{check, outbound, secrets_key};
 pub use connections::Connection;
 pub use control::{ControlConfig, MetricsAccess};
-pub use files::check as check_files;
 pub use variables::unknown as unknown_variables;
 
 /// Prefix of environment variables: `[pool] keep_idle_s` is `SAMPAN_POOL__KEEP_IDLE_S`.

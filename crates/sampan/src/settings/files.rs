@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 ///
 /// # Errors
 /// The first file that is refused, with its setting and path.
-pub fn check(settings: &Settings, named_key: Option<(&str, &Path)>) -> anyhow::Result<()> {
+pub(super) fn check(settings: &Settings, named_key: Option<(&str, &Path)>) -> anyhow::Result<()> {
     if let Some((variable, path)) = named_key {
         check_one(variable, path)?;
     }

@@ -51,8 +51,8 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     let mut settings = settings::load(&args)?;
     start_tracing();
     warn_of(&settings::unknown_variables());
-    let named_key = registries::named_key();
-    settings::check_files(&settings, named_key.as_deref().map(|path| (registries::KEY_FILE_VARIABLE, path)))?;
+    // Checks come first, because a failed start must not change the machine.
+    settings::check(&settings)?;
     // From here on, memory contains keys.
     core_files::forbid()?;
     check_machine()?;

@@ -2,7 +2,7 @@
 //! `credentials`) and their administration.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
@@ -13,14 +13,6 @@ use registry::Registry;
 use registry_client::{Credential, CredentialError, CredentialRequest, Credentials, Grant, HostConfig, Mirror};
 
 use super::own_names::OwnNames;
-
-/// Environment variable with the path of the key of registry secrets.
-pub const KEY_FILE_VARIABLE: &str = "SAMPAN_SECRETS_KEY_FILE";
-
-/// Key file from the environment variable.
-pub fn named_key() -> Option<PathBuf> {
-    std::env::var_os(KEY_FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
-}
 
 /// Credentials of this installation.
 pub struct InstallationCredentials {

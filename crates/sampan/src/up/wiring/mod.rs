@@ -1,6 +1,5 @@
 //! Wires the crates together, lowest floor first: storage, execution of functions, listeners.
 
-mod checks;
 mod control_address;
 mod gateway_address;
 mod stop;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use crate::credentials::Credentials;
-use crate::settings::{Connection, Settings};
+use crate::settings::{self, Settings};
 
 use self::storage::Storage;
 use self::triggers::Triggers;
@@ -88,10 +87,7 @@ impl RunningPlatform {
         last_endpoint: Option<String>,
         listening: Listening,
     ) -> anyhow::Result<Self> {
-        // Checks come first, because a failed start must not change the machine.
-        checks::check(&settings, listening.tls.is_some())?;
-        let outbound = outbound::Client::new(&settings.outbound, &Connection::endpoints(&settings.connections))
-            .map_err(checks::of_setting)?;
+        let outbound = settings::outbound(&settings)?;
         let sandbox_dir = settings.data_dir.join("sandbox");
         let opened = sandbox::Sandboxes::open(&sandbox_dir, settings.sandbox.clone(), settings.network.clone());
         let (sandboxes, recovered) = opened.await.context("cannot prepare the sandbox")?;

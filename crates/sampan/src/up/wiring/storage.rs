@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Installation;
+use crate::settings;
 use crate::up::data_dir;
 use crate::up::own_names::OwnNames;
-use crate::up::registries::{self, InstallationCredentials};
+use crate::up::registries::InstallationCredentials;
 
 /// Parts that hold persistent data.
 pub struct Storage {
@@ -53,7 +54,7 @@ fn sealed(
     let (settings, dir) = (&of.settings, &of.settings.data_dir);
     let database = dir.join(data_dir::DATABASE);
     let has_secrets = (!store.catalog().load().secrets.is_empty()).then_some(database.as_path());
-    let key = settings.secrets.key(registries::named_key())?;
+    let key = settings::secrets_key(settings)?;
     let (names, config) = (own_names.clone(), settings.credentials.clone());
     let credentials = InstallationCredentials::open(dir, names, &settings.registries, config, (&key, has_secrets))?;
     let secrets = secrets::Secrets::open(store.clone(), credentials.sealer(), &database, settings.secrets.clone())

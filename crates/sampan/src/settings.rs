@@ -25,7 +25,7 @@ mod invalid;
 mod variables;
 
 use self::file::TomlFile;
-pub use checks::{check, outbound, secrets_key};
+pub use checks::{check, outbound, secrets_key, warnings};
 pub use connections::Connection;
 pub use control::{ControlConfig, MetricsAccess};
 pub use variables::unknown as unknown_variables;

@@ -113,6 +113,10 @@ impl Config {
     /// The first invalid key, and its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let bounds = [
+            ("events.rows_max", self.rows_max, 1, i64::MAX.unsigned_abs()),
+            ("events.bytes_max", self.bytes_max, 1, i64::MAX.unsigned_abs()),
+            ("events.function_rows_max", self.function_rows_max, 1, i64::MAX.unsigned_abs()),
+            ("events.function_bytes_max", self.function_bytes_max, 1, i64::MAX.unsigned_abs()),
             ("events.commit_rows_max", self.commit_rows_max as u64, 1, 100_000),
             ("events.commit_bytes_max", self.commit_bytes_max as u64, 1, 1 << 30),
             ("events.wal_bytes_max", self.wal_bytes_max, 1 << 20, 64 << 30),
@@ -158,6 +162,8 @@ mod tests {
         let refused = |config: Config| config.check().unwrap_err().to_string();
         let zero = refused(Config { runs_max: 0, ..Config::default() });
         assert_eq!(zero, "events.runs_max = 0 is not allowed; use 1 to 1048576");
+        let no_rows = refused(Config { function_rows_max: 0, ..Config::default() });
+        assert!(no_rows.starts_with("events.function_rows_max = 0 is not allowed"), "{no_rows}");
         assert!(refused(Config { lease_s: 0, ..Config::default() }).starts_with("events.lease_s = 0"));
         assert!(refused(Config { states_s: u64::MAX, ..Config::default() }).starts_with("events.states_s"));
     }

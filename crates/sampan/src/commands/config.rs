@@ -17,5 +17,8 @@ pub fn run(args: &UpArgs, format: Output) -> anyhow::Result<()> {
             output::table(&["KEY", "VALUE", "ORIGIN"], &rows);
         }
     }
+    for warning in settings::warnings(&loaded) {
+        eprintln!("warning: {warning}");
+    }
     settings::check(&loaded)
 }

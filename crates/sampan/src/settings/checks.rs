@@ -1,5 +1,6 @@
 //! Checks of the settings before the start changes the machine, and of `sampan config`.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use super::{Connection, Settings, files};
@@ -16,6 +17,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     files::check(settings, named_key().as_deref().map(|path| (KEY_FILE_VARIABLE, path)))?;
     settings.launcher.check_runtimes()?;
     settings.events.check().map_err(of_setting)?;
+    settings.gateway.check_hosts().map_err(of_setting)?;
     settings.gateway.asynchronous.check().map_err(of_setting)?;
     settings.triggers.check(settings.events.dedup_s).map_err(of_setting)?;
     settings.volumes.check().map_err(of_setting)?;
@@ -25,6 +27,23 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
         gateway::Tls::check(&settings.gateway)?;
     }
     Ok(())
+}
+
+/// Warnings about files of `[connections]` that cannot be read now. They may be written later: they
+/// are read for each request.
+pub fn warnings(settings: &Settings) -> Vec<String> {
+    let file = |(name, connection): (&String, &Connection)| {
+        let (key, file) = match connection {
+            Connection::S3(store) => ("secret_key_file", store.secret_key_file.as_ref()?),
+            Connection::Http(endpoint) => ("bearer_file", endpoint.bearer_file.as_ref()?),
+        };
+        // Opening a pipe would wait for its writer.
+        let opened =
+            file.metadata().and_then(|found| if found.is_file() { File::open(file).map(drop) } else { Ok(()) });
+        let error = opened.err()?;
+        Some(format!("connections.{name}.{key}: cannot read {}: {error}", file.display()))
+    };
+    settings.connections.iter().filter_map(file).collect()
 }
 
 /// Client of outgoing requests, with the endpoints of `[connections]`.
@@ -86,6 +105,9 @@ mod tests {
             ("[volumes]\nroots = ['/']", "[volumes] roots"),
             ("[volumes]\nuser_id_min = 0", "[volumes] user_id_min"),
             ("[connections.a]\nkind = 'http'", "connections.a.url"),
+            ("[events]\nfunction_rows_max = 0", "events.function_rows_max"),
+            ("[gateway]\nhook_confirm_hosts = ['http://a b']", "gateway.hook_confirm_hosts"),
+            ("[gateway]\ndomains = ['*', 'a b']", "gateway.domains"),
             ("[outbound]\nhosts_allowed = ['*']", "outbound.hosts_allowed"),
             ("[outbound]\nhosts_allowed = ['http://x']", "outbound.hosts_allowed"),
             ("[gateway.async]\nbody_bytes_max = 0", "gateway.async.body_bytes_max"),
@@ -95,6 +117,29 @@ mod tests {
             let said = refusal(file).expect(file);
             assert!(said.contains(setting), "{file}: {said}");
         }
+    }
+
+    #[test]
+    fn files_of_connections_that_cannot_be_read_are_named() {
+        figment::Jail::expect_with(|jail| {
+            let s3 = "kind = 's3'\nendpoint = 'http://127.0.0.1:9000'\naccess_key = 'AK'\n";
+            let text = format!(
+                "[connections.there]\n{s3}secret_key_file = 'key'\n[connections.gone]\n\
+                 {s3}secret_key_file = '/none/key'\n[connections.http]\nkind = 'http'\n\
+                 url = 'https://a.example.com/'\nbearer_file = '/none/token'\n"
+            );
+            jail.create_file("key", "secret")?;
+            jail.create_file("s.toml", &text)?;
+            let args = UpArgs { config: Some("s.toml".into()), ..UpArgs::default() };
+            let warnings = settings::warnings(&settings::load(&args).map_err(|error| error.to_string())?);
+            assert_eq!(warnings.len(), 2, "{warnings:?}");
+            assert!(
+                warnings[0].starts_with("connections.gone.secret_key_file: cannot read /none/key: "),
+                "{warnings:?}"
+            );
+            assert!(warnings[1].starts_with("connections.http.bearer_file: cannot read /none/token: "), "{warnings:?}");
+            Ok(())
+        });
     }
 
     #[test]

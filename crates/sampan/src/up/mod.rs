@@ -53,6 +53,9 @@ pub async fn run(args: UpArgs, format: Output) -> anyhow::Result<()> {
     warn_of(&settings::unknown_variables());
     // Checks come first, because a failed start must not change the machine.
     settings::check(&settings)?;
+    for warning in settings::warnings(&settings) {
+        tracing::warn!("{warning}");
+    }
     // From here on, memory contains keys.
     core_files::forbid()?;
     check_machine()?;

@@ -17,6 +17,8 @@ use crate::failure::Failure;
 pub struct HostEnvironment {
     /// Names of the gateway's certificates for custom domains.
     pub certificates: Arc<BTreeSet<String>>,
+    /// Domains below which hosts name functions (`gateway.domains`), in lower case.
+    pub function_domains: Arc<[String]>,
     /// Runtime of functions without the runtime tag.
     pub runtime: String,
     /// Other runtimes that the tag may select.

@@ -97,6 +97,21 @@ pub(crate) fn name(text: Option<&str>) -> Result<String, ApiError> {
     Err(invalid(ErrorCode::INVALID_VALUE_DOMAIN, "Domain", problem))
 }
 
+/// Refuses a host at or below a domain whose hosts name functions: it could take over the host of
+/// another function.
+pub(crate) fn check_is_no_function_host(name: &str, function_domains: &[String]) -> Result<(), ApiError> {
+    let contains = |domain: &&String| {
+        let above = name.strip_suffix(domain.as_str());
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    let Some(domain) = function_domains.iter().find(contains) else { return Ok(()) };
+    let problem = format!(
+        "{} is at or below {domain}, whose hosts name functions ([gateway] domains); use another host name",
+        quoted(name)
+    );
+    Err(invalid(ErrorCode::INVALID_VALUE_DOMAIN, "Domain", problem))
+}
+
 /// A new domain.
 pub(crate) fn new(name: String, given: &Given, limits: Limits<'_>) -> Result<CustomDomain, ApiError> {
     required("Protocol", filled(given.protocol.as_deref()))?;

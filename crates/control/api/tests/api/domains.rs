@@ -87,6 +87,9 @@ async fn what_is_wrong_with_a_domain_has_its_code() {
     let table = [
         ("CreateCustomDomain", json!({}), "MissingParameter"),
         ("CreateCustomDomain", request("*.example.com", json!({})), "InvalidParameterValue.Domain"),
+        ("CreateCustomDomain", request("fn.localhost", json!({})), "InvalidParameterValue.Domain"),
+        ("CreateCustomDomain", request("foo.fn.localhost", json!({})), "InvalidParameterValue.Domain"),
+        ("CreateCustomDomain", request("Web.default.FN.localhost", json!({})), "InvalidParameterValue.Domain"),
         ("CreateCustomDomain", request("a.example.com", json!({})), "ResourceInUse"),
         ("CreateCustomDomain", request("b.example.com", json!({"Protocol": "HTTPS"})), "MissingParameter"),
         ("CreateCustomDomain", request("b.example.com", endpoint("none", "1")), "ResourceNotFound.Function"),
@@ -99,6 +102,8 @@ async fn what_is_wrong_with_a_domain_has_its_code() {
         ),
         ("DeleteCustomDomain", json!({"Domain": "b.example.com"}), "FailedOperation.Domain.UnExist"),
     ];
+    // Only the end of a label ends a domain.
+    platform.ok("CreateCustomDomain", request("otherfn.localhost", json!({}))).await;
     for (action, request, code) in table {
         assert_eq!(platform.code(action, request.clone()).await, code, "{action} {request}");
     }

@@ -93,6 +93,7 @@ fn host_environment(of: &Installation, work: &Work, shown: &Shown) -> api::HostE
     let public_url = settings.gateway.public_url.clone().map(String::from);
     api::HostEnvironment {
         certificates: shown.certificates.clone(),
+        function_domains: settings.gateway.domains.iter().map(|domain| gateway::bare_domain(domain)).collect(),
         runtime: settings.launcher.runtime.clone(),
         runtimes_allowed: settings.launcher.runtimes_allowed.clone(),
         runtime_tag: launcher::RUNTIME_TAG,

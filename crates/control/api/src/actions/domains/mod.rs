@@ -24,6 +24,7 @@ type Time = fn(&CustomDomain) -> i64;
 pub(super) async fn create(cx: &Context, params: Params) -> Outcome {
     let request: DomainRequest = params.read()?;
     let name = domains::name(request.domain.as_deref())?;
+    domains::check_is_no_function_host(&name, &cx.host_environment.function_domains)?;
     let limits = Limits { config: &cx.config, certificates: &cx.host_environment.certificates };
     cx.store.create_domain(domains::new(name, &request.into(), limits)?).await?;
     Ok(Answer::empty())

@@ -73,6 +73,7 @@ impl Platform {
             bounds: types::Bounds::default(),
             egress_denied: Arc::default(),
             certificates,
+            function_domains: ["fn.localhost".to_owned()].into(),
             gateway: api::GatewayAddress {
                 listening: Some("0.0.0.0:7080".parse().unwrap()),
                 public_url: Some("https://fn.example.com".to_owned()),

@@ -90,6 +90,25 @@ async fn an_http_trigger_is_answered_with_the_urls_of_its_version() {
 }
 
 #[tokio::test]
+async fn a_job_image_has_no_url() {
+    let platform = hello().await;
+    let mut code = crate::support::code("localhost:5000/ns/app:v1");
+    code["ImageConfig"]["ImagePort"] = json!(-1);
+    platform.deploy(json!({"FunctionName": "job", "Code": code})).await;
+    let of_job = json!({"FunctionName": "job", "Type": "http"});
+    let desc = json!({"AuthType": "NONE"}).to_string();
+    for qualifier in ["$LATEST", "$DEFAULT"] {
+        let request = with(with(timer("url", &desc), of_job.clone()), json!({"Qualifier": qualifier}));
+        let refused = platform.refused("CreateTrigger", request).await;
+        let start = format!("UnsupportedOperation.Trigger: Type: {qualifier} of function default/job is a job image");
+        assert!(refused.starts_with(&start), "{refused}");
+    }
+    let request = with(timer("tick", "0 0 3 * * * *"), json!({"FunctionName": "job"}));
+    platform.ok("CreateTrigger", request).await;
+    platform.stop().await;
+}
+
+#[tokio::test]
 async fn a_version_has_one_url() {
     let platform = hello().await;
     let url =

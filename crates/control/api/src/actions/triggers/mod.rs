@@ -62,12 +62,33 @@ pub(super) async fn create(cx: &Context, params: Params, caller: Caller) -> Outc
         custom_argument: triggers::custom_argument(source, argument, config.custom_argument_bytes_max)?,
         description: scalars::description(request.description.as_deref().unwrap_or_default())?,
     };
+    require_server(cx, &new)?;
     require_one_url(cx, &new)?;
     let key = new.key.clone();
     let trigger = cx.store.create_trigger(new).await?;
     let function = function(cx, &key)?;
     let urls = Urls::of(&cx.host_environment.gateway, &function, &caller.host);
     Ok(Answer::of(&TriggerAnswer { trigger_info: shown(&cx.sources, &trigger, cx.config.utc_offset, &urls) }))
+}
+
+/// Refuses a URL of a job image: calls need a server.
+fn require_server(cx: &Context, new: &NewTrigger) -> Result<(), ApiError> {
+    let catalog = cx.store.catalog().load_full();
+    let Some(function) = catalog.functions.get(&new.key).filter(|_| new.name.kind == "http") else { return Ok(()) };
+    let versions = match &new.name.qualifier {
+        Qualifier::Version(version) => vec![*version],
+        Qualifier::Alias(name) => function.aliases.get(name).map_or(Vec::new(), |alias| alias.versions().collect()),
+    };
+    let is_job = |version| function.versions.get(version).is_some_and(|version| version.spec.image.is_job());
+    if !versions.iter().any(is_job) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} of function {} is a job image (ImagePort -1), which has no server to call; start it with `sampan job run` \
+         or a trigger that makes events",
+        new.name.qualifier, new.key
+    );
+    Err(invalid(ErrorCode::UNSUPPORTED_TRIGGER, "Type", problem))
 }
 
 /// Refuses a second URL for a version or alias (contract 4.11): one could allow access that the

@@ -5,6 +5,7 @@
 //! right fields and none of the library's extensions, and `zone` makes instants of local times.
 #![forbid(unsafe_code)]
 
+mod values;
 mod zone;
 
 use std::ops::RangeInclusive;
@@ -124,7 +125,9 @@ fn wrong_field(parser: &CronParser, fields: &[&str], why: &str) -> InvalidSchedu
     let alone = |index: usize| {
         let mut only = ["*"; FIELDS];
         only[index] = fields[index];
-        parser.parse(&only.join(" ")).err().map(|error| (FIELD_NAMES[index], error.to_string()))
+        let error = parser.parse(&only.join(" ")).err()?;
+        let why = values::problem(FIELD_NAMES[index], fields[index]).unwrap_or_else(|| error.to_string());
+        Some((FIELD_NAMES[index], why))
     };
     let (field, why) = (0..FIELDS).find_map(alone).unwrap_or(("expression", why.to_owned()));
     InvalidSchedule::Field { field, why: shortened(&why) }
@@ -290,6 +293,7 @@ mod tests {
             ("0 ? * * * * *", "minute"),
         ] {
             assert!(wrong(text).starts_with(&format!("{field}: ")), "{text}: {}", wrong(text));
+            assert!(!wrong(text).contains("Component"), "{text}: {}", wrong(text));
         }
         for field in 0..FIELDS {
             let mut fields = ["*"; FIELDS];

@@ -20,6 +20,9 @@ pub fn read(
         return Err(invalid(format!("it has {} bytes; at most {bytes_max} are allowed", text.len())));
     }
     let text = text.trim();
+    if text.starts_with(['[', '"']) {
+        return Err(invalid("it must be a JSON object in {}, or of a timer the expression alone"));
+    }
     if !text.starts_with('{') {
         return Ok((source.describe(Given::Text(text.to_owned()), now_ms)?, TriggerOptions::default()));
     }
@@ -52,6 +55,9 @@ pub fn shown(source: Option<&dyn Source>, trigger: &Trigger) -> String {
 fn take_options(object: &mut Map<String, Value>) -> Result<TriggerOptions, ApiError> {
     let keys = TriggerOptions::KEYS.into_iter();
     let taken: Map<String, Value> = keys.filter_map(|key| object.remove_entry(key)).collect();
+    if let Some((key, _)) = taken.iter().find(|(_, value)| !value.is_null() && !value.is_u64()) {
+        return Err(invalid(format!("{key} must be a whole number")));
+    }
     let options: TriggerOptions = serde_json::from_value(Value::Object(taken)).map_err(invalid)?;
     let bounds = [
         ("max_age_s", options.max_age_s, 1, 7 * 24 * 3600),
@@ -80,6 +86,21 @@ mod tests {
     }
 
     #[test]
+    fn values_of_a_wrong_type_are_named() {
+        for (text, said) in [
+            ("[]", "it must be a JSON object"),
+            (r#""0 0 9 * * * *""#, "it must be a JSON object"),
+            (r#"{"cron": 5}"#, "cron must be a string"),
+            (r#"{"cron": "0 0 9 * * * *", "zone": 8}"#, "zone must be a string"),
+            (r#"{"cron": "0 0 9 * * * *", "max_age_s": "60"}"#, "max_age_s must be a whole number"),
+            (r#"{"cron": "0 0 9 * * * *", "concurrency": -1}"#, "concurrency must be a whole number"),
+        ] {
+            let message = read(text).unwrap_err().message;
+            assert!(message.contains(said), "{text}: {message}");
+        }
+    }
+
+    #[test]
     fn options_stand_beside_what_the_kind_needs() {
         let (desc, options) = read(r#"{"cron": "0 0 9 * * * *", "max_age_s": 60}"#).unwrap();
         assert_eq!(desc, r#"{"cron":"0 0 9 * * * *"}"#);
@@ -94,7 +115,7 @@ mod tests {
             ("{", "no JSON object"),
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": 0}"#, "max_age_s is not between 1"),
             (r#"{"cron": "0 0 9 * * * *", "concurrency": 0}"#, "concurrency is not between 1 and 10000"),
-            (r#"{"cron": "0 0 9 * * * *", "max_age_s": "a"}"#, "invalid type"),
+            (r#"{"cron": "0 0 9 * * * *", "max_age_s": "a"}"#, "max_age_s must be a whole number"),
             (r#"{"cron": "0 0 9 * * * *", "colour": 1}"#, "colour"),
             (r#"{"cron": "0 0 9 * * * *", "cron": "0 0 8 * * * *"}"#, "cron is written twice"),
             (r#"{"cron": "0 0 9 * * * *", "max_age_s": 1, "max_age_s": 2}"#, "max_age_s is written twice"),

@@ -79,6 +79,12 @@ impl Source for Timer {
     }
 
     fn describe(&self, given: Given, now_ms: i64) -> Result<Map<String, Value>, ApiError> {
+        if let Given::Object(object) = &given {
+            let is_other = |key: &&str| object.get(*key).is_some_and(|value| !value.is_string() && !value.is_null());
+            if let Some(key) = ["cron", "zone"].iter().find(|key| is_other(key)) {
+                return Err(invalid(format!("{key} must be a string")));
+            }
+        }
         let desc: Desc = match given {
             Given::Text(cron) => Desc { cron, zone: None },
             Given::Object(object) => serde_json::from_value(Value::Object(object)).map_err(invalid)?,

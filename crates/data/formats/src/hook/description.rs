@@ -246,7 +246,11 @@ impl Objects {
             (Some(_), false) => {
                 return Err(field("Secrets", "are for notifications; a trigger has either them or Poll"));
             }
-            (None, _) => {
+            (None, true) => {
+                let why = "1 to 4 secrets are needed for notifications; to list the bucket instead, give Poll";
+                return Err(field("Secrets", why));
+            }
+            (None, false) => {
                 Some(Proof { secrets: Secrets::new(Scheme::Bearer, &text.secrets)?, window_s: WINDOW_S_DEFAULT })
             }
         };

@@ -173,7 +173,7 @@ fn descriptions_are_checked_at_creation() {
         ),
         (&cloudevents, format!(r#"{{"Scheme":"none",{secrets}}}"#), "TriggerDesc.Secrets: have no use"),
         (&cloudevents, "{}".to_owned(), "TriggerDesc.Scheme: is required"),
-        (&objects, "{}".to_owned(), "TriggerDesc.Secrets: 1 to 4 secrets are needed"),
+        (&objects, "{}".to_owned(), "TriggerDesc.Secrets: 1 to 4 secrets are needed for notifications; to list"),
         (
             &objects,
             format!(r#"{{"event":"cos:Gone:*",{secrets}}}"#),

@@ -256,7 +256,7 @@ fn file(args: &UpArgs) -> anyhow::Result<Option<PathBuf>> {
 fn read(figment: &Figment) -> anyhow::Result<Settings> {
     connections::check(figment).map_err(|why| {
         let hint = "Correct it in the configuration file or its SAMPAN_CONNECTIONS__… variable; docs/TRIGGERS.md \
-                    (Polling) has an example. A value that is all digits needs quotes.";
+                    (Polling; Destinations and callbacks) has examples. A value that is all digits needs quotes.";
         Failure::new(Exit::Usage, format!("the configuration is invalid: {why}"), hint)
     })?;
     let settings: Settings = figment.extract().map_err(|error: figment::Error| {

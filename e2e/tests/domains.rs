@@ -72,7 +72,7 @@ async fn commands_manage_domains_and_explain_errors() -> anyhow::Result<()> {
         (&["domain", "add", "*.example.com", "--route", "/=shop"][..], 2, "is no host name"),
         (&["domain", "add", "a.example.com", "--route", "/=shop"][..], 1, "there is a custom domain a.example.com"),
         (&["domain", "add", "c.example.com", "--route", "/=none"][..], 3, "function default/none does not exist"),
-        (&["domain", "add", "c.example.com", "--route", "/=shop", "--protocol", "https"][..], 2, "CertificateId"),
+        (&["domain", "add", "c.example.com", "--route", "/=shop", "--protocol", "https"][..], 2, "--certificate"),
     ] {
         let output = tools::output(&mut platform.cli(args)).await?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -135,6 +135,10 @@ async fn a_failure_names_its_item_and_leaves_the_others_done() -> anyhow::Result
     assert!(failed.stderr.contains("2 of 3 items failed: function bad, function wrong"), "{}", failed.stderr);
     assert!(failed.stderr.contains("function wrong: failed") && failed.stderr.contains("100"), "{}", failed.stderr);
     assert!(platform.get("good", "/").await?.status().is_success());
+    assert!(failed.stderr.contains("The other items are as declared"), "{}", failed.stderr);
+    let foreign = written(&platform, "foreign.yaml", &text.replace("project: shop", "project: other"))?;
+    let compared = run(&platform, "diff", &[&foreign]).await?;
+    assert!(!compared.ok && compared.stderr.contains("nothing was changed"), "{}", compared.stderr);
 
     // After the correction the same file deploys in full.
     tools::run_ok(&mut platform.cli(&["deploy", "extra", "--image", "hello:v1", "--timeout", "30"])).await?;

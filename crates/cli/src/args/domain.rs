@@ -62,7 +62,7 @@ pub struct AddArgs {
     #[arg(long, value_enum, default_value = "http")]
     pub protocol: Protocol,
     /// Name of a certificate in the gateway's configuration, for TLS
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required_if_eq_any = [("protocol", "https"), ("protocol", "both")])]
     pub certificate: Option<String>,
 }
 

@@ -146,7 +146,10 @@ fn rows(domain: &Value) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::Cli;
 
     #[test]
     fn a_request_contains_the_given_fields_only() {
@@ -160,6 +163,20 @@ mod tests {
         assert_eq!(endpoint["PathRewrite"][0], json!({"Path": "/api/*", "Type": "WildcardRules", "Rewrite": "/$"}));
         assert_eq!(endpoint["PathRewrite"][1]["Type"], "ExactRules");
         assert_eq!(request("a.example.com", &[], &[], None, None), json!({"Domain": "a.example.com"}));
+    }
+
+    #[test]
+    fn tls_needs_a_certificate() {
+        let is_taken = |more: &[&str]| {
+            let line = ["sampan", "domain", "add", "a.example.com", "--route", "/*=hello"];
+            Cli::try_parse_from(line.iter().chain(more)).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!((is_taken(&[]), is_taken(&["--protocol", "http"])), (Ok(()), Ok(())));
+        for protocol in ["https", "both"] {
+            let refused = is_taken(&["--protocol", protocol]).expect_err(protocol);
+            assert!(refused.contains("--certificate <NAME>"), "{refused}");
+            assert_eq!(is_taken(&["--protocol", protocol, "--certificate", "main"]), Ok(()));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use types::ErrorCode;
 use types::limits::JOB_PORT;
@@ -93,6 +94,19 @@ fn read_data(data: &str, mut stdin: impl Read) -> anyhow::Result<Vec<u8>> {
     }
 }
 
+/// Rejects an event that is not JSON; the API names its own field.
+pub(super) fn check_event(event: &str) -> anyhow::Result<()> {
+    if event.is_empty() {
+        return Ok(());
+    }
+    let refused = |error| {
+        let hint = r#"Write the event as JSON, such as '{"key": 1}' or '"a text"'."#;
+        Failure::new(Exit::Usage, format!("--data is not JSON: {error}"), hint)
+    };
+    let checked: Result<IgnoredAny, _> = serde_json::from_str(event);
+    checked.map(drop).map_err(|error| refused(error).into())
+}
+
 async fn event(
     client: &Client,
     args: &InvokeArgs,
@@ -103,6 +117,7 @@ async fn event(
 ) -> anyhow::Result<()> {
     let event = String::from_utf8(data.unwrap_or_else(|| b"{}".to_vec()));
     let event = event.map_err(|_| Failure::new(Exit::Usage, "the event is not text in UTF-8", "An event is JSON."))?;
+    check_event(&event)?;
     if args.asynchronous {
         return accept(client, args, name, qualifier, event, format).await;
     }
@@ -237,6 +252,18 @@ mod tests {
         }
         let missing = Failure::of(&read_data(&format!("{file}none"), &b""[..]).expect_err("no such file"));
         assert_eq!(missing.exit(), Exit::NotFound);
+    }
+
+    #[test]
+    fn an_event_that_is_not_json_names_its_flag() {
+        for event in ["", "{}", "\"a\"", " [1] "] {
+            assert!(check_event(event).is_ok(), "{event:?}");
+        }
+        for event in ["not json", "{", "{} {}"] {
+            let refused = Failure::of(&check_event(event).expect_err(event));
+            assert_eq!(refused.exit(), Exit::Usage, "{event:?}");
+            assert!(refused.to_string().starts_with("--data is not JSON: "), "{refused}");
+        }
     }
 
     #[test]

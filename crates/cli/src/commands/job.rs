@@ -11,6 +11,7 @@ use types::wire::{GetLogLinesRequest, LogLine};
 use types::{RequestId, RunStatus};
 
 use super::deploy::{self, code};
+use super::invoke::check_event;
 use super::logs::{self, FOLLOW_INTERVAL, FOLLOW_LINES_MAX};
 use crate::args::job::{JobArgs, JobCommand, JobRunArgs};
 use crate::args::size::Megabytes;
@@ -36,6 +37,7 @@ pub async fn run(connection: &Connection, args: JobArgs, format: Output) -> anyh
     let JobCommand::Run(mut args) = args.command;
     args.env = env_file::merged(&std::mem::take(&mut args.env_file), args.env)?;
     args.extras.place_secrets(&mut args.env);
+    check_event(&args.data)?;
     let client = Client::new(connection)?;
     let id = RequestId::random().to_string().replace('-', "");
     let name = format!("job-{}", &id[..12]);

@@ -177,7 +177,10 @@ impl Run<'_> {
             let left =
                 if lefts == 0 { String::new() } else { format!("; {lefts} dependent items were skipped: {left}") };
             let message = format!("{failures} of {all} items failed: {failed}{left}");
-            let hint = "The other items are as declared; fix the cause and deploy again.";
+            let hint = match self.mode {
+                Mode::Deploy => "The other items are as declared; fix the cause and deploy again.",
+                Mode::Compare => "The other items were compared, and nothing was changed.",
+            };
             return Err(Failure::new(first.exit(), message, hint).into());
         }
         if let Some(changed) = changed {

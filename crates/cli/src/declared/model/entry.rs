@@ -38,7 +38,7 @@ pub struct Trigger {
     /// Maximum number of events per minute
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
-    /// Most events that run at a time; the others wait and hold up nothing else
+    /// Maximum number of its events that run at once; others wait and delay no other trigger
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// Settings of the type, with the keys of the cloud API's TriggerDesc, such as AuthType

@@ -97,16 +97,16 @@ pub(crate) fn name(text: Option<&str>) -> Result<String, ApiError> {
     Err(invalid(ErrorCode::INVALID_VALUE_DOMAIN, "Domain", problem))
 }
 
-/// Refuses a host at or below a domain whose hosts name functions: it could take over the host of
-/// another function.
+/// Refuses a host that is the host of a function, two labels below one of the domains for them: the
+/// domain would take it over.
 pub(crate) fn check_is_no_function_host(name: &str, function_domains: &[String]) -> Result<(), ApiError> {
-    let contains = |domain: &&String| {
-        let above = name.strip_suffix(domain.as_str());
-        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    let has_functions = |domain: &&String| {
+        let labels = name.strip_suffix(domain.as_str()).and_then(|labels| labels.strip_suffix('.'));
+        labels.is_some_and(|labels| labels.split('.').count() == 2)
     };
-    let Some(domain) = function_domains.iter().find(contains) else { return Ok(()) };
+    let Some(domain) = function_domains.iter().find(has_functions) else { return Ok(()) };
     let problem = format!(
-        "{} is at or below {domain}, whose hosts name functions ([gateway] domains); use another host name",
+        "{} is the host of a function, NAME.NAMESPACE.{domain} ([gateway] domains); use another host name",
         quoted(name)
     );
     Err(invalid(ErrorCode::INVALID_VALUE_DOMAIN, "Domain", problem))

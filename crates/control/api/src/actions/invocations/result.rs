@@ -54,7 +54,7 @@ pub(in crate::actions) async fn run(cx: &Context, params: Params) -> Outcome {
 async fn of_event(cx: &Context, event: EventStatus) -> Outcome {
     let id = event.request_id.clone();
     if event.state == RunState::Running {
-        let message = format!("event {id} still waits or runs; ask again when it has ended");
+        let message = format!("event {id} is waiting or running; request its result when it has ended");
         return Err(ApiError::new(ErrorCode::FAILED_ASYNC_EVENT_STATUS, message).into());
     }
     let ret_msg_bytes = event.result_bytes;

@@ -34,8 +34,8 @@ pub struct BackedUpImage {
 /// images that it names.
 ///
 /// # Errors
-/// [`Error::CreateFile`] if `to` cannot be created or exists, [`Error::Open`], [`Error::Damaged`],
-/// [`Error::DiskFull`].
+/// [`FileError::Create`] if `to` cannot be created or exists, [`FileError::Open`],
+/// [`FileError::Damaged`], [`Error::DiskFull`].
 pub async fn backup(path: &Path, to: &Path) -> Result<Vec<BackedUpImage>, Error> {
     let database = open(path).await?;
     // VACUUM INTO accepts an empty file and keeps its mode.

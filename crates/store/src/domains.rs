@@ -16,7 +16,7 @@ impl Store {
     /// Creates a custom domain, with the current time as its times.
     ///
     /// # Errors
-    /// [`Error::DomainExists`], [`Error::TooManyDomains`], [`Error::DomainTooLarge`], and for a
+    /// [`DomainError::Exists`], [`DomainError::TooMany`], [`DomainError::TooLarge`], and for a
     /// wrong endpoint [`Error::FunctionNotFound`], [`Error::QualifierNotFound`].
     pub async fn create_domain(&self, domain: CustomDomain) -> Result<(), Error> {
         let store = self.clone();

@@ -22,8 +22,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NamespaceNotFound`], [`Error::FunctionExists`], [`Error::TooManyFunctions`],
-    /// [`Error::SpecTooLarge`], and for its secrets [`Error::SecretNotFound`],
-    /// [`Error::SecretVersionNotFound`], [`Error::SecretNotText`].
+    /// [`Error::SpecTooLarge`], and for its secrets the variants `NotFound`, `VersionNotFound` and
+    /// `NotText` of [`SecretError`](crate::SecretError).
     pub async fn create_function(&self, new: NewFunction) -> Result<FunctionRecord, Error> {
         check_size(self.config(), &new.key, &new.spec)?;
         let store = self.clone();

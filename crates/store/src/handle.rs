@@ -37,9 +37,7 @@ impl Store {
     /// (0600), the schema, and the namespace `default`.
     ///
     /// # Errors
-    /// Causes for which the file cannot be used, each with its own variant:
-    /// [`Error::CreateFolder`], [`Error::CreateFile`], [`Error::Open`], [`Error::Damaged`],
-    /// [`Error::Newer`], [`Error::Migrate`].
+    /// A [`FileError`](crate::FileError), with a variant for each reason not to use the file.
     pub async fn open(path: &Path, config: Config) -> Result<Self, Error> {
         let database = Database::open(path, &config).await?;
         make_default_namespace(&database).await?;

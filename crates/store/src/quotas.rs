@@ -14,9 +14,9 @@ impl Store {
     /// installation's quota in force; `None` if there is no limit.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`Error::ReservedTooMuch`] if too
-    /// little would remain for other functions, and [`Error::WrongStatus`] when the function is
-    /// being deleted.
+    /// [`Error::NamespaceNotFound`], [`Error::FunctionNotFound`], [`QuotaError::ReservedTooMuch`]
+    /// if too little would remain for other functions, and [`Error::WrongStatus`] when the function
+    /// is being deleted.
     pub async fn reserve(
         &self,
         key: &FunctionKey,
@@ -46,7 +46,7 @@ impl Store {
     /// no limit.
     ///
     /// # Errors
-    /// [`Error::QuotaTooLarge`], and [`Error::QuotaTooSmall`] if it is smaller than the
+    /// [`QuotaError::TooLarge`], and [`QuotaError::TooSmall`] if it is smaller than the
     /// reservations and the shared minimum.
     pub async fn set_quota(&self, quota_mb: u64, quota_mb_max: Option<u64>) -> Result<(), Error> {
         let store = self.clone();

@@ -63,8 +63,8 @@ impl Store {
     /// oldest one to which nothing is pinned.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`], [`Error::TooManySecrets`], [`Error::SecretsTooLarge`],
-    /// [`Error::SecretVersionsPinned`], and [`Error::SecretNotText`] if a variable follows the
+    /// [`Error::NamespaceNotFound`], [`SecretError::TooMany`], [`SecretError::TooLarge`],
+    /// [`SecretError::VersionsPinned`], and [`SecretError::NotText`] if a variable follows the
     /// newest version.
     pub async fn set_secret(
         &self,
@@ -116,7 +116,7 @@ impl Store {
     /// Deletes a secret, or one version of it; deleting the last version deletes the secret.
     ///
     /// # Errors
-    /// [`Error::SecretNotFound`], [`Error::SecretVersionNotFound`], and [`Error::SecretInUse`]
+    /// [`SecretError::NotFound`], [`SecretError::VersionNotFound`], and [`SecretError::InUse`]
     /// while a version of a function uses it.
     pub async fn delete_secret(&self, key: SecretKey, number: Option<u32>) -> Result<(), Error> {
         let store = self.clone();

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Arguments of `sampan deploy` that are for one function.
-const SINGLE: [&str; 29] = [
+const SINGLE: [&str; 39] = [
     "name",
     "image",
     "namespace",
@@ -28,8 +28,18 @@ const SINGLE: [&str; 29] = [
     "memory",
     "timeout",
     "init_timeout",
+    "cpu",
+    "shm",
+    "nofile",
+    "pids",
+    "egress",
+    "mount",
+    "host_ports",
+    "tmp",
     "env",
+    "env_file",
     "secret",
+    "secret_files",
     "command",
     "args",
     "port",
@@ -176,4 +186,18 @@ pub struct DeployArgs {
     /// Timeout of the wait, in seconds
     #[arg(long, value_name = "S", default_value_t = 1800)]
     pub wait_timeout: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_of_one_function_is_refused_beside_a_file() {
+        let command = DeployArgs::augment_args(clap::Command::new("deploy"));
+        let of_files = ["file", "vars", "prune", "wait_timeout"];
+        let all = command.get_arguments().map(|argument| argument.get_id().as_str());
+        let missed: Vec<_> = all.filter(|id| !SINGLE.contains(id) && !of_files.contains(id)).collect();
+        assert_eq!(missed, Vec::<&str>::new());
+    }
 }

@@ -9,12 +9,14 @@ pub(crate) fn problem(field: &str, text: &str) -> Option<String> {
     for item in text.split(',') {
         let range = item.split('/').next().unwrap_or(item);
         for part in range.split('-') {
-            if value(field, part).is_some_and(|value| !(min..=max).contains(&value)) {
+            // The library takes 7 for Sunday too.
+            let is_sunday = field == "weekday" && part == "7";
+            if !is_sunday && value(field, part).is_some_and(|value| !(min..=max).contains(&value)) {
                 return Some(format!("{} is not from {min} to {max}", shortened(part)));
             }
         }
         let Some((first, last)) = range.split_once('-') else { continue };
-        if value(field, first) > value(field, last) {
+        if value(field, last).is_some_and(|last| value(field, first) > Some(last)) {
             return Some(match field {
                 "year" => format!("the range {range} ends before it begins"),
                 _ => format!(
@@ -82,7 +84,14 @@ mod tests {
         ] {
             assert_eq!(problem(field, text).as_deref(), Some(said));
         }
-        for (field, text) in [("minute", "*/5"), ("minute", "0-59/7"), ("weekday", "MON-FRI"), ("month", "*")] {
+        for (field, text) in [
+            ("minute", "*/5"),
+            ("minute", "0-59/7"),
+            ("minute", "1-x"),
+            ("weekday", "MON-FRI"),
+            ("weekday", "7,MOO"),
+            ("month", "*"),
+        ] {
             assert_eq!(problem(field, text), None, "{field} {text}");
         }
     }

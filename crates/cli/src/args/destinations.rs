@@ -20,6 +20,9 @@ impl FromStr for Destinations {
         let entries: Vec<String> = entries.map(str::to_owned).collect();
         match entries.as_slice() {
             [] => Err("it is empty; write none to allow nothing, or any to take the list away".to_owned()),
+            [_, _, ..] if entries.iter().any(|entry| entry == ANY) => {
+                Err("any stands alone: it takes the list away".to_owned())
+            }
             _ => Ok(Self(entries)),
         }
     }
@@ -54,6 +57,7 @@ mod tests {
             listed(&["10.0.0.0/8, a.example,", "b.example"]),
             Ok(Some(json!(["10.0.0.0/8", "a.example", "b.example"])))
         );
+        assert!(listed(&["any,10.0.0.0/8"]).is_err_and(|error| error.contains("stands alone")));
         for text in ["", " ", ",", " , "] {
             assert!(listed(&["10.0.0.0/8", text]).is_err_and(|error| error.contains("write none")), "{text:?}");
         }

@@ -1,11 +1,10 @@
-//! Spans of invocations in the platform's log. Alone in its process: whether a call site is on is
-//! remembered for all threads, and while one subscriber lives, by the subscriber of the thread that
-//! came first to it.
+//! Spans of invocations in the platform's log. The only test of its process, because `tracing`
+//! caches the interest in a call site for all threads, by the subscriber of the first one.
 
 #[allow(dead_code)] // The fixtures of the other tests.
 #[path = "invoke/server.rs"]
 mod server;
-#[allow(dead_code)]
+#[allow(dead_code)] // As above.
 #[path = "invoke/support.rs"]
 mod support;
 
